@@ -1,0 +1,3 @@
+"""Studiolo: team notebooks you host yourself."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""What server, SDK and command line agree on: wire models, ids, names, errors, operations."""

@@ -1,0 +1,188 @@
+"""Every error that a person or program can meet, as one tree.
+
+StudioloError
+├── InvalidInput     what was sent cannot be accepted as it is; change it and try again
+├── NotSignedIn      nobody is signed in, or the login or key has ended
+├── Denied           the person may not do this
+├── NotFound         nothing there that this person can see
+├── Conflict         the thing is in another state than this needs
+├── LimitReached     a limit on number, size or rate stands in the way
+├── Unavailable      something this needs does not answer now; trying again later may help
+└── Internal         our fault; the log has the detail
+
+A class answers "what could the caller do about it"; `code` is stable and names the exact case. All codes
+stand in CODES with a one-line explanation, from which the reference page is made.
+"""
+
+from typing import Any, ClassVar
+
+
+class StudioloError(Exception):
+    """Base of all errors. `code`: stable, kebab-case, in CODES. `message`: for the person, a full sentence.
+
+    `hint`: the next step, or None. `detail`: for the log only, never a secret. `extra`: more members of the
+    problem reply, JSON-serialisable (for example `candidates`).
+    """
+
+    kind: ClassVar[str] = "error"
+
+    def __init__(
+        self, code: str, message: str, *, hint: str | None = None, detail: str | None = None, **extra: Any
+    ) -> None:
+        if code not in CODES:
+            raise ValueError(f"undeclared error code: {code}")
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.detail = detail
+        self.extra = extra
+
+
+class InvalidInput(StudioloError):
+    """What was sent cannot be accepted; `extra["errors"]` may list {location, message} per field."""
+
+    kind = "invalid"
+
+
+class NotSignedIn(StudioloError):
+    """No valid login or key came with the request."""
+
+    kind = "not-signed-in"
+
+
+class Denied(StudioloError):
+    """The person is known and may not do this."""
+
+    kind = "denied"
+
+
+class NotFound(StudioloError):
+    """Nothing there that this person can see; foreign objects look the same as absent ones."""
+
+    kind = "not-found"
+
+
+class Conflict(StudioloError):
+    """The thing exists or is in a state that excludes this."""
+
+    kind = "conflict"
+
+
+class LimitReached(StudioloError):
+    """A limit on number, size or rate stands in the way."""
+
+    kind = "limit"
+
+
+class Unavailable(StudioloError):
+    """A part or resource that this needs does not answer or is full."""
+
+    kind = "unavailable"
+
+
+class Internal(StudioloError):
+    """A fault of ours."""
+
+    kind = "internal"
+
+
+KINDS: dict[str, type[StudioloError]] = {
+    cls.kind: cls
+    for cls in (InvalidInput, NotSignedIn, Denied, NotFound, Conflict, LimitReached, Unavailable, Internal)
+}
+
+HTTP_STATUS: dict[str, int] = {
+    "invalid": 422,
+    "not-signed-in": 401,
+    "denied": 403,
+    "not-found": 404,
+    "conflict": 409,
+    "limit": 429,
+    "unavailable": 503,
+    "internal": 500,
+}
+
+EXIT_CODE: dict[str, int] = {
+    "internal": 1,
+    "invalid": 2,
+    "not-signed-in": 3,
+    "denied": 4,
+    "not-found": 5,
+    "conflict": 6,
+    "limit": 7,
+    "unavailable": 8,
+}
+
+CODES: dict[str, str] = {
+    # input
+    "request-invalid": "A field of the request has the wrong type or value; `errors` lists each.",
+    "request-too-large": "The body is larger than the limit that the message names.",
+    "name-invalid": "A name breaks the rule for names.",
+    "name-reserved": "A name is one that the platform keeps for itself.",
+    "email-invalid": "An e-mail address cannot be right.",
+    "password-weak": "A new password is too short or too common.",
+    "scope-unknown": "A scope of a key is not one that exists.",
+    "role-unknown": "A role is not one of owner, editor, viewer.",
+    "folder-not-allowed": "A folder lies outside the allowed roots.",
+    "folder-not-found": "A folder does not exist and could not be made.",
+    "cursor-invalid": "A page cursor was not made by this server.",
+    "host-unknown": "The request's Host is not a name of this platform.",
+    "settings-invalid": "A setting has a wrong value; the message names it.",
+    # identity
+    "not-signed-in": "Nobody is signed in.",
+    "login-ended": "The login was signed out or has expired.",
+    "key-invalid": "The key is unknown, revoked or expired.",
+    "credentials-wrong": "Name and password do not match.",
+    "link-invalid": "A sign-in link was used before, has expired or never existed.",
+    "too-many-attempts": "Too many failed sign-ins; the message says when to try again.",
+    "not-configured": "The command line knows no platform; start or log in to one.",
+    # permission
+    "denied": "The person's role does not allow this.",
+    "scope-missing": "The key lacks the scope for this.",
+    "origin-mismatch": "A change came from another site's page.",
+    "last-owner": "A workspace keeps at least one owner.",
+    "last-admin": "The platform keeps at least one administrator.",
+    "session-password-needed": "The session was started with a password and it was not given.",
+    # objects
+    "route-not-found": "No such address.",
+    "method-not-allowed": "The address exists, but not for this method.",
+    "workspace-not-found": "No such workspace that you can see.",
+    "workspace-ambiguous": "Several workspaces have this name; `candidates` lists them.",
+    "workspace-exists": "You have a workspace of this name already.",
+    "workspace-deleted": "The workspace is being deleted.",
+    "workspace-busy": "Sessions of the workspace run and must be stopped first.",
+    "session-not-found": "No such session that you can see.",
+    "session-ambiguous": "Several sessions fit; `candidates` lists them.",
+    "session-exists": "A session of this name exists in the workspace.",
+    "session-not-running": "The session is not running.",
+    "session-ended": "The session ended; the message says why.",
+    "person-not-found": "No such person.",
+    "person-exists": "A person with this name or address exists.",
+    "member-not-found": "The person is not a member.",
+    "key-not-found": "No such key of yours.",
+    # limits and availability
+    "too-many-sessions": "The number of running sessions has reached its limit.",
+    "database-unavailable": "The database is locked, damaged or out of reach.",
+    "disk-full": "The disk is full; nothing was changed.",
+    "read-only": "The data directory cannot be written.",
+    "engine-unavailable": "The engine does not answer.",
+    "environment-not-ready": "The workspace's environment is not ready; the message says why.",
+    "session-starting": "The session is not ready yet.",
+    "control-plane-unreachable": "The platform does not answer at its address.",
+    "timeout": "Something took longer than its limit.",
+    "internal": "An unexpected fault; the log has the detail under the given id.",
+    # running the platform
+    "port-taken": "Another program listens on the port.",
+    "already-running": "A platform runs on this data directory already.",
+    "not-running": "No platform runs on this data directory.",
+    "schema-newer": "The database was written by a newer Studiolo.",
+    "schema-upgrade-failed": "Upgrading the database failed and was rolled back.",
+    "data-directory-unusable": "The data directory cannot be used; the message says why.",
+    "run-directory-unusable": "The private folder for sockets cannot be used; the message says why.",
+    "part-failed": "A part of the platform did not start; the message names its log.",
+    "server-not-installed": "The command needs studiolo[server].",
+    "base-environment-failed": "The notebook environment could not be built.",
+    "certificate-unusable": "The TLS certificate or key cannot be used.",
+    "cancelled": "Cancelled.",
+}

@@ -1,0 +1,92 @@
+"""Every operation and who may do it, as data: the table that is both enforced and documented.
+
+A route names its operation; start-up fails for one that does not. A service asks `Principal.require` with
+the same name. `role` is the least workspace role, None where no workspace is concerned.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class Role(StrEnum):
+    """Roles on a workspace, strongest first."""
+
+    OWNER = "owner"
+    EDITOR = "editor"
+    VIEWER = "viewer"
+
+    @property
+    def strength(self) -> int:
+        """Higher includes lower."""
+        return {"owner": 3, "editor": 2, "viewer": 1}[self.value]
+
+    def includes(self, other: "Role") -> bool:
+        """Tell whether this role may do what `other` may."""
+        return self.strength >= other.strength
+
+
+class Access(IntEnum):
+    """Who may call an operation at all."""
+
+    PUBLIC = 0
+    SIGNED_IN = 1
+    ADMIN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that can be done. `scope`: what a key needs for it; None for public operations."""
+
+    name: str
+    access: Access
+    scope: str | None
+    role: Role | None
+    summary: str
+
+
+SCOPES: dict[str, str] = {
+    "account:read": "See your own account and keys.",
+    "account:write": "Change your own account, make and revoke keys.",
+    "workspaces:read": "See workspaces, their members and activity.",
+    "workspaces:write": "Create, change and delete workspaces and their members.",
+    "sessions:read": "See sessions and their logs.",
+    "sessions:write": "Start, stop and enter sessions.",
+    "platform:admin": "Administer people and the platform (administrators only).",
+}
+
+_PUBLIC, _USER, _ADMIN = Access.PUBLIC, Access.SIGNED_IN, Access.ADMIN
+
+OPERATIONS: dict[str, Operation] = {
+    name: Operation(name, access, scope, role, summary)
+    for name, access, scope, role, summary in (
+        ("platform.health", _PUBLIC, None, None, "Ask whether the API answers"),
+        ("platform.describe", _PUBLIC, None, None, "Version, address and how to sign in"),
+        ("account.sign-in", _PUBLIC, None, None, "Sign in by password or one-time link"),
+        ("account.sign-out", _PUBLIC, None, None, "End this login"),
+        ("account.read", _USER, "account:read", None, "See your account, logins and keys"),
+        ("account.update", _USER, "account:write", None, "Change your password, sign out everywhere"),
+        ("key.create", _USER, "account:write", None, "Make an API key"),
+        ("key.revoke", _USER, "account:write", None, "Revoke an API key"),
+        ("person.list", _ADMIN, "platform:admin", None, "List people"),
+        ("person.create", _ADMIN, "platform:admin", None, "Add a person and make their first sign-in link"),
+        ("person.reset", _ADMIN, "platform:admin", None, "Make a new sign-in link for a person"),
+        ("audit.list", _ADMIN, "platform:admin", None, "Read the record of changes"),
+        ("workspace.list", _USER, "workspaces:read", None, "List workspaces you can see"),
+        ("workspace.create", _USER, "workspaces:write", None, "Create a workspace"),
+        ("workspace.read", _USER, "workspaces:read", Role.VIEWER, "See one workspace"),
+        ("workspace.update", _USER, "workspaces:write", Role.OWNER, "Rename or describe a workspace"),
+        ("workspace.delete", _USER, "workspaces:write", Role.OWNER, "Delete a workspace"),
+        ("member.list", _USER, "workspaces:read", Role.VIEWER, "See who has access"),
+        ("member.set", _USER, "workspaces:write", Role.OWNER, "Give somebody a role"),
+        ("member.remove", _USER, "workspaces:write", Role.OWNER, "Take somebody's access away"),
+        ("session.list", _USER, "sessions:read", None, "List sessions"),
+        ("session.read", _USER, "sessions:read", Role.VIEWER, "See one session"),
+        ("session.log", _USER, "sessions:read", Role.EDITOR, "Read a session's log"),
+        ("session.launch", _USER, "sessions:write", Role.EDITOR, "Launch a session"),
+        ("session.start", _USER, "sessions:write", Role.EDITOR, "Start a stopped session again"),
+        ("session.stop", _USER, "sessions:write", Role.EDITOR, "Stop a session"),
+        ("session.restart", _USER, "sessions:write", Role.EDITOR, "Restart a session"),
+        ("session.delete", _USER, "sessions:write", Role.EDITOR, "Forget a stopped session"),
+        ("session.enter", _USER, "sessions:write", Role.EDITOR, "Use a running session"),
+    )
+}

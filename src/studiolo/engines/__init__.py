@@ -1,0 +1,1 @@
+"""Where workloads run: one folder per engine behind the interface of `base`."""

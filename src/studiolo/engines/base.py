@@ -1,0 +1,122 @@
+"""The engine interface: three repeatable verbs, and small capabilities that an engine may add."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+# A JSON object that only the engine understands; we store it and hand it back.
+Handle = dict[str, Any]
+
+
+class Phase(StrEnum):
+    """What an engine can see of a workload."""
+
+    STARTING = "starting"
+    READY = "ready"
+    ENDED = "ended"
+    # The engine could not be asked. Never a reason to conclude that the workload ended.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadSpec:
+    """What to run. `(workload_id, launch)` names the object on the engine, so that `start` is repeatable.
+
+    `secret` reaches the workload by a private channel, never by file, argument or environment of others.
+    `variables` are added to the workload's environment variables.
+    """
+
+    workload_id: str
+    launch: int
+    folder: Path
+    environment: Path
+    base_url: str
+    secret: str = field(repr=False)
+    platform_url: str = ""
+    api_key: str = field(default="", repr=False)
+    start_folder: str = "notebooks"
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a workload ended. `code` or `signal` is set, or neither when nobody saw the end.
+
+    `reason`: stopped, server-exited, killed, out-of-memory, never-ready, vanished.
+    """
+
+    reason: str
+    message: str
+    at: datetime
+    code: int | None = None
+    signal: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the engine saw. `upstream` is set when READY: a Caddy upstream, `unix//path` or `host:port`."""
+
+    phase: Phase
+    upstream: str | None = None
+    exit: Exit | None = None
+    message: str | None = None
+
+
+class Engine(Protocol):
+    """Runs workloads on one kind of compute. Keeps nothing about a workload between calls.
+
+    The session reconciler calls the verbs; each may be called again at any time, also after a crash between
+    the call and the storing of its result. Each returns within seconds; waiting is the reconciler's job.
+    """
+
+    name: str
+    isolation: str
+
+    async def start(self, spec: WorkloadSpec) -> Handle:
+        """Begin to run `spec`, or find the object that an earlier call for the same launch made.
+
+        Returns as soon as the handle is known, not when the workload is ready.
+        Raises Unavailable (`engine-unavailable`) when the engine does not answer.
+        """
+        ...
+
+    async def observe(self, handle: Handle) -> Observation:
+        """Say what is seen now. Never raises for an engine that does not answer: that is Phase.UNKNOWN."""
+        ...
+
+    async def stop(self, handle: Handle, *, grace: timedelta) -> None:
+        """Ask the workload to end and, after `grace`, end it. Returns at once; success if it is gone already.
+
+        Everything that the workload started ends with it. Raises Unavailable (`engine-unavailable`).
+        """
+        ...
+
+
+@runtime_checkable
+class Watches(Protocol):
+    """Capability: tells when something changed, so that nobody needs to poll."""
+
+    def watch(self, handle: Handle) -> AsyncIterator[None]:
+        """Yield whenever observing again is worth it (ready, ended); finish when nothing more will come."""
+        ...
+
+
+@runtime_checkable
+class Logs(Protocol):
+    """Capability: the workload's own output."""
+
+    async def tail(self, handle: Handle, *, lines: int) -> list[str]:
+        """Return the last lines, oldest first; an empty list when there is no log yet."""
+        ...
+
+
+@runtime_checkable
+class Sweeps(Protocol):
+    """Capability: ends what was started and is not wanted any more."""
+
+    async def sweep(self, wanted: set[tuple[str, int]]) -> list[str]:
+        """End all objects of this platform whose (workload_id, launch) is not wanted; return their names."""
+        ...

@@ -1,0 +1,1 @@
+"""The platform: control plane, front door's question, pages, supervisor."""

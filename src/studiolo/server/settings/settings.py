@@ -1,0 +1,133 @@
+"""The settings tree and how it is loaded: flags beat environment, environment beats `studiolo.toml`."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from studiolo.contract.errors import InvalidInput
+from studiolo.server.settings.accounts import AccountSettings
+from studiolo.server.settings.sessions import SessionSettings
+from studiolo.server.settings.workspaces import EnvironmentSettings, WorkspaceSettings
+
+# Linux refuses longer socket addresses (sockaddr_un), macOS 104.
+MAX_SOCKET_PATH = 103
+
+
+def default_data_dir() -> Path:
+    """Return the data directory used when none is named."""
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "studiolo"
+
+
+class TLSSettings(BaseModel):
+    """How the front door speaks TLS."""
+
+    mode: Literal["off", "internal", "acme", "files"] = Field(
+        "off", description="`internal`: a local certificate authority; `acme`: Let's Encrypt; `files`: cert and key."
+    )
+    certificate: Path | None = Field(None, description="PEM chain; a wildcard lets sessions have own origins.")
+    key: Path | None = Field(None, description="PEM private key.")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Nothing needs to be: defaults give a safe start on one machine."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STUDIOLO_", env_nested_delimiter="__", extra="forbid", nested_model_default_partial_update=True
+    )
+
+    data_dir: Path = Field(default_factory=default_data_dir, description="Database, files, environments, logs.")
+    run_dir: Path | None = Field(None, description="Private folder for sockets; empty: chosen by the platform.")
+    host: str = Field("127.0.0.1", description="Address to listen on; loopback unless you say otherwise.")
+    port: int = Field(8888, ge=1, le=65535, description="The one TCP port.")
+    domain: str = Field("localhost", description="Name that people use; sessions get names below it.")
+    hostnames: list[str] = Field(default_factory=list, description="Further names or addresses to answer to.")
+    database_url: str | None = Field(None, description="SQLAlchemy URL; empty: SQLite in the data directory.")
+    tls: TLSSettings = Field(default_factory=TLSSettings)
+    accounts: AccountSettings = Field(default_factory=AccountSettings)
+    sessions: SessionSettings = Field(default_factory=SessionSettings)
+    workspaces: WorkspaceSettings = Field(default_factory=WorkspaceSettings)
+    environments: EnvironmentSettings = Field(default_factory=EnvironmentSettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: flags, environment, then the file in the data directory."""
+        named = init_settings().get("data_dir") or os.environ.get("STUDIOLO_DATA_DIR") or default_data_dir()
+        toml = os.environ.get("STUDIOLO_CONFIG") or Path(named).expanduser() / "studiolo.toml"
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml)
+
+    @property
+    def instance(self) -> str:
+        """Eight hex digits that tell platforms on one machine apart, from the data directory's real path."""
+        return hashlib.sha256(str(self.data_dir.resolve()).encode()).hexdigest()[:8]
+
+    @property
+    def runtime_dir(self) -> Path:
+        """Short private folder for sockets; see `kit.rundir.prepare` for the checks at start."""
+        if self.run_dir is not None:
+            return self.run_dir
+        base = os.environ.get("XDG_RUNTIME_DIR")
+        if base and len(base) < 40 and Path(base).is_dir():
+            return Path(base) / f"studiolo-{self.instance}"
+        return Path(tempfile.gettempdir() if len(tempfile.gettempdir()) < 30 else "/tmp") / (  # noqa: S108
+            f"studiolo-{os.getuid()}-{self.instance}"
+        )
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+        return "http" if self.tls.mode == "off" else "https"
+
+    @property
+    def address(self) -> str:
+        """The platform's own address, without a trailing slash."""
+        standard = {"http": 80, "https": 443}[self.scheme]
+        return f"{self.scheme}://{self.domain}" + ("" if self.port == standard else f":{self.port}")
+
+    @property
+    def control_socket(self) -> Path:
+        """Where the control plane listens."""
+        return self.runtime_dir / "control.sock"
+
+    @property
+    def fork_server_socket(self) -> Path:
+        """Where the fork server listens."""
+        return self.runtime_dir / "forkserver.sock"
+
+    @property
+    def session_sockets(self) -> Path:
+        """Folder of the sessions' sockets."""
+        return self.runtime_dir / "s"
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Load settings; `flags` are those given on the command line (None: not given).
+
+    Raises InvalidInput (`settings-invalid`) that names each wrong setting.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        settings = Settings(**given)
+    except ValidationError as exc:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors())
+        raise InvalidInput("settings-invalid", f"The settings cannot be used: {wrong}.") from exc
+    except (ValueError, OSError) as exc:
+        raise InvalidInput("settings-invalid", f"The settings cannot be read: {exc}.") from exc
+    return settings.model_copy(update={"data_dir": settings.data_dir.expanduser().absolute()})
