@@ -1,0 +1,224 @@
+"""The local engine: sessions as processes of this machine, each under its own shim."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from studiolo.contract.errors import Unavailable
+from studiolo.engines.base import Exit, Handle, Observation, Phase, WorkloadSpec
+from studiolo.engines.local.launches import Launch
+from studiolo.engines.local.starting import Events, Starter, StartMethod
+from studiolo.engines.local.variables import session_variables
+from studiolo.runtime.launch import LaunchFiles, LaunchRequest
+
+_READY_POLL_SECONDS = 0.1
+_EXIT_POLL_SECONDS = 0.5
+_TAIL_BYTES = 512 * 1024
+
+
+class LocalEngine:
+    """Runs each workload as a forked (or spawned) JupyterLab. Implements Engine, Watches, Logs and Sweeps.
+
+    What it knows of a launch lies in `data_dir/sessions/<id>/<launch>`; the handle only names it. Sockets lie
+    in `session_sockets`. `start_method` is as in the settings; `stop_grace` is for stops nobody timed.
+    """
+
+    name = "local"
+    isolation = "L0"
+
+    def __init__(
+        self,
+        *,
+        data_dir: Path,
+        session_sockets: Path,
+        fork_server_socket: Path,
+        start_method: StartMethod = "auto",
+        stop_grace: timedelta = timedelta(seconds=10),
+    ) -> None:
+        self._sessions = data_dir / "sessions"
+        self._sockets = session_sockets
+        self._stop_grace = stop_grace
+        self._starter = Starter(fork_server_socket, start_method)
+        self._events: dict[str, Events] = {}
+
+    async def start(self, spec: WorkloadSpec) -> Handle:
+        """See Engine.start. A launch number is used once: an ended launch is found, not run again."""
+        try:
+            request = self._request(spec)
+        except OSError as exc:
+            raise Unavailable(
+                "engine-unavailable",
+                "The session's folders cannot be made, so it cannot be started now.",
+                hint="See that the disk is not full and the data directory can be written.",
+                detail=str(exc),
+            ) from exc
+        started, events = await self._starter.launch(request)
+        if events is not None:
+            self._events[request.name] = events
+        known = {name: started.get(name) for name in ("pid", "start_time", "boot_id")}
+        return {"workload_id": spec.workload_id, "launch": spec.launch, **known}
+
+    async def observe(self, handle: Handle) -> Observation:
+        """See Engine.observe."""
+        launch = self._launch(handle["workload_id"], handle["launch"])
+        try:
+            if not self._sessions.is_dir():
+                return Observation(Phase.UNKNOWN, message="The folder of the sessions is out of reach.")
+            seen = launch.observe()
+            if seen is None:
+                await asyncio.to_thread(launch.bury)
+                seen = launch.observe()
+        except OSError as exc:
+            return Observation(Phase.UNKNOWN, message=f"The session's files cannot be read: {exc.strerror}.")
+        return seen or Observation(Phase.ENDED, exit=_never_was())
+
+    async def stop(self, handle: Handle, *, grace: timedelta) -> None:
+        """See Engine.stop. Asked again long after its grace, all of the launch is killed from outside."""
+        await self._stop(self._launch(handle["workload_id"], handle["launch"]), grace)
+
+    async def watch(self, handle: Handle) -> AsyncIterator[None]:
+        """See Watches.watch."""
+        launch = self._launch(handle["workload_id"], handle["launch"])
+        events = self._events.get(launch.name)
+        if events is None:
+            async for _ in _watch_from_outside(launch):
+                yield
+            return
+        seen = 0
+        while not events.closed:
+            await events.wait_beyond(seen)
+            seen = events.count
+            yield
+        self._events.pop(launch.name, None)
+
+    async def tail(self, handle: Handle, *, lines: int) -> list[str]:
+        """See Logs.tail. At most the last half mebibyte."""
+        launch = self._launch(handle["workload_id"], handle["launch"])
+        return await asyncio.to_thread(_tail, launch.files.log, lines)
+
+    async def sweep(self, wanted: set[tuple[str, int]]) -> list[str]:
+        """See Sweeps.sweep. Names are `<workload id>.<launch>`."""
+        swept = []
+        for launch in await asyncio.to_thread(self._list_unfinished, wanted):
+            await self._stop(launch, self._stop_grace)
+            swept.append(launch.name)
+        return swept
+
+    async def aclose(self) -> None:
+        """Let go of all connections; sessions go on."""
+        await self._starter.aclose()
+
+    async def _stop(self, launch: Launch, grace: timedelta) -> None:
+        try:
+            seen = launch.observe()
+            if seen is None:
+                await asyncio.to_thread(launch.bury)
+            elif seen.phase is not Phase.ENDED and not launch.ask_to_stop(grace.total_seconds()):
+                await asyncio.to_thread(launch.kill)
+        except OSError as exc:
+            raise Unavailable(
+                "engine-unavailable",
+                "The session cannot be stopped now: its files cannot be reached.",
+                hint="See that the disk is not full and the data directory can be written.",
+                detail=str(exc),
+            ) from exc
+
+    def _request(self, spec: WorkloadSpec) -> LaunchRequest:
+        launch = self._launch(spec.workload_id, spec.launch)
+        run_folder = self._sockets / launch.name
+        launch.files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return LaunchRequest(
+            workload_id=spec.workload_id,
+            launch=spec.launch,
+            launch_folder=str(launch.files.folder),
+            run_folder=str(run_folder),
+            socket=str(launch.socket),
+            folder=str(spec.folder),
+            start_folder=spec.start_folder,
+            environment=str(spec.environment),
+            base_url=spec.base_url,
+            grace_seconds=self._stop_grace.total_seconds(),
+            secret=spec.secret,
+            api_key=spec.api_key,
+            platform_url=spec.platform_url,
+            variables=session_variables(
+                spec,
+                run_folder=run_folder,
+                private_folder=launch.files.folder.parent / "jupyter",
+                machine=os.environ,
+            ),
+        )
+
+    def _launch(self, workload_id: str, number: int) -> Launch:
+        name = f"{workload_id}.{number}"
+        return Launch(
+            name, LaunchFiles(self._sessions / workload_id / str(number)), self._sockets / f"{name}.sock"
+        )
+
+    def _list_unfinished(self, wanted: set[tuple[str, int]]) -> list[Launch]:
+        found = []
+        for lock in self._sessions.glob("*/*/lock"):
+            workload_id, number = lock.parent.parent.name, lock.parent.name
+            if number.isdigit() and (workload_id, int(number)) not in wanted:
+                launch = self._launch(workload_id, int(number))
+                if not launch.files.exit.exists():
+                    found.append(launch)
+        return found
+
+
+async def _watch_from_outside(launch: Launch) -> AsyncIterator[None]:
+    """Watch a launch that another process started: its shim by pidfd, its readiness by its file."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    descriptor = _open_pidfd(launch)
+    if descriptor is not None:
+        loop.add_reader(descriptor, ended.set)
+    was_ready = False
+    try:
+        while launch.is_held() and not ended.is_set():
+            if not was_ready and launch.files.ready.exists():
+                was_ready = True
+                yield
+            pause = _EXIT_POLL_SECONDS if descriptor is None else None
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), pause if was_ready else _READY_POLL_SECONDS)
+        yield
+    finally:
+        if descriptor is not None:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+
+
+def _open_pidfd(launch: Launch) -> int | None:
+    """Return a descriptor that turns readable when the shim ends; None without a shim, or outside Linux."""
+    shim = launch.find_shim()
+    if shim is None or not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        descriptor = os.pidfd_open(shim.pid)
+    except OSError:
+        return None
+    # Between looking and opening the id may have gone to another process.
+    if launch.find_shim() is None:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _tail(log: Path, lines: int) -> list[str]:
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            text = file.read(_TAIL_BYTES).decode(errors="replace")
+    except FileNotFoundError:
+        return []
+    return text.splitlines()[-lines:] if lines > 0 else []
+
+
+def _never_was() -> Exit:
+    return Exit("vanished", "Nothing is known of this launch on this machine.", datetime.now(UTC))

@@ -1,0 +1,146 @@
+"""Asking for a launch: a request goes out on a connection, events come back on it until the launch ends."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from studiolo.contract.errors import Unavailable
+from studiolo.runtime.launch import LaunchRequest
+
+StartMethod = Literal["auto", "fork", "spawn"]
+
+# A fork server that is being restarted imports JupyterLab for about two seconds.
+_FORK_SERVER_SECONDS = 4.0
+_STARTED_SECONDS = 10.0
+_RETRY_SECONDS = 0.05
+_log = logging.getLogger(__name__)
+
+
+class Events:
+    """The events of one launch as they come. `closed` once shim and session have let go of the connection."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.closed = False
+        self._news = asyncio.Event()
+
+    async def follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Read until the connection ends."""
+        try:
+            while await reader.readline():
+                self._tell(closed=False)
+        except (OSError, ValueError):
+            _log.warning("lost the connection to a launch", exc_info=True)
+        finally:
+            self._tell(closed=True)
+            writer.close()
+
+    async def wait_beyond(self, count: int) -> None:
+        """Return when more than `count` events have come or the connection has ended."""
+        while self.count <= count and not self.closed:
+            await self._news.wait()
+
+    def _tell(self, *, closed: bool) -> None:
+        self.count += 1
+        self.closed = closed
+        self._news.set()
+        self._news = asyncio.Event()
+
+
+class Starter:
+    """Hands launch requests to the fork server, or to a fresh process where forking is not to be had."""
+
+    def __init__(self, fork_server_socket: Path, method: StartMethod) -> None:
+        self._socket = fork_server_socket
+        self._method: StartMethod = "spawn" if method == "auto" and sys.platform != "linux" else method
+        self._waiting: set[asyncio.Task[Any]] = set()
+
+    async def launch(self, request: LaunchRequest) -> tuple[dict[str, Any], Events | None]:
+        """Start `request`; returns its `started` event and, if this call started it, the events that follow.
+
+        Raises Unavailable (`engine-unavailable`).
+        """
+        if self._method != "spawn":
+            try:
+                return await self._ask(*await self._connect(), request)
+            except OSError as exc:
+                if self._method == "fork":
+                    raise _unavailable("The fork server does not answer", str(exc)) from exc
+                _log.warning("fork server does not answer (%s): spawning launch %s", exc, request.name)
+        try:
+            return await self._ask(*await self._spawn(), request)
+        except OSError as exc:
+            raise _unavailable("No process could be started", str(exc)) from exc
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + _FORK_SERVER_SECONDS
+        while True:
+            try:
+                return await asyncio.open_unix_connection(self._socket)
+            except OSError:
+                if clock() > deadline:
+                    raise
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _spawn(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",
+                "-m",
+                "studiolo.runtime.shim",
+                stdin=theirs.fileno(),
+                start_new_session=True,
+            )
+        self._keep(asyncio.create_task(process.wait()))
+        return await asyncio.open_unix_connection(sock=ours)
+
+    async def _ask(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: LaunchRequest
+    ) -> tuple[dict[str, Any], Events | None]:
+        try:
+            async with asyncio.timeout(_STARTED_SECONDS):
+                writer.write(request.to_line())
+                await writer.drain()
+                line = await reader.readline()
+            event = json.loads(line) if line else {"event": "error", "message": "it hung up"}
+        except (OSError, ValueError) as exc:
+            writer.close()
+            raise ConnectionError(f"no answer to the launch request: {exc!r}") from exc
+        if event["event"] == "started" and not event.get("existing"):
+            events = Events()
+            self._keep(asyncio.create_task(events.follow(reader, writer)))
+            return event, events
+        writer.close()
+        if event["event"] == "error":
+            raise _unavailable("The launch was refused", event["message"])
+        return event, None
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        # The event loop holds tasks weakly.
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
+    async def aclose(self) -> None:
+        """Let go of all connections; the launches go on."""
+        for task in self._waiting:
+            task.cancel()
+        for task in list(self._waiting):
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+def _unavailable(what: str, detail: str) -> Unavailable:
+    return Unavailable(
+        "engine-unavailable",
+        f"{what}, so the session cannot be started now.",
+        hint="Try again in a few seconds; `studiolo doctor` tells what is wrong if it stays so.",
+        detail=detail,
+    )

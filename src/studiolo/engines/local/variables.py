@@ -1,0 +1,65 @@
+"""The environment variables of a session: a few of the machine's, the session's own, and the workspace's."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from studiolo.engines.base import WorkloadSpec
+from studiolo.runtime.launch import MARKER
+
+# What programs need of the machine. All else of the platform's own environment stays out of sessions.
+_PASSED_ON = {
+    *(
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "TMPDIR",
+        "XDG_RUNTIME_DIR",
+        "LD_LIBRARY_PATH",
+    ),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("CUDA_VISIBLE_DEVICES", "CUDA_HOME", "NVIDIA_VISIBLE_DEVICES"),
+}
+_PASSED_ON_PREFIXES = ("LC_", "PIP_", "UV_")
+_DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def session_variables(
+    spec: WorkloadSpec, *, run_folder: Path, private_folder: Path, machine: Mapping[str, str]
+) -> dict[str, str]:
+    """Return all variables of the session `spec`; `machine` is the environment of the platform.
+
+    `spec.variables` win over the machine's and over the default places of Jupyter's own files, which lie in
+    `private_folder`; nothing wins over what makes the session this session.
+    """
+    passed = {name: value for name, value in machine.items() if _is_passed_on(name)}
+    places = {
+        "JUPYTER_CONFIG_DIR": str(private_folder / "config"),
+        "JUPYTER_DATA_DIR": str(private_folder / "data"),
+        "IPYTHONDIR": str(private_folder / "ipython"),
+        # Packages of the account's own home would shadow those of the workspace.
+        "PYTHONNOUSERSITE": "1",
+    }
+    own = {
+        "JUPYTER_RUNTIME_DIR": str(run_folder),
+        "VIRTUAL_ENV": str(spec.environment),
+        "STUDIOLO_SESSION": spec.workload_id,
+        MARKER: f"{spec.workload_id}.{spec.launch}",
+    }
+    if spec.platform_url:
+        own["STUDIOLO_URL"] = spec.platform_url
+    if spec.api_key:
+        own["STUDIOLO_KEY_FILE"] = str(run_folder / "key")
+    variables = passed | places | dict(spec.variables) | own
+    path = spec.variables.get("PATH") or machine.get("PATH") or _DEFAULT_PATH
+    variables["PATH"] = f"{spec.environment / 'bin'}:{path}"
+    return variables
+
+
+def _is_passed_on(name: str) -> bool:
+    return name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)

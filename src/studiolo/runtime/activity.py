@@ -1,0 +1,129 @@
+"""Session extension: tells the platform what the session is doing.
+
+POST {platform}/api/v1/sessions/{id}/report with {kernels, busy_kernels, terminals, busy_terminals,
+connections, last_active_at, notebook}: about a second after something changed, at least once a minute.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from jupyter_events import EventLogger
+from jupyter_server.serverapp import ServerApp
+from tornado.httpclient import HTTPError
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
+from studiolo.runtime.kernels import WorkspaceKernels
+from studiolo.runtime.launch import LaunchRequest
+
+_CONTENTS_EVENTS = "https://events.jupyter.org/jupyter_server/contents_service/v1"
+_DEBOUNCE_SECONDS = 1.0
+_LONGEST_SECONDS = 60.0
+# Terminals do not tell when their foreground program changes, so they are looked at while there are any.
+_TERMINALS_SECONDS = 5.0
+_TIMEOUT_SECONDS = 5.0
+
+
+def start(server: ServerApp, request: LaunchRequest) -> None:
+    """Begin to report the activity of `server`; does nothing when the platform gave no address or key."""
+    if request.platform_url and request.api_key:
+        reporter = Reporter(server, request)
+        server.io_loop.add_callback(reporter.run)
+
+
+class Reporter:
+    """Watches the server and sends reports until the event loop ends."""
+
+    def __init__(self, server: ServerApp, request: LaunchRequest) -> None:
+        self._server = server
+        self._kernels = cast(WorkspaceKernels, server.kernel_manager)
+        self._url = f"{request.platform_url}/api/v1/sessions/{request.workload_id}/report"
+        self._key = request.api_key
+        self._client = SimpleAsyncHTTPClient(force_instance=True)
+        self._changed = asyncio.Event()
+        self._last_kernel: str | None = None
+        self._notebook: str | None = None
+        self._saved_at: datetime | None = None
+
+    async def run(self) -> None:
+        """Report at once, then after each change; never ends by itself."""
+        self._kernels.on_change = self._on_kernel_change
+        events = cast(EventLogger, self._server.event_logger)
+        events.add_listener(schema_id=_CONTENTS_EVENTS, listener=self._on_contents_event)
+        clock = asyncio.get_running_loop().time
+        sent: dict[str, Any] = {}
+        sent_at = 0.0
+        while True:
+            activity = await self._observe()
+            if activity != sent or clock() - sent_at >= _LONGEST_SECONDS:
+                await self._send(activity)
+                sent, sent_at = activity, clock()
+            pause = _LONGEST_SECONDS - (clock() - sent_at)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(
+                    self._changed.wait(), min(pause, _TERMINALS_SECONDS) if activity["terminals"] else pause
+                )
+                await asyncio.sleep(_DEBOUNCE_SECONDS)
+            self._changed.clear()
+
+    async def _observe(self) -> dict[str, Any]:
+        kernels = self._kernels.list_kernels()  # type: ignore[no-untyped-call]
+        terminals = list(self._server.web_app.settings["terminal_manager"].terminals.values())
+        times = [kernel["last_activity"] for kernel in kernels]
+        times += [terminal.last_activity.isoformat() for terminal in terminals]
+        times += [self._saved_at.isoformat()] if self._saved_at else []
+        return {
+            "kernels": len(kernels),
+            "busy_kernels": sum(kernel["execution_state"] == "busy" for kernel in kernels),
+            "terminals": len(terminals),
+            "busy_terminals": sum(_is_busy(terminal.ptyproc) for terminal in terminals),
+            "connections": sum(kernel["connections"] for kernel in kernels),
+            "last_active_at": max(map(datetime.fromisoformat, times)).isoformat() if times else None,
+            "notebook": await self._find_notebook(),
+        }
+
+    async def _find_notebook(self) -> str | None:
+        """Return the path of the notebook last run or saved."""
+        if self._last_kernel is not None:
+            for session in await self._server.session_manager.list_sessions():
+                if session["kernel"]["id"] == self._last_kernel and session["type"] == "notebook":
+                    self._notebook = session["path"]
+            self._last_kernel = None
+        return self._notebook
+
+    async def _send(self, activity: dict[str, Any]) -> None:
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        # The platform may be restarting; the next report says all that this one did.
+        with contextlib.suppress(HTTPError, OSError, ValueError):
+            await self._client.fetch(
+                self._url,
+                method="POST",
+                headers=headers,
+                body=json.dumps(activity),
+                connect_timeout=_TIMEOUT_SECONDS,
+                request_timeout=_TIMEOUT_SECONDS,
+                follow_redirects=False,
+                ca_certs=os.environ.get("STUDIOLO_CA_FILE"),
+            )
+
+    def _on_kernel_change(self, busy_kernel: str | None) -> None:
+        self._last_kernel = busy_kernel or self._last_kernel
+        self._changed.set()
+
+    async def _on_contents_event(self, logger: object, schema_id: str, data: dict[str, Any]) -> None:
+        if data.get("action") == "save":
+            self._saved_at = datetime.now(UTC)
+            if str(data.get("path", "")).endswith(".ipynb"):
+                self._notebook = data["path"].strip("/")
+            self._changed.set()
+
+
+def _is_busy(terminal: Any) -> bool:
+    """Tell whether something other than the shell itself has the terminal's foreground."""
+    try:
+        return bool(os.tcgetpgrp(terminal.fd) != os.getpgid(terminal.pid))
+    except OSError:
+        return False

@@ -1,0 +1,113 @@
+"""The fork server: has JupyterLab imported, forks a shim per request, knows nothing else.
+
+`python -m studiolo.runtime.forkserver --socket PATH`. It accepts a connection and forks at once; the child
+reads the request, so that this process never holds a secret and no slow caller can hold it up. It starts no
+thread and opens no ZMQ context, event loop or database: a fork would copy them broken.
+"""
+
+import argparse
+import contextlib
+import gc
+import json
+import os
+import random
+import signal
+import socket
+import struct
+import sys
+from pathlib import Path
+from types import FrameType
+
+from studiolo.runtime import shim
+from studiolo.runtime.notify import tell_ready
+from studiolo.runtime.preload import preload
+
+_BACKLOG = 128
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; sessions go on without it."""
+    parser = argparse.ArgumentParser(prog="studiolo.runtime.forkserver")
+    parser.add_argument("--socket", required=True, metavar="PATH", help="unix socket to listen on")
+    path = parser.parse_args(arguments).socket
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    # The kernel reaps the shims: nobody here asks how they ended, their exit files tell.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    preload()
+    listener = _listen(path)
+    # Frozen, the heap stays shared: a collection in a child would touch, and so copy, every page.
+    gc.collect()
+    gc.freeze()
+    tell_ready()
+    server = os.getpid()
+    with contextlib.suppress(SystemExit):
+        _serve(listener)
+    if os.getpid() == server:
+        Path(path).unlink(missing_ok=True)
+    return 0
+
+
+def _listen(path: str) -> socket.socket:
+    Path(path).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    umask = os.umask(0o177)
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(umask)
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def _serve(listener: socket.socket) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError as exc:
+            # Out of descriptors or a caller that hung up already: the next accept may do better.
+            print(f"accept failed: {exc}", file=sys.stderr, flush=True)
+            continue
+        with connection:
+            if _is_own_account(connection):
+                _fork_shim(listener, connection)
+
+
+def _fork_shim(listener: socket.socket, connection: socket.socket) -> None:
+    try:
+        pid = os.fork()
+    except OSError as exc:
+        with contextlib.suppress(OSError):
+            error = {
+                "event": "error",
+                "message": f"The machine cannot start another process: {exc.strerror}.",
+            }
+            connection.sendall(json.dumps(error).encode() + b"\n")
+        return
+    if pid:
+        return
+    status = 1
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        listener.close()
+        random.seed()
+        status = shim.serve(connection, forks=True)
+    finally:
+        os._exit(status)
+
+
+def _is_own_account(connection: socket.socket) -> bool:
+    """Tell whether the caller runs under our account; elsewhere than on Linux the socket's mode must do."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return bool(struct.unpack("3i", credentials)[1] == os.geteuid())
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit
+
+
+if __name__ == "__main__":
+    sys.exit(main())

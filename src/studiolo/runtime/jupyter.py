@@ -1,0 +1,113 @@
+"""JupyterLab as it comes, with the settings that a session needs."""
+
+import hashlib
+import hmac
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from jupyter_server.serverapp import ServerApp
+from jupyterlab.labapp import LabApp
+from traitlets.config import Config
+
+from studiolo.runtime import activity
+from studiolo.runtime.identity import FrontDoorIdentity, guard
+from studiolo.runtime.kernels import (
+    PromptChannels,
+    WorkspaceKernel,
+    WorkspaceKernels,
+    WorkspaceKernelSpecs,
+    choose_transport,
+    write_kernelspec,
+)
+from studiolo.runtime.launch import LaunchRequest
+from studiolo.runtime.preload import server_extensions
+from studiolo.runtime.terminals import shell_command
+
+
+def run_lab(request: LaunchRequest, tell_ready: Callable[[], None]) -> None:
+    """Serve JupyterLab on the request's socket until told to stop; `tell_ready` is called when it listens.
+
+    The process's environment must be the request's already. Ends by returning or by SystemExit.
+    """
+    write_kernelspec(_kernels_folder(request), Path(request.environment))
+    _write_key(request)
+    server = ServerApp.instance(
+        jpserver_extensions=dict.fromkeys(server_extensions(), True), config=settings(request)
+    )
+    server.no_browser_open_file = True
+    # What LabApp.initialize_server does, less the search for extensions.
+    server.initialize(argv=[], starter_extension=LabApp.name, find_extensions=False)
+    guard(server.web_app, request.secret)
+    activity.start(server, request)
+    # Callbacks run in the order they were added: the one that binds the socket was added by initialize().
+    server.io_loop.add_callback(tell_ready)
+    server.start()
+
+
+def settings(request: LaunchRequest) -> Config:
+    """Return the settings of a session's server. No secret is among them: extensions may print them."""
+    folders = _private_folders(request)
+    config = Config()
+    config.ServerApp.update(
+        sock=request.socket,
+        sock_mode="0600",
+        base_url=request.base_url,
+        root_dir=request.folder,
+        open_browser=False,
+        quit_button=False,
+        allow_root=True,
+        # The front door decides which hosts are ours, and passes on what browsers sent.
+        allow_remote_access=True,
+        trust_xheaders=True,
+        identity_provider_class=FrontDoorIdentity,
+        kernel_manager_class=WorkspaceKernels,
+        kernel_spec_manager_class=WorkspaceKernelSpecs,
+        kernel_websocket_connection_class=PromptChannels,
+        cookie_secret=hmac.digest(request.secret.encode(), b"jupyter cookies", hashlib.sha256),
+        terminals_enabled=True,
+        terminado_settings={
+            "shell_command": shell_command(Path(request.launch_folder), Path(request.environment))
+        },
+    )
+    config.ContentsManager.preferred_dir = str(_start_folder(request))
+    config.IdentityProvider.token = ""
+    config.LabApp.update(
+        user_settings_dir=str(folders / "lab" / "user-settings"),
+        workspaces_dir=str(folders / "lab" / "workspaces"),
+        # Lab extensions that come with what people install (ipywidgets, say) work without a rebuild.
+        extra_labextensions_path=[str(Path(request.environment) / "share/jupyter/labextensions")],
+        # Installing server extensions would change the platform's own environment.
+        extension_manager="readonly",
+        news_url=None,
+        check_for_updates_class="jupyterlab.handlers.announcements.NeverCheckForUpdate",
+    )
+    config.WorkspaceKernelSpecs.update(
+        ensure_native_kernel=False,
+        folders=[str(_kernels_folder(request)), str(Path(request.environment) / "share/jupyter/kernels")],
+    )
+    config.AsyncMappingKernelManager.kernel_manager_class = (
+        WorkspaceKernel.__module__ + "." + WorkspaceKernel.__name__
+    )
+    config.KernelManager.transport = choose_transport(Path(request.run_folder))
+    return config
+
+
+def _private_folders(request: LaunchRequest) -> Path:
+    return Path(request.launch_folder).parent / "jupyter"
+
+
+def _kernels_folder(request: LaunchRequest) -> Path:
+    return Path(request.launch_folder) / "kernels"
+
+
+def _start_folder(request: LaunchRequest) -> Path:
+    wanted = Path(request.folder) / request.start_folder
+    return wanted if wanted.is_dir() else Path(request.folder)
+
+
+def _write_key(request: LaunchRequest) -> None:
+    if request.api_key:
+        descriptor = os.open(request.key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(request.api_key)

@@ -1,0 +1,140 @@
+"""What a launch is told, and the files that tell about it."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+# A request holds at most 256 variables of 4,096 characters and a few paths.
+MAX_REQUEST_BYTES = 2 * 1024 * 1024
+# Exec'd descendants of a launch carry this variable; by it they are found when their shim is gone.
+MARKER = "STUDIOLO_LAUNCH"
+
+
+class RefusedRequestError(ValueError):
+    """A launch request cannot be used; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRequest:
+    """One launch of a notebook server, as one JSON line. All folders are absolute.
+
+    `launch_folder` gets the files of LaunchFiles, `run_folder` (short, private) kernel sockets and the key,
+    `socket` the server. `variables` is the whole environment of the server, its kernels and its terminals.
+    """
+
+    workload_id: str
+    launch: int
+    launch_folder: str
+    run_folder: str
+    socket: str
+    folder: str
+    start_folder: str
+    environment: str
+    base_url: str
+    grace_seconds: float
+    secret: str = field(repr=False)
+    api_key: str = field(repr=False)
+    platform_url: str
+    variables: Mapping[str, str] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """`<workload id>.<launch>`: names the launch on this machine."""
+        return f"{self.workload_id}.{self.launch}"
+
+    @property
+    def key_file(self) -> Path:
+        """Where the session's own API key is, for the people and programs in it."""
+        return Path(self.run_folder) / "key"
+
+    def to_line(self) -> bytes:
+        """Return the request as one JSON line."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> "LaunchRequest":
+        """Read a request; raises RefusedRequestError when it is cut, no JSON, or has wrong members."""
+        try:
+            members = json.loads(line)
+        except ValueError as exc:
+            raise RefusedRequestError(f"The launch request is not a JSON line: {exc}.") from exc
+        wanted = {f.name for f in fields(cls)}
+        if not isinstance(members, dict) or set(members) != wanted:
+            raise RefusedRequestError("The launch request has other members than this version knows.")
+        request = cls(**members)
+        for path in (
+            request.launch_folder,
+            request.run_folder,
+            request.socket,
+            request.folder,
+            request.environment,
+        ):
+            if not Path(path).is_absolute():
+                raise RefusedRequestError(f"The launch request holds a relative path: {path!r}.")
+        return request
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchFiles:
+    """The files of one launch. None holds a secret; all but the log are replaced whole."""
+
+    folder: Path
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the shim for its whole life."""
+        return self.folder / "lock"
+
+    @property
+    def shim(self) -> Path:
+        """{pid, start_time, boot_id, session_pid, session_start_time}."""
+        return self.folder / "shim.json"
+
+    @property
+    def ready(self) -> Path:
+        """Exists once the server listens."""
+        return self.folder / "ready"
+
+    @property
+    def stop(self) -> Path:
+        """{grace_seconds, at}: what the last call to stop asked for; `at` is Unix time in seconds."""
+        return self.folder / "stop.json"
+
+    @property
+    def exit(self) -> Path:
+        """{reason, message, code, signal, at, max_rss_bytes}: written when all of the launch has ended."""
+        return self.folder / "exit.json"
+
+    @property
+    def log(self) -> Path:
+        """Output of the server, its kernels and extensions."""
+        return self.folder / "server.log"
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in `path`, or None when there is none (yet)."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def write_json(path: Path, value: Mapping[str, Any], *, durable: bool = False) -> None:
+    """Replace `path` by the JSON object `value`, whole or not at all; `durable` waits for the disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w") as file:
+        json.dump(value, file)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    temporary.replace(path)
+    if durable:
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,64 @@
+"""Doing before the fork what every JupyterLab start would do after it."""
+
+import importlib
+import importlib.util
+import json
+import sys
+import warnings
+from pathlib import Path
+
+# Extensions of Jupyter's own that a session does without: the shim for classic configuration imports IPython,
+# and the language server proxy looks for servers (and Node) in a thread at each start.
+UNUSED_EXTENSIONS = frozenset({"notebook_shim", "jupyter_lsp", "notebook", "nbclassic"})
+_ALWAYS = ("jupyterlab", "jupyter_server_terminals")
+
+# What JupyterLab imports only while it starts or answers its first requests.
+_LATE_IMPORTS = (
+    "jinja2.ext",
+    "jupyter_client.provisioning.local_provisioner",
+    "jupyter_core.migrate",
+    "jupyter_server.kernelspecs.handlers",
+    "jupyter_server.nbconvert.handlers",
+    "jupyter_server.services.api.handlers",
+    "jupyter_server.services.config.handlers",
+    "jupyter_server.services.contents.handlers",
+    "jupyter_server.services.events.handlers",
+    "jupyter_server.services.kernels.handlers",
+    "jupyter_server.services.kernelspecs.handlers",
+    "jupyter_server.services.nbconvert.handlers",
+    "jupyter_server.services.security.handlers",
+    "jupyter_server.services.sessions.handlers",
+    "jupyter_server.services.shutdown",
+    "jupyter_server.view.handlers",
+    "jupyterlab.labapp",
+    # Builds a grammar for a second; jupyter_events' validators import it.
+    "rfc3987_syntax",
+    "studiolo.runtime.session",
+    "studiolo.runtime.jupyter",
+    "tornado.platform.asyncio",
+    "tornado.simple_httpclient",
+    "zmq.eventloop.zmqstream",
+)
+
+
+def preload() -> None:
+    """Import all that a session's server needs. Starts nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in (*_LATE_IMPORTS, *server_extensions()):
+            importlib.import_module(name)
+
+
+def server_extensions() -> list[str]:
+    """Return the Jupyter server extensions of this environment that sessions load, in order of their names.
+
+    Reads `etc/jupyter/jupyter_server_config.d` of the environment; what cannot be imported is left out.
+    """
+    enabled: dict[str, bool] = dict.fromkeys(_ALWAYS, True)
+    for file in sorted((Path(sys.prefix) / "etc/jupyter/jupyter_server_config.d").glob("*.json")):
+        try:
+            enabled |= json.loads(file.read_bytes())["ServerApp"]["jpserver_extensions"]
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            print(f"ignoring {file}: {exc!r}", file=sys.stderr, flush=True)
+    wanted = {name for name, on in enabled.items() if on} - UNUSED_EXTENSIONS
+    return sorted(name for name in wanted if importlib.util.find_spec(name) is not None)

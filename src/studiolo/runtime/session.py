@@ -1,0 +1,97 @@
+"""The session's own process: leaves behind what it inherited, then runs JupyterLab until it ends."""
+
+import os
+import random
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from studiolo.runtime import processes
+from studiolo.runtime.launch import LaunchFiles, LaunchRequest
+from studiolo.runtime.shim import tell
+
+_UMASK = 0o022
+
+
+def run(request: LaunchRequest, connection: socket.socket) -> int:
+    """Run JupyterLab in this process, a fork that nothing else uses; returns its exit code.
+
+    Tells `ready` through `connection` and by the launch's file `ready`, then closes the connection.
+    """
+    processes.name_process("studiolo-lab")
+    _close_inherited(keep=connection.fileno())
+    _redirect_output(LaunchFiles(Path(request.launch_folder)).log)
+    _replace_environment(request)
+    os.umask(_UMASK)
+    os.chdir(request.folder)
+    random.seed()
+    # Imported here: a session that is exec'd pays for it after it has told that it started.
+    from studiolo.runtime.jupyter import run_lab
+
+    def tell_ready() -> None:
+        LaunchFiles(Path(request.launch_folder)).ready.touch()
+        tell(connection, "ready")
+        connection.close()
+
+    try:
+        run_lab(request, tell_ready)
+    except SystemExit as exc:
+        return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+    except BaseException:
+        # The log is where a person looks for the cause; nobody above could do more with it.
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+
+def execute(request: LaunchRequest, connection: socket.socket, *, request_descriptor: int) -> None:
+    """Replace this process by a fresh Python that reads the request from `request_descriptor` and runs it."""
+    os.dup2(request_descriptor, 0)
+    os.set_inheritable(connection.fileno(), True)
+    arguments = [sys.executable, "-P", "-m", "studiolo.runtime.session", str(connection.fileno())]
+    os.execve(sys.executable, arguments, _start_environment(request))  # noqa: S606
+
+
+def main() -> int:
+    """Run the session whose request comes on standard input; the first argument is the events' descriptor."""
+    request = LaunchRequest.from_line(sys.stdin.buffer.readline())
+    return run(request, socket.socket(fileno=int(sys.argv[1])))
+
+
+def _start_environment(request: LaunchRequest) -> dict[str, str]:
+    # The server's own interpreter must not be led astray by what is meant for the workspace's.
+    return {name: value for name, value in request.variables.items() if not name.startswith("PYTHON")}
+
+
+def _close_inherited(*, keep: int) -> None:
+    limit = os.sysconf("SC_OPEN_MAX")
+    os.closerange(3, keep)
+    os.closerange(keep + 1, limit)
+
+
+def _redirect_output(log: Path) -> None:
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(nowhere, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(nowhere)
+    os.close(output)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", buffering=1, closefd=False, errors="backslashreplace")  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, closefd=False, errors="backslashreplace")  # noqa: SIM115
+
+
+def _replace_environment(request: LaunchRequest) -> None:
+    os.environ.clear()
+    os.environ.update(request.variables)
+    time.tzset()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""The shell of a session's terminals: the person's own, in the workspace's environment."""
+
+import os
+import shlex
+import shutil
+from pathlib import Path
+
+
+def shell_command(folder: Path, environment: Path) -> list[str]:
+    """Return the command of the person's shell; a start file that it needs is written into `folder`.
+
+    No login shell: /etc/profile would reset PATH. For bash the environment is put first again after the
+    person's own start file, which may put other Pythons (pyenv, conda) before it.
+    """
+    shell = os.environ.get("SHELL") or shutil.which("bash") or "/bin/sh"
+    if Path(shell).name != "bash":
+        return [shell]
+    start_file = folder / "bashrc"
+    start_file.write_text(
+        "for file in /etc/bash.bashrc ~/.bashrc; do [ -r $file ] && . $file; done; unset file\n"
+        f"export PATH={shlex.quote(str(environment / 'bin'))}:$PATH\n"
+        "hash -r\n"
+    )
+    return [shell, "--rcfile", str(start_file), "-i"]
