@@ -9,6 +9,7 @@ import traceback
 from pathlib import Path
 
 from studiolo.runtime import processes
+from studiolo.runtime.descriptors import close_inherited, redirect_output
 from studiolo.runtime.launch import LaunchFiles, LaunchRequest
 from studiolo.runtime.shim import tell
 
@@ -21,8 +22,8 @@ def run(request: LaunchRequest, connection: socket.socket) -> int:
     Tells `ready` through `connection` and by the launch's file `ready`, then closes the connection.
     """
     processes.name_process("studiolo-lab")
-    _close_inherited(keep=connection.fileno())
-    _redirect_output(LaunchFiles(Path(request.launch_folder)).log)
+    close_inherited(keep=connection.fileno())
+    redirect_output(LaunchFiles(Path(request.launch_folder)).log)
     _replace_environment(request)
     os.umask(_UMASK)
     os.chdir(request.folder)
@@ -66,25 +67,6 @@ def main() -> int:
 def _start_environment(request: LaunchRequest) -> dict[str, str]:
     # The server's own interpreter must not be led astray by what is meant for the workspace's.
     return {name: value for name, value in request.variables.items() if not name.startswith("PYTHON")}
-
-
-def _close_inherited(*, keep: int) -> None:
-    limit = os.sysconf("SC_OPEN_MAX")
-    os.closerange(3, keep)
-    os.closerange(keep + 1, limit)
-
-
-def _redirect_output(log: Path) -> None:
-    nowhere = os.open(os.devnull, os.O_RDONLY)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(nowhere, 0)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.close(nowhere)
-    os.close(output)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115
-    sys.stdout = open(1, "w", buffering=1, closefd=False, errors="backslashreplace")  # noqa: SIM115
-    sys.stderr = open(2, "w", buffering=1, closefd=False, errors="backslashreplace")  # noqa: SIM115
 
 
 def _replace_environment(request: LaunchRequest) -> None:

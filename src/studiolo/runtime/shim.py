@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from studiolo.runtime import exits, processes
+from studiolo.runtime.descriptors import redirect_output
 from studiolo.runtime.launch import (
     MAX_REQUEST_BYTES,
     LaunchFiles,
@@ -52,6 +53,7 @@ def serve(connection: socket.socket, *, forks: bool) -> int:
         if lock is None:
             tell(connection, "started", existing=True, **_existing(request))
             return 0
+        redirect_output(LaunchFiles(Path(request.launch_folder)).log)
         Shim(request, connection, forks=forks).run()
     except (RefusedRequestError, OSError) as exc:
         tell(connection, "error", message=str(exc))
@@ -288,11 +290,10 @@ def _make_private(folder: Path) -> None:
 
 
 def main() -> int:
-    """Serve the request that comes through the socket on standard input."""
-    connection = socket.socket(fileno=os.dup(0))
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, 0)
-    return serve(connection, forks=False)
+    """Detach, then serve the request that comes through the socket on standard input."""
+    if os.fork():
+        return 0
+    return serve(socket.socket(fileno=os.dup(0)), forks=False)
 
 
 if __name__ == "__main__":

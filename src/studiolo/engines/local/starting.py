@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import socket
 import sys
 from pathlib import Path
@@ -92,14 +93,13 @@ class Starter:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                "-m",
-                "studiolo.runtime.shim",
+                *(sys.executable, "-P", "-m", "studiolo.runtime.shim"),
                 stdin=theirs.fileno(),
-                start_new_session=True,
+                # Nothing else of the platform's environment is its business; the session's is in the request.
+                env={name: os.environ[name] for name in ("LD_LIBRARY_PATH", "TMPDIR") if name in os.environ},
             )
-        self._keep(asyncio.create_task(process.wait()))
+        # It detaches itself and returns at once, so that nobody here must reap it when it ends.
+        await process.wait()
         return await asyncio.open_unix_connection(sock=ours)
 
     async def _ask(
