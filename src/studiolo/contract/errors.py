@@ -128,6 +128,12 @@ CODES: dict[str, str] = {
     "folder-not-found": "A folder does not exist and could not be made.",
     "cursor-invalid": "A page cursor was not made by this server.",
     "host-unknown": "The request's Host is not a name of this platform.",
+    "usage-invalid": "The command line has an unknown command, option or value.",
+    "confirmation-needed": "What cannot be undone must be confirmed, and nobody was there to ask.",
+    "address-invalid": "What was given is not the address of a platform.",
+    "address-insecure": "A key or password would cross the network unencrypted.",
+    "key-file-unreadable": "The file that STUDIOLO_KEY_FILE names cannot be read.",
+    "credentials-file-unusable": "The file with saved sign-ins cannot be read or written.",
     "settings-invalid": "A setting has a wrong value; the message names it.",
     # identity
     "not-signed-in": "Nobody is signed in.",

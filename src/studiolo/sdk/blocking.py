@@ -1,0 +1,177 @@
+"""The blocking client: the asynchronous one, run on an event loop in a thread of its own.
+
+A loop of its own, and not `asyncio.run` per call: it works where a loop runs already, as in a notebook, and it
+keeps connections open between calls. anyio's portal is that thread; it comes with httpx.
+"""
+
+import functools
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
+
+import httpx
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from studiolo.contract.models import Page
+from studiolo.sdk.client import AsyncStudiolo
+from studiolo.sdk.listing import Listing
+from studiolo.sdk.resources import account, platform, sessions, workspaces
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Resource = TypeVar("Resource")
+
+
+class Blocking(Generic[Resource]):
+    """Base of the blocking resources: one asynchronous resource and the thread that runs it."""
+
+    def __init__(self, resource: Resource, portal: BlockingPortal) -> None:
+        self._resource = resource
+        self._portal = portal
+
+    def _run(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        future = self._portal.start_task_soon(function)
+        try:
+            return future.result()
+        except BaseException:
+            # Ctrl-C ends the wait here; without this the request would go on and hold up `close`.
+            future.cancel()
+            raise
+
+
+def _blocking(
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Any, P], T]:
+    """Make the blocking form of an asynchronous method."""
+
+    @functools.wraps(method)
+    def call(self: Blocking[Any], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._run(functools.partial(method, self._resource, *args, **kwargs))
+
+    return call
+
+
+def _paged(
+    method: Callable[Concatenate[Any, P], Listing[T]],
+) -> Callable[Concatenate[Any, P], Iterator[T]]:
+    """Make the blocking form of a method that returns a listing: an iterator of its items."""
+
+    @functools.wraps(method)
+    def call(self: Blocking[Any], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        pages = method(self._resource, *args, **kwargs).pages()
+
+        async def next_page() -> Page[T] | None:
+            return await anext(pages, None)
+
+        while (page := self._run(next_page)) is not None:
+            yield from page.items
+
+    return call
+
+
+class Workspaces(Blocking[workspaces.Workspaces]):
+    """Create, find, change and delete workspaces. A workspace is named by id, `owner/name` or name."""
+
+    list = _paged(workspaces.Workspaces.list)
+    create = _blocking(workspaces.Workspaces.create)
+    get = _blocking(workspaces.Workspaces.get)
+    update = _blocking(workspaces.Workspaces.update)
+    delete = _blocking(workspaces.Workspaces.delete)
+    members = _blocking(workspaces.Workspaces.members)
+    set_member = _blocking(workspaces.Workspaces.set_member)
+    remove_member = _blocking(workspaces.Workspaces.remove_member)
+
+
+class Sessions(Blocking[sessions.Sessions]):
+    """Launch, find, stop and restart sessions. A session is named by id, `workspace/name` or a unique name."""
+
+    list = _paged(sessions.Sessions.list)
+    launch = _blocking(sessions.Sessions.launch)
+    get = _blocking(sessions.Sessions.get)
+    start = _blocking(sessions.Sessions.start)
+    stop = _blocking(sessions.Sessions.stop)
+    restart = _blocking(sessions.Sessions.restart)
+    wait = _blocking(sessions.Sessions.wait)
+    delete = _blocking(sessions.Sessions.delete)
+    log = _blocking(sessions.Sessions.log)
+
+
+class Account(Blocking[account.Account]):
+    """The person whose key the client uses."""
+
+    get = _blocking(account.Account.get)
+    change_password = _blocking(account.Account.change_password)
+    logins = _blocking(account.Account.logins)
+    sign_out_everywhere = _blocking(account.Account.sign_out_everywhere)
+
+
+class Keys(Blocking[account.Keys]):
+    """API keys of the signed-in person."""
+
+    list = _blocking(account.Keys.list)
+    create = _blocking(account.Keys.create)
+    revoke = _blocking(account.Keys.revoke)
+
+
+class People(Blocking[platform.People]):
+    """The people of a platform; for administrators."""
+
+    list = _paged(platform.People.list)
+    create = _blocking(platform.People.create)
+    sign_in_link = _blocking(platform.People.sign_in_link)
+
+
+class Audit(Blocking[platform.Audit]):
+    """The record of changes; for administrators."""
+
+    list = _paged(platform.Audit.list)
+
+
+class Platform(Blocking[platform.Platform]):
+    """What anybody may ask of a platform."""
+
+    get = _blocking(platform.Platform.get)
+    health = _blocking(platform.Platform.health)
+    sign_in = _blocking(platform.Platform.sign_in)
+
+
+class Studiolo:
+    """A client of one platform, for scripts and notebooks. Arguments and methods are those of `AsyncStudiolo`.
+
+    Use it as `with Studiolo() as client`, or call `close`: until then a thread waits for the next call.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        timeout_seconds: float = 30.0,
+        insecure: bool = False,
+        http: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        client = AsyncStudiolo(url, key, timeout_seconds=timeout_seconds, insecure=insecure, http=http)
+        self._open = ExitStack()
+        portal = self._open.enter_context(start_blocking_portal())
+        self._open.callback(portal.call, client.close)
+        self.url = client.url
+        self.workspaces = Workspaces(client.workspaces, portal)
+        self.sessions = Sessions(client.sessions, portal)
+        self.me = Account(client.me, portal)
+        self.keys = Keys(client.keys, portal)
+        self.people = People(client.people, portal)
+        self.audit = Audit(client.audit, portal)
+        self.platform = Platform(client.platform, portal)
+
+    def close(self) -> None:
+        """Close the connections and end the thread; closing twice is fine."""
+        self._open.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,54 @@
+"""The asynchronous client."""
+
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from studiolo.sdk.credentials import find_credentials
+from studiolo.sdk.resources.account import Account, Keys
+from studiolo.sdk.resources.platform import Audit, People, Platform
+from studiolo.sdk.resources.sessions import Sessions
+from studiolo.sdk.resources.workspaces import Workspaces
+from studiolo.sdk.transport import Transport
+
+
+class AsyncStudiolo:
+    """A client of one platform, for asynchronous programs.
+
+    `url` and `key` are found as `studiolo.sdk.credentials` describes when left out. `insecure` allows to send a
+    key unencrypted to another machine. `http` replaces the network, for tests. Use it as
+    `async with AsyncStudiolo() as client`, or call `close`.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        timeout_seconds: float = 30.0,
+        insecure: bool = False,
+        http: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        credentials = find_credentials(url, key)
+        self._transport = Transport(credentials, timeout_seconds=timeout_seconds, insecure=insecure, http=http)
+        self.url = credentials.url
+        self.workspaces = Workspaces(self._transport)
+        self.sessions = Sessions(self._transport)
+        self.me = Account(self._transport)
+        self.keys = Keys(self._transport)
+        self.people = People(self._transport)
+        self.audit = Audit(self._transport)
+        self.platform = Platform(self._transport)
+
+    async def close(self) -> None:
+        """Close the connections; the client cannot be used afterwards."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

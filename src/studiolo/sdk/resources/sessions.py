@@ -1,0 +1,107 @@
+"""Sessions: running JupyterLab servers of workspaces."""
+
+import time
+
+from studiolo.contract.errors import Unavailable
+from studiolo.contract.models import Page, Session, SessionLaunch, SessionLog, SessionState
+from studiolo.sdk.listing import Listing
+from studiolo.sdk.transport import Transport, segment
+
+_PATH = "/jupyter/sessions"
+# The server holds an answer no longer than this.
+_LONGEST_HOLD_SECONDS = 60.0
+SETTLED = frozenset({SessionState.RUNNING, SessionState.STOPPED, SessionState.FAILED})
+
+
+class Sessions:
+    """Launch, find, stop and restart sessions. A session is named by id, `workspace/name` or a unique name.
+
+    `wait_seconds` of a method lets the server hold its answer until the session has settled (running, stopped
+    or failed), at most 60 s; the session returned may not have settled yet.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(
+        self,
+        *,
+        workspace: str | None = None,
+        state: SessionState | str | None = None,
+        everyone: bool = False,
+        page_size: int | None = None,
+    ) -> Listing[Session]:
+        """Return your sessions; `everyone`: also those of others in workspaces that you can see."""
+
+        async def fetch(cursor: str | None) -> Page[Session]:
+            asked = {"workspace": workspace, "state": state, "limit": page_size, "cursor": cursor}
+            asked["all"] = "true" if everyone else None
+            return await self._transport.fetch(Page[Session], "GET", _PATH, query=asked)
+
+        return Listing(fetch)
+
+    async def launch(
+        self,
+        workspace: str,
+        *,
+        name: str | None = None,
+        password: str | None = None,
+        wait_seconds: float = 0.0,
+    ) -> Session:
+        """Launch a session in a workspace (id, `owner/name`, name, or a folder of the server's machine).
+
+        For a folder the workspace is created if there is none yet. `password` is asked of everybody who
+        enters, in addition to their sign-in. Raises Conflict (`session-exists`), LimitReached.
+        """
+        given = {"workspace": workspace, "name": name, "password": password}
+        body = SessionLaunch(**{member: value for member, value in given.items() if value is not None})
+        return await self._transport.fetch(Session, "POST", _PATH, body=body, wait_seconds=wait_seconds)
+
+    async def get(self, session: str, *, wait_seconds: float = 0.0) -> Session:
+        """Return one session. Raises NotFound (`session-not-found`), Conflict (`session-ambiguous`)."""
+        return await self._transport.fetch(Session, "GET", _at(session), wait_seconds=wait_seconds)
+
+    async def start(self, session: str, *, wait_seconds: float = 0.0) -> Session:
+        """Start a session that ended; one that runs stays as it is."""
+        return await self._act(session, "start", wait_seconds)
+
+    async def stop(self, session: str, *, wait_seconds: float = 0.0) -> Session:
+        """Stop a session; its files stay. One that ended stays as it is."""
+        return await self._act(session, "stop", wait_seconds)
+
+    async def restart(self, session: str, *, wait_seconds: float = 0.0) -> Session:
+        """Stop a session and start it again under the same id and name."""
+        return await self._act(session, "restart", wait_seconds)
+
+    async def wait(self, session: str, *, timeout_seconds: float = 120.0) -> Session:
+        """Return the session once it has settled: running, stopped or failed.
+
+        Raises Unavailable (`timeout`) if it has not by then; the session goes on with what it was doing.
+        """
+        end = time.monotonic() + timeout_seconds
+        while True:
+            left = end - time.monotonic()
+            seen = await self.get(session, wait_seconds=max(0.0, min(left, _LONGEST_HOLD_SECONDS)))
+            if seen.state in SETTLED:
+                return seen
+            if left <= 0:
+                raise Unavailable(
+                    "timeout",
+                    f"Session {seen.name} is still {seen.state} after {timeout_seconds:g} s.",
+                    hint=f"Look at it with `studiolo logs {seen.id}`.",
+                )
+
+    async def delete(self, session: str) -> None:
+        """Forget a session that ended. Raises Conflict while it runs."""
+        await self._transport.send("DELETE", _at(session))
+
+    async def log(self, session: str, *, lines: int | None = None) -> SessionLog:
+        """Return the end of a session's log."""
+        return await self._transport.fetch(SessionLog, "GET", f"{_at(session)}/log", query={"lines": lines})
+
+    async def _act(self, session: str, verb: str, wait_seconds: float) -> Session:
+        return await self._transport.fetch(Session, "POST", f"{_at(session)}/{verb}", wait_seconds=wait_seconds)
+
+
+def _at(session: str) -> str:
+    return f"{_PATH}/{segment(session, what='session')}"

@@ -1,0 +1,203 @@
+"""One HTTP conversation with a platform: sends, waits, tries again where that is safe, raises our errors."""
+
+import os
+import ssl
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import anyio
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from studiolo import __version__
+from studiolo.contract.errors import InvalidInput, Unavailable
+from studiolo.sdk.address import is_encrypted, is_loopback
+from studiolo.sdk.credentials import Credentials
+from studiolo.sdk.problems import error_from, not_studiolo
+
+Reply = TypeVar("Reply")
+
+_PREFIX = "/api/v1"
+# Seconds before the second and the third try of a GET.
+_BACK_OFF = (0.1, 0.4)
+_LONGEST_RETRY_AFTER = 5.0
+
+
+class Transport:
+    """Sends requests to one platform with one key. `http` replaces the network, for tests."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        timeout_seconds: float = 30.0,
+        insecure: bool = False,
+        http: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        url = credentials.url
+        if credentials.key and not insecure:
+            refuse_to_send_openly(url)
+        self.credentials = credentials
+        self._timeout_seconds = timeout_seconds
+        headers = {"User-Agent": f"studiolo/{__version__}", "Accept": "application/json"}
+        if credentials.key:
+            headers["Authorization"] = f"Bearer {credentials.key}"
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            headers=headers,
+            transport=http,
+            verify=_trust(url),
+            # A proxy named in the environment must never see what is meant for this machine.
+            trust_env=not is_loopback(url),
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def fetch(
+        self,
+        reply: type[Reply],
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: BaseModel | None = None,
+        wait_seconds: float = 0.0,
+    ) -> Reply:
+        """Send a request and return the reply's body as `reply`, a wire model or a list of them.
+
+        `query` members that are None are left out. `wait_seconds`: how long the server may hold the answer.
+        """
+        response = await self._send(method, path, query, body, wait_seconds)
+        try:
+            return TypeAdapter(reply).validate_json(response.content)
+        except ValidationError as exc:
+            raise not_studiolo(self.credentials.url) from exc
+
+    async def send(
+        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: BaseModel | None = None
+    ) -> None:
+        """Send a request whose reply has no body."""
+        await self._send(method, path, query, body, 0.0)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None,
+        body: BaseModel | None,
+        wait_seconds: float,
+    ) -> httpx.Response:
+        params = {name: _as_text(value) for name, value in (query or {}).items() if value is not None}
+        if wait_seconds > 0:
+            params["wait"] = f"{wait_seconds:g}"
+        request = self._client.build_request(
+            method,
+            _PREFIX + path,
+            params=params,
+            content=None if body is None else body.model_dump_json(exclude_unset=True),
+            headers=None if body is None else {"Content-Type": "application/json"},
+            timeout=httpx.Timeout(self._timeout_seconds + wait_seconds, connect=5.0),
+        )
+        for pause in _BACK_OFF if method == "GET" else ():
+            try:
+                response = await self._client.send(request)
+            except (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError):
+                await anyio.sleep(pause)
+                continue
+            if response.status_code != 503:
+                return _accepted(response)
+            await anyio.sleep(_pause_asked_for(response) or pause)
+        return await self._send_once(request)
+
+    async def _send_once(self, request: httpx.Request) -> httpx.Response:
+        url = self.credentials.url
+        try:
+            response = await self._client.send(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
+            raise _unreachable(url, exc) from exc
+        except httpx.TimeoutException as exc:
+            raise Unavailable(
+                "timeout",
+                f"The platform at {url} did not answer in time.",
+                hint="Try again; `studiolo doctor` on its machine says whether something is wrong.",
+            ) from exc
+        except httpx.TransportError as exc:
+            done = "" if request.method == "GET" else " What was asked may have been done all the same."
+            raise Unavailable(
+                "control-plane-unreachable",
+                f"The connection to {url} broke before the answer came.{done}",
+                hint="Try again in a moment.",
+            ) from exc
+        return _accepted(response)
+
+
+def segment(reference: str, *, what: str) -> str:
+    """Return a person's spelling of an id or name as one segment of a path; `owner/name` becomes `owner~name`.
+
+    Raises InvalidInput for what would make another path of it.
+    """
+    text = reference.strip().strip("/").replace("/", "~")
+    if text in ("", ".", ".."):
+        raise InvalidInput("name-invalid", f"{reference!r} cannot name a {what}.")
+    return quote(text, safe="~")
+
+
+def refuse_to_send_openly(url: str) -> None:
+    """Raise InvalidInput (`address-insecure`) if a key or password sent to `url` could be read on the way."""
+    if not is_encrypted(url) and not is_loopback(url):
+        raise InvalidInput(
+            "address-insecure",
+            f"A key or password sent to {url} could be read on the way, since http is not encrypted.",
+            hint="Use the platform's https address, or pass --insecure if you trust the network in between.",
+        )
+
+
+def _trust(url: str) -> ssl.SSLContext | bool:
+    if not is_encrypted(url):
+        # Loading the certificate authorities costs time that plain http does not need.
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not (authorities := os.environ.get("STUDIOLO_CA_FILE")):
+        return True
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except (OSError, ssl.SSLError) as exc:
+        raise InvalidInput(
+            "certificate-unusable",
+            f"The certificates in {authorities} cannot be used: {exc}.",
+            hint="STUDIOLO_CA_FILE names a PEM file with the authority that signed the platform's certificate.",
+        ) from exc
+
+
+def _accepted(response: httpx.Response) -> httpx.Response:
+    if response.is_success:
+        return response
+    raise error_from(response)
+
+
+def _as_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _pause_asked_for(response: httpx.Response) -> float | None:
+    asked = response.headers.get("Retry-After", "")
+    return min(float(asked), _LONGEST_RETRY_AFTER) if asked.isdigit() else None
+
+
+def _unreachable(url: str, cause: Exception) -> Unavailable:
+    if "CERTIFICATE_VERIFY_FAILED" in str(cause):
+        return Unavailable(
+            "certificate-unusable",
+            f"The certificate of {url} is not signed by an authority that this machine trusts.",
+            hint="Set STUDIOLO_CA_FILE to the PEM file of the authority that signed it.",
+            detail=str(cause),
+        )
+    start = "start it with `studiolo up`, or " if is_loopback(url) else ""
+    return Unavailable(
+        "control-plane-unreachable",
+        f"Nothing answers at {url}.",
+        hint=f"If the platform is down, {start}name another address with STUDIOLO_URL or --url.",
+        detail=str(cause),
+    )
