@@ -300,7 +300,9 @@ class SessionLaunch(Request):
     """Launch a session in a workspace."""
 
     workspace: str | None = Field(
-        None, max_length=4096, description="id, owner/name, name or folder; not needed in a workspace's address."
+        None,
+        max_length=4096,
+        description="id, owner/name, name or folder; not needed in a workspace's address.",
     )
     name: str | None = Field(None, description="Unique in the workspace; made up when left out.")
     password: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(

@@ -8,14 +8,14 @@ from studiolo.contract.ids import looks_like_id
 
 MAX_NAME_LENGTH = 63
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
-_RESERVED = frozenset(
-    "about account admin all api app auth docs environments go health help home jobs kernels keys lab live "
-    "login logout me mine new none notebook null people platform policy requests root runs s search self "
-    "sessions settings sign-in sign-out static status system templates trash undefined w workspaces".split()
-)
+_RESERVED_WORDS = """
+about account admin all api app auth docs environments go health help home jobs kernels keys lab live login logout
+me mine new none notebook null people platform policy requests root runs s search self sessions settings sign-in
+sign-out static status system templates trash undefined w workspaces
+"""
+_RESERVED = frozenset(_RESERVED_WORDS.split())
 RULE = (
-    f"1 to {MAX_NAME_LENGTH} lower-case letters, digits, '-', '_' or '.', "
-    "beginning and ending with a letter or digit"
+    f"1 to {MAX_NAME_LENGTH} lower-case letters, digits, '-', '_' or '.', beginning and ending with a letter or digit"
 )
 
 
@@ -28,7 +28,8 @@ def check_name(name: str, *, what: str = "workspace") -> str:
             f"{shown!r} cannot name a {what}: a name has {RULE}.",
             hint=f"Try {suggest_name(name)!r}." if suggest_name(name) else None,
         )
-    if name in _RESERVED or looks_like_id(name):
+    # Only workspaces' names stand in addresses beside our own words.
+    if (what == "workspace" and name in _RESERVED) or looks_like_id(name):
         raise InvalidInput(
             "name-reserved",
             f"{name!r} is reserved and cannot name a {what}.",

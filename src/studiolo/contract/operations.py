@@ -90,3 +90,18 @@ OPERATIONS: dict[str, Operation] = {
         ("session.enter", _USER, "sessions:write", Role.EDITOR, "Use a running session"),
     )
 }
+
+# What an administrator may do on a workspace without being its member: see and mend, never look inside.
+ADMIN_MAY: frozenset[str] = frozenset(
+    {
+        "workspace.read",
+        "workspace.update",
+        "workspace.delete",
+        "member.list",
+        "member.set",
+        "member.remove",
+        "session.read",
+        "session.stop",
+        "session.delete",
+    }
+)

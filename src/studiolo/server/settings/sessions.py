@@ -21,6 +21,7 @@ class SessionSettings(BaseModel):
     max_running_per_person: int = Field(20, ge=1, description="Running sessions that one person may have.")
     max_running: int = Field(1000, ge=1, description="Running sessions in all.")
     start_method: Literal["auto", "fork", "spawn"] = Field(
-        "auto", description="`fork` from the fork server, `spawn` a fresh process, or fork on Linux and spawn elsewhere."
+        "auto",
+        description="`fork` from the fork server, `spawn` a fresh process, or fork on Linux and spawn elsewhere.",
     )
     entry_lifetime: Duration = Field(timedelta(seconds=30), description="Life of the single-use code that enters.")

@@ -33,7 +33,8 @@ class TLSSettings(BaseModel):
     """How the front door speaks TLS."""
 
     mode: Literal["off", "internal", "acme", "files"] = Field(
-        "off", description="`internal`: a local certificate authority; `acme`: Let's Encrypt; `files`: cert and key."
+        "off",
+        description="`internal`: a local certificate authority; `acme`: Let's Encrypt; `files`: cert and key.",
     )
     certificate: Path | None = Field(None, description="PEM chain; a wildcard lets sessions have own origins.")
     key: Path | None = Field(None, description="PEM private key.")
@@ -43,7 +44,10 @@ class Settings(BaseSettings):
     """Everything that can be set. Nothing needs to be: defaults give a safe start on one machine."""
 
     model_config = SettingsConfigDict(
-        env_prefix="STUDIOLO_", env_nested_delimiter="__", extra="forbid", nested_model_default_partial_update=True
+        env_prefix="STUDIOLO_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        nested_model_default_partial_update=True,
     )
 
     data_dir: Path = Field(default_factory=default_data_dir, description="Database, files, environments, logs.")

@@ -1,0 +1,1 @@
+"""Domain-blind tools: database, clock, keys, reconcile runner, caches."""

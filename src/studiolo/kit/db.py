@@ -1,0 +1,151 @@
+"""The database: transactions for reading and writing, on SQLite or PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import DateTime, Dialect, TypeDecorator, event
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from studiolo.contract.errors import StudioloError, Unavailable
+
+_BUSY_MILLISECONDS = 5_000
+
+
+class UTCTime(TypeDecorator[datetime]):
+    """An aware UTC time; SQLite stores it without its zone, so it is put back when read."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times; store UTC."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError("naive time")
+        return value.astimezone(UTC).replace(tzinfo=None if dialect.name == "sqlite" else UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return aware UTC."""
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+class Transaction:
+    """An open write transaction. Callbacks given to `after_commit` run, in order, only if it commits."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+        self._callbacks: list[Callable[[], None]] = []
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Run `callback` once this is durable: wake somebody, drop a cache, tell live pages."""
+        self._callbacks.append(callback)
+
+    def run_callbacks(self) -> None:
+        """Called by Database.write after the commit."""
+        for callback in self._callbacks:
+            callback()
+
+
+class Database:
+    """Opens transactions. SQLite: WAL, full sync, immediate write transactions through one writer."""
+
+    def __init__(self, url: str) -> None:
+        self.engine: AsyncEngine = create_async_engine(url, **_engine_options(url))
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._writer = asyncio.Lock() if self.is_sqlite else None
+        if self.is_sqlite:
+            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A consistent view; raises Unavailable (`database-unavailable`, …) when the database does not serve."""
+        try:
+            async with self.engine.connect() as connection:
+                yield connection
+        except DBAPIError as exc:
+            raise translate(exc) from exc
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Transaction]:
+        """One transaction, durable when the block has ended; rolled back if it raises.
+
+        A broken constraint reaches the caller as IntegrityError, since only the domain knows what it means.
+        """
+        try:
+            async with self._turn(), self.engine.connect() as connection:
+                connection = await connection.execution_options(studiolo_write=True)
+                async with connection.begin():
+                    transaction = Transaction(connection)
+                    yield transaction
+        except IntegrityError:
+            raise
+        except DBAPIError as exc:
+            raise translate(exc) from exc
+        transaction.run_callbacks()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._writer is None:
+            yield
+            return
+        async with self._writer:
+            yield
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+
+def translate(exc: DBAPIError) -> StudioloError:
+    """Turn a driver's error into ours; the driver's words go to the log only."""
+    words = str(exc.orig).lower()
+    if "full" in words and ("disk" in words or "database or disk" in words):
+        return Unavailable(
+            "disk-full",
+            "The disk is full; nothing was changed.",
+            hint="Free space on the disk of the data directory, then try again.",
+            detail=str(exc),
+        )
+    if "readonly" in words or "read-only" in words:
+        return Unavailable(
+            "read-only",
+            "The data directory cannot be written; nothing was changed.",
+            hint="Check owner and mode of the data directory: studiolo doctor says which file.",
+            detail=str(exc),
+        )
+    return Unavailable(
+        "database-unavailable",
+        "The database does not serve at the moment; nothing was changed.",
+        hint="Try again in a moment. If it stays so, studiolo doctor says what is wrong.",
+        detail=str(exc),
+    )
+
+
+def _engine_options(url: str) -> dict[str, Any]:
+    if url.startswith("sqlite"):
+        # Readers do not block each other in WAL; a few connections serve the event loop's reads.
+        return {"pool_size": 5, "max_overflow": 10, "connect_args": {"timeout": _BUSY_MILLISECONDS / 1000}}
+    return {"pool_size": 10, "max_overflow": 20, "pool_pre_ping": True}
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own transaction handling is switched off: BEGIN is ours (see _begin_sqlite).
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={_BUSY_MILLISECONDS}",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    is_write = connection.get_execution_options().get("studiolo_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")

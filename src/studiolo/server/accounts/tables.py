@@ -1,0 +1,61 @@
+"""People, logins, keys and sign-in links. Nothing here authenticates: secrets stand as keyed hashes."""
+
+from sqlalchemy import JSON, Boolean, Column, ForeignKey, Integer, String, Table
+
+from studiolo.kit.db import UTCTime
+from studiolo.server.metadata import metadata
+
+people = Table(
+    "people",
+    metadata,
+    Column("id", String(18), primary_key=True),
+    Column("name", String(63), nullable=False, unique=True),
+    Column("display_name", String(200), nullable=False),
+    # Compared case-insensitively: kept in lower case.
+    Column("email", String(254), unique=True),
+    Column("is_admin", Boolean, nullable=False),
+    Column("password_hash", String(255)),
+    Column("created_at", UTCTime, nullable=False),
+    Column("last_seen_at", UTCTime),
+    Column("disabled_at", UTCTime),
+    Column("failed_sign_ins", Integer, nullable=False, server_default="0"),
+    Column("locked_until", UTCTime),
+)
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("id", String(18), primary_key=True),
+    Column("person_id", ForeignKey("people.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("created_at", UTCTime, nullable=False),
+    Column("last_seen_at", UTCTime, nullable=False),
+    Column("expires_at", UTCTime, nullable=False),
+    Column("user_agent", String(256), nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(18), primary_key=True),
+    Column("person_id", ForeignKey("people.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", String(100), nullable=False),
+    Column("prefix", String(12), nullable=False),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("scopes", JSON, nullable=False),
+    Column("created_at", UTCTime, nullable=False),
+    Column("expires_at", UTCTime, nullable=False),
+    Column("last_used_at", UTCTime),
+    # A key of a session: narrowed to its workspace, and dead with the launch.
+    Column("session_id", String(18), index=True),
+    Column("workspace_id", String(18)),
+)
+
+sign_in_links = Table(
+    "sign_in_links",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("person_id", ForeignKey("people.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", UTCTime, nullable=False),
+    Column("expires_at", UTCTime, nullable=False),
+)

@@ -1,0 +1,106 @@
+"""The composition root's second half: ordered lists of routes, layers and background work, nothing else."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, FastAPI
+
+from studiolo import __version__
+from studiolo.kit.reconcile import running
+from studiolo.server import live_routes, platform_routes
+from studiolo.server.accounts import routes as account_routes
+from studiolo.server.audit import routes as audit_routes
+from studiolo.server.door import PATH as DOOR_PATH
+from studiolo.server.door import Door
+from studiolo.server.http import problems
+from studiolo.server.http.edge import ASGIApp, Edge, Receive, Scope, Send
+from studiolo.server.http.identity import check_operations
+from studiolo.server.services import Services
+from studiolo.server.sessions import routes as session_routes
+from studiolo.server.web import pages
+from studiolo.server.workspaces import routes as workspace_routes
+
+_SEEN_EVERY_SECONDS = 30.0
+# The seeds' and a peer's names for the collection of sessions.
+_SESSION_PATHS = ("/jupyter/sessions", "/jupyter/services", "/notebook")
+
+
+def create_app(services: Services) -> ASGIApp:
+    """Return the control plane as an ASGI application."""
+    api = FastAPI(
+        title="Studiolo",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        lifespan=lambda _: _background(services),
+    )
+    api.state.services = services
+    api.state.identity = services.identity
+    api.include_router(_version_1(), prefix="/api/v1")
+    api.include_router(live_routes.router)
+    pages.install(api)
+    problems.install(api)
+    check_operations(api)
+    door = Door(
+        services.db,
+        services.authentication,
+        services.access,
+        services.sessions,
+        services.entry,
+        services.changes,
+        services.session_secrets,
+        services.hosts,
+        services.cookies,
+    )
+    edge = Edge(api, services.hosts)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        is_question = scope["type"] == "http" and scope["path"] == DOOR_PATH and _is_internal(scope)
+        await (door if is_question else edge)(scope, receive, send)
+
+    return application
+
+
+def _is_internal(scope: Scope) -> bool:
+    # Caddy sets this on its own sub-request and strips it from clients' requests, whatever their path.
+    return any(name == b"x-studiolo-question" for name, _ in scope["headers"])
+
+
+def _version_1() -> APIRouter:
+    router = APIRouter()
+    router.include_router(platform_routes.router)
+    router.include_router(account_routes.router)
+    router.include_router(audit_routes.router)
+    router.include_router(workspace_routes.router)
+    router.include_router(session_routes.of_workspace)
+    for path in _SESSION_PATHS:
+        router.include_router(session_routes.collection, prefix=path, include_in_schema=path == _SESSION_PATHS[0])
+    router.include_router(session_routes.reports)
+    return router
+
+
+@contextlib.asynccontextmanager
+async def _background(services: Services) -> AsyncIterator[None]:
+    tasks = [
+        asyncio.create_task(services.environments.warm_up()),
+        asyncio.create_task(services.session_reconciler.sweep_forever()),
+        asyncio.create_task(_write_seen(services)),
+    ]
+    try:
+        async with running(services.environments.runner, services.session_reconciler.runner):
+            yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await services.session_reconciler.close()
+        await services.db.close()
+
+
+async def _write_seen(services: Services) -> None:
+    while True:
+        await asyncio.sleep(_SEEN_EVERY_SECONDS)
+        with contextlib.suppress(Exception):
+            await services.authentication.write_seen()

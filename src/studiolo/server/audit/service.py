@@ -1,0 +1,80 @@
+"""Write the one record of each mutation, inside its transaction; read the record."""
+
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from studiolo.contract.errors import InvalidInput
+from studiolo.contract.ids import IdKind, new_id
+from studiolo.contract.models import AuditEvent, Page, PersonRef
+from studiolo.kit.clock import Clock
+from studiolo.kit.db import Database, Transaction
+from studiolo.server.audit.tables import audit_events
+from studiolo.server.live import Live
+from studiolo.server.principal import Principal
+
+
+class Audit:
+    """The record of changes. What happened is told to live pages once it is durable."""
+
+    def __init__(self, db: Database, clock: Clock, live: Live) -> None:
+        self._db = db
+        self._clock = clock
+        self.live = live
+
+    async def record(
+        self,
+        tx: Transaction,
+        who: Principal,
+        action: str,
+        target: str,
+        *,
+        workspace_id: str | None = None,
+        topics: tuple[str, ...] = (),
+        **detail: Any,
+    ) -> None:
+        """Add the event of one mutation to its transaction; if this fails, the mutation fails.
+
+        `detail`: JSON values, never a secret. `topics`: what live pages should read again.
+        """
+        await tx.connection.execute(
+            insert(audit_events).values(
+                id=new_id(IdKind.AUDIT),
+                at=self._clock.now(),
+                actor_id=who.person_id or None,
+                actor_name=who.name,
+                via=who.via,
+                action=action,
+                target=target[:200],
+                workspace_id=workspace_id,
+                detail=detail,
+            )
+        )
+        tx.after_commit(lambda: self.live.publish(topics, workspace_id=workspace_id, person_id=who.person_id))
+
+    async def list_(
+        self, who: Principal, *, workspace_id: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page[AuditEvent]:
+        """Return events, newest first: all for administrators, or those of one workspace.
+
+        For a workspace the caller has been authorised by `Workspaces.activity`.
+        """
+        if workspace_id is None:
+            who.require("audit.list")
+        query = select(audit_events).order_by(audit_events.c.sequence.desc()).limit(limit + 1)
+        if workspace_id is not None:
+            query = query.where(audit_events.c.workspace_id == workspace_id)
+        if cursor is not None:
+            if not cursor.isdecimal():
+                raise InvalidInput("cursor-invalid", "This page cursor is not one of ours.")
+            query = query.where(audit_events.c.sequence < int(cursor))
+        async with self._db.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        items = [_event(dict(row)) for row in rows[:limit]]
+        return Page(items=items, next_cursor=str(items[-1].sequence) if len(rows) > limit else None)
+
+
+def _event(row: dict[str, Any]) -> AuditEvent:
+    actor_id, name = row.pop("actor_id"), row.pop("actor_name")
+    actor = PersonRef(id=actor_id, name=name, display_name=name) if actor_id else None
+    return AuditEvent(actor=actor, **row)

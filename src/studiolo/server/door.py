@@ -1,0 +1,236 @@
+"""The front door's question, on every request to a session: may this pass, and where to?
+
+Caddy asks `/_door` with the client's own method, address, Host, cookies and Authorization. The answer 200 carries
+the upstream, what the session must be shown, and the Cookie header without ours; any other answer goes to the
+client as it is. This is the hot path: a bare ASGI application, answers remembered until something changes.
+"""
+
+import base64
+import json
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from sqlalchemy import RowMapping
+
+from studiolo.contract.errors import (
+    Conflict,
+    Denied,
+    InvalidInput,
+    NotFound,
+    NotSignedIn,
+    StudioloError,
+    Unavailable,
+)
+from studiolo.contract.models import SessionState
+from studiolo.kit.cache import MomentCache
+from studiolo.kit.db import Database
+from studiolo.server.accounts.authentication import Authentication
+from studiolo.server.http.edge import Receive, Scope, Send
+from studiolo.server.http.hosts import Host, HostKind, Hosts
+from studiolo.server.http.identity import CookieNames, bearer, cookie_value, without_ours
+from studiolo.server.http.problems import problem
+from studiolo.server.principal import Principal
+from studiolo.server.sessions import queries
+from studiolo.server.sessions.changes import Changes
+from studiolo.server.sessions.entry import Entry
+from studiolo.server.sessions.secrets import SessionSecrets
+from studiolo.server.sessions.service import Sessions
+from studiolo.server.workspaces.access import Access
+
+PATH = "/_door"
+_REMEMBER_SECONDS = 2.0
+_HOLD_SECONDS = 30.0
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+Header = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the client asked, from Caddy's own headers."""
+
+    method: str
+    path: str
+    query: str
+    host: Host
+    cookie: str
+    key: str | None
+    entry: str | None
+    origin: str | None
+    is_websocket: bool
+    is_navigation: bool
+    password: str | None
+
+    @property
+    def session_id(self) -> str:
+        """The id in `/s/{id}/…`, or that of the Host for its root."""
+        parts = self.path.split("/", 3)
+        return parts[2] if len(parts) > 2 and parts[1] == "s" else self.host.session_id or ""
+
+
+class Door:
+    """Answers the question."""
+
+    def __init__(
+        self,
+        db: Database,
+        authentication: Authentication,
+        access: Access,
+        sessions: Sessions,
+        entry: Entry,
+        changes: Changes,
+        session_secrets: SessionSecrets,
+        hosts: Hosts,
+        cookies: CookieNames,
+    ) -> None:
+        self._db = db
+        self._authentication = authentication
+        self._access = access
+        self._sessions = sessions
+        self._entry = entry
+        self._changes = changes
+        self._secrets = session_secrets
+        self._hosts = hosts
+        self._cookies = cookies
+        self._answers: MomentCache[tuple[str, ...], list[Header]] = MomentCache(_REMEMBER_SECONDS)
+        self._seen: tuple[int, int, int] = (0, 0, 0)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one question."""
+        question = self._read(dict(scope["headers"]))
+        try:
+            headers = await self._answer(question)
+        except StudioloError as error:
+            await self._refuse(question, error, scope, receive, send)
+            return
+        cookie = (b"x-studiolo-cookie", without_ours(question.cookie).encode("latin-1"))
+        await send({"type": "http.response.start", "status": 200, "headers": [*headers, cookie]})
+        await send({"type": "http.response.body", "body": b""})
+
+    def _read(self, headers: dict[bytes, bytes]) -> Question:
+        def text(name: bytes) -> str:
+            return headers.get(name, b"").decode("latin-1")
+
+        path, _, query = text(b"x-forwarded-uri").partition("?")
+        cookie = text(b"cookie")
+        return Question(
+            method=text(b"x-forwarded-method") or "GET",
+            path=path,
+            query=query,
+            host=self._hosts.classify(text(b"host")),
+            cookie=cookie,
+            key=bearer(text(b"authorization")),
+            entry=cookie_value(cookie, self._cookies.entry) if self._cookies.entry in cookie else None,
+            origin=text(b"origin") or None,
+            is_websocket=b"sec-websocket-key" in headers,
+            is_navigation=text(b"sec-fetch-mode") == "navigate"
+            or (b"sec-fetch-mode" not in headers and "text/html" in text(b"accept")),
+            password=text(b"studiolo-session-password") or None,
+        )
+
+    async def _answer(self, question: Question) -> list[Header]:
+        self._check_address(question)
+        if question.key is None:
+            self._check_origin(question)
+        now = (self._changes.generation, self._authentication.generation, self._access.generation)
+        if now != self._seen:
+            self._answers.clear()
+            self._seen = now
+        name = (
+            question.key or "",
+            question.entry or "",
+            question.session_id,
+            question.host.kind.name,
+            question.password or "",
+        )
+        known = self._answers.find(name)
+        if known is not None:
+            return known
+        generation = self._answers.generation
+        who = await self._who(question)
+        row = await self._ready(question, who)
+        if question.key is not None:
+            await self._entry.check_password(row["password_hash"], question.password)
+        answer = self._headers(row, who)
+        self._answers.put(name, answer, generation=generation)
+        return answer
+
+    def _check_address(self, question: Question) -> None:
+        if question.host.kind is HostKind.UNKNOWN:
+            raise InvalidInput("host-unknown", "This platform does not answer to that name.")
+        if question.host.session_id not in (None, question.session_id):
+            raise NotFound("session-not-found", "This origin serves another session.")
+
+    def _check_origin(self, question: Question) -> None:
+        """Foreign pages may neither change anything nor open sockets with this browser's cookie."""
+        if question.method in _SAFE and not question.is_websocket:
+            return
+        if question.origin != question.host.origin:
+            raise Denied("origin-mismatch", "This came from another site's page and was refused.")
+
+    async def _who(self, question: Question) -> Principal:
+        if question.key is not None:
+            return await self._authentication.by_key(question.key)
+        if question.entry is None:
+            raise NotSignedIn("not-signed-in", "You are not signed in to this session.", hint="Open it from Studiolo.")
+        entered = await self._entry.by_cookie(question.entry)
+        is_shared = question.host.kind is HostKind.PLATFORM
+        if entered.session_id != question.session_id or entered.shared_origin != is_shared:
+            raise NotSignedIn("not-signed-in", "You have not entered this session here.", hint="Open it from Studiolo.")
+        return entered.who
+
+    async def _ready(self, question: Question, who: Principal) -> RowMapping:
+        """The session's row once it runs; holds a program's request while it starts."""
+        row = await self._row(question, who)
+        if row["state"] == SessionState.STARTING and question.key is not None:
+            row = await self._hold(question, who, row)
+        if row["upstream"] and row["state"] in (
+            SessionState.RUNNING,
+            SessionState.UNKNOWN,
+            SessionState.STOPPING,
+        ):
+            return row
+        if row["state"] == SessionState.STARTING:
+            raise Unavailable("session-starting", "The session is starting.", retry_after=1)
+        reason = (row["reason"] or {}).get("message", "")
+        raise Conflict("session-not-running", f"The session does not run. {reason}".strip(), hint="Start it again.")
+
+    async def _hold(self, question: Question, who: Principal, row: RowMapping) -> RowMapping:
+        session = await self._sessions.get(who, row["id"], wait_seconds=_HOLD_SECONDS)
+        return await self._row(question, who) if session.state is not SessionState.STARTING else row
+
+    async def _row(self, question: Question, who: Principal) -> RowMapping:
+        async with self._db.read() as connection:
+            if not question.session_id:
+                raise NotFound("session-not-found", "There is no session at this address.")
+            found = await queries.find(connection, question.session_id)
+            if found is None:
+                raise NotFound("session-not-found", "There is no session at this address that you can see.")
+            return await self._sessions.resolve(connection, who, question.session_id, "session.enter")
+
+    def _headers(self, row: RowMapping, who: Principal) -> list[Header]:
+        person = {"id": who.person_id, "name": who.name, "display_name": who.display_name}
+        secret = self._secrets.of_launch(row["id"], row["handle_launch"] or row["launch"])
+        return [
+            (b"x-studiolo-upstream", row["upstream"].encode()),
+            (b"x-studiolo-secret", secret.encode()),
+            (b"x-studiolo-person", base64.urlsafe_b64encode(json.dumps(person).encode())),
+            (b"x-studiolo-auth", b"key" if who.via == "key" else b"login"),
+        ]
+
+    async def _refuse(
+        self, question: Question, error: StudioloError, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Send a browser to the page that explains or mends it, a program the problem."""
+        is_ours = question.host.kind is not HostKind.UNKNOWN and question.session_id
+        may_go = is_ours and error.code not in ("session-not-found", "origin-mismatch", "scope-missing")
+        if question.is_navigation and question.key is None and may_go and question.method == "GET":
+            platform = "" if question.host.kind is HostKind.PLATFORM else self._hosts.address
+            target = f"{platform}/go/{quote(question.session_id)}?next={quote(self._inside(question), safe='')}"
+            await send({"type": "http.response.start", "status": 303, "headers": [(b"location", target.encode())]})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await problem(error)(scope, receive, send)
+
+    def _inside(self, question: Question) -> str:
+        rest = question.path.split("/", 3)[3:] if question.path.startswith("/s/") else []
+        return "".join(rest) + (f"?{question.query}" if question.query and rest else "")

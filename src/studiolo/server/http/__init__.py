@@ -1,0 +1,1 @@
+"""What all doors over HTTP share: hosts, identity, cookies, problem replies, limits."""

@@ -1,0 +1,133 @@
+"""The outermost ASGI layer: Host, size, request id, security headers, and no trace to anybody."""
+
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import structlog
+
+from studiolo.contract.errors import Internal, InvalidInput
+from studiolo.server.http.hosts import HostKind, Hosts
+from studiolo.server.http.problems import problem
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_log = structlog.get_logger(__name__)
+MAX_BODY_BYTES = 1 << 20
+# 'self' in connect-src includes our websocket in current browsers; ws: is named for older ones by scheme.
+_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self' {sessions}; frame-ancestors 'none'; base-uri 'none'; "
+    "worker-src 'self'; manifest-src 'self'"
+)
+
+
+class Edge:
+    """Wraps the application. Answers 421 to unknown Hosts and 413 to bodies over the limit."""
+
+    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
+        self._app = app
+        self._hosts = hosts
+        sessions = hosts.session_origin("*") if not hosts.is_single_team else ""
+        self._headers = [
+            (b"content-security-policy", _CSP.format(sessions=sessions).encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+            (b"x-frame-options", b"DENY"),
+            (b"cross-origin-opener-policy", b"same-origin"),
+            (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or websocket."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        scope["request_id"] = secrets.token_hex(6)
+        host = self._hosts.classify(headers.get(b"host", b"").decode("latin-1"))
+        if host.kind is HostKind.UNKNOWN:
+            await self._refuse_host(scope, receive, send, headers)
+            return
+        scope["studiolo_host"] = host
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+            return
+        # `owner%2Fname` stands for one reference; as `~` it is one segment of the path.
+        if b"%2f" in scope["raw_path"].lower():
+            scope["path"] = scope["raw_path"].replace(b"%2F", b"~").replace(b"%2f", b"~").decode("latin-1")
+        await self._serve(scope, receive, send, headers)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes]) -> None:
+        started = False
+        request_id = scope["request_id"]
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                own = {name for name, _ in message.get("headers", [])}
+                extra = [(name, value) for name, value in self._headers if name not in own]
+                if b"cache-control" not in own:
+                    extra.append((b"cache-control", b"no-store"))
+                extra.append((b"x-request-id", request_id.encode()))
+                message["headers"] = [*message.get("headers", []), *extra]
+            await send(message)
+
+        declared = headers.get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > MAX_BODY_BYTES:
+            await problem(_too_large(), request_id)(scope, receive, send_with_headers)
+            return
+        try:
+            await self._app(scope, _bounded(receive), send_with_headers)
+        except InvalidInput as exc:
+            if started:
+                raise
+            await problem(exc, request_id)(scope, receive, send_with_headers)
+        except Exception:
+            _log.exception("request-failed", request_id=request_id, method=scope["method"], path=scope["path"][:256])
+            if not started:
+                error = Internal(
+                    "internal",
+                    "Something unexpected went wrong on our side; nothing more is known here.",
+                    hint=f"The log of the control plane has the detail under {request_id}.",
+                )
+                await problem(error, request_id)(scope, receive, send_with_headers)
+
+    async def _refuse_host(self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes]) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        shown = headers.get(b"host", b"").decode("latin-1")[:100]
+        error = InvalidInput(
+            "host-unknown",
+            f"This platform does not answer to the name {shown!r}.",
+            hint=f"Use {self._hosts.address}, or add the name to the setting `hostnames`.",
+        )
+        await problem(error, scope["request_id"])(scope, receive, send)
+
+
+def _bounded(receive: Receive) -> Receive:
+    seen = 0
+
+    async def bounded() -> Message:
+        nonlocal seen
+        message = await receive()
+        if message["type"] == "http.request":
+            seen += len(message.get("body", b""))
+            if seen > MAX_BODY_BYTES:
+                raise _too_large()
+        return message
+
+    return bounded
+
+
+def _too_large() -> InvalidInput:
+    return InvalidInput(
+        "request-too-large", f"The body is larger than {MAX_BODY_BYTES // 1024} KiB, which is the limit here."
+    )

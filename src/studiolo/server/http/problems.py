@@ -1,0 +1,83 @@
+"""Every error leaves as one shape: RFC 9457 `application/problem+json`."""
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from studiolo.contract.errors import (
+    CODES,
+    HTTP_STATUS,
+    InvalidInput,
+    NotFound,
+    StudioloError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem(error: StudioloError, request_id: str | None = None) -> JSONResponse:
+    """Return the reply for an error; only what is meant for the person is in it."""
+    status = (
+        421 if error.code == "host-unknown" else 413 if error.code == "request-too-large" else HTTP_STATUS[error.kind]
+    )
+    body = {
+        "type": f"https://studiolo.readthedocs.io/errors#{error.code}",
+        "title": CODES[error.code],
+        "status": status,
+        "detail": error.message,
+        "code": error.code,
+        "kind": error.kind,
+        "hint": error.hint,
+        "request_id": request_id,
+        **error.extra,
+    }
+    headers = {"Retry-After": str(error.extra["retry_after"])} if "retry_after" in error.extra else None
+    if status == 401:
+        headers = {"WWW-Authenticate": 'Bearer realm="studiolo"'}
+    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the API a problem reply."""
+
+    @app.exception_handler(StudioloError)
+    async def _ours(request: Request, error: Exception) -> Response:
+        assert isinstance(error, StudioloError)
+        return problem(error, request.scope.get("request_id"))
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return problem(from_validation(error), request.scope.get("request_id"))
+
+    @app.exception_handler(HTTPException)
+    async def _plain(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return problem(_from_status(error.status_code, request), request.scope.get("request_id"))
+
+
+def from_validation(error: RequestValidationError) -> InvalidInput:
+    """Name each field that is wrong."""
+    errors = [
+        {"location": ".".join(str(part) for part in entry["loc"] if part != "body"), "message": entry["msg"]}
+        for entry in error.errors()
+    ]
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    message = f"{first['location'] or 'The body'}: {first['message']}{more}."
+    return InvalidInput("request-invalid", message, errors=errors[:50])
+
+
+def _from_status(status: int, request: Request) -> StudioloError:
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return InvalidInput("method-not-allowed", f"{request.method} is not possible at this address.")
+    if status == HTTPStatus.NOT_FOUND:
+        return NotFound(
+            "route-not-found",
+            "There is nothing at this address.",
+            hint="The addresses are listed at /api/docs.",
+        )
+    return InvalidInput("request-invalid", HTTPStatus(status).phrase + ".")

@@ -1,0 +1,121 @@
+"""The database's schema: is it ours, is it this version's, and how it gets there.
+
+The version stands in Alembic's own table, so that its command-line tools work on our databases too. The check
+at start reads that one row; Alembic itself is imported only when something is to be done.
+"""
+
+import contextlib
+import shutil
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from studiolo.contract.errors import Conflict, StudioloError, Unavailable
+from studiolo.kit.db import translate
+from studiolo.server.settings import Settings
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+# The newest version in migrations/versions; a test compares them.
+HEAD = "0001"
+_DRIVERS = {"sqlite+aiosqlite": "sqlite", "postgresql+asyncpg": "postgresql+psycopg"}
+
+
+def database_url(settings: Settings) -> str:
+    """Return the asynchronous SQLAlchemy URL of the database."""
+    return settings.database_url or f"sqlite+aiosqlite:///{settings.data_dir / 'studiolo.db'}"
+
+
+def check_schema(settings: Settings) -> None:
+    """Bring the database to this version's schema; a SQLite file is copied first.
+
+    Raises Conflict (`schema-newer`), Unavailable (`database-unavailable`, `schema-upgrade-failed`, `disk-full`).
+    """
+    url = database_url(settings)
+    for asynchronous, plain in _DRIVERS.items():
+        url = url.replace(asynchronous, plain)
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            found = _version(connection)
+            if found == HEAD:
+                return
+            if found is not None and found > HEAD:
+                raise _newer(found)
+            if found is not None:
+                _back_up(settings)
+            _upgrade(connection)
+    except StudioloError:
+        raise
+    except DBAPIError as exc:
+        raise _unreadable(exc, settings) from exc
+    except SQLAlchemyError as exc:
+        raise Unavailable(
+            "schema-upgrade-failed",
+            "The database could not be brought to this version; it is as it was.",
+            hint="Go back to the earlier version, or report this with the log.",
+            detail=str(exc),
+        ) from exc
+    finally:
+        engine.dispose()
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one())
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _config() -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _back_up(settings: Settings) -> None:
+    path = settings.data_dir / "studiolo.db"
+    if settings.database_url is not None or not path.exists():
+        return
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    free = shutil.disk_usage(settings.data_dir).free
+    if free < path.stat().st_size * 2:
+        raise Unavailable("disk-full", "There is no room to copy the database before its upgrade.", hint="Free space.")
+    target = path.with_name(f"studiolo.db.before-upgrade-{stamp}")
+    with contextlib.closing(sqlite3.connect(path)) as source, contextlib.closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
+
+
+def _newer(found: str) -> Conflict:
+    return Conflict(
+        "schema-newer",
+        f"The database has schema {found[:40]}, which is newer than this Studiolo knows ({HEAD}).",
+        hint="Install the newer Studiolo again, or use another data directory.",
+    )
+
+
+def _unreadable(exc: DBAPIError, settings: Settings) -> StudioloError:
+    words = str(exc.orig).lower()
+    if "not a database" in words or "malformed" in words:
+        return Unavailable(
+            "database-unavailable",
+            f"The database is damaged: {exc.orig}.",
+            hint=f"Put {settings.data_dir / 'studiolo.db'} back from a copy; files of workspaces are not touched.",
+            detail=str(exc),
+        )
+    return translate(exc)

@@ -1,0 +1,163 @@
+"""Everything that the control plane is made of, built from settings: the first half of the composition root."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from studiolo import __version__
+from studiolo.contract.models import PlatformInfo
+from studiolo.engines.base import Engine
+from studiolo.engines.local.engine import LocalEngine
+from studiolo.kit.clock import Clock, SystemClock
+from studiolo.kit.crypto import MasterKey
+from studiolo.kit.db import Database
+from studiolo.server.accounts.authentication import Authentication
+from studiolo.server.accounts.service import Accounts
+from studiolo.server.audit.service import Audit
+from studiolo.server.environments.service import Environments
+from studiolo.server.http.hosts import Hosts
+from studiolo.server.http.identity import CookieNames, Identity
+from studiolo.server.live import Live
+from studiolo.server.schema import database_url
+from studiolo.server.sessions.changes import Changes
+from studiolo.server.sessions.entry import Entry
+from studiolo.server.sessions.reconciler import SessionReconciler
+from studiolo.server.sessions.secrets import SessionSecrets
+from studiolo.server.sessions.service import Sessions
+from studiolo.server.settings import Settings
+from studiolo.server.workspaces.access import Access
+from studiolo.server.workspaces.folders import Folders
+from studiolo.server.workspaces.service import Workspaces
+
+_NOTICES = {"L0": "Anyone with a session on this machine can read everyone's files here."}
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts, by name; routes and pages ask for them (see http.services)."""
+
+    settings: Settings
+    clock: Clock
+    db: Database
+    hosts: Hosts
+    cookies: CookieNames
+    identity: Identity
+    authentication: Authentication
+    live: Live
+    audit: Audit
+    accounts: Accounts
+    access: Access
+    workspaces: Workspaces
+    environments: Environments
+    changes: Changes
+    session_secrets: SessionSecrets
+    session_reconciler: SessionReconciler
+    sessions: Sessions
+    entry: Entry
+    platform: PlatformInfo
+
+
+def build(settings: Settings, *, engines: Mapping[str, Engine] | None = None, clock: Clock | None = None) -> Services:
+    """Build the services; nothing runs yet. `engines` replaces the real ones in tests."""
+    clock = clock or SystemClock()
+    db = Database(database_url(settings))
+    master = MasterKey.load(settings.data_dir / "secrets" / "master.key")
+    hosts, cookies, live, changes = Hosts(settings), CookieNames.of(settings), Live(), Changes()
+    running = engines or {"local": local_engine(settings)}
+    isolation = min(engine.isolation for engine in running.values())
+    platform = PlatformInfo(
+        version=__version__,
+        address=settings.address,
+        instance=settings.instance,
+        isolation=isolation,
+        isolation_notice=_NOTICES.get(isolation),
+        single_team=hosts.is_single_team,
+    )
+    authentication = Authentication(db, clock, master, settings.accounts)
+    audit = Audit(db, clock, live)
+    accounts = Accounts(
+        db,
+        clock,
+        master,
+        settings.accounts,
+        authentication,
+        audit,
+        live,
+        address=settings.address,
+        notice=platform.isolation_notice,
+    )
+    access = Access(db)
+    live.audience = access.audience
+    folders = Folders(settings.data_dir, settings.workspaces.allowed_roots)
+    workspaces = Workspaces(db, clock, accounts, audit, access, folders)
+    environments = Environments(db, workspaces, folders, settings.environments, settings.data_dir)
+    session_secrets = SessionSecrets(master)
+    reconciler = SessionReconciler(
+        db,
+        clock,
+        running,
+        accounts,
+        audit,
+        live,
+        changes,
+        session_secrets,
+        folders,
+        settings.sessions,
+        address=settings.address,
+        variables=_session_variables(settings),
+    )
+    sessions = Sessions(
+        db,
+        clock,
+        running,
+        accounts,
+        workspaces,
+        access,
+        audit,
+        changes,
+        reconciler,
+        session_secrets,
+        settings.sessions,
+        address=settings.address,
+    )
+    workspaces.sessions = sessions
+    environments.on_changed = sessions.environment_changed
+    entry = Entry(db, clock, authentication, sessions, session_secrets, settings.sessions)
+    return Services(
+        settings=settings,
+        clock=clock,
+        db=db,
+        hosts=hosts,
+        cookies=cookies,
+        identity=Identity(authentication, hosts, cookies),
+        authentication=authentication,
+        live=live,
+        audit=audit,
+        accounts=accounts,
+        access=access,
+        workspaces=workspaces,
+        environments=environments,
+        changes=changes,
+        session_secrets=session_secrets,
+        session_reconciler=reconciler,
+        sessions=sessions,
+        entry=entry,
+        platform=platform,
+    )
+
+
+def local_engine(settings: Settings) -> LocalEngine:
+    """Return the engine that runs sessions on this machine."""
+    return LocalEngine(
+        data_dir=settings.data_dir,
+        session_sockets=settings.session_sockets,
+        fork_server_socket=settings.fork_server_socket,
+        start_method=settings.sessions.start_method,
+        stop_grace=settings.sessions.stop_grace,
+    )
+
+
+def _session_variables(settings: Settings) -> dict[str, str]:
+    if settings.tls.mode != "internal":
+        return {}
+    root = settings.data_dir / "front-door" / "pki" / "authorities" / "local" / "root.crt"
+    return {"STUDIOLO_CA_FILE": str(root)}

@@ -1,0 +1,1 @@
+"""Sessions: running notebook servers of workspaces."""

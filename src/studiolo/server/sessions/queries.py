@@ -1,0 +1,197 @@
+"""All SQL of sessions, and of the codes and cookies by which browsers enter them."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from studiolo.server.accounts.tables import people
+from studiolo.server.sessions.tables import entries, entry_codes, sessions
+from studiolo.server.workspaces.tables import members, workspaces
+
+_owner = people.alias("owner")
+_launcher = people.alias("launcher")
+ALIVE = ("starting", "running", "stopping", "unknown")
+
+
+def _described() -> Any:
+    return (
+        select(
+            sessions,
+            workspaces.c.name.label("workspace_name"),
+            workspaces.c.owner_id,
+            workspaces.c.root.label("workspace_root"),
+            workspaces.c.deleted_at.label("workspace_deleted_at"),
+            workspaces.c.environment_state,
+            workspaces.c.environment_message,
+            _owner.c.name.label("owner_name"),
+            _owner.c.display_name.label("owner_display_name"),
+            _launcher.c.name.label("person_name"),
+            _launcher.c.display_name.label("person_display_name"),
+        )
+        .join(workspaces, workspaces.c.id == sessions.c.workspace_id)
+        .join(_owner, _owner.c.id == workspaces.c.owner_id)
+        .join(_launcher, _launcher.c.id == sessions.c.person_id)
+    )
+
+
+async def find(connection: AsyncConnection, session_id: str) -> RowMapping | None:
+    """A session with its workspace and people, deleted ones too."""
+    return (await connection.execute(_described().where(sessions.c.id == session_id))).mappings().first()
+
+
+async def find_named(
+    connection: AsyncConnection, person_id: str, name: str, workspace_id: str | None, *, everything: bool
+) -> list[RowMapping]:
+    """Visible sessions of this name, those alive and those last made first."""
+    query = _described().where(sessions.c.name == name, sessions.c.deleted_at.is_(None))
+    if workspace_id is not None:
+        query = query.where(sessions.c.workspace_id == workspace_id)
+    if not everything:
+        query = query.where(_is_member(person_id))
+    return list((await connection.execute(query.order_by(sessions.c.created_at.desc()).limit(20))).mappings())
+
+
+async def list_page(
+    connection: AsyncConnection,
+    *,
+    member_id: str | None,
+    person_id: str | None,
+    workspace_id: str | None,
+    states: Iterable[str],
+    before: tuple[datetime, str] | None,
+    limit: int,
+) -> list[RowMapping]:
+    """A page, newest first: of a person, of a workspace, or all that `member_id` can see."""
+    query = _described().where(sessions.c.deleted_at.is_(None), workspaces.c.deleted_at.is_(None))
+    if person_id is not None:
+        query = query.where(sessions.c.person_id == person_id)
+    if workspace_id is not None:
+        query = query.where(sessions.c.workspace_id == workspace_id)
+    if member_id is not None:
+        query = query.where(_is_member(member_id))
+    if wanted := list(states):
+        query = query.where(sessions.c.state.in_(wanted))
+    if before is not None:
+        at, session_id = before
+        query = query.where(
+            or_(sessions.c.created_at < at, (sessions.c.created_at == at) & (sessions.c.id < session_id))
+        )
+    query = query.order_by(sessions.c.created_at.desc(), sessions.c.id.desc()).limit(limit)
+    return list((await connection.execute(query)).mappings())
+
+
+def _is_member(person_id: str) -> Any:
+    mine = select(members.c.workspace_id).where(members.c.person_id == person_id)
+    return sessions.c.workspace_id.in_(mine)
+
+
+async def list_names(connection: AsyncConnection, workspace_id: str) -> set[str]:
+    """Names taken in a workspace."""
+    query = select(sessions.c.name).where(sessions.c.workspace_id == workspace_id, sessions.c.deleted_at.is_(None))
+    return set((await connection.execute(query)).scalars())
+
+
+async def count_running(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, int]:
+    """Number of sessions alive for each workspace."""
+    query = select(sessions.c.workspace_id, func.count()).where(
+        sessions.c.workspace_id.in_(list(ids)), sessions.c.state.in_(ALIVE)
+    )
+    return {row[0]: row[1] for row in await connection.execute(query.group_by(sessions.c.workspace_id))}
+
+
+async def count_alive(connection: AsyncConnection, person_id: str | None = None) -> int:
+    """Number of sessions alive, of a person or in all."""
+    query = select(func.count()).select_from(sessions).where(sessions.c.state.in_(ALIVE))
+    if person_id is not None:
+        query = query.where(sessions.c.person_id == person_id)
+    return int((await connection.execute(query)).scalar_one())
+
+
+async def list_due(connection: AsyncConnection) -> list[str]:
+    """Ids of sessions that may need a step: all that run or should."""
+    query = select(sessions.c.id).where(or_(sessions.c.state.in_(ALIVE), sessions.c.desired == "running"))
+    return list((await connection.execute(query)).scalars())
+
+
+async def list_ids_of_workspace(connection: AsyncConnection, workspace_id: str, person_id: str | None) -> list[str]:
+    """Ids of a workspace's sessions (of one person) that run or should."""
+    query = select(sessions.c.id).where(
+        sessions.c.workspace_id == workspace_id,
+        or_(sessions.c.state.in_(ALIVE), sessions.c.desired == "running"),
+    )
+    if person_id is not None:
+        query = query.where(sessions.c.person_id == person_id)
+    return list((await connection.execute(query)).scalars())
+
+
+async def list_wanted(connection: AsyncConnection) -> set[tuple[str, int]]:
+    """Every (id, launch) that may have an object on an engine."""
+    query = select(sessions.c.id, sessions.c.launch, sessions.c.handle_launch).where(
+        or_(sessions.c.state.in_(ALIVE), sessions.c.desired == "running")
+    )
+    wanted: set[tuple[str, int]] = set()
+    for session_id, launch, handle_launch in await connection.execute(query):
+        wanted |= {(session_id, launch)} | ({(session_id, handle_launch)} if handle_launch else set())
+    return wanted
+
+
+async def insert_session(connection: AsyncConnection, values: dict[str, Any]) -> None:
+    """Add a session."""
+    await connection.execute(insert(sessions).values(**values))
+
+
+async def update_intent(connection: AsyncConnection, session_id: str, **values: Any) -> None:
+    """Write what a person wants."""
+    await connection.execute(update(sessions).where(sessions.c.id == session_id).values(**values))
+
+
+async def claim(connection: AsyncConnection, session_id: str, owner: str) -> int:
+    """Take the lease of a session; return the epoch that guards later writes."""
+    await connection.execute(
+        update(sessions)
+        .where(sessions.c.id == session_id)
+        .values(lease_owner=owner, lease_epoch=sessions.c.lease_epoch + 1)
+    )
+    return int(
+        (await connection.execute(select(sessions.c.lease_epoch).where(sessions.c.id == session_id))).scalar_one()
+    )
+
+
+async def update_seen(
+    connection: AsyncConnection, session_id: str, owner: str, epoch: int, launch: int, **values: Any
+) -> bool:
+    """Write what was seen, if the lease is still held and the launch still the one looked at."""
+    which = (
+        (sessions.c.id == session_id)
+        & (sessions.c.lease_owner == owner)
+        & (sessions.c.lease_epoch == epoch)
+        & (sessions.c.launch == launch)
+    )
+    return bool((await connection.execute(update(sessions).where(which).values(**values))).rowcount)
+
+
+async def insert_code(connection: AsyncConnection, values: dict[str, Any]) -> None:
+    """Add a single-use code."""
+    await connection.execute(insert(entry_codes).values(**values))
+
+
+async def take_code(connection: AsyncConnection, code_hash: str, now: datetime) -> RowMapping | None:
+    """Use a code up; drops expired ones on the way."""
+    row = (await connection.execute(select(entry_codes).where(entry_codes.c.code_hash == code_hash))).mappings().first()
+    await connection.execute(
+        delete(entry_codes).where(or_(entry_codes.c.code_hash == code_hash, entry_codes.c.expires_at < now))
+    )
+    return row if row is not None and row["expires_at"] >= now else None
+
+
+async def insert_entry(connection: AsyncConnection, values: dict[str, Any]) -> None:
+    """Add the record behind a session's cookie."""
+    await connection.execute(insert(entries).values(**values))
+
+
+async def find_entry(connection: AsyncConnection, token_hash: str) -> RowMapping | None:
+    """The record behind a session's cookie."""
+    return (await connection.execute(select(entries).where(entries.c.token_hash == token_hash))).mappings().first()

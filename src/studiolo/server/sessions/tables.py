@@ -1,0 +1,69 @@
+"""Sessions: what is wanted and what was last seen; and the codes and cookies by which browsers enter."""
+
+from sqlalchemy import JSON, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, text
+
+from studiolo.kit.db import UTCTime
+from studiolo.server.metadata import metadata
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String(18), primary_key=True),
+    Column("workspace_id", ForeignKey("workspaces.id"), nullable=False),
+    Column("person_id", ForeignKey("people.id"), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("engine", String(32), nullable=False),
+    Column("password_hash", String(255)),
+    # What is wanted: written by people.
+    Column("desired", String(16), nullable=False),
+    Column("launch", Integer, nullable=False),
+    Column("requested_at", UTCTime, nullable=False),
+    # Why it should stop: {"code", "by"}.
+    Column("stop_reason", JSON(none_as_null=True)),
+    # What was seen: written by the reconciler, and only for the launch it looked at.
+    Column("state", String(16), nullable=False),
+    Column("handle", JSON(none_as_null=True)),
+    Column("handle_launch", Integer),
+    Column("upstream", Text),
+    Column("started_at", UTCTime),
+    Column("ready_at", UTCTime),
+    Column("ended_at", UTCTime),
+    Column("reason", JSON(none_as_null=True)),
+    Column("activity", JSON(none_as_null=True)),
+    Column("created_at", UTCTime, nullable=False),
+    Column("deleted_at", UTCTime),
+    # Fencing: a writer that lost its lease meanwhile matches no row.
+    Column("lease_owner", String(32)),
+    Column("lease_epoch", Integer, nullable=False, server_default="0"),
+    Index(
+        "uq_sessions_workspace_id_name_live",
+        "workspace_id",
+        "name",
+        unique=True,
+        sqlite_where=text("deleted_at IS NULL"),
+        postgresql_where=text("deleted_at IS NULL"),
+    ),
+    Index("ix_sessions_person_id_state", "person_id", "state"),
+    Index("ix_sessions_state_desired", "state", "desired"),
+)
+
+entry_codes = Table(
+    "entry_codes",
+    metadata,
+    Column("code_hash", String(64), primary_key=True),
+    Column("session_id", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("login_id", ForeignKey("logins.id", ondelete="CASCADE"), nullable=False),
+    Column("bind", String(64), nullable=False),
+    Column("shared_origin", Boolean, nullable=False),
+    Column("expires_at", UTCTime, nullable=False),
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("session_id", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("login_id", ForeignKey("logins.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("shared_origin", Boolean, nullable=False),
+    Column("created_at", UTCTime, nullable=False),
+)

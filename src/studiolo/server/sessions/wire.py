@@ -1,0 +1,71 @@
+"""From a session's row to what people see of it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from studiolo.contract.models import Activity, PersonRef, Reason, Session, SessionState, Step, WorkspaceRef
+from studiolo.engines.base import Exit
+
+_WORDS = {
+    "stopped-by-person": "Stopped by {by}.",
+    "workspace-deleted": "Stopped because {by} deleted the workspace or ended the access to it.",
+    "start-timeout": "Gave up: the server was not ready within {by}.",
+    "platform-stopped": "Stopped with the platform.",
+}
+
+
+def session_wire(row: RowMapping, *, address: str, isolation: str) -> Session:
+    """Return the wire model of a described row (see queries)."""
+    return Session(
+        id=row["id"],
+        name=row["name"],
+        workspace=WorkspaceRef(id=row["workspace_id"], name=row["workspace_name"], owner=row["owner_name"]),
+        person=PersonRef(id=row["person_id"], name=row["person_name"], display_name=row["person_display_name"]),
+        engine=row["engine"],
+        state=SessionState(row["state"]),
+        desired=row["desired"],
+        launch=row["launch"],
+        steps=_steps(row),
+        reason=Reason.model_validate(row["reason"]) if row["reason"] else None,
+        activity=Activity.model_validate(row["activity"]) if row["activity"] else None,
+        has_password=row["password_hash"] is not None,
+        isolation=isolation,
+        notebook_url=f"{address}/go/{row['id']}",
+        api_url=f"{address}/s/{row['id']}/",
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        ready_at=row["ready_at"],
+        ended_at=row["ended_at"],
+    )
+
+
+def end_reason(stop: Mapping[str, Any] | None, exit_: Exit | None, log_tail: list[str], now: datetime) -> Reason:
+    """Say why a session ended: by somebody's wish if there was one, else what the engine saw."""
+    if stop is not None and stop["code"] in _WORDS:
+        message = _WORDS[stop["code"]].format(by=stop.get("by") or "somebody")
+        return Reason(code=stop["code"], message=message, at=exit_.at if exit_ else now, log_tail=log_tail)
+    if exit_ is None:
+        return Reason(code="vanished", message="It ended, and nobody saw how.", at=now, log_tail=log_tail)
+    return Reason(code=exit_.reason, message=exit_.message, at=exit_.at, log_tail=log_tail)
+
+
+def _steps(row: RowMapping) -> list[Step]:
+    """Environment, Server, Ready: with the seconds each took, the one under way marked."""
+    marks = [row["requested_at"], row["started_at"], row["ready_at"]]
+    if row["environment_state"] != "ready":
+        marks[1:] = [None, None]
+    names, steps, is_failed = ("Environment", "Server"), [], row["state"] == SessionState.FAILED
+    is_open = row["state"] in (SessionState.STARTING, SessionState.UNKNOWN)
+    for index, name in enumerate(names):
+        begin, end = marks[index], marks[index + 1]
+        if end is not None and begin is not None:
+            steps.append(Step(name=name, state="done", seconds=round((end - begin).total_seconds(), 3)))
+        elif begin is not None and (index == 0 or marks[1] is not None):
+            steps.append(Step(name=name, state="failed" if is_failed else "active" if is_open else "waiting"))
+        else:
+            steps.append(Step(name=name, state="waiting"))
+    steps.append(Step(name="Ready", state="done" if row["ready_at"] is not None else "waiting"))
+    return steps

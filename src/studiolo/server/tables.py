@@ -1,0 +1,11 @@
+"""All domains' tables, for migrations and for making a new database."""
+
+from studiolo.server.accounts import tables as _accounts
+from studiolo.server.audit import tables as _audit
+from studiolo.server.metadata import metadata
+from studiolo.server.sessions import tables as _sessions
+from studiolo.server.workspaces import tables as _workspaces
+
+__all__ = ["metadata"]
+
+_ = (_accounts, _audit, _sessions, _workspaces)

@@ -1,0 +1,1 @@
+"""Workspaces: what people own and share."""

@@ -1,0 +1,137 @@
+"""A workspace's folder: where it lies, what it begins with, which folders of the machine may be one."""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from studiolo.contract.errors import InvalidInput, Unavailable
+
+_SYSTEM = (
+    "/",
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/proc",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/var",
+)
+_WELCOME = "welcome.ipynb"
+
+
+class Folders:
+    """Knows where workspaces lie under the data directory."""
+
+    def __init__(self, data_dir: Path, allowed_roots: list[Path]) -> None:
+        self._data_dir = data_dir
+        self._allowed_roots = [root.expanduser().resolve() for root in allowed_roots]
+
+    def of(self, workspace_id: str, root: str | None) -> Path:
+        """The folder of a workspace."""
+        return Path(root) if root else self._data_dir / "workspaces" / workspace_id
+
+    def environment(self, workspace_id: str) -> Path:
+        """The prefix of a workspace's own environment."""
+        return self._data_dir / "environments" / workspace_id
+
+    def check_root(self, text: str, *, is_admin: bool) -> Path:
+        """Return the folder that `text` names if this person may use it as a workspace.
+
+        Raises InvalidInput (`folder-not-allowed`) naming the rule that forbids it.
+        """
+        if not text.startswith("/") or "\0" in text:
+            raise InvalidInput(
+                "folder-not-allowed", f"{text[:80]!r} is not an absolute folder of the server's machine."
+            )
+        try:
+            folder = Path(text).resolve()
+        except (OSError, RuntimeError) as exc:
+            raise InvalidInput("folder-not-found", f"The folder {text[:200]!r} cannot be followed.") from exc
+        data_dir = self._data_dir.resolve()
+        if str(folder) in _SYSTEM or folder.is_relative_to(data_dir) or data_dir.is_relative_to(folder):
+            raise InvalidInput(
+                "folder-not-allowed",
+                f"{str(folder)!r} belongs to the system or the platform and cannot be a workspace.",
+            )
+        if any(str(folder).startswith(f"{top}/") for top in ("/proc", "/sys", "/dev", "/etc", "/boot")):
+            raise InvalidInput(
+                "folder-not-allowed", f"{str(folder)!r} belongs to the system and cannot be a workspace."
+            )
+        if not is_admin and not any(folder.is_relative_to(root) for root in self._allowed_roots):
+            raise InvalidInput(
+                "folder-not-allowed",
+                f"{str(folder)!r} lies under none of the folders that an administrator opened for workspaces.",
+                hint="Ask an administrator to add it to workspaces.allowed_roots, or name a workspace instead.",
+            )
+        return folder
+
+    def prepare(self, folder: Path, name: str) -> None:
+        """Make the folder with `notebooks/` and, in a new one, a short welcome notebook. Repeatable.
+
+        Raises Unavailable (`disk-full`, `read-only`) or InvalidInput (`folder-not-found`).
+        """
+        try:
+            is_new = not folder.exists() or not any(folder.iterdir())
+            (folder / "notebooks").mkdir(parents=True, exist_ok=True)
+            if is_new:
+                _write_new(folder / "notebooks" / _WELCOME, _welcome(name))
+        except OSError as exc:
+            if exc.errno == 28:
+                raise Unavailable("disk-full", "The disk is full; the workspace was not made.") from exc
+            raise InvalidInput(
+                "folder-not-found", f"The folder {str(folder)!r} cannot be used: {exc.strerror or exc}."
+            ) from exc
+
+    def erase(self, workspace_id: str, *, files: bool) -> None:
+        """Remove what the platform made for a workspace; its files only when they lie in our own place."""
+        shutil.rmtree(self.environment(workspace_id), ignore_errors=True)
+        if files:
+            shutil.rmtree(self.of(workspace_id, None), ignore_errors=True)
+
+
+def _write_new(path: Path, text: str) -> None:
+    descriptor, fresh = tempfile.mkstemp(dir=path.parent, prefix=".")
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(fresh).chmod(0o644)
+    Path(fresh).replace(path)
+
+
+_WELCOME_CELLS = (
+    ("markdown", "# {name}\n\nThis folder is your workspace. Files, kernels and output stay when you close the tab."),
+    (
+        "code",
+        "import matplotlib.pyplot as plt\nimport pandas as pd\n\n"
+        "sales = pd.DataFrame({{'month': range(1, 7), 'sold': [3, 5, 4, 8, 9, 12]}})\n"
+        "sales.plot(x='month', y='sold', legend=False)\nplt.show()",
+    ),
+    ("markdown", "Packages you install here (`%pip install …`) belong to this workspace alone."),
+)
+
+
+def _welcome(name: str) -> str:
+    cells: list[dict[str, Any]] = [
+        {"cell_type": kind, "id": f"welcome-{number}", "metadata": {}, "source": source.format(name=name)}
+        | ({"execution_count": None, "outputs": []} if kind == "code" else {})
+        for number, (kind, source) in enumerate(_WELCOME_CELLS)
+    ]
+    document = {
+        "cells": cells,
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return json.dumps(document, indent=1) + "\n"

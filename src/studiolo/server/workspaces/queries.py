@@ -1,0 +1,161 @@
+"""All SQL of workspaces and members."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from studiolo.contract.operations import Role
+from studiolo.server.accounts.tables import people
+from studiolo.server.workspaces.tables import members, workspaces
+
+_owner = people.alias("owner")
+_mine = members.alias("mine")
+
+
+def _visible(person_id: str, *, everything: bool) -> Any:
+    """Live workspaces with their owner and the person's role: those of the person, or all."""
+    joined = workspaces.join(_owner, _owner.c.id == workspaces.c.owner_id).join(
+        _mine,
+        (_mine.c.workspace_id == workspaces.c.id) & (_mine.c.person_id == person_id),
+        isouter=everything,
+    )
+    return (
+        select(
+            workspaces,
+            _owner.c.name.label("owner_name"),
+            _owner.c.display_name.label("owner_display_name"),
+            _mine.c.role.label("role"),
+        )
+        .select_from(joined)
+        .where(workspaces.c.deleted_at.is_(None))
+    )
+
+
+async def find_by_id(connection: AsyncConnection, person_id: str, workspace_id: str) -> RowMapping | None:
+    """A live workspace with the person's role (None: no member)."""
+    query = _visible(person_id, everything=True).where(workspaces.c.id == workspace_id)
+    return (await connection.execute(query)).mappings().first()
+
+
+async def find_named(
+    connection: AsyncConnection, person_id: str, name: str, owner: str | None, *, everything: bool
+) -> list[RowMapping]:
+    """Visible live workspaces of this name, the person's own first."""
+    query = _visible(person_id, everything=everything).where(workspaces.c.name == name)
+    if owner is not None:
+        query = query.where(or_(_owner.c.name == owner, _owner.c.email == owner))
+    query = query.order_by(workspaces.c.owner_id != person_id, _owner.c.name).limit(20)
+    return list((await connection.execute(query)).mappings())
+
+
+async def find_by_root(connection: AsyncConnection, person_id: str, root: str) -> RowMapping | None:
+    """The person's live workspace on a folder."""
+    query = _visible(person_id, everything=False).where(workspaces.c.root == root)
+    return (await connection.execute(query.order_by(workspaces.c.owner_id != person_id))).mappings().first()
+
+
+async def list_page(
+    connection: AsyncConnection,
+    person_id: str,
+    *,
+    everything: bool,
+    text: str | None,
+    after: tuple[str, str] | None,
+    limit: int,
+) -> list[RowMapping]:
+    """A page of visible workspaces by name."""
+    query = _visible(person_id, everything=everything).order_by(workspaces.c.name, workspaces.c.id).limit(limit)
+    if text:
+        query = query.where(workspaces.c.name.contains(text.lower(), autoescape=True))
+    if after is not None:
+        name, workspace_id = after
+        query = query.where(
+            or_(workspaces.c.name > name, (workspaces.c.name == name) & (workspaces.c.id > workspace_id))
+        )
+    return list((await connection.execute(query)).mappings())
+
+
+async def list_names(connection: AsyncConnection, person_id: str, *, everything: bool, limit: int = 2000) -> list[str]:
+    """Names of visible workspaces, last changed first, for suggestions."""
+    query = _visible(person_id, everything=everything).with_only_columns(workspaces.c.name)
+    return list((await connection.execute(query.order_by(workspaces.c.modified_at.desc()).limit(limit))).scalars())
+
+
+async def count_members(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, int]:
+    """Number of members for each workspace."""
+    query = select(members.c.workspace_id, func.count()).where(members.c.workspace_id.in_(list(ids)))
+    return {row[0]: row[1] for row in await connection.execute(query.group_by(members.c.workspace_id))}
+
+
+async def insert_workspace(connection: AsyncConnection, values: dict[str, Any]) -> None:
+    """Add a workspace with its owner as member."""
+    await connection.execute(insert(workspaces).values(**values))
+    await set_member(connection, values["id"], values["owner_id"], Role.OWNER, values["created_at"])
+
+
+async def update_workspace(connection: AsyncConnection, workspace_id: str, **values: Any) -> bool:
+    """Change a live workspace; False if it is gone."""
+    which = (workspaces.c.id == workspace_id) & workspaces.c.deleted_at.is_(None)
+    return bool((await connection.execute(update(workspaces).where(which).values(**values))).rowcount)
+
+
+async def find_role(connection: AsyncConnection, person_id: str, workspace_id: str) -> str | None:
+    """The person's role on a live workspace."""
+    query = select(members.c.role).join(workspaces, workspaces.c.id == members.c.workspace_id)
+    query = query.where(
+        members.c.workspace_id == workspace_id,
+        members.c.person_id == person_id,
+        workspaces.c.deleted_at.is_(None),
+    )
+    return (await connection.execute(query)).scalar_one_or_none()
+
+
+async def list_members(connection: AsyncConnection, workspace_id: str) -> list[RowMapping]:
+    """Members with their names."""
+    query = select(members, people.c.id, people.c.name, people.c.display_name).join(
+        people, people.c.id == members.c.person_id
+    )
+    return list(
+        (
+            await connection.execute(query.where(members.c.workspace_id == workspace_id).order_by(people.c.name))
+        ).mappings()
+    )
+
+
+async def set_member(connection: AsyncConnection, workspace_id: str, person_id: str, role: Role, at: datetime) -> None:
+    """Give or change a role."""
+    which = (members.c.workspace_id == workspace_id) & (members.c.person_id == person_id)
+    changed = await connection.execute(update(members).where(which).values(role=role.value))
+    if not changed.rowcount:
+        await connection.execute(
+            insert(members).values(workspace_id=workspace_id, person_id=person_id, role=role.value, since=at)
+        )
+
+
+async def remove_member(connection: AsyncConnection, workspace_id: str, person_id: str) -> bool:
+    """Take access away; False if there was none."""
+    which = (members.c.workspace_id == workspace_id) & (members.c.person_id == person_id)
+    return bool((await connection.execute(delete(members).where(which))).rowcount)
+
+
+async def count_owners(connection: AsyncConnection, workspace_id: str) -> int:
+    """Number of owners, for the rule that one remains."""
+    query = select(func.count()).where(members.c.workspace_id == workspace_id, members.c.role == Role.OWNER.value)
+    return int((await connection.execute(query)).scalar_one())
+
+
+async def list_without_environment(connection: AsyncConnection) -> list[str]:
+    """Ids of live workspaces whose environment is to be made."""
+    query = select(workspaces.c.id).where(
+        workspaces.c.environment_state == "pending", workspaces.c.deleted_at.is_(None)
+    )
+    return list((await connection.execute(query)).scalars())
+
+
+async def list_expired_trash(connection: AsyncConnection, before: datetime) -> list[Row[Any]]:
+    """Deleted workspaces whose retention is over, as (id, root)."""
+    query = select(workspaces.c.id, workspaces.c.root).where(workspaces.c.deleted_at < before)
+    return list(await connection.execute(query.limit(100)))

@@ -1,0 +1,119 @@
+"""REST of workspaces and members. `{workspace}` is an id, a name or `owner~name`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from studiolo.contract.models import (
+    AuditEvent,
+    Member,
+    MemberSet,
+    Page,
+    Workspace,
+    WorkspaceCreate,
+    WorkspaceUpdate,
+)
+from studiolo.server.http.identity import Allow
+from studiolo.server.http.services import service
+from studiolo.server.principal import Principal
+from studiolo.server.workspaces.service import Workspaces
+
+router = APIRouter(prefix="/jupyter/workspaces", tags=["workspaces"])
+_Workspaces = Annotated[Workspaces, Depends(service("workspaces"))]
+
+
+@router.get("")
+async def list_workspaces(
+    who: Annotated[Principal, Depends(Allow("workspace.list"))],
+    workspaces: _Workspaces,
+    q: Annotated[str | None, Query(max_length=100, description="Part of the name.")] = None,
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    everything: Annotated[bool, Query(alias="all", description="All of the platform (administrators).")] = False,
+) -> Page[Workspace]:
+    """Workspaces you belong to, by name."""
+    return await workspaces.list_(who, text=q, cursor=cursor, limit=limit, everything=everything)
+
+
+@router.post("", status_code=201)
+async def create_workspace(
+    form: WorkspaceCreate,
+    who: Annotated[Principal, Depends(Allow("workspace.create"))],
+    workspaces: _Workspaces,
+) -> Workspace:
+    """Create a workspace; you become its owner."""
+    return await workspaces.create(who, form)
+
+
+@router.get("/{workspace}")
+async def get_workspace(
+    workspace: str, who: Annotated[Principal, Depends(Allow("workspace.read"))], workspaces: _Workspaces
+) -> Workspace:
+    """One workspace."""
+    return await workspaces.get(who, workspace)
+
+
+@router.patch("/{workspace}")
+async def update_workspace(
+    workspace: str,
+    form: WorkspaceUpdate,
+    who: Annotated[Principal, Depends(Allow("workspace.update"))],
+    workspaces: _Workspaces,
+) -> Workspace:
+    """Rename or describe it."""
+    return await workspaces.update(who, workspace, form)
+
+
+@router.delete("/{workspace}", status_code=204)
+async def delete_workspace(
+    workspace: str,
+    who: Annotated[Principal, Depends(Allow("workspace.delete"))],
+    workspaces: _Workspaces,
+    stop_sessions: bool = False,
+) -> Response:
+    """Put it into the trash; running sessions must be stopped first, or are with `stop_sessions`."""
+    await workspaces.delete(who, workspace, stop_sessions=stop_sessions)
+    return Response(status_code=204)
+
+
+@router.get("/{workspace}/members")
+async def list_members(
+    workspace: str, who: Annotated[Principal, Depends(Allow("member.list"))], workspaces: _Workspaces
+) -> list[Member]:
+    """Who has access."""
+    return await workspaces.list_members(who, workspace)
+
+
+@router.put("/{workspace}/members")
+async def set_member(
+    workspace: str,
+    form: MemberSet,
+    who: Annotated[Principal, Depends(Allow("member.set"))],
+    workspaces: _Workspaces,
+) -> Member:
+    """Give somebody a role, or change it."""
+    return await workspaces.set_member(who, workspace, form)
+
+
+@router.delete("/{workspace}/members/{person}", status_code=204)
+async def remove_member(
+    workspace: str,
+    person: str,
+    who: Annotated[Principal, Depends(Allow("member.remove"))],
+    workspaces: _Workspaces,
+) -> Response:
+    """Take somebody's access away; their sessions here end."""
+    await workspaces.remove_member(who, workspace, person)
+    return Response(status_code=204)
+
+
+@router.get("/{workspace}/activity")
+async def list_activity(
+    workspace: str,
+    who: Annotated[Principal, Depends(Allow("workspace.read"))],
+    workspaces: _Workspaces,
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+) -> Page[AuditEvent]:
+    """What happened in it, newest first."""
+    return await workspaces.activity(who, workspace, cursor=cursor, limit=limit)

@@ -1,0 +1,44 @@
+"""Workspaces and their members."""
+
+from sqlalchemy import Column, ForeignKey, Index, String, Table, Text, text
+
+from studiolo.kit.db import UTCTime
+from studiolo.server.metadata import metadata
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("id", String(18), primary_key=True),
+    Column("owner_id", ForeignKey("people.id"), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
+    # A folder of the machine, or null for the platform's own place.
+    Column("root", String(4096)),
+    Column("created_at", UTCTime, nullable=False),
+    Column("modified_at", UTCTime, nullable=False),
+    Column("deleted_at", UTCTime),
+    Column("environment_state", String(16), nullable=False),
+    Column("environment_message", Text),
+    # A name is free again once its workspace lies in the trash.
+    Index(
+        "uq_workspaces_owner_id_name_live",
+        "owner_id",
+        "name",
+        unique=True,
+        sqlite_where=text("deleted_at IS NULL"),
+        postgresql_where=text("deleted_at IS NULL"),
+    ),
+    Index("ix_workspaces_name", "name"),
+    Index("ix_workspaces_deleted_at", "deleted_at"),
+    Index("ix_workspaces_environment_state", "environment_state"),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True),
+    Column("person_id", ForeignKey("people.id", ondelete="CASCADE"), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("since", UTCTime, nullable=False),
+    Index("ix_members_person_id", "person_id"),
+)
