@@ -32,9 +32,7 @@ def run_lab(request: LaunchRequest, tell_ready: Callable[[], None]) -> None:
     """
     write_kernelspec(_kernels_folder(request), Path(request.environment))
     _write_key(request)
-    server = ServerApp.instance(
-        jpserver_extensions=dict.fromkeys(server_extensions(), True), config=settings(request)
-    )
+    server = ServerApp.instance(jpserver_extensions=dict.fromkeys(server_extensions(), True), config=settings(request))
     server.no_browser_open_file = True
     # What LabApp.initialize_server does, less the search for extensions.
     server.initialize(argv=[], starter_extension=LabApp.name, find_extensions=False)
@@ -66,9 +64,7 @@ def settings(request: LaunchRequest) -> Config:
         kernel_websocket_connection_class=PromptChannels,
         cookie_secret=hmac.digest(request.secret.encode(), b"jupyter cookies", hashlib.sha256),
         terminals_enabled=True,
-        terminado_settings={
-            "shell_command": shell_command(Path(request.launch_folder), Path(request.environment))
-        },
+        terminado_settings={"shell_command": shell_command(Path(request.launch_folder), Path(request.environment))},
     )
     config.ContentsManager.preferred_dir = str(_start_folder(request))
     config.IdentityProvider.token = ""
@@ -86,9 +82,7 @@ def settings(request: LaunchRequest) -> Config:
         ensure_native_kernel=False,
         folders=[str(_kernels_folder(request)), str(Path(request.environment) / "share/jupyter/kernels")],
     )
-    config.AsyncMappingKernelManager.kernel_manager_class = (
-        WorkspaceKernel.__module__ + "." + WorkspaceKernel.__name__
-    )
+    config.AsyncMappingKernelManager.kernel_manager_class = WorkspaceKernel.__module__ + "." + WorkspaceKernel.__name__
     config.KernelManager.transport = choose_transport(Path(request.run_folder))
     return config
 

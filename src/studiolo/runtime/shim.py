@@ -30,6 +30,7 @@ from studiolo.runtime.launch import (
     write_json,
 )
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP)
 _REQUEST_SECONDS = 5.0
 _LOCK_SECONDS = 2.0
 # Kernels and terminals that outlive their server get this long before they are killed.
@@ -88,7 +89,7 @@ class Shim:
 
     def run(self) -> None:
         """Start the session, wait for its end, clear up and write down how it ended."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
+        for number in _SIGNALS:
             signal.signal(number, self._on_signal)
         processes.become_subreaper()
         before = exits.count_oom_kills()
@@ -109,9 +110,12 @@ class Shim:
         # Started is said before the fork: the caller need not wait for it.
         tell(self.connection, "started", **known)
         shim_pid, feed = me.pid, None if self.forks else os.pipe()
+        # A stop that comes before the child has let go of our handlers would be lost in them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self.session_pid = os.fork()
         if self.session_pid == 0:
             self._become_session(shim_pid, feed)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         if feed is not None:
             os.close(feed[0])
             with contextlib.suppress(BrokenPipeError), os.fdopen(feed[1], "wb") as pipe:
@@ -119,8 +123,7 @@ class Shim:
         session = processes.find_process(self.session_pid)
         write_json(
             self.files.shim,
-            known
-            | {"session_pid": self.session_pid, "session_start_time": session.start_time if session else ""},
+            known | {"session_pid": self.session_pid, "session_start_time": session.start_time if session else ""},
         )
 
     def _become_session(self, shim_pid: int, feed: tuple[int, int] | None) -> None:
@@ -131,8 +134,9 @@ class Shim:
         status = 1
         try:
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
+            for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             processes.end_with_parent(shim_pid)
             if feed is None:
                 status = session.run(self.request, self.connection)
@@ -199,9 +203,7 @@ class Shim:
             was_ready=self.files.ready.exists(),
             stop_was_asked=self.stop_deadline is not None,
             grace_ran_out=self.killed_after_grace,
-            grace_seconds=float(
-                (read_json(self.files.stop) or {}).get("grace_seconds", self.request.grace_seconds)
-            ),
+            grace_seconds=float((read_json(self.files.stop) or {}).get("grace_seconds", self.request.grace_seconds)),
             before=before,
             after=exits.count_oom_kills(),
         )
@@ -273,9 +275,7 @@ def _lock(request: LaunchRequest) -> int | None:
             os.close(descriptor)
             return None
         if time.monotonic() > deadline:
-            raise RefusedRequestError(
-                f"The lock of launch {request.name} is held by something that is no session."
-            )
+            raise RefusedRequestError(f"The lock of launch {request.name} is held by something that is no session.")
         time.sleep(0.005)
 
 

@@ -155,9 +155,7 @@ class LocalEngine:
 
     def _launch(self, workload_id: str, number: int) -> Launch:
         name = f"{workload_id}.{number}"
-        return Launch(
-            name, LaunchFiles(self._sessions / workload_id / str(number)), self._sockets / f"{name}.sock"
-        )
+        return Launch(name, LaunchFiles(self._sessions / workload_id / str(number)), self._sockets / f"{name}.sock")
 
     def _list_unfinished(self, wanted: set[tuple[str, int]]) -> list[Launch]:
         found = []

@@ -1,0 +1,146 @@
+"""An engine without processes that does what a test tells it: be slow, stuck, failing, lying or gone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from studiolo.contract.errors import Unavailable
+from studiolo.engines.base import Exit, Handle, Observation, Phase, WorkloadSpec
+
+
+@dataclass
+class Behaviour:
+    """What the engine does from now on; change it at any time.
+
+    `becomes_ready` False: workloads stay in STARTING until `make_ready` (slow, or never ready).
+    `stops` False: `stop` is heard and nothing happens (stuck). `refuses_start`: `start` raises (failing).
+    `reports`: `observe` says this phase whatever is true (lying). `answers` False: the engine is gone.
+    """
+
+    becomes_ready: bool = True
+    stops: bool = True
+    refuses_start: bool = False
+    reports: Phase | None = None
+    answers: bool = True
+
+
+@dataclass
+class FakeWorkload:
+    """What "runs" on the fake engine."""
+
+    spec: WorkloadSpec
+    phase: Phase
+    exit: Exit | None = None
+    log: list[str] = field(default_factory=list)
+    changes: int = 0
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class FakeEngine:
+    """Implements Engine, Watches, Logs and Sweeps in memory. `calls` records verb and name of each call."""
+
+    def __init__(self, name: str = "fake", isolation: str = "L0") -> None:
+        self.name = name
+        self.isolation = isolation
+        self.behaviour = Behaviour()
+        self.workloads: dict[tuple[str, int], FakeWorkload] = {}
+        self.calls: list[tuple[str, str]] = []
+
+    async def start(self, spec: WorkloadSpec) -> Handle:
+        """See Engine.start."""
+        key = (spec.workload_id, spec.launch)
+        self._called("start", key)
+        if self.behaviour.refuses_start:
+            raise _unavailable()
+        if key not in self.workloads:
+            phase = Phase.READY if self.behaviour.becomes_ready else Phase.STARTING
+            self.workloads[key] = FakeWorkload(spec, phase, log=[f"started {spec.workload_id}.{spec.launch}"])
+        return {"workload_id": spec.workload_id, "launch": spec.launch}
+
+    async def observe(self, handle: Handle) -> Observation:
+        """See Engine.observe."""
+        self.calls.append(("observe", _name(_key(handle))))
+        if not self.behaviour.answers:
+            return Observation(Phase.UNKNOWN, message="The fake engine does not answer.")
+        workload = self.workloads.get(_key(handle))
+        if workload is None:
+            exit_ = Exit("vanished", "Nothing is known of this launch.", datetime.now(UTC))
+            return Observation(Phase.ENDED, exit=exit_)
+        phase = self.behaviour.reports or workload.phase
+        upstream = f"unix//fake/{_name(_key(handle))}.sock" if phase is Phase.READY else None
+        return Observation(phase, upstream=upstream, exit=workload.exit)
+
+    async def stop(self, handle: Handle, *, grace: timedelta) -> None:
+        """See Engine.stop."""
+        self._called("stop", _key(handle))
+        if self.behaviour.stops:
+            self._end(_key(handle), "stopped", "The session was stopped.", code=0)
+
+    async def watch(self, handle: Handle) -> AsyncIterator[None]:
+        """See Watches.watch."""
+        workload = self.workloads.get(_key(handle))
+        seen = 0
+        while workload is not None:
+            if workload.changes > seen:
+                seen = workload.changes
+                yield
+            elif workload.phase is Phase.ENDED:
+                return
+            else:
+                await workload.news.wait()
+
+    async def tail(self, handle: Handle, *, lines: int) -> list[str]:
+        """See Logs.tail."""
+        workload = self.workloads.get(_key(handle))
+        return workload.log[-lines:] if workload and lines > 0 else []
+
+    async def sweep(self, wanted: set[tuple[str, int]]) -> list[str]:
+        """See Sweeps.sweep."""
+        unwanted = [key for key, it in self.workloads.items() if it.phase is not Phase.ENDED and key not in wanted]
+        for key in unwanted:
+            self._end(key, "stopped", "The session was stopped.", code=0)
+        return [_name(key) for key in unwanted]
+
+    def make_ready(self, handle: Handle) -> None:
+        """Let a workload that hung in STARTING become ready."""
+        self._change(self.workloads[_key(handle)], Phase.READY)
+
+    def crash(self, handle: Handle) -> None:
+        """End a workload as if something had killed it."""
+        self._end(_key(handle), "killed", "JupyterLab was killed from outside.", signal=9)
+
+    def running(self) -> list[tuple[str, int]]:
+        """Return (workload_id, launch) of all that has not ended."""
+        return [key for key, workload in self.workloads.items() if workload.phase is not Phase.ENDED]
+
+    def _called(self, verb: str, key: tuple[str, int]) -> None:
+        self.calls.append((verb, _name(key)))
+        if not self.behaviour.answers:
+            raise _unavailable()
+
+    def _end(
+        self, key: tuple[str, int], reason: str, message: str, *, code: int | None = None, signal: int | None = None
+    ) -> None:
+        workload = self.workloads.get(key)
+        if workload is not None and workload.phase is not Phase.ENDED:
+            workload.exit = Exit(reason, message, datetime.now(UTC), code, signal)
+            self._change(workload, Phase.ENDED)
+
+    def _change(self, workload: FakeWorkload, phase: Phase) -> None:
+        workload.phase = phase
+        workload.changes += 1
+        workload.news.set()
+        workload.news = asyncio.Event()
+
+
+def _key(handle: Handle) -> tuple[str, int]:
+    return handle["workload_id"], handle["launch"]
+
+
+def _name(key: tuple[str, int]) -> str:
+    return f"{key[0]}.{key[1]}"
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("engine-unavailable", "The fake engine does not answer.", hint="Tell it to.")

@@ -1,0 +1,31 @@
+"""The local engine keeps the contract of engines, forking and spawning."""
+
+import os
+import signal
+
+import pytest
+
+from studiolo.engines.base import Handle
+from studiolo.runtime.launch import LaunchFiles, read_json
+from studiolo.testing.engine_contract import *  # noqa: F403
+from studiolo.testing.engine_contract import EngineCase
+from studiolo.testing.fixtures import LocalBench
+
+pytestmark = pytest.mark.parametrize("bench", ["fork", "spawn"], indirect=True)
+
+
+@pytest.fixture
+def case(bench: LocalBench) -> EngineCase:
+    """The local engine as a case of the contract."""
+
+    async def crash(handle: Handle) -> None:
+        known = read_json(LaunchFiles(bench.files(handle)).shim)
+        assert known is not None
+        os.kill(known["session_pid"], signal.SIGKILL)
+
+    return EngineCase(
+        engine=bench.engine,
+        make_spec=bench.spec,
+        unknown_handle=lambda: {"workload_id": bench.spec().workload_id, "launch": 1},
+        crash=crash,
+    )

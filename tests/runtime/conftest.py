@@ -1,0 +1,3 @@
+"""The fixtures of the shipped test kit."""
+
+from studiolo.testing.fixtures import *  # noqa: F403
