@@ -167,6 +167,7 @@ CODES: dict[str, str] = {
     "person-exists": "A person with this name or address exists.",
     "member-not-found": "The person is not a member.",
     "key-not-found": "No such key of yours.",
+    "key-ambiguous": "Several of your keys have this name; `candidates` lists them.",
     # limits and availability
     "too-many-sessions": "The number of running sessions has reached its limit.",
     "database-unavailable": "The database is locked, damaged or out of reach.",

@@ -6,6 +6,7 @@ keeps connections open between calls. anyio's portal is that thread; it comes wi
 
 import functools
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
@@ -31,7 +32,7 @@ class Blocking(Generic[Resource]):
         self._portal = portal
 
     def _run(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        future = self._portal.start_task_soon(function)
+        future: Future[T] = self._portal.start_task_soon(function)
         try:
             return future.result()
         except BaseException:

@@ -90,7 +90,7 @@ class Transport:
         body: BaseModel | None,
         wait_seconds: float,
     ) -> httpx.Response:
-        params = {name: _as_text(value) for name, value in (query or {}).items() if value is not None}
+        params = {name: value for name, value in (query or {}).items() if value is not None}
         if wait_seconds > 0:
             params["wait"] = f"{wait_seconds:g}"
         request = self._client.build_request(
@@ -175,10 +175,6 @@ def _accepted(response: httpx.Response) -> httpx.Response:
     if response.is_success:
         return response
     raise error_from(response)
-
-
-def _as_text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _pause_asked_for(response: httpx.Response) -> float | None:

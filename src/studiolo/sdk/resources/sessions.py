@@ -1,6 +1,7 @@
 """Sessions: running JupyterLab servers of workspaces."""
 
 import time
+from collections.abc import Sequence
 
 from studiolo.contract.errors import Unavailable
 from studiolo.contract.models import Page, Session, SessionLaunch, SessionLog, SessionState
@@ -10,7 +11,6 @@ from studiolo.sdk.transport import Transport, segment
 _PATH = "/jupyter/sessions"
 # The server holds an answer no longer than this.
 _LONGEST_HOLD_SECONDS = 60.0
-SETTLED = frozenset({SessionState.RUNNING, SessionState.STOPPED, SessionState.FAILED})
 
 
 class Sessions:
@@ -27,15 +27,23 @@ class Sessions:
         self,
         *,
         workspace: str | None = None,
-        state: SessionState | str | None = None,
+        states: Sequence[SessionState | str] = (),
         everyone: bool = False,
         page_size: int | None = None,
     ) -> Listing[Session]:
-        """Return your sessions; `everyone`: also those of others in workspaces that you can see."""
+        """Return your sessions, newest first; of a `workspace`: everybody's there; in these `states` only.
+
+        `everyone`: those of others too, in all workspaces that you can see.
+        """
 
         async def fetch(cursor: str | None) -> Page[Session]:
-            asked = {"workspace": workspace, "state": state, "limit": page_size, "cursor": cursor}
-            asked["all"] = "true" if everyone else None
+            asked = {
+                "workspace": workspace,
+                "state": [str(state) for state in states] or None,
+                "all": "true" if everyone else None,
+                "limit": page_size,
+                "cursor": cursor,
+            }
             return await self._transport.fetch(Page[Session], "GET", _PATH, query=asked)
 
         return Listing(fetch)
@@ -82,7 +90,7 @@ class Sessions:
         while True:
             left = end - time.monotonic()
             seen = await self.get(session, wait_seconds=max(0.0, min(left, _LONGEST_HOLD_SECONDS)))
-            if seen.state in SETTLED:
+            if has_settled(seen):
                 return seen
             if left <= 0:
                 raise Unavailable(
@@ -101,6 +109,13 @@ class Sessions:
 
     async def _act(self, session: str, verb: str, wait_seconds: float) -> Session:
         return await self._transport.fetch(Session, "POST", f"{_at(session)}/{verb}", wait_seconds=wait_seconds)
+
+
+def has_settled(session: Session) -> bool:
+    """Tell whether a session is where it shall be: running, stopped or failed, and nothing else is wanted."""
+    if session.state is SessionState.RUNNING:
+        return session.desired == "running"
+    return session.state in (SessionState.STOPPED, SessionState.FAILED) and session.desired == "stopped"
 
 
 def _at(session: str) -> str:

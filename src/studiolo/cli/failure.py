@@ -1,0 +1,64 @@
+"""Say what went wrong: to a person on stderr, to a program as a problem object on stdout."""
+
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+
+from studiolo.cli.table import COMMANDS, below
+from studiolo.contract.errors import CODES, EXIT_CODE, HTTP_STATUS, Internal, InvalidInput, StudioloError
+
+
+def report(error: BaseException, *, as_json: bool = False, verbose: bool = False) -> int:
+    """Print an error and return the exit code for it.
+
+    As JSON: the members of a problem reply (RFC 9457) with `code`, `kind` and `hint`.
+    """
+    if verbose:
+        traceback.print_exception(error, file=sys.stderr)
+    known = error if isinstance(error, StudioloError) else _unexpected(error)
+    if as_json:
+        print(json.dumps(_problem(known), indent=2, default=str))
+    else:
+        hint = f"\n\nhint: {known.hint}" if known.hint else ""
+        print(f"error: {known.message}{hint}", file=sys.stderr)
+    return EXIT_CODE.get(known.kind, 1)
+
+
+def unknown_command(program: str, args: Sequence[str]) -> InvalidInput:
+    """Return the error for words that name no command, with the nearest that do."""
+    import difflib
+
+    nouns = below(args[0])
+    typed = " ".join(args[: 2 if nouns else 1])
+    near = difflib.get_close_matches(typed, [entry.words for entry in nouns or COMMANDS], n=3, cutoff=0.5)
+    meant = f"Did you mean {' or '.join(f'`{program} {words}`' for words in near)}? " if near else ""
+    what = "option" if typed.startswith("-") else "command"
+    listing = f"{program} {args[0]} --help" if nouns else f"{program} --help"
+    return InvalidInput(
+        "usage-invalid",
+        f"There is no {what} {typed!r}.",
+        hint=f"{meant}`{listing}` lists all.",
+        candidates=near,
+    )
+
+
+def _unexpected(error: BaseException) -> Internal:
+    return Internal(
+        "internal",
+        f"An unexpected fault: {type(error).__name__}: {error}".rstrip(": ") + ".",
+        hint="Run it again with --verbose to see the trace, and report it.",
+    )
+
+
+def _problem(error: StudioloError) -> dict[str, object]:
+    return {
+        "type": "about:blank",
+        "title": CODES.get(error.code, error.message),
+        "status": HTTP_STATUS[error.kind],
+        "detail": error.message,
+        "code": error.code,
+        "kind": error.kind,
+        "hint": error.hint,
+        **error.extra,
+    }

@@ -1,0 +1,106 @@
+"""Print results: data on stdout, everything else on stderr, JSON when asked for."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from studiolo.cli.invocation import current
+from studiolo.contract.models import Session, Workspace
+
+# Shape and word carry the state; colour only repeats them.
+_STATES = {
+    "running": ("●", "green"),
+    "starting": ("◐", "yellow"),
+    "stopping": ("◐", "yellow"),
+    "stopped": ("○", "dim"),
+    "failed": ("✕", "red"),
+    "unknown": ("?", "yellow"),
+}
+_UNITS = (("d", 86400), ("h", 3600), ("min", 60))
+
+
+def emit(data: Any, text: Callable[[], None]) -> None:
+    """Print `data` (wire models, or lists and dicts of them) as JSON if asked for; else call `text` to print it."""
+    if current().json:
+        print(json.dumps(_plain(data), indent=2, ensure_ascii=False))
+    else:
+        text()
+
+
+def say(message: str) -> None:
+    """Tell the person something that is not data."""
+    print(message, file=sys.stderr)
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
+    """Print rows under headers, as wide as the terminal at most; `empty` goes to stderr when there are none.
+
+    A column whose header ends in "!" is never shortened. Where output is no terminal, none is.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    listed = list(rows)
+    if not listed:
+        say(empty)
+        return
+    console = Console(width=None if sys.stdout.isatty() else 1000, highlight=False, emoji=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for header in headers:
+        kept = header.endswith("!")
+        width = max(len(header), *(len(row[headers.index(header)]) for row in listed)) if kept else None
+        table.add_column(header.removesuffix("!"), no_wrap=True, overflow="ellipsis", min_width=width)
+    for row in listed:
+        table.add_row(*(Text(cell, style=_style(cell)) for cell in row))
+    with console.capture() as captured:
+        console.print(table)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def print_fields(fields: Sequence[tuple[str, str]]) -> None:
+    """Print names and values, one a line; empty values are left out."""
+    width = max(len(name) for name, _ in fields)
+    for name, value in fields:
+        if value:
+            print(f"{name + ':':<{width + 1}}  {value}")
+
+
+def state_of(session: Session) -> str:
+    """Return a session's state as shape and word."""
+    return f"{_STATES[session.state][0]} {session.state}"
+
+
+def name_of(workspace: Workspace) -> str:
+    """Return the shortest spelling that every door takes: `name` if it is the caller's own, else `owner/name`."""
+    return workspace.name if workspace.role == "owner" else f"{workspace.owner.name}/{workspace.name}"
+
+
+def ago(moment: datetime | None, *, now: datetime | None = None) -> str:
+    """Return how long ago (or how soon) a moment is, for example `3 min ago`; empty for None."""
+    if moment is None:
+        return ""
+    seconds = ((now or datetime.now(UTC)) - moment).total_seconds()
+    for unit, size in _UNITS:
+        if abs(seconds) >= size:
+            amount = f"{int(abs(seconds) // size)} {unit}"
+            return f"{amount} ago" if seconds > 0 else f"in {amount}"
+    return "just now" if seconds >= 0 else "in a moment"
+
+
+def _plain(data: Any) -> Any:
+    if isinstance(data, BaseModel):
+        return data.model_dump(mode="json")
+    if isinstance(data, dict):
+        return {name: _plain(value) for name, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_plain(item) for item in data]
+    return data
+
+
+def _style(cell: str) -> str:
+    return next((colour for shape, colour in _STATES.values() if cell.startswith(f"{shape} ")), "")

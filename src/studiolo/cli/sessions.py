@@ -1,0 +1,147 @@
+"""Commands on sessions."""
+
+from typing import Annotated
+
+import typer
+
+from studiolo.cli.arguments import SessionArgument, complete_workspaces
+from studiolo.cli.invocation import connect, current
+from studiolo.cli.output import emit, print_fields, say
+from studiolo.cli.places import absolute_if_folder
+from studiolo.cli.session_table import print_sessions
+from studiolo.cli.waiting import wait_until_ready
+from studiolo.contract.errors import Conflict, InvalidInput, NotFound
+from studiolo.contract.models import Session, SessionState
+from studiolo.sdk import Studiolo
+
+
+def start(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[WORKSPACE]",
+            help="Workspace (name, owner/name, id), or a stopped session to start again.",
+            autocompletion=complete_workspaces,
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the session, unique in its workspace.")] = None,
+    workspace: Annotated[
+        str | None,
+        typer.Option("--workspace", metavar="WORKSPACE", help="A workspace, or a folder of the platform's machine."),
+    ] = None,
+    password: Annotated[
+        str | None,
+        typer.Option("--password", help="Asked of everybody who enters, in addition to their sign-in."),
+    ] = None,
+    ask_password: Annotated[
+        bool, typer.Option("--ask-password", help="Ask for that password, so that no process list shows it.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is ready.")] = True,
+) -> None:
+    """Start a session: JupyterLab in a workspace. Prints its name, id and address.
+
+    For a folder that no workspace has yet, the workspace is created. Starting what runs changes nothing.
+    """
+    if (target is None) == (workspace is None):
+        raise InvalidInput(
+            "usage-invalid",
+            "Name one workspace." if target else "In which workspace is missing.",
+            hint=f"{current().program} start WORKSPACE, or {current().program} start --workspace FOLDER",
+        )
+    place = absolute_if_folder(workspace or target or "")
+    if ask_password:
+        password = typer.prompt("Password of the session", hide_input=True, confirmation_prompt=True, err=True)
+    with connect() as client:
+        session = _launch(client, place, name, password)
+        if not current().json:
+            _print_session(session)
+            if notice := client.platform.get().isolation_notice:
+                say(f"note: {notice}")
+        if wait:
+            session = wait_until_ready(client, session)
+    emit(session, lambda: None)
+
+
+def stop(
+    session: SessionArgument,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it has ended.")] = True,
+) -> None:
+    """Stop a session; its files stay."""
+    with connect() as client:
+        stopped = client.sessions.stop(session, wait_seconds=30.0 if wait else 0.0)
+    word = "Stopped" if stopped.state in (SessionState.STOPPED, SessionState.FAILED) else "Stopping"
+    emit(stopped, lambda: print(f"{word} {stopped.workspace.name}/{stopped.name} ({stopped.id})."))
+
+
+def restart(
+    session: SessionArgument,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is ready.")] = True,
+) -> None:
+    """Restart a session: its server and kernels end and start anew."""
+    with connect() as client:
+        begun = client.sessions.restart(session)
+        if not current().json:
+            _print_session(begun)
+        emit(wait_until_ready(client, begun) if wait else begun, lambda: None)
+
+
+def sessions(
+    workspace: Annotated[
+        str | None,
+        typer.Argument(metavar="[WORKSPACE]", help="Only those of this workspace.", autocompletion=complete_workspaces),
+    ] = None,
+    everyone: Annotated[bool, typer.Option("--all", help="Those of others too.")] = False,
+) -> None:
+    """List your sessions, stopped ones too."""
+    with connect() as client:
+        found = list(client.sessions.list(workspace=workspace, everyone=everyone, page_size=200))
+    print_sessions(found, everyone=everyone or workspace is not None)
+
+
+def logs(
+    session: SessionArgument,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=2000, help="How many, from the end.")] = 200,
+) -> None:
+    """Show the end of a session's log."""
+    with connect() as client:
+        log = client.sessions.log(session, lines=lines)
+
+    def text() -> None:
+        print("\n".join(log.lines) if log.lines else "", end="\n" if log.lines else "")
+        if log.truncated:
+            say(f"These are the last {len(log.lines)} lines; --lines shows more.")
+
+    emit(log, text)
+
+
+def _launch(client: Studiolo, place: str, name: str | None, password: str | None) -> Session:
+    """Launch a session, or start the one that `place` or `name` means if it exists already."""
+    try:
+        return client.sessions.launch(place, name=name, password=password)
+    except NotFound as missing:
+        if missing.code != "workspace-not-found" or name or password:
+            raise
+        try:
+            return client.sessions.start(place)
+        except NotFound:
+            raise missing from None
+    except Conflict as conflict:
+        if conflict.code != "session-exists" or password:
+            raise
+        same = [s for s in client.sessions.list(page_size=200) if s.name == name and _is_in(client, s, place)]
+        if len(same) != 1:
+            raise
+        return client.sessions.start(same[0].id)
+
+
+def _is_in(client: Studiolo, session: Session, place: str) -> bool:
+    """Tell whether a session's workspace is the one that `place` (folder, name, owner/name, id) means."""
+    held = session.workspace
+    if place.startswith("/"):
+        return client.workspaces.get(held.id).path == place
+    return place in (held.id, held.name, f"{held.owner}/{held.name}")
+
+
+def _print_session(session: Session) -> None:
+    print_fields((("Name", session.name), ("Id", session.id), ("URL", session.notebook_url)))

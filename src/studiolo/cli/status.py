@@ -1,0 +1,118 @@
+"""What runs and how it is."""
+
+from typing import Annotated
+
+import typer
+
+from studiolo.cli.arguments import complete_workspaces
+from studiolo.cli.invocation import connect, current
+from studiolo.cli.output import ago, emit, name_of, print_fields, print_table, say, state_of
+from studiolo.cli.session_table import busy
+from studiolo.contract.errors import NotFound
+from studiolo.contract.ids import IdKind, looks_like_id
+from studiolo.contract.models import Session, Workspace
+from studiolo.sdk import Studiolo
+
+
+def status(
+    target: Annotated[
+        str | None,
+        typer.Argument(metavar="[WORKSPACE]", help="A workspace or a session.", autocompletion=complete_workspaces),
+    ] = None,
+) -> None:
+    """Show what runs: everywhere, in a workspace, or one session."""
+    with connect() as client:
+        if target is None:
+            _show_platform(client)
+            return
+        found = _find(client, target)
+        if isinstance(found, Session):
+            _show_session(found)
+            return
+        held = list(client.sessions.list(workspace=found.id, page_size=200))
+    _show_workspace(found, held)
+
+
+def _find(client: Studiolo, target: str) -> Workspace | Session:
+    if looks_like_id(target, IdKind.SESSION):
+        return client.sessions.get(target)
+    try:
+        return client.workspaces.get(target)
+    except NotFound as missing:
+        try:
+            return client.sessions.get(target)
+        except NotFound:
+            raise missing from None
+
+
+def _show_platform(client: Studiolo) -> None:
+    platform = client.platform.get()
+    alive = list(client.sessions.list(states=("starting", "running", "stopping", "unknown"), page_size=200))
+
+    def text() -> None:
+        print_fields(
+            (
+                ("Platform", f"{client.url} (Studiolo {platform.version})"),
+                ("Isolation", platform.isolation),
+                ("Running", f"{len(alive)} of your sessions" if alive else "none of your sessions"),
+            )
+        )
+        if alive:
+            print()
+            _print_live(alive)
+
+    emit({"url": client.url, "platform": platform, "sessions": alive}, text)
+
+
+def _show_workspace(workspace: Workspace, sessions: list[Session]) -> None:
+    def text() -> None:
+        print_fields(
+            (
+                ("Workspace", f"{name_of(workspace)} ({workspace.id})"),
+                ("Environment", workspace.environment.state),
+                ("", workspace.environment.message or ""),
+            )
+        )
+        print()
+        _print_live(sessions)
+
+    emit({"workspace": workspace, "sessions": sessions}, text)
+
+
+def _show_session(session: Session) -> None:
+    activity = session.activity
+
+    def text() -> None:
+        print_fields(
+            (
+                ("Session", f"{session.workspace.name}/{session.name} ({session.id})"),
+                ("State", state_of(session)),
+                ("Since", ago(session.ended_at or session.ready_at or session.created_at)),
+                ("Why", session.reason.message if session.reason else ""),
+                ("Kernels", f"{busy(session)} busy" if activity else ""),
+                ("Notebook", (activity.notebook or "") if activity else ""),
+                ("Last active", ago(activity.last_active_at) if activity else ""),
+                ("Launches", str(session.launch)),
+                ("URL", session.notebook_url),
+            )
+        )
+        if session.reason and session.reason.log_tail:
+            say("\n".join(("", "End of its log:", *session.reason.log_tail)))
+
+    emit(session, text)
+
+
+def _print_live(sessions: list[Session]) -> None:
+    rows = [
+        (
+            session.name,
+            session.workspace.name,
+            state_of(session),
+            busy(session),
+            ago(session.ended_at or session.ready_at or session.created_at),
+            session.reason.message if session.reason else (session.activity and session.activity.notebook) or "",
+        )
+        for session in sessions
+    ]
+    headers = ("SESSION!", "WORKSPACE", "STATE!", "BUSY!", "SINCE!", "NOTEBOOK OR REASON")
+    print_table(headers, rows, empty=f"No sessions. Start one: {current().program} start WORKSPACE")

@@ -1,0 +1,89 @@
+"""Every command: its words, where its function is, its line of help. Read at each start, so kept light."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """One command. `words`: as typed, `target`: `module:function`, `summary`: the line in the overview."""
+
+    words: str
+    target: str
+    summary: str
+    group: str
+
+
+WORKSPACES, SESSIONS, ACCOUNT, PLATFORM = "Workspaces", "Sessions", "Your account", "The platform"
+GROUPS = (WORKSPACES, SESSIONS, ACCOUNT, PLATFORM)
+
+_COMMANDS = "studiolo.cli"
+_SERVER = "studiolo.server.commands"
+
+COMMANDS = tuple(
+    Entry(words, target, summary, group)
+    for group, rows in (
+        (
+            WORKSPACES,
+            (
+                ("create", f"{_COMMANDS}.workspaces:create", "Create a workspace"),
+                ("list", f"{_COMMANDS}.workspaces:list_", "List workspaces and what runs in them"),
+                ("info", f"{_COMMANDS}.workspaces:info", "Show a workspace's details"),
+                ("update", f"{_COMMANDS}.workspaces:update", "Rename or describe a workspace"),
+                ("delete", f"{_COMMANDS}.workspaces:delete", "Delete a workspace"),
+                ("members", f"{_COMMANDS}.members:members", "List who has access to a workspace"),
+                ("access", f"{_COMMANDS}.members:access", "Give somebody access to a workspace"),
+                ("revoke", f"{_COMMANDS}.members:revoke", "Take somebody's access away"),
+            ),
+        ),
+        (
+            SESSIONS,
+            (
+                ("open", f"{_COMMANDS}.opening:open_", "Open a workspace in the browser"),
+                ("start", f"{_COMMANDS}.sessions:start", "Start a session in a workspace or folder"),
+                ("stop", f"{_COMMANDS}.sessions:stop", "Stop a session"),
+                ("restart", f"{_COMMANDS}.sessions:restart", "Restart a session"),
+                ("status", f"{_COMMANDS}.status:status", "Show what runs and how it is"),
+                ("sessions", f"{_COMMANDS}.sessions:sessions", "List sessions"),
+                ("logs", f"{_COMMANDS}.sessions:logs", "Show the end of a session's log"),
+            ),
+        ),
+        (
+            ACCOUNT,
+            (
+                ("login", f"{_COMMANDS}.account:login", "Sign in to a platform"),
+                ("logout", f"{_COMMANDS}.account:logout", "Sign out and revoke the saved key"),
+                ("whoami", f"{_COMMANDS}.account:whoami", "Show who is signed in, and where"),
+                ("keys create", f"{_COMMANDS}.keys:create", "Make an API key"),
+                ("keys list", f"{_COMMANDS}.keys:list_", "List your API keys"),
+                ("keys revoke", f"{_COMMANDS}.keys:revoke", "Revoke an API key"),
+            ),
+        ),
+        (
+            PLATFORM,
+            (
+                ("up", f"{_SERVER}:up", "Start the platform on this machine"),
+                ("down", f"{_SERVER}:down", "Stop the platform; sessions go on"),
+                ("doctor", f"{_SERVER}:doctor", "Check what is missing or wrong"),
+                ("serve", f"{_SERVER}:serve", "Run one part of the platform"),
+                ("sign-in-link", f"{_SERVER}:sign_in_link", "Make a one-time sign-in link on this machine"),
+                ("reset-password", f"{_SERVER}:reset_password", "Set a person's password on this machine"),
+                ("people list", f"{_COMMANDS}.people:list_", "List the platform's people"),
+                ("people add", f"{_COMMANDS}.people:add", "Add a person and print their sign-in link"),
+                ("audit", f"{_COMMANDS}.people:audit", "Show the record of changes"),
+                ("completion", f"{_COMMANDS}.completion:completion", "Print a script for shell completion"),
+            ),
+        ),
+    )
+    for words, target, summary in rows
+)
+
+
+def find(args: Sequence[str]) -> Entry | None:
+    """Return the command that the first words of `args` name, or None."""
+    by_words = {entry.words: entry for entry in COMMANDS}
+    return by_words.get(" ".join(args[:2])) or by_words.get(" ".join(args[:1]))
+
+
+def below(noun: str) -> list[Entry]:
+    """Return the commands of a noun that has several, such as `keys`."""
+    return [entry for entry in COMMANDS if entry.words.startswith(f"{noun} ")]

@@ -1,0 +1,147 @@
+"""Commands on workspaces."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from studiolo.cli.arguments import WorkspaceArgument
+from studiolo.cli.invocation import connect, current
+from studiolo.cli.output import ago, emit, name_of, print_fields, print_table, say
+from studiolo.cli.places import absolute_if_folder
+from studiolo.cli.session_table import print_sessions
+from studiolo.contract.errors import InvalidInput
+from studiolo.contract.models import Session, Workspace
+
+
+def create(
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits, '-', '_' and '.'.")],
+    description: Annotated[str, typer.Option("--description", help="What it is for.")] = "",
+    root: Annotated[
+        str | None, typer.Option("--root", metavar="FOLDER", help="A folder of the platform's machine for its files.")
+    ] = None,
+) -> None:
+    """Create a workspace: files, an environment of its own, people."""
+    with connect() as client:
+        folder = absolute_if_folder(root) if root else None
+        workspace = client.workspaces.create(name, description=description, root=folder)
+
+    def text() -> None:
+        print(f"Created {name_of(workspace)} ({workspace.id}).")
+        say(f"Open it: {current().program} open {name_of(workspace)}")
+
+    emit(workspace, text)
+
+
+def list_(
+    query: Annotated[str | None, typer.Argument(help="Only those whose name or description contains this.")] = None,
+    services: Annotated[bool, typer.Option("--services", help="List sessions instead.")] = False,
+    only_workspaces: Annotated[bool, typer.Option("--workspaces", help="Leave the sessions out.")] = False,
+) -> None:
+    """List the workspaces you can see and the sessions that are alive in them."""
+    alive = ("starting", "running", "stopping", "unknown")
+    with connect() as client:
+        if services:
+            print_sessions(list(client.sessions.list(states=alive, page_size=200)))
+            return
+        workspaces = list(client.workspaces.list(query=query, page_size=200))
+        busy = any(workspace.running_sessions for workspace in workspaces) and not only_workspaces
+        sessions = list(client.sessions.list(states=alive, everyone=True, page_size=200)) if busy else []
+    _print_workspaces(workspaces, None if only_workspaces else sessions)
+
+
+def info(workspace: WorkspaceArgument) -> None:
+    """Show a workspace's details."""
+    with connect() as client:
+        found = client.workspaces.get(workspace)
+        members = client.workspaces.members(found.id)
+        notice = client.platform.get().isolation_notice
+
+    def text() -> None:
+        print_fields(
+            (
+                ("Name", f"{found.owner.name}/{found.name}"),
+                ("Id", found.id),
+                ("Description", found.description),
+                ("Owner", found.owner.display_name),
+                ("Your role", found.role or "none (administrator)"),
+                ("People", ", ".join(f"{member.person.name} ({member.role})" for member in members)),
+                ("Environment", _environment(found)),
+                ("Files", found.path),
+                ("Sessions", f"{found.running_sessions} running" if found.running_sessions else "none running"),
+                ("Created", ago(found.created_at)),
+                ("Changed", ago(found.modified_at)),
+            )
+        )
+
+    emit({**found.model_dump(mode="json"), "members": members}, text)
+    if notice:
+        say(f"note: {notice}")
+
+
+def update(
+    workspace: WorkspaceArgument,
+    name: Annotated[str | None, typer.Option("--name", help="A new name.")] = None,
+    description: Annotated[str | None, typer.Option("--description", help="A new description.")] = None,
+) -> None:
+    """Rename or describe a workspace; its id and address stay."""
+    if name is None and description is None:
+        raise InvalidInput("usage-invalid", "Nothing to change.", hint="Give --name or --description.")
+    with connect() as client:
+        changed = client.workspaces.update(workspace, name=name, description=description)
+    emit(changed, lambda: print(f"Changed {name_of(changed)} ({changed.id})."))
+
+
+def delete(
+    workspace: WorkspaceArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    stop_sessions: Annotated[bool, typer.Option("--stop-sessions", help="Stop what runs in it first.")] = False,
+) -> None:
+    """Delete a workspace and its files."""
+    with connect() as client:
+        found = client.workspaces.get(workspace)
+        if not yes:
+            _confirm(found)
+        client.workspaces.delete(found.id, stop_sessions=stop_sessions)
+    emit({"id": found.id, "deleted": True}, lambda: print(f"Deleted {found.owner.name}/{found.name} ({found.id})."))
+
+
+def _confirm(workspace: Workspace) -> None:
+    """Ask on the terminal. Raises InvalidInput where nobody can answer, or when the answer is no."""
+    name = f"{workspace.owner.name}/{workspace.name}"
+    if not sys.stdin.isatty():
+        raise InvalidInput(
+            "confirmation-needed",
+            f"Deleting {name} must be confirmed.",
+            hint="Pass --yes to delete without a question.",
+        )
+    if not typer.confirm(f"Delete {name} with its files?", err=True):
+        raise InvalidInput("cancelled", "Cancelled; nothing was deleted.")
+
+
+def _print_workspaces(workspaces: list[Workspace], sessions: list[Session] | None) -> None:
+    """Print the table; `sessions` None leaves their column out."""
+    held = {workspace.id: [s for s in sessions or () if s.workspace.id == workspace.id] for workspace in workspaces}
+    data = [
+        {**workspace.model_dump(mode="json"), **({} if sessions is None else {"sessions": held[workspace.id]})}
+        for workspace in workspaces
+    ]
+    headers = ["NAME!", "ROLE!", *([] if sessions is None else ["SESSIONS"]), "PEOPLE!", "CHANGED!", "DESCRIPTION"]
+    rows = [
+        [
+            name_of(workspace),
+            workspace.role or "admin",
+            *([] if sessions is None else [", ".join(s.name for s in held[workspace.id]) or "none"]),
+            str(workspace.member_count),
+            ago(workspace.modified_at),
+            workspace.description.replace("\n", " "),
+        ]
+        for workspace in workspaces
+    ]
+    empty = f"No workspaces yet. Make one: {current().program} create NAME"
+    emit(data, lambda: print_table(headers, rows, empty=empty))
+
+
+def _environment(workspace: Workspace) -> str:
+    environment = workspace.environment
+    return f"{environment.state} ({environment.message})" if environment.message else str(environment.state)
