@@ -26,10 +26,7 @@ def run(request: LaunchRequest, connection: socket.socket) -> int:
     redirect_output(LaunchFiles(Path(request.launch_folder)).log)
     _replace_environment(request)
     os.umask(_UMASK)
-    os.chdir(request.folder)
     random.seed()
-    # Imported here: a session that is exec'd pays for it after it has told that it started.
-    from studiolo.runtime.jupyter import run_lab
 
     def tell_ready() -> None:
         LaunchFiles(Path(request.launch_folder)).ready.touch()
@@ -37,7 +34,14 @@ def run(request: LaunchRequest, connection: socket.socket) -> int:
         connection.close()
 
     try:
+        # Imported here: a session that is exec'd pays for it after it has told that it started.
+        from studiolo.runtime.jupyter import run_lab
+
+        os.chdir(request.folder)
         run_lab(request, tell_ready)
+    except OSError as exc:
+        print(f"The session cannot run: {exc}", file=sys.stderr)
+        return 1
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
     except BaseException:

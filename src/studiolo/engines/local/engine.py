@@ -10,7 +10,7 @@ from pathlib import Path
 from studiolo.contract.errors import Unavailable
 from studiolo.engines.base import Exit, Handle, Observation, Phase, WorkloadSpec
 from studiolo.engines.local.launches import Launch
-from studiolo.engines.local.starting import Events, Starter, StartMethod
+from studiolo.engines.local.starting import Starter, StartMethod
 from studiolo.engines.local.variables import session_variables
 from studiolo.runtime.launch import LaunchFiles, LaunchRequest
 
@@ -42,7 +42,6 @@ class LocalEngine:
         self._sockets = session_sockets
         self._stop_grace = stop_grace
         self._starter = Starter(fork_server_socket, start_method)
-        self._events: dict[str, Events] = {}
 
     async def start(self, spec: WorkloadSpec) -> Handle:
         """See Engine.start. A launch number is used once: an ended launch is found, not run again."""
@@ -55,9 +54,7 @@ class LocalEngine:
                 hint="See that the disk is not full and the data directory can be written.",
                 detail=str(exc),
             ) from exc
-        started, events = await self._starter.launch(request)
-        if events is not None:
-            self._events[request.name] = events
+        started = await self._starter.launch(request)
         known = {name: started.get(name) for name in ("pid", "start_time", "boot_id")}
         return {"workload_id": spec.workload_id, "launch": spec.launch, **known}
 
@@ -82,7 +79,7 @@ class LocalEngine:
     async def watch(self, handle: Handle) -> AsyncIterator[None]:
         """See Watches.watch."""
         launch = self._launch(handle["workload_id"], handle["launch"])
-        events = self._events.get(launch.name)
+        events = self._starter.find_events(launch.name)
         if events is None:
             async for _ in _watch_from_outside(launch):
                 yield
@@ -92,7 +89,6 @@ class LocalEngine:
             await events.wait_beyond(seen)
             seen = events.count
             yield
-        self._events.pop(launch.name, None)
 
     async def tail(self, handle: Handle, *, lines: int) -> list[str]:
         """See Logs.tail. At most the last half mebibyte."""
@@ -128,14 +124,13 @@ class LocalEngine:
 
     def _request(self, spec: WorkloadSpec) -> LaunchRequest:
         launch = self._launch(spec.workload_id, spec.launch)
-        run_folder = self._sockets / launch.name
         launch.files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
         return LaunchRequest(
             workload_id=spec.workload_id,
             launch=spec.launch,
             launch_folder=str(launch.files.folder),
-            run_folder=str(run_folder),
+            run_folder=str(launch.run_folder),
             socket=str(launch.socket),
             folder=str(spec.folder),
             start_folder=spec.start_folder,
@@ -147,7 +142,7 @@ class LocalEngine:
             platform_url=spec.platform_url,
             variables=session_variables(
                 spec,
-                run_folder=run_folder,
+                run_folder=launch.run_folder,
                 private_folder=launch.files.folder.parent / "jupyter",
                 machine=os.environ,
             ),
@@ -155,7 +150,7 @@ class LocalEngine:
 
     def _launch(self, workload_id: str, number: int) -> Launch:
         name = f"{workload_id}.{number}"
-        return Launch(name, LaunchFiles(self._sessions / workload_id / str(number)), self._sockets / f"{name}.sock")
+        return Launch(name, LaunchFiles(self._sessions / workload_id / str(number)), self._sockets)
 
     def _list_unfinished(self, wanted: set[tuple[str, int]]) -> list[Launch]:
         found = []

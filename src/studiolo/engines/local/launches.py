@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -25,7 +26,17 @@ class Launch:
 
     name: str
     files: LaunchFiles
-    socket: Path
+    sockets: Path
+
+    @property
+    def socket(self) -> Path:
+        """Where the session's server listens."""
+        return self.sockets / f"{self.name}.sock"
+
+    @property
+    def run_folder(self) -> Path:
+        """Private folder of the kernels' sockets and the session's key."""
+        return self.sockets / self.name
 
     def observe(self) -> Observation | None:
         """Return what is seen, or None when the shim is gone without a word and `bury` must be asked.
@@ -97,6 +108,8 @@ class Launch:
             same_boot = known.get("boot_id") == processes.boot_id()
             if same_boot:
                 self._end_processes(known)
+            shutil.rmtree(self.run_folder, ignore_errors=True)
+            self.socket.unlink(missing_ok=True)
             reason, message = self._explain(same_boot=same_boot)
             now = datetime.now(UTC).isoformat()
             write_json(self.files.exit, {"reason": reason, "message": message, "at": now}, durable=True)

@@ -1,7 +1,6 @@
 """Asking for a launch: a request goes out on a connection, events come back on it until the launch ends."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
@@ -59,10 +58,15 @@ class Starter:
     def __init__(self, fork_server_socket: Path, method: StartMethod) -> None:
         self._socket = fork_server_socket
         self._method: StartMethod = "spawn" if method == "auto" and sys.platform != "linux" else method
-        self._waiting: set[asyncio.Task[Any]] = set()
+        self._events: dict[str, Events] = {}
+        self._following: set[asyncio.Task[None]] = set()
 
-    async def launch(self, request: LaunchRequest) -> tuple[dict[str, Any], Events | None]:
-        """Start `request`; returns its `started` event and, if this call started it, the events that follow.
+    def find_events(self, name: str) -> Events | None:
+        """Return the events of the launch `name` if this process started it and it has not ended."""
+        return self._events.get(name)
+
+    async def launch(self, request: LaunchRequest) -> dict[str, Any]:
+        """Start `request`, or find what an earlier call started; returns {pid, start_time, boot_id} of its shim.
 
         Raises Unavailable (`engine-unavailable`).
         """
@@ -104,37 +108,41 @@ class Starter:
 
     async def _ask(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: LaunchRequest
-    ) -> tuple[dict[str, Any], Events | None]:
+    ) -> dict[str, Any]:
+        event: dict[str, Any] = {}
         try:
             async with asyncio.timeout(_STARTED_SECONDS):
                 writer.write(request.to_line())
                 await writer.drain()
-                line = await reader.readline()
-            event = json.loads(line) if line else {"event": "error", "message": "it hung up"}
+                event = json.loads(await reader.readline())
         except (OSError, ValueError) as exc:
-            writer.close()
             raise ConnectionError(f"no answer to the launch request: {exc!r}") from exc
-        if event["event"] == "started" and not event.get("existing"):
-            events = Events()
-            self._keep(asyncio.create_task(events.follow(reader, writer)))
-            return event, events
-        writer.close()
-        if event["event"] == "error":
-            raise _unavailable("The launch was refused", event["message"])
-        return event, None
+        finally:
+            if event.get("event") != "started" or event.get("existing"):
+                writer.close()
+        if event["event"] != "started":
+            raise _unavailable("The launch was refused", event.get("message", ""))
+        if not event.get("existing"):
+            self._follow(request.name, reader, writer)
+        return event
 
-    def _keep(self, task: asyncio.Task[Any]) -> None:
+    def _follow(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        events = self._events[name] = Events()
+        task = asyncio.create_task(events.follow(reader, writer))
         # The event loop holds tasks weakly.
-        self._waiting.add(task)
-        task.add_done_callback(self._waiting.discard)
+        self._following.add(task)
+
+        def forget(task: asyncio.Task[None]) -> None:
+            self._following.discard(task)
+            self._events.pop(name, None)
+
+        task.add_done_callback(forget)
 
     async def aclose(self) -> None:
         """Let go of all connections; the launches go on."""
-        for task in self._waiting:
+        for task in self._following:
             task.cancel()
-        for task in list(self._waiting):
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._following, return_exceptions=True)
 
 
 def _unavailable(what: str, detail: str) -> Unavailable:
