@@ -11,6 +11,7 @@ import structlog
 _log = structlog.get_logger(__name__)
 _FIRST_BACK_OFF_SECONDS = 0.2
 _LONGEST_BACK_OFF_SECONDS = 30.0
+_CLOSE_SECONDS = 2.0
 
 
 class Runner:
@@ -66,11 +67,13 @@ class Runner:
             await self.close()
 
     async def close(self) -> None:
-        """Stop: no new steps; those under way are cancelled, which is safe at every point."""
+        """Stop: no new steps; those under way get a moment, then are cancelled, which is safe at every point."""
         self._closing = True
         for timer in self._timers.values():
             timer.cancel()
         tasks = list(self._tasks.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

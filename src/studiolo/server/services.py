@@ -1,7 +1,8 @@
 """Everything that the control plane is made of, built from settings: the first half of the composition root."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from studiolo import __version__
 from studiolo.contract.models import PlatformInfo
@@ -13,7 +14,7 @@ from studiolo.kit.db import Database
 from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.accounts.service import Accounts
 from studiolo.server.audit.service import Audit
-from studiolo.server.environments.service import Environments
+from studiolo.server.environments.service import BuildBase, Environments
 from studiolo.server.http.hosts import Hosts
 from studiolo.server.http.identity import CookieNames, Identity
 from studiolo.server.live import Live
@@ -56,14 +57,20 @@ class Services:
     platform: PlatformInfo
 
 
-def build(settings: Settings, *, engines: Mapping[str, Engine] | None = None, clock: Clock | None = None) -> Services:
-    """Build the services; nothing runs yet. `engines` replaces the real ones in tests."""
+def build(
+    settings: Settings,
+    *,
+    engines: Mapping[str, Engine] | None = None,
+    clock: Clock | None = None,
+    build_base: BuildBase | None = None,
+) -> Services:
+    """Build the services; nothing runs yet. `engines` and `build_base` replace the real ones in tests."""
     clock = clock or SystemClock()
     db = Database(database_url(settings))
     master = MasterKey.load(settings.data_dir / "secrets" / "master.key")
     hosts, cookies, live, changes = Hosts(settings), CookieNames.of(settings), Live(), Changes()
-    running = engines or {"local": local_engine(settings)}
-    isolation = min(engine.isolation for engine in running.values())
+    running = {"local": local_engine(settings)} if engines is None else engines
+    isolation = min((engine.isolation for engine in running.values()), default="L0")
     platform = PlatformInfo(
         version=__version__,
         address=settings.address,
@@ -89,7 +96,9 @@ def build(settings: Settings, *, engines: Mapping[str, Engine] | None = None, cl
     live.audience = access.audience
     folders = Folders(settings.data_dir, settings.workspaces.allowed_roots)
     workspaces = Workspaces(db, clock, accounts, audit, access, folders)
-    environments = Environments(db, workspaces, folders, settings.environments, settings.data_dir)
+    environments = Environments(
+        db, workspaces, folders, build_base=build_base or _base_builder(settings), clone=clone_environment
+    )
     session_secrets = SessionSecrets(master)
     reconciler = SessionReconciler(
         db,
@@ -143,6 +152,27 @@ def build(settings: Settings, *, engines: Mapping[str, Engine] | None = None, cl
         entry=entry,
         platform=platform,
     )
+
+
+def _base_builder(settings: Settings) -> BuildBase:
+    async def build_base(progress: Callable[[str], None]) -> Path:
+        from studiolo.server.environments.base import ensure_base
+
+        return await ensure_base(
+            settings.data_dir,
+            python=settings.environments.python,
+            lock_file=settings.environments.lock_file,
+            timeout=settings.environments.build_timeout,
+            progress=progress,
+        )
+
+    return build_base
+
+
+def clone_environment(base: Path, target: Path) -> None:
+    from studiolo.server.environments.clone import clone
+
+    clone(base, target)
 
 
 def local_engine(settings: Settings) -> LocalEngine:

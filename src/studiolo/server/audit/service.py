@@ -4,10 +4,10 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from studiolo.contract.errors import InvalidInput
 from studiolo.contract.ids import IdKind, new_id
 from studiolo.contract.models import AuditEvent, Page, PersonRef
 from studiolo.kit.clock import Clock
+from studiolo.kit.cursors import cursor_invalid
 from studiolo.kit.db import Database, Transaction
 from studiolo.server.audit.tables import audit_events
 from studiolo.server.live import Live
@@ -66,7 +66,7 @@ class Audit:
             query = query.where(audit_events.c.workspace_id == workspace_id)
         if cursor is not None:
             if not cursor.isdecimal():
-                raise InvalidInput("cursor-invalid", "This page cursor is not one of ours.")
+                raise cursor_invalid()
             query = query.where(audit_events.c.sequence < int(cursor))
         async with self._db.read() as connection:
             rows = (await connection.execute(query)).mappings().all()

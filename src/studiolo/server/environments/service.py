@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -12,9 +13,6 @@ from studiolo.contract.errors import StudioloError
 from studiolo.contract.models import EnvironmentState
 from studiolo.kit.db import Database
 from studiolo.kit.reconcile import Runner
-from studiolo.server.environments.base import ensure_base
-from studiolo.server.environments.clone import clone
-from studiolo.server.settings.workspaces import EnvironmentSettings
 from studiolo.server.workspaces import queries
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.service import Workspaces
@@ -22,23 +20,23 @@ from studiolo.server.workspaces.service import Workspaces
 _log = structlog.get_logger(__name__)
 _RETRY = timedelta(seconds=30)
 
+# Makes the default environment, or finds it; tells of its progress.
+BuildBase = Callable[[Callable[[str], None]], Coroutine[Any, Any, Path]]
+# Clones a base to a new place; blocking.
+Clone = Callable[[Path, Path], None]
+
 
 class Environments:
     """Environments of workspaces. `on_changed(workspace_id)` is called when one became ready or failed."""
 
     def __init__(
-        self,
-        db: Database,
-        workspaces: Workspaces,
-        folders: Folders,
-        settings: EnvironmentSettings,
-        data_dir: Path,
+        self, db: Database, workspaces: Workspaces, folders: Folders, *, build_base: BuildBase, clone: Clone
     ) -> None:
         self._db = db
         self._workspaces = workspaces
         self._folders = folders
-        self._settings = settings
-        self._data_dir = data_dir
+        self._build_base = build_base
+        self._clone = clone
         self._base: asyncio.Task[Path] | None = None
         self.on_changed: Callable[[str], None] = lambda workspace_id: None
         self.runner = Runner("environments", step=self._step, due=self._due, concurrency=2)
@@ -59,7 +57,7 @@ class Environments:
         try:
             base = await self._default()
             started = time.monotonic()
-            await asyncio.to_thread(clone, base, self._folders.environment(workspace_id))
+            await asyncio.to_thread(self._clone, base, self._folders.environment(workspace_id))
         except (StudioloError, OSError) as exc:
             message = f"{exc.message} {exc.hint or ''}".strip() if isinstance(exc, StudioloError) else str(exc)
             _log.warning("environment-failed", workspace=workspace_id, message=message)
@@ -74,13 +72,9 @@ class Environments:
 
     async def _default(self) -> Path:
         if self._base is None or (self._base.done() and (self._base.cancelled() or self._base.exception())):
-            self._base = asyncio.create_task(
-                ensure_base(
-                    self._data_dir,
-                    python=self._settings.python,
-                    lock_file=self._settings.lock_file,
-                    timeout=self._settings.build_timeout,
-                    progress=lambda line: _log.info("base-environment", progress=line),
-                )
-            )
+            self._base = asyncio.create_task(self._build_base(_log_progress))
         return await asyncio.shield(self._base)
+
+
+def _log_progress(line: str) -> None:
+    _log.info("base-environment", progress=line)

@@ -1,8 +1,6 @@
 """Use cases of sessions: launch, list, start, stop, restart, forget, look at the log."""
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -17,6 +15,7 @@ from studiolo.contract.names import check_name
 from studiolo.contract.operations import Role
 from studiolo.engines.base import Engine, Logs
 from studiolo.kit.clock import Clock
+from studiolo.kit.cursors import cursor_invalid, read_cursor, write_cursor
 from studiolo.kit.db import Database, Transaction
 from studiolo.server.accounts.passwords import hash_password
 from studiolo.server.accounts.service import Accounts
@@ -410,14 +409,14 @@ def _not_found(reference: str) -> NotFound:
 
 
 def _cursor(row: RowMapping) -> str:
-    return base64.urlsafe_b64encode(f"{row['created_at'].isoformat()}\n{row['id']}".encode()).decode()
+    return write_cursor(row["created_at"].isoformat(), row["id"])
 
 
 def _read_cursor(cursor: str | None) -> tuple[datetime, str] | None:
-    if cursor is None:
+    found = read_cursor(cursor)
+    if found is None:
         return None
     try:
-        at, _, session_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("\n")
-        return datetime.fromisoformat(at), session_id
-    except (ValueError, binascii.Error) as exc:
-        raise InvalidInput("cursor-invalid", "This page cursor is not one of ours.") from exc
+        return datetime.fromisoformat(found[0]), found[1]
+    except ValueError as exc:
+        raise cursor_invalid() from exc

@@ -1,8 +1,6 @@
 """Use cases of workspaces and their members."""
 
 import asyncio
-import base64
-import binascii
 import difflib
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
@@ -28,6 +26,7 @@ from studiolo.contract.models import (
 from studiolo.contract.names import check_name, suggest_name
 from studiolo.contract.operations import Role
 from studiolo.kit.clock import Clock
+from studiolo.kit.cursors import read_cursor, write_cursor
 from studiolo.kit.db import Database, Transaction
 from studiolo.server.accounts.service import Accounts
 from studiolo.server.audit.service import Audit
@@ -78,7 +77,7 @@ class Workspaces:
     ) -> Page[Workspace]:
         """Return a page by name: those the caller belongs to, or all (administrators)."""
         who.require("workspace.list")
-        after = _read_cursor(cursor)
+        after = read_cursor(cursor)
         limit = max(1, min(limit, MAX_PAGE))
         async with self._db.read() as connection:
             rows = await queries.list_page(
@@ -93,7 +92,7 @@ class Workspaces:
             if who.workspace_id is not None:
                 rows = [row for row in rows if row["id"] == who.workspace_id]
             items = await self._wires(connection, rows)
-        return Page(items=items, next_cursor=_cursor(rows[-1]) if more and rows else None)
+        return Page(items=items, next_cursor=write_cursor(rows[-1]["name"], rows[-1]["id"]) if more and rows else None)
 
     async def create(self, who: Principal, form: WorkspaceCreate) -> Workspace:
         """Create a workspace; raises InvalidInput (name, folder), Conflict (`workspace-exists`)."""
@@ -161,7 +160,7 @@ class Workspaces:
             async with self._db.write() as tx:
                 row = await self.resolve(tx.connection, who, reference, "workspace.update")
                 await queries.update_workspace(tx.connection, row["id"], modified_at=self._clock.now(), **changes)
-                await self._record(tx, who, "workspace.update", row["name"], row["id"], **changes)
+                await self._record(tx, who, "workspace.update", row["name"], row["id"], changes=changes)
                 row = await self._row(tx.connection, who, row["id"])
                 return (await self._wires(tx.connection, [row]))[0]
         except IntegrityError as exc:
@@ -340,17 +339,3 @@ def _not_found(reference: str, near: list[str]) -> NotFound:
         hint=hint,
         candidates=near,
     )
-
-
-def _cursor(row: RowMapping) -> str:
-    return base64.urlsafe_b64encode(f"{row['name']}\n{row['id']}".encode()).decode()
-
-
-def _read_cursor(cursor: str | None) -> tuple[str, str] | None:
-    if cursor is None:
-        return None
-    try:
-        name, _, workspace_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("\n")
-    except (ValueError, binascii.Error) as exc:
-        raise InvalidInput("cursor-invalid", "This page cursor is not one of ours.") from exc
-    return name, workspace_id
