@@ -17,7 +17,9 @@ from studiolo.sdk.transport import refuse_to_send_openly
 
 def login(
     address: Annotated[str, typer.Argument(metavar="URL", help="Address of the platform.", show_default=False)],
-    name: Annotated[str | None, typer.Option("--name", help="Your name or e-mail; asked for if left out.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Your name or e-mail; asked for if left out.")
+    ] = None,
     key_stdin: Annotated[bool, typer.Option("--key-stdin", help="Read an API key from standard input.")] = False,
 ) -> None:
     """Sign in to a platform and save the key for it. Asks for name and password; nothing is shown."""

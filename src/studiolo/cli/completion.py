@@ -21,7 +21,7 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
-def completion(shell: Annotated[Shell, typer.Argument(help="bash, zsh or fish.")]) -> None:
+def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")]) -> None:
     """Print a script that completes commands, options and names; load it from your shell's start file.
 
     For bash: studiolo completion bash >> ~/.bashrc

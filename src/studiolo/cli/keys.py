@@ -11,12 +11,16 @@ from studiolo.contract.models import KeyInfo
 
 
 def create(
-    name: Annotated[str, typer.Option("--name", help="What it is for, for example laptop.")],
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="What it is for, for example laptop.")],
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", help="What it may do, for example sessions:read; repeat for several. All if left out."),
+        typer.Option(
+            "--scope",
+            metavar="SCOPE",
+            help="What it may do, for example sessions:read; repeat for several. All if left out.",
+        ),
     ] = None,
-    days: Annotated[int, typer.Option("--days", min=1, max=90, help="Days until it ends.")] = 90,
+    days: Annotated[int, typer.Option("--days", metavar="DAYS", min=1, max=90, help="Days until it ends.")] = 90,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the bare key and nothing else.")] = False,
 ) -> None:
     """Make an API key. It is shown this once."""
@@ -43,7 +47,7 @@ def list_() -> None:
     emit(keys, lambda: print_table(headers, rows, empty="No keys."))
 
 
-def revoke(key: Annotated[str, typer.Argument(help="Id or name of the key.")]) -> None:
+def revoke(key: Annotated[str, typer.Argument(metavar="KEY", help="Id or name of the key.")]) -> None:
     """Revoke an API key; it stops working at once."""
     with connect() as client:
         found = _find(client.keys.list(), key)

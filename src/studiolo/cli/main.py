@@ -65,7 +65,8 @@ def _without_command(program: str, args: Sequence[str]) -> int:
     """Answer a command line that names no command: the help of a noun, or an error with near names."""
     nouns: list[Entry] = below(args[0])
     if nouns and (len(args) == 1 or args[1] in _HELP):
-        print(overview(program, nouns))
+        verbs = [entry._replace(words=entry.words.split()[1]) for entry in nouns]
+        print(overview(f"{program} {args[0]}", verbs))
         return 0 if len(args) > 1 else 2
     from studiolo.cli.failure import report, unknown_command
 

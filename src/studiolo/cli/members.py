@@ -20,8 +20,8 @@ def members(workspace: WorkspaceArgument) -> None:
 
 def access(
     workspace: WorkspaceArgument,
-    user: Annotated[str, typer.Option("--user", help="Name, e-mail or id of the person.")],
-    role: Annotated[Role, typer.Option("--role", help="owner, editor or viewer.")],
+    user: Annotated[str, typer.Option("--user", metavar="PERSON", help="Name, e-mail or id of the person.")],
+    role: Annotated[Role, typer.Option("--role", metavar="ROLE", help="owner, editor or viewer.")],
 ) -> None:
     """Give somebody access to a workspace, or change their role."""
     with connect() as client:
@@ -34,7 +34,7 @@ def access(
 
 def revoke(
     workspace: WorkspaceArgument,
-    user: Annotated[str, typer.Argument(help="Name, e-mail or id of the person.")],
+    user: Annotated[str, typer.Argument(metavar="PERSON", help="Name, e-mail or id of the person.")],
 ) -> None:
     """Take somebody's access to a workspace away."""
     with connect() as client:

@@ -6,7 +6,7 @@ from studiolo.cli.table import GROUPS, Entry
 
 
 def overview(program: str, entries: Sequence[Entry]) -> str:
-    """Return the help over commands, in their groups."""
+    """Return the help over commands, in their groups; `program` may end in a noun, such as `studiolo keys`."""
     width = max(len(entry.words) for entry in entries)
     lines = [f"Usage: {program} COMMAND [OPTIONS]", ""]
     if len({entry.group for entry in entries}) > 1:

@@ -22,9 +22,11 @@ def list_() -> None:
 
 
 def add(
-    name: Annotated[str, typer.Argument(help="Name to sign in with.")],
-    email: Annotated[str | None, typer.Option("--email", help="E-mail address.")] = None,
-    display_name: Annotated[str | None, typer.Option("--display-name", help="Name that others see.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name to sign in with.")],
+    email: Annotated[str | None, typer.Option("--email", metavar="EMAIL", help="E-mail address.")] = None,
+    display_name: Annotated[
+        str | None, typer.Option("--display-name", metavar="NAME", help="Name that others see.")
+    ] = None,
     admin: Annotated[bool, typer.Option("--admin", help="Make an administrator.")] = False,
 ) -> None:
     """Add a person. Prints the one-time link by which they sign in for the first time."""
@@ -41,7 +43,7 @@ def add(
 
 
 def audit(
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many events, newest first.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", metavar="NUMBER", min=1, help="How many events, newest first.")] = 50,
 ) -> None:
     """Show the record of changes, newest first."""
     with connect() as client:

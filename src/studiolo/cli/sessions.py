@@ -25,14 +25,18 @@ def start(
             show_default=False,
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the session, unique in its workspace.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Name of the session, unique in its workspace.")
+    ] = None,
     workspace: Annotated[
         str | None,
         typer.Option("--workspace", metavar="WORKSPACE", help="A workspace, or a folder of the platform's machine."),
     ] = None,
     password: Annotated[
         str | None,
-        typer.Option("--password", help="Asked of everybody who enters, in addition to their sign-in."),
+        typer.Option(
+            "--password", metavar="PASSWORD", help="Asked of everybody who enters, in addition to their sign-in."
+        ),
     ] = None,
     ask_password: Annotated[
         bool, typer.Option("--ask-password", help="Ask for that password, so that no process list shows it.")
@@ -101,7 +105,9 @@ def sessions(
 
 def logs(
     session: SessionArgument,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=2000, help="How many, from the end.")] = 200,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", metavar="NUMBER", min=1, max=2000, help="How many, from the end.")
+    ] = 200,
 ) -> None:
     """Show the end of a session's log."""
     with connect() as client:

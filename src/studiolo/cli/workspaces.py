@@ -15,8 +15,8 @@ from studiolo.contract.models import Session, Workspace
 
 
 def create(
-    name: Annotated[str, typer.Argument(help="Lower-case letters, digits, '-', '_' and '.'.")],
-    description: Annotated[str, typer.Option("--description", help="What it is for.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case letters, digits, '-', '_' and '.'.")],
+    description: Annotated[str, typer.Option("--description", metavar="TEXT", help="What it is for.")] = "",
     root: Annotated[
         str | None, typer.Option("--root", metavar="FOLDER", help="A folder of the platform's machine for its files.")
     ] = None,
@@ -34,7 +34,9 @@ def create(
 
 
 def list_(
-    query: Annotated[str | None, typer.Argument(help="Only those whose name or description contains this.")] = None,
+    query: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="Only those whose name or description contains this.")
+    ] = None,
     services: Annotated[bool, typer.Option("--services", help="List sessions instead.")] = False,
     only_workspaces: Annotated[bool, typer.Option("--workspaces", help="Leave the sessions out.")] = False,
 ) -> None:
@@ -81,8 +83,8 @@ def info(workspace: WorkspaceArgument) -> None:
 
 def update(
     workspace: WorkspaceArgument,
-    name: Annotated[str | None, typer.Option("--name", help="A new name.")] = None,
-    description: Annotated[str | None, typer.Option("--description", help="A new description.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="A new name.")] = None,
+    description: Annotated[str | None, typer.Option("--description", metavar="TEXT", help="A new description.")] = None,
 ) -> None:
     """Rename or describe a workspace; its id and address stay."""
     if name is None and description is None:

@@ -1,0 +1,83 @@
+"""Launch notebooks and share workspaces in a few lines, over the client in `studiolo.sdk`."""
+
+import functools
+
+from notebooks.models import NotebookSession, NotebookWorkspace, WorkspaceMember
+from studiolo.contract.errors import Conflict, Denied
+from studiolo.contract.models import Session, SessionState
+from studiolo.sdk import Studiolo
+
+DEFAULT_WORKSPACE = "default"
+
+
+class NotebookLauncher:
+    """Launches JupyterLab sessions. Address and key are found as `studiolo.sdk.credentials` describes."""
+
+    def __init__(self, url: str | None = None, key: str | None = None, *, insecure: bool = False) -> None:
+        self._connect = functools.partial(Studiolo, url, key, insecure=insecure)
+
+    def launch(self, user_email: str | None = None, workspace: str | None = None) -> NotebookSession:
+        """Launch a session and return it when it is ready.
+
+        `user_email` (or name) must be the signed-in person; Denied otherwise. `workspace` is a name,
+        `owner/name`, id or folder; left out, it is your workspace `default`, made if you have none.
+        Raises Conflict (`session-ended`) if the session fails, Unavailable (`timeout`) after two minutes.
+        """
+        with self._connect() as client:
+            check_claim(client, user_email)
+            place = workspace or _default_workspace(client)
+            session = client.sessions.wait(client.sessions.launch(place).id)
+        if session.state is not SessionState.RUNNING:
+            raise _failed(session)
+        return NotebookSession(session.id, session.notebook_url, str(session.state))
+
+
+class WorkspaceManager:
+    """Creates workspaces and gives people access. Address and key as for NotebookLauncher."""
+
+    def __init__(self, url: str | None = None, key: str | None = None, *, insecure: bool = False) -> None:
+        self._connect = functools.partial(Studiolo, url, key, insecure=insecure)
+
+    def create_workspace(self, name: str, description: str = "", owner: str | None = None) -> NotebookWorkspace:
+        """Create a workspace. `owner` (e-mail or name) must be the signed-in person; Denied otherwise."""
+        with self._connect() as client:
+            check_claim(client, owner)
+            made = client.workspaces.create(name, description=description)
+        return NotebookWorkspace(made.id, made.name, made.description)
+
+    def add_member(self, workspace_id: str, user_email: str, role: str = "viewer") -> WorkspaceMember:
+        """Give somebody (e-mail or name) a role in a workspace: owner, editor or viewer."""
+        with self._connect() as client:
+            member = client.workspaces.set_member(workspace_id, user_email, role)
+        return WorkspaceMember(workspace_id, member.person.name, str(member.role))
+
+
+def check_claim(client: Studiolo, claimed: str | None) -> None:
+    """Raise Denied unless `claimed` (e-mail, name or id; None claims nothing) is the signed-in person."""
+    if claimed is None:
+        return
+    me = client.me.get()
+    if claimed.casefold() not in {known.casefold() for known in (me.email, me.name, me.id) if known}:
+        raise Denied(
+            "denied",
+            f"You are signed in as {me.email or me.name}, so you cannot act as {claimed}.",
+            hint="Leave the person out, or sign in as them: studiolo login URL",
+        )
+
+
+def _default_workspace(client: Studiolo) -> str:
+    try:
+        return client.workspaces.create(DEFAULT_WORKSPACE).id
+    except Conflict as conflict:
+        if conflict.code != "workspace-exists":
+            raise
+        return f"{client.me.get().name}/{DEFAULT_WORKSPACE}"
+
+
+def _failed(session: Session) -> Conflict:
+    said = session.reason.message if session.reason else f"it is {session.state}."
+    return Conflict(
+        "session-ended",
+        f"Session {session.name} did not start: {said}",
+        hint=f"studiolo logs {session.id} shows its log.",
+    )

@@ -1,0 +1,30 @@
+"""What the launcher hands back."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class NotebookSession:
+    """A launched session. `notebook_url` opens it in a browser; `status` is running, starting, stopped, failed …"""
+
+    session_id: str
+    notebook_url: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotebookWorkspace:
+    """A workspace. `workspace_id` is permanent, `name` may change."""
+
+    workspace_id: str
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceMember:
+    """A person's role in a workspace: owner, editor or viewer."""
+
+    workspace_id: str
+    user: str
+    role: str
