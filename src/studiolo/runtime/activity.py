@@ -18,6 +18,7 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from studiolo.runtime.kernels import WorkspaceKernels
 from studiolo.runtime.launch import LaunchRequest
+from studiolo.runtime.terminals import WorkspaceTerminals
 
 _CONTENTS_EVENTS = "https://events.jupyter.org/jupyter_server/contents_service/v1"
 _DEBOUNCE_SECONDS = 1.0
@@ -40,6 +41,7 @@ class Reporter:
     def __init__(self, server: ServerApp, request: LaunchRequest) -> None:
         self._server = server
         self._kernels = cast(WorkspaceKernels, server.kernel_manager)
+        self._terminals = cast(WorkspaceTerminals, server.web_app.settings["terminal_manager"])
         self._url = f"{request.platform_url}/api/v1/sessions/{request.workload_id}/report"
         self._key = request.api_key
         self._client = SimpleAsyncHTTPClient(force_instance=True)
@@ -51,27 +53,33 @@ class Reporter:
     async def run(self) -> None:
         """Report at once, then after each change; never ends by itself."""
         self._kernels.on_change = self._on_kernel_change
+        self._terminals.on_change = self._changed.set
         events = cast(EventLogger, self._server.event_logger)
         events.add_listener(schema_id=_CONTENTS_EVENTS, listener=self._on_contents_event)
         clock = asyncio.get_running_loop().time
+        activity: dict[str, Any] = {}
         sent: dict[str, Any] = {}
         sent_at = 0.0
         while True:
-            activity = await self._observe()
+            try:
+                activity = await self._observe()
+            except Exception:
+                # A race with something that ends just now; the next look sees it gone.
+                self._server.log.warning("cannot tell the session's activity", exc_info=True)
             if activity != sent or clock() - sent_at >= _LONGEST_SECONDS:
                 await self._send(activity)
                 sent, sent_at = activity, clock()
             pause = _LONGEST_SECONDS - (clock() - sent_at)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(
-                    self._changed.wait(), min(pause, _TERMINALS_SECONDS) if activity["terminals"] else pause
+                    self._changed.wait(), min(pause, _TERMINALS_SECONDS) if activity.get("terminals") else pause
                 )
                 await asyncio.sleep(_DEBOUNCE_SECONDS)
             self._changed.clear()
 
     async def _observe(self) -> dict[str, Any]:
         kernels = self._kernels.list_kernels()  # type: ignore[no-untyped-call]
-        terminals = list(self._server.web_app.settings["terminal_manager"].terminals.values())
+        terminals: list[Any] = list(self._terminals.terminals.values())
         times = [kernel["last_activity"] for kernel in kernels]
         times += [terminal.last_activity.isoformat() for terminal in terminals]
         times += [self._saved_at.isoformat()] if self._saved_at else []

@@ -22,7 +22,7 @@ from studiolo.runtime.kernels import (
 )
 from studiolo.runtime.launch import LaunchRequest
 from studiolo.runtime.preload import server_extensions
-from studiolo.runtime.terminals import shell_command
+from studiolo.runtime.terminals import WorkspaceTerminals, shell_command
 
 
 def run_lab(request: LaunchRequest, tell_ready: Callable[[], None]) -> None:
@@ -83,6 +83,7 @@ def settings(request: LaunchRequest) -> Config:
         folders=[str(_kernels_folder(request)), str(Path(request.environment) / "share/jupyter/kernels")],
     )
     config.AsyncMappingKernelManager.kernel_manager_class = WorkspaceKernel.__module__ + "." + WorkspaceKernel.__name__
+    config.TerminalsExtensionApp.terminal_manager_class = WorkspaceTerminals
     config.KernelManager.transport = choose_transport(Path(request.run_folder))
     return config
 

@@ -1,9 +1,24 @@
-"""The shell of a session's terminals: the person's own, in the workspace's environment."""
+"""Terminals of a session: the person's own shell, in the workspace's environment."""
 
 import os
 import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from jupyter_server_terminals.terminalmanager import TerminalManager
+
+
+class WorkspaceTerminals(TerminalManager):
+    """All terminals; tells `on_change` when one starts."""
+
+    on_change: Callable[[], None] = staticmethod(lambda: None)
+
+    def new_terminal(self, **kwargs: Any) -> Any:
+        """Called for each new terminal, however it was asked for."""
+        self.on_change()
+        return super().new_terminal(**kwargs)
 
 
 def shell_command(folder: Path, environment: Path) -> list[str]:

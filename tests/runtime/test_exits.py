@@ -1,0 +1,53 @@
+"""What a person reads when a session has ended."""
+
+import signal
+
+import pytest
+
+from studiolo.runtime.exits import Ending, OOMKills, count_oom_kills, explain
+
+NONE = OOMKills(0, 0)
+
+
+def _ending(status: int, **changes: object) -> Ending:
+    values: dict[str, object] = {
+        "status": status,
+        "was_ready": True,
+        "stop_was_asked": False,
+        "grace_ran_out": False,
+        "grace_seconds": 10.0,
+        "before": NONE,
+        "after": NONE,
+    }
+    return Ending(**(values | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("ending", "reason", "words"),
+    [
+        (_ending(0), "server-exited", "shut down from inside"),
+        (_ending(3), "server-exited", "exit code 3"),
+        (_ending(-signal.SIGSEGV), "killed", "SIGSEGV"),
+        (_ending(-200), "killed", "signal 200"),
+        (_ending(1, was_ready=False), "never-ready", "before it was ready"),
+        (_ending(-signal.SIGKILL), "killed", "no lack of memory"),
+        (_ending(-signal.SIGKILL, was_ready=False), "killed", "killed from outside"),
+        (_ending(-signal.SIGKILL, after=OOMKills(1, 5)), "out-of-memory", "than it may"),
+        (_ending(-signal.SIGKILL, after=OOMKills(None, 1)), "out-of-memory", "The machine ran out"),
+        (_ending(-signal.SIGKILL, before=OOMKills(3, 3), after=OOMKills(3, 3)), "killed", "no lack"),
+        (_ending(-signal.SIGKILL, after=OOMKills(None, None)), "killed", "probably because the machine"),
+        (_ending(0, stop_was_asked=True), "stopped", "The session was stopped."),
+        (_ending(-15, stop_was_asked=True, was_ready=False), "stopped", "The session was stopped."),
+        (_ending(-9, stop_was_asked=True, grace_ran_out=True), "stopped", "within 10 s"),
+    ],
+)
+def test_the_reason_is_true_and_the_message_a_sentence(ending: Ending, reason: str, words: str) -> None:
+    found, message = explain(ending)
+    assert found == reason
+    assert words in message
+    assert message[0].isupper()
+    assert message.endswith(".")
+
+
+def test_the_machines_counter_of_memory_kills_is_read_where_there_is_one() -> None:
+    assert count_oom_kills().machine is None or count_oom_kills().machine >= 0

@@ -1,0 +1,61 @@
+"""Launch requests and the files of a launch."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from studiolo.runtime.launch import LaunchRequest, RefusedRequestError, read_json, write_json
+
+REQUEST = LaunchRequest(
+    workload_id="s-1",
+    launch=2,
+    launch_folder="/d/sessions/s-1/2",
+    run_folder="/r/s-1.2",
+    socket="/r/s-1.2.sock",
+    folder="/w",
+    start_folder="notebooks",
+    environment="/e",
+    base_url="/s/s-1/",
+    grace_seconds=10,
+    secret="hidden-secret",
+    api_key="hidden-key",
+    platform_url="http://localhost:8888",
+    variables={"PASSWORD": "hidden-variable"},
+)
+
+
+def test_a_request_survives_the_line() -> None:
+    line = REQUEST.to_line()
+    assert line.count(b"\n") == 1
+    assert LaunchRequest.from_line(line) == REQUEST
+
+
+def test_its_representation_holds_no_secret() -> None:
+    assert "hidden" not in repr(REQUEST)
+
+
+@pytest.mark.parametrize("member", ["launch_folder", "run_folder", "socket", "folder", "environment"])
+def test_relative_paths_are_refused(member: str) -> None:
+    line = dataclasses.replace(REQUEST, **{member: "relative"}).to_line()
+    with pytest.raises(RefusedRequestError, match="relative path: 'relative'"):
+        LaunchRequest.from_line(line)
+
+
+def test_other_members_are_refused() -> None:
+    members = json.loads(REQUEST.to_line())
+    for changed in (members | {"more": 1}, {name: members[name] for name in members if name != "secret"}):
+        with pytest.raises(RefusedRequestError, match="other members"):
+            LaunchRequest.from_line(json.dumps(changed).encode())
+
+
+def test_files_are_replaced_whole_and_leave_nothing_beside_them(tmp_path: Path) -> None:
+    path = tmp_path / "exit.json"
+    assert read_json(path) is None
+    write_json(path, {"a": 1})
+    write_json(path, {"a": 2}, durable=True)
+    assert read_json(path) == {"a": 2}
+    assert list(tmp_path.iterdir()) == [path]
+    path.write_text("{cut")
+    assert read_json(path) is None
