@@ -38,16 +38,16 @@ def engine() -> FakeEngine:
 
 @pytest.fixture
 async def services(settings: Settings, clock: ManualClock, engine: FakeEngine) -> AsyncIterator[Services]:
-    base = settings.data_dir / "environments" / "base"
-    (base / "bin").mkdir(parents=True)
-    (base / ".ready").touch()
-
     async def build_base(progress: Callable[[str], None]) -> Path:
         progress("nothing to build")
-        return base
+        return settings.data_dir / "base"
 
+    def clone(base: Path, target: Path) -> None:
+        target.mkdir(parents=True, exist_ok=True)
+
+    settings.data_dir.mkdir()
     check_schema(settings)
-    built = build(settings, engines={"local": engine}, clock=clock, build_base=build_base)
+    built = build(settings, engines={"local": engine}, clock=clock, build_base=build_base, clone=clone)
     async with running(built.environments.runner, built.session_reconciler.runner):
         yield built
     await built.session_reconciler.close()

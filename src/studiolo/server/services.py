@@ -14,7 +14,7 @@ from studiolo.kit.db import Database
 from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.accounts.service import Accounts
 from studiolo.server.audit.service import Audit
-from studiolo.server.environments.service import BuildBase, Environments
+from studiolo.server.environments.service import BuildBase, Clone, Environments
 from studiolo.server.http.hosts import Hosts
 from studiolo.server.http.identity import CookieNames, Identity
 from studiolo.server.live import Live
@@ -63,8 +63,9 @@ def build(
     engines: Mapping[str, Engine] | None = None,
     clock: Clock | None = None,
     build_base: BuildBase | None = None,
+    clone: Clone | None = None,
 ) -> Services:
-    """Build the services; nothing runs yet. `engines` and `build_base` replace the real ones in tests."""
+    """Build the services; nothing runs yet. The keywords replace the real things in tests."""
     clock = clock or SystemClock()
     db = Database(database_url(settings))
     master = MasterKey.load(settings.data_dir / "secrets" / "master.key")
@@ -97,7 +98,7 @@ def build(
     folders = Folders(settings.data_dir, settings.workspaces.allowed_roots)
     workspaces = Workspaces(db, clock, accounts, audit, access, folders)
     environments = Environments(
-        db, workspaces, folders, build_base=build_base or _base_builder(settings), clone=clone_environment
+        db, workspaces, folders, build_base=build_base or _base_builder(settings), clone=clone or clone_environment
     )
     session_secrets = SessionSecrets(master)
     reconciler = SessionReconciler(
