@@ -4,7 +4,7 @@ import secrets
 from typing import Annotated
 from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi import Depends, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from studiolo.contract.errors import Denied, NotFound, NotSignedIn
@@ -15,9 +15,11 @@ from studiolo.server.http.identity import Allow, Public
 from studiolo.server.principal import Principal
 from studiolo.server.services import Services
 from studiolo.server.sessions.entry import hash_nonce
-from studiolo.server.web.render import render
+from studiolo.server.web.render import here, render, see
+from studiolo.server.web.routing import pages_router
+from studiolo.server.web.sessions import show_session
 
-router = APIRouter(include_in_schema=False)
+router = pages_router()
 # Nobody sees a page for a start that takes less.
 _PATIENCE_SECONDS = 0.3
 _NONCE_SECONDS = 300
@@ -40,10 +42,9 @@ async def go(
     session = await services.sessions.get(who, session_id, wait_seconds=_PATIENCE_SECONDS)
     await _check_may_enter(services, who, session)
     if session.state is not SessionState.RUNNING:
-        name = "starting.html" if session.desired == "running" else "stopped.html"
-        return await render(request, name, who, session=session, next=next)
+        return await show_session(request, who, session, entering=True, inside=next)
     if session.has_password and not await _knows_password(services, who, session, None):
-        return await render(request, "session_password.html", who, session=session, next=next, error=None)
+        return await render(request, "session_password.html", who, session=session, next=next)
     return await _enter(request, services, who, session, next, bind)
 
 
@@ -59,9 +60,9 @@ async def go_with_password(
     services = _services(request)
     session = await services.sessions.get(who, session_id)
     if not await _knows_password(services, who, session, password):
-        error = "This is not the session's password."
+        problem = Denied("session-password-needed", "This is not the session's password.")
         return await render(
-            request, "session_password.html", who, status=403, session=session, next=next, error=error
+            request, "session_password.html", who, status=403, session=session, next=next, problem=problem
         )
     return _see(f"/go/{session.id}?{urlencode({'next': next})}")
 

@@ -2,9 +2,23 @@
 
 from fastapi import FastAPI
 
-from studiolo.server.web import go
+from studiolo.server.web import account, admin, find, go, home, sessions, sign_in, workspaces
+from studiolo.server.web.render import STATIC_FOLDER, KeptFiles, static_path
+
+_ROUTERS = (
+    sign_in.router,
+    home.router,
+    workspaces.router,
+    sessions.router,
+    go.router,
+    find.router,
+    account.router,
+    admin.router,
+)
 
 
 def install(api: FastAPI) -> None:
     """Add the pages and their static files to the application."""
-    api.include_router(go.router)
+    for router in _ROUTERS:
+        api.include_router(router)
+    api.mount(static_path(), KeptFiles(directory=STATIC_FOLDER), name="static")

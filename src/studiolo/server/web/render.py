@@ -1,13 +1,112 @@
 """Turn a template and its context into a reply."""
 
+import functools
+import hashlib
+from pathlib import Path
 from typing import Any
 
 from fastapi import Request
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.types import Scope
+from starlette.staticfiles import StaticFiles
 
+from studiolo.kit.clock import Clock
 from studiolo.server.principal import Principal
+from studiolo.server.services import Services
+from studiolo.server.web.presentation import filters
+from studiolo.server.web.sentences import sentence
+
+_HERE = Path(__file__).parent
+STATIC_FOLDER = _HERE / "static"
+
+# What a page says after an act. The address names only the key, so that no link can put words into our mouth.
+SAID = {
+    "added": "Added.",
+    "changed": "Changed.",
+    "deleted": "Deleted. Its name is free again.",
+    "forgotten": "Forgotten.",
+    "left": "Left. You have no access any more.",
+    "login-ended": "Your sign-in has ended. Nothing that runs was stopped.",
+    "nothing-changed": "Your sign-in has ended; nothing was changed.",
+    "password": "Password changed. Your other logins have ended.",
+    "removed": "Removed. Their sessions here are being stopped.",
+    "restarted": "Restarted.",
+    "revoked": "Revoked.",
+    "role": "Role changed.",
+    "saved": "Saved.",
+    "stopped": "Stopped.",
+}
 
 
 async def render(request: Request, name: str, who: Principal | None, *, status: int = 200, **context: Any) -> Response:
     """Render `name` with `context` and what every page needs (me, platform, csrf_token, request_path)."""
-    raise NotImplementedError(name)
+    services: Services = request.app.state.services
+    page = environment(services.clock).get_template(name)
+    common = {
+        "me": await services.accounts.me(who) if who else None,
+        "platform": services.platform,
+        "csrf_token": services.identity.csrf_token(who) if who else "",
+        "request_path": here(request),
+        "said": SAID.get(request.query_params.get("said", "")),
+        "problem": None,
+    }
+    return HTMLResponse(page.render(common | context), status)
+
+
+@functools.cache
+def environment(clock: Clock) -> Environment:
+    """Return the templates: all output escaped, a missing value an error."""
+    made = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= filters(clock.now) | {"sentence": sentence}
+    made.globals["static"] = static_path()
+    return made
+
+
+@functools.cache
+def static_path() -> str:
+    """Return the address of the static files; a digest of them is in it, so that browsers may keep them."""
+    digest = hashlib.sha256()
+    for file in sorted(STATIC_FOLDER.rglob("*")):
+        if file.is_file():
+            digest.update(file.relative_to(STATIC_FOLDER).as_posix().encode())
+            digest.update(file.read_bytes())
+    return f"/static/{digest.hexdigest()[:12]}"
+
+
+class KeptFiles(StaticFiles):
+    """Static files that browsers keep for a year: a change has another address."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return the file with its lifetime."""
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
+
+
+def here(request: Request) -> str:
+    """Return this page's own path and query, without what was said on it."""
+    query = request.url.remove_query_params("said").query
+    return request.url.path + (f"?{query}" if query else "")
+
+
+def see(address: str, said: str | None = None) -> RedirectResponse:
+    """Answer a form: go and see `address`, where `said` (a key of SAID) is shown."""
+    if said is None:
+        return RedirectResponse(address, status_code=303)
+    assert said in SAID
+    path, _, fragment = address.partition("#")
+    mark = "&" if "?" in path else "?"
+    return RedirectResponse(f"{path}{mark}said={said}" + (f"#{fragment}" if fragment else ""), status_code=303)
+
+
+def local(address: str, otherwise: str = "/") -> str:
+    """Return `address` if it is a path of this origin, else `otherwise`; browsers read `\\` as `/`."""
+    is_local = address.startswith("/") and not address.startswith(("//", "/\\")) and len(address) <= 2000
+    return address if is_local and address.isprintable() and "\\" not in address else otherwise

@@ -1,0 +1,76 @@
+"""Find workspaces, sessions and actions: a page of its own, and what the palette shows."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+from fastapi.responses import Response
+
+from studiolo.contract.models import Session, Workspace
+from studiolo.server.http.identity import Allow
+from studiolo.server.principal import Principal
+from studiolo.server.web.home import ALIVE
+from studiolo.server.web.presentation import state_look
+from studiolo.server.web.render import render
+from studiolo.server.web.routing import ServicesOf, pages_router
+
+router = pages_router()
+_MOST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One result. `is_name`: the label is somebody's own name for it, shown in Mono."""
+
+    label: str
+    what: str
+    url: str
+    is_name: bool = False
+
+
+_ACTIONS = (
+    Found("Go home", "action", "/"),
+    Found("New workspace", "action", "/workspaces#new-workspace"),
+    Found("All workspaces", "action", "/workspaces"),
+    Found("Make an API key", "action", "/account#keys"),
+    Found("Change your password", "action", "/account#password"),
+    Found("See where you are signed in", "action", "/account#logins"),
+)
+_ADMIN_ACTIONS = (
+    Found("Add a person", "action", "/admin/people"),
+    Found("Read the audit record", "action", "/admin/audit"),
+)
+
+
+@router.get("/find")
+async def show(
+    request: Request,
+    who: Annotated[Principal, Depends(Allow("workspace.list"))],
+    services: ServicesOf,
+    q: Annotated[str, Query(max_length=200)] = "",
+) -> Response:
+    """Results for `q`: running sessions first, then workspaces, then actions."""
+    text = q.strip().lower()
+    sessions = (await services.sessions.list_(who, states=ALIVE, limit=50)).items
+    workspaces = (await services.workspaces.list_(who, text=text or None, limit=_MOST)).items
+    items = find(text, sessions, workspaces, is_admin=who.is_admin)
+    return await render(request, "find.html", who, text=q, items=items)
+
+
+def find(text: str, sessions: list[Session], workspaces: list[Workspace], *, is_admin: bool) -> list[Found]:
+    """Return what fits `text` (lower case; empty fits all). Workspaces come filtered by their service."""
+    running = [
+        Found(
+            f"{session.workspace.name}/{session.name}",
+            f"session, {state_look(session).word.lower()}",
+            f"/go/{session.id}",
+            is_name=True,
+        )
+        for session in sessions
+    ]
+    actions = _ACTIONS + (_ADMIN_ACTIONS if is_admin else ())
+    return [
+        *[item for item in running if text in item.label.lower()][:_MOST],
+        *[Found(workspace.name, "workspace", f"/w/{workspace.id}", is_name=True) for workspace in workspaces],
+        *[item for item in actions if text in item.label.lower()],
+    ]

@@ -1,0 +1,88 @@
+"""Home: where was I, what runs, what needs me, my workspaces."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.responses import Response
+
+from studiolo.contract.models import EnvironmentState, Session, SessionState, Workspace
+from studiolo.server.http.identity import Allow
+from studiolo.server.principal import Principal
+from studiolo.server.web.presentation import last_used
+from studiolo.server.web.render import render
+from studiolo.server.web.routing import ServicesOf, pages_router
+
+router = pages_router()
+ALIVE = (SessionState.STARTING, SessionState.RUNNING, SessionState.STOPPING, SessionState.UNKNOWN)
+_FIRST_NAME = "first-look"
+_SHOWN_WORKSPACES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that waits for the person. `look`: the colour; `url` and `action`: what to do about it."""
+
+    key: str
+    look: str
+    word: str
+    subject: str
+    message: str
+    url: str
+    action: str
+
+
+@router.get("/")
+async def show(
+    request: Request, who: Annotated[Principal, Depends(Allow("workspace.list"))], services: ServicesOf
+) -> Response:
+    """Home."""
+    workspaces = await services.workspaces.list_(who, limit=_SHOWN_WORKSPACES)
+    sessions = (await services.sessions.list_(who, limit=100)).items
+    return await render(
+        request,
+        "home.html",
+        who,
+        resume=max(sessions, key=last_used, default=None),
+        running=[session for session in sessions if session.state in ALIVE],
+        needs=list_needs(sessions, workspaces.items),
+        workspaces=workspaces.items,
+        more_workspaces=workspaces.next_cursor is not None,
+        form={"name": propose_name(workspaces.items)},
+    )
+
+
+def list_needs(sessions: list[Session], workspaces: list[Workspace]) -> list[Need]:
+    """Return what failed and waits for the person, sessions first."""
+    failed = [
+        Need(
+            session.id,
+            "failed",
+            "Failed",
+            f"{session.workspace.name}/{session.name}",
+            session.reason.message if session.reason else "It ended.",
+            f"/sessions/{session.id}",
+            "Look",
+        )
+        for session in sessions
+        if session.state is SessionState.FAILED
+    ]
+    broken = [
+        Need(
+            workspace.id,
+            "needs-you",
+            "Needs you",
+            workspace.name,
+            workspace.environment.message or "Its environment could not be made.",
+            f"/w/{workspace.id}",
+            "Look",
+        )
+        for workspace in workspaces
+        if workspace.environment.state is EnvironmentState.FAILED
+    ]
+    return failed + broken
+
+
+def propose_name(workspaces: list[Workspace]) -> str:
+    """Return a name for the first workspace; nothing once there is one, since people then have their own way."""
+    return "" if workspaces else _FIRST_NAME

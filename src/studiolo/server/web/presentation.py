@@ -1,0 +1,159 @@
+"""How values read on a page: states, times, counts. Pure functions, registered as template filters."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from studiolo.contract.models import EnvironmentInfo, EnvironmentState, Session, SessionState
+
+
+class Look(NamedTuple):
+    """A state as shape, word and colour: `name` picks the colour, `shape` the drawing (see parts.html)."""
+
+    name: str
+    shape: str
+    word: str
+
+
+_SESSION_LOOKS = {
+    SessionState.STARTING: Look("starting", "half", "Starting"),
+    SessionState.RUNNING: Look("running", "disc", "Running"),
+    SessionState.STOPPING: Look("stopping", "half", "Stopping"),
+    SessionState.STOPPED: Look("stopped", "ring", "Stopped"),
+    SessionState.FAILED: Look("failed", "cross", "Failed"),
+    SessionState.UNKNOWN: Look("unknown", "triangle", "No answer"),
+}
+_ENVIRONMENT_LOOKS = {
+    EnvironmentState.PENDING: Look("starting", "half", "Environment is being made"),
+    EnvironmentState.READY: Look("running", "disc", "Environment ready"),
+    EnvironmentState.FAILED: Look("failed", "cross", "Environment failed"),
+}
+_BROWSERS = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("Chrom", "Chrome"),
+    ("CriOS/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "Mac"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
+
+
+def state_look(session: Session) -> Look:
+    """Return the look of a session's state."""
+    return _SESSION_LOOKS[session.state]
+
+
+def environment_look(environment: EnvironmentInfo) -> Look:
+    """Return the look of an environment's state."""
+    return _ENVIRONMENT_LOOKS[environment.state]
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """Say when something was or will be: `3 min ago`, `in 5 days`, beyond 30 days the date."""
+    span = now - at
+    if abs(span) > timedelta(days=30):
+        return f"{at.day} {at:%b %Y}"
+    words = _span(abs(span))
+    if not words:
+        return "just now"
+    return f"{words} ago" if span > timedelta(0) else f"in {words}"
+
+
+def exact(at: datetime) -> str:
+    """Return the moment to the second; a script replaces it by the reader's own time zone."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def seconds(value: float) -> str:
+    """Return a duration as people read it: `0.2 s`, `41 s`, `3 min 5 s`."""
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 60:
+        return f"{value:.0f} s"
+    return f"{value // 60:.0f} min {value % 60:.0f} s"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """Return `1 session`, `2 sessions`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def doing(session: Session) -> str:
+    """Say in a few words what a session is doing."""
+    if session.state is SessionState.STARTING:
+        active = next((step.name for step in session.steps if step.state == "active"), None)
+        return f"at {active.lower()}" if active else "begins"
+    if session.state is SessionState.UNKNOWN:
+        return "The engine does not answer; the session was not touched"
+    if session.state is not SessionState.RUNNING:
+        return "ends its programs" if session.state is SessionState.STOPPING else ""
+    activity = session.activity
+    if activity is None:
+        return "Ready"
+    busy = [count(activity.busy_kernels, "kernel")] if activity.busy_kernels else []
+    busy += [count(activity.busy_terminals, "terminal")] if activity.busy_terminals else []
+    if busy:
+        return " and ".join(busy) + " busy"
+    return f"idle, {count(activity.kernels, 'kernel')}" if activity.kernels else "no kernel yet"
+
+
+def place_of(session: Session) -> str:
+    """Name where somebody was: the notebook last used, else the session."""
+    return session.activity.notebook if session.activity and session.activity.notebook else session.name
+
+
+def last_used(session: Session) -> datetime:
+    """Return when a session was last of use to its person."""
+    active = session.activity.last_active_at if session.activity else None
+    known = (active, session.ended_at, session.ready_at, session.started_at, session.created_at)
+    return max(at for at in known if at is not None)
+
+
+def what_is_safe(session: Session) -> str:
+    """Say what is left after a session's end."""
+    if session.ready_at is None:
+        return "It never became ready, so nothing was lost. Files are as they were."
+    return "Files and saved output are here. Variables of its kernels are gone."
+
+
+def device(user_agent: str) -> str:
+    """Name browser and system: `Firefox on Linux`; what is unknown is shown as it came."""
+    browser = next((name for mark, name in _BROWSERS if mark in user_agent), None)
+    system = next((name for mark, name in _SYSTEMS if mark in user_agent), None)
+    if browser and system:
+        return f"{browser} on {system}"
+    return re.sub(r"\s.*", "", user_agent)[:40] or "Unknown"
+
+
+def filters(now: Callable[[], datetime]) -> dict[str, Callable[..., object]]:
+    """Return all filters by name; `now` tells the time."""
+    plain = (state_look, environment_look, exact, seconds, count, doing, place_of, last_used, what_is_safe, device)
+    return {
+        **{function.__name__: function for function in plain},
+        "ago": lambda at: ago(at, now()),
+        "since": lambda at: seconds((now() - at).total_seconds()),
+    }
+
+
+def _span(span: timedelta) -> str:
+    total = int(span.total_seconds())
+    if total < 10:
+        return ""
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return f"{total // 60} min"
+    if total < 48 * 3600:
+        return f"{total // 3600} h"
+    return f"{total // 86400} days"

@@ -1,0 +1,76 @@
+"""Audit events as sentences: "Ana gave leo the role editor in churn"."""
+
+from typing import Any
+
+from studiolo.contract.models import AuditEvent
+
+# {who} is the actor, {target} the event's target; the rest are members of its detail.
+_SENTENCES = {
+    "account.sign-in": "{who} signed in",
+    "account.sign-out": "{who} signed out",
+    "account.sign-out-everywhere": "{who} signed out everywhere",
+    "account.password": "{who} changed the password of {target}",
+    "key.create": "{who} made the key “{name}”",
+    "key.revoke": "{who} revoked the key {target}",
+    "person.create": "{who} added {target}",
+    "person.sign-in-link": "{who} made a sign-in link for {target}",
+    "person.password": "{who} set the password of {target}",
+    "workspace.create": "{who} made the workspace {target}",
+    "workspace.delete": "{who} deleted the workspace {target}",
+    "member.set": "{who} made {person} {role} of {target}",
+    "member.remove": "{who} took away {person}’s access to {target}",
+    "session.launch": "{who} launched {target}",
+    "session.start": "{who} resumed {target}",
+    "session.restart": "{who} restarted {target}",
+    "session.stop": "{who} stopped {target}",
+    "session.stop-all": "{who} stopped all sessions",
+    "session.delete": "{who} removed the ended session {target}",
+}
+# The reasons by which a session ends without anybody's act.
+_ENDS = {
+    "server-exited": "its server ended",
+    "killed": "it was killed",
+    "out-of-memory": "it ran out of memory",
+    "never-ready": "it never became ready",
+    "start-timeout": "it was not ready in time",
+    "vanished": "nobody saw how",
+    "environment-not-ready": "its environment is not ready",
+    "stopped-by-person": "as asked",
+    "workspace-deleted": "with its access or workspace",
+    "platform-stopped": "with the platform",
+}
+
+
+def sentence(event: AuditEvent, reader_id: str) -> str:
+    """Return what happened as a sentence; the reader is "You". Actions unknown here are named as they are."""
+    actor = event.actor.display_name if event.actor else _without_actor(event)
+    who = "You" if event.actor and event.actor.id == reader_id else actor
+    values = _Values({key: value for key, value in event.detail.items() if isinstance(value, str)})
+    values |= {"who": who, "target": event.target}
+    if event.action == "workspace.update":
+        return _updated(event, who)
+    if event.action == "session.ended":
+        reason = str(event.detail.get("reason") or "")
+        return f"{event.target} ended: {_ENDS.get(reason, reason or 'nobody saw how')}"
+    if event.action == "member.remove" and event.actor and event.detail.get("person") == event.actor.name:
+        return f"{who} left {event.target}"
+    template = _SENTENCES.get(event.action)
+    return template.format_map(values) if template else f"{who}: {event.action} {event.target}"
+
+
+class _Values(dict[str, Any]):
+    """Detail of older events may lack a member: the sentence then says "?"."""
+
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def _updated(event: AuditEvent, who: str) -> str:
+    name = event.detail.get("name")
+    if isinstance(name, str) and name != event.target:
+        return f"{who} renamed {event.target} to {name}"
+    return f"{who} described {event.target} anew"
+
+
+def _without_actor(event: AuditEvent) -> str:
+    return "The operator" if event.via == "operator" else "Studiolo"
