@@ -19,7 +19,7 @@ def start(
     target: Annotated[
         str | None,
         typer.Argument(
-            metavar="[WORKSPACE]",
+            metavar="WORKSPACE",
             help="Workspace (name, owner/name, id), or a stopped session to start again.",
             autocompletion=complete_workspaces,
             show_default=False,
@@ -93,7 +93,7 @@ def restart(
 def sessions(
     workspace: Annotated[
         str | None,
-        typer.Argument(metavar="[WORKSPACE]", help="Only those of this workspace.", autocompletion=complete_workspaces),
+        typer.Argument(metavar="WORKSPACE", help="Only those of this workspace.", autocompletion=complete_workspaces),
     ] = None,
     everyone: Annotated[bool, typer.Option("--all", help="Those of others too.")] = False,
 ) -> None:

@@ -17,7 +17,7 @@ from studiolo.sdk import Studiolo
 def status(
     target: Annotated[
         str | None,
-        typer.Argument(metavar="[WORKSPACE]", help="A workspace or a session.", autocompletion=complete_workspaces),
+        typer.Argument(metavar="WORKSPACE", help="A workspace or a session.", autocompletion=complete_workspaces),
     ] = None,
 ) -> None:
     """Show what runs: everywhere, in a workspace, or one session."""

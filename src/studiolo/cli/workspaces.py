@@ -35,7 +35,7 @@ def create(
 
 def list_(
     query: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help="Only those whose name or description contains this.")
+        str | None, typer.Argument(metavar="TEXT", help="Only those whose name or description contains this.")
     ] = None,
     services: Annotated[bool, typer.Option("--services", help="List sessions instead.")] = False,
     only_workspaces: Annotated[bool, typer.Option("--workspaces", help="Leave the sessions out.")] = False,

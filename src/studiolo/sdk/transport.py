@@ -103,19 +103,22 @@ class Transport:
         )
         for pause in _BACK_OFF if method == "GET" else ():
             try:
-                response = await self._client.send(request)
-            except (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError):
+                response = await self._exchange(request)
+                if response.status_code != 503:
+                    return _accepted(response)
+            except Unavailable as error:
+                if error.code != "control-plane-unreachable":
+                    raise
                 await anyio.sleep(pause)
-                continue
-            if response.status_code != 503:
-                return _accepted(response)
-            await anyio.sleep(_pause_asked_for(response) or pause)
-        return await self._send_once(request)
+            else:
+                await anyio.sleep(_pause_asked_for(response) or pause)
+        return _accepted(await self._exchange(request))
 
-    async def _send_once(self, request: httpx.Request) -> httpx.Response:
+    async def _exchange(self, request: httpx.Request) -> httpx.Response:
+        """Send a request once. Raises Unavailable (`control-plane-unreachable`, `certificate-unusable`, `timeout`)."""
         url = self.credentials.url
         try:
-            response = await self._client.send(request)
+            return await self._client.send(request)
         except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
             raise _unreachable(url, exc) from exc
         except httpx.TimeoutException as exc:
@@ -131,7 +134,6 @@ class Transport:
                 f"The connection to {url} broke before the answer came.{done}",
                 hint="Try again in a moment.",
             ) from exc
-        return _accepted(response)
 
 
 def segment(reference: str, *, what: str) -> str:
