@@ -176,6 +176,7 @@ CODES: dict[str, str] = {
     "engine-unavailable": "The engine does not answer.",
     "environment-not-ready": "The workspace's environment is not ready; the message says why.",
     "session-starting": "The session is not ready yet.",
+    "session-unreachable": "The session's server does not answer; it may be ending or starting again.",
     "control-plane-unreachable": "The platform does not answer at its address.",
     "timeout": "Something took longer than its limit.",
     "internal": "An unexpected fault; the log has the detail under the given id.",
