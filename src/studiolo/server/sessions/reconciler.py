@@ -155,8 +155,8 @@ class SessionReconciler:
         )
         if written:
             self._watch(row, handle, row["launch"])
-        # If a newer wish came meanwhile, the next look finds this object by its launch and ends it.
-        return timedelta(0) if not written else timedelta(seconds=2)
+        # Look at once: it may be ready already, or a newer wish may have come, which ends this object.
+        return timedelta(0)
 
     async def _await_environment(self, row: RowMapping) -> timedelta | None:
         if row["environment_message"] is None:
