@@ -42,6 +42,7 @@ _REMEMBER_SECONDS = 2.0
 _HOLD_SECONDS = 30.0
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 Header = tuple[bytes, bytes]
+_EMPTY: Header = (b"content-length", b"0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class Door:
             await self._refuse(question, error, scope, receive, send)
             return
         cookie = (b"x-studiolo-cookie", without_ours(question.cookie).encode("latin-1"))
-        await send({"type": "http.response.start", "status": 200, "headers": [*headers, cookie]})
+        await send({"type": "http.response.start", "status": 200, "headers": [*headers, cookie, _EMPTY]})
         await send({"type": "http.response.body", "body": b""})
 
     def _read(self, headers: dict[bytes, bytes]) -> Question:

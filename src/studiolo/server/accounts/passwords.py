@@ -1,6 +1,7 @@
 """Hash, check and judge passwords. Argon2 takes tens of milliseconds, so it runs in a thread."""
 
 import asyncio
+import functools
 
 from pwdlib import PasswordHash
 
@@ -8,8 +9,6 @@ from studiolo.contract.errors import InvalidInput
 
 _hasher = PasswordHash.recommended()
 _COMMON = ("password", "passwort", "123456", "qwerty", "letmein", "studiolo", "welcome", "iloveyou")
-# Checked when a name is unknown, so that the answer takes as long as for a known one.
-_DUMMY = _hasher.hash("no such person")
 
 
 async def hash_password(password: str) -> str:
@@ -19,7 +18,7 @@ async def hash_password(password: str) -> str:
 
 async def is_password(password: str, stored: str | None) -> bool:
     """Tell whether the password fits; takes the same time when there is none stored."""
-    fits = await asyncio.to_thread(_hasher.verify, password, stored or _DUMMY)
+    fits = await asyncio.to_thread(lambda: _hasher.verify(password, stored or _nobodys()))
     return fits and stored is not None
 
 
@@ -42,3 +41,9 @@ def check_strength(password: str, *, name: str, min_length: int) -> None:
         f"This password is too weak: {why}.",
         hint="Take a few unrelated words, or let a tool make one.",
     )
+
+
+@functools.cache
+def _nobodys() -> str:
+    """A hash to check when a name is unknown, so that the answer takes as long as for a known one."""
+    return _hasher.hash("no such person")
