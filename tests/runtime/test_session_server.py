@@ -9,6 +9,7 @@ from websockets.asyncio.client import unix_connect
 from websockets.exceptions import InvalidStatus
 
 from studiolo.engines.base import Handle, Phase
+from studiolo.engines.local.engine import LocalEngine
 from studiolo.runtime.launch import LaunchFiles, read_json
 from studiolo.testing.fixtures import SECRET, LocalBench
 from studiolo.testing.local import SessionClient, execute
@@ -233,6 +234,35 @@ async def test_the_session_holds_no_descriptor_of_the_fork_server(bench: LocalBe
     targets = {fd.readlink() for fd in Path(f"/proc/{known['session_pid']}/fd").iterdir()}
     files = {target.name for target in targets if target.is_absolute()}
     assert files == {"null", "server.log"}
+
+
+async def test_a_session_that_cannot_listen_is_never_called_ready(bench: LocalBench, run_dir: Path) -> None:
+    long = run_dir / ("x" * 100)
+    engine = LocalEngine(
+        data_dir=bench.data_dir,
+        session_sockets=long,
+        fork_server_socket=bench.fork_server_socket,
+        start_method="fork",
+    )
+    bench.engine = engine
+    handle = await engine.start(bench.spec())
+    seen = await bench.settle(handle, Phase.ENDED)
+    assert seen.exit is not None
+    assert seen.exit.reason == "never-ready"
+    assert "AF_UNIX path too long" in "\n".join(await engine.tail(handle, lines=50))
+
+
+async def test_lab_settings_may_be_kept_elsewhere(bench: LocalBench, tmp_path: Path) -> None:
+    places = {
+        name: str(tmp_path / name) for name in ("JUPYTERLAB_SETTINGS_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR")
+    }
+    client = bench.client(await bench.start_ready(variables=places))
+    async with client.http() as http:
+        reply = await http.put(
+            "lab/api/settings/@jupyterlab/apputils-extension:themes", json={"raw": '{"theme": "JupyterLab Dark"}'}
+        )
+        assert reply.status_code == 204
+    assert list((tmp_path / "JUPYTERLAB_SETTINGS_DIR").rglob("*.jupyterlab-settings"))
 
 
 async def test_a_session_whose_folder_is_missing_says_so(bench: LocalBench) -> None:

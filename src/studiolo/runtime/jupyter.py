@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jupyter_server.serverapp import ServerApp
+from jupyterlab.commands import get_user_settings_dir, get_workspaces_dir
 from jupyterlab.labapp import LabApp
 from traitlets.config import Config
 
@@ -38,14 +39,19 @@ def run_lab(request: LaunchRequest, tell_ready: Callable[[], None]) -> None:
     server.initialize(argv=[], starter_extension=LabApp.name, find_extensions=False)
     guard(server.web_app, request.secret)
     activity.start(server, request)
+
+    def after_binding() -> None:
+        if not Path(request.socket).is_socket():
+            raise SystemExit(1)
+        tell_ready()
+
     # Callbacks run in the order they were added: the one that binds the socket was added by initialize().
-    server.io_loop.add_callback(tell_ready)
+    server.io_loop.add_callback(after_binding)
     server.start()
 
 
 def settings(request: LaunchRequest) -> Config:
     """Return the settings of a session's server. No secret is among them: extensions may print them."""
-    folders = _private_folders(request)
     config = Config()
     config.ServerApp.update(
         sock=request.socket,
@@ -69,8 +75,9 @@ def settings(request: LaunchRequest) -> Config:
     config.ContentsManager.preferred_dir = str(_start_folder(request))
     config.IdentityProvider.token = ""
     config.LabApp.update(
-        user_settings_dir=str(folders / "lab" / "user-settings"),
-        workspaces_dir=str(folders / "lab" / "workspaces"),
+        # Asked for now: the defaults were made when the module was imported, with another environment.
+        user_settings_dir=get_user_settings_dir(),
+        workspaces_dir=get_workspaces_dir(),
         # Lab extensions that come with what people install (ipywidgets, say) work without a rebuild.
         extra_labextensions_path=[str(Path(request.environment) / "share/jupyter/labextensions")],
         # Installing server extensions would change the platform's own environment.
@@ -86,10 +93,6 @@ def settings(request: LaunchRequest) -> Config:
     config.TerminalsExtensionApp.terminal_manager_class = WorkspaceTerminals
     config.KernelManager.transport = choose_transport(Path(request.run_folder))
     return config
-
-
-def _private_folders(request: LaunchRequest) -> Path:
-    return Path(request.launch_folder).parent / "jupyter"
 
 
 def _kernels_folder(request: LaunchRequest) -> Path:

@@ -20,7 +20,8 @@ def write_kernelspec(kernels_folder: Path, environment: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     spec = {
         "argv": [str(environment / "bin" / "python"), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-        "display_name": "Python 3 (workspace)",
+        # As everywhere else: the name is saved in notebooks, and another one would change each that is opened.
+        "display_name": "Python 3 (ipykernel)",
         "language": "python",
         "interrupt_mode": "signal",
         "metadata": {"debugger": True},

@@ -31,8 +31,6 @@ _LATE_IMPORTS = (
     "jupyter_server.services.shutdown",
     "jupyter_server.view.handlers",
     "jupyterlab.labapp",
-    # Builds a grammar for a second; jupyter_events' validators import it.
-    "rfc3987_syntax",
     "studiolo.runtime.session",
     "studiolo.runtime.jupyter",
     "tornado.platform.asyncio",
@@ -43,10 +41,20 @@ _LATE_IMPORTS = (
 
 def preload() -> None:
     """Import all that a session's server needs. Starts nothing."""
+    leave_out_grammar()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in (*_LATE_IMPORTS, *server_extensions()):
             importlib.import_module(name)
+
+
+def leave_out_grammar() -> None:
+    """Keep jsonschema from building the grammar of international URLs; to be called before it is imported.
+
+    The grammar takes a second and 16 MiB, and serves the formats `iri` and `iri-reference`, which no schema of
+    Jupyter's uses. jsonschema does without it where it is not installed, which is what this pretends.
+    """
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
 def server_extensions() -> list[str]:

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def serve(connection: socket.socket, *, forks: bool) -> int:
     `forks`: the session is forked from this process, which has JupyterLab imported; otherwise it is exec'd.
     """
     os.setsid()
+    os.chdir("/")
     processes.name_process("studiolo-shim")
     try:
         request = LaunchRequest.from_line(_read_line(connection))
@@ -120,6 +122,8 @@ class Shim:
             os.close(feed[0])
             with contextlib.suppress(BrokenPipeError), os.fdopen(feed[1], "wb") as pipe:
                 pipe.write(self.request.to_line())
+        # Only the session needs them any more.
+        self.request = replace(self.request, secret="", api_key="")
         session = processes.find_process(self.session_pid)
         write_json(
             self.files.shim,

@@ -49,10 +49,13 @@ def fork_server_socket() -> Iterator[Path]:
 class LocalBench:
     """A local engine with its folders, and what tests need around it."""
 
-    def __init__(self, engine: LocalEngine, data_dir: Path, sockets: Path, environment: Path) -> None:
+    def __init__(
+        self, engine: LocalEngine, *, data_dir: Path, sockets: Path, fork_server_socket: Path, environment: Path
+    ) -> None:
         self.engine = engine
         self.data_dir = data_dir
         self.sockets = sockets
+        self.fork_server_socket = fork_server_socket
         self.environment = environment
         self.workspace = data_dir / "workspaces" / "w"
         (self.workspace / "notebooks").mkdir(parents=True)
@@ -106,7 +109,13 @@ async def bench(
         start_method=getattr(request, "param", "fork"),
         stop_grace=timedelta(seconds=3),
     )
-    bench = LocalBench(engine, tmp_path, run_dir / "s", environment)
+    bench = LocalBench(
+        engine,
+        data_dir=tmp_path,
+        sockets=run_dir / "s",
+        fork_server_socket=fork_server_socket,
+        environment=environment,
+    )
     yield bench
     await _leave_nothing(bench)
 

@@ -14,8 +14,8 @@ from studiolo.runtime.launch import LaunchRequest
 
 StartMethod = Literal["auto", "fork", "spawn"]
 
-# A fork server that is being restarted imports JupyterLab for about two seconds.
-_FORK_SERVER_SECONDS = 4.0
+# A fork server that is being restarted imports JupyterLab for about a second.
+_FORK_SERVER_SECONDS = 3.0
 _STARTED_SECONDS = 10.0
 _RETRY_SECONDS = 0.05
 _log = logging.getLogger(__name__)

@@ -41,6 +41,8 @@ def session_variables(
     places = {
         "JUPYTER_CONFIG_DIR": str(private_folder / "config"),
         "JUPYTER_DATA_DIR": str(private_folder / "data"),
+        "JUPYTERLAB_SETTINGS_DIR": str(private_folder / "lab" / "user-settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(private_folder / "lab" / "workspaces"),
         "IPYTHONDIR": str(private_folder / "ipython"),
         # Packages of the account's own home would shadow those of the workspace.
         "PYTHONNOUSERSITE": "1",
