@@ -6,7 +6,8 @@ import typer
 
 from studiolo.cli.arguments import WorkspaceArgument
 from studiolo.cli.invocation import connect
-from studiolo.cli.output import ago, emit, print_table, say
+from studiolo.cli.output import ago, emit, say
+from studiolo.cli.tables import print_table
 from studiolo.contract.operations import Role
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,14 +11,14 @@ from pydantic import BaseModel
 from studiolo.cli.invocation import current
 from studiolo.contract.models import Session, Workspace
 
-# Shape and word carry the state; colour only repeats them.
-_STATES = {
-    "running": ("●", "green"),
-    "starting": ("◐", "yellow"),
-    "stopping": ("◐", "yellow"),
-    "stopped": ("○", "dim"),
-    "failed": ("✕", "red"),
-    "unknown": ("?", "yellow"),
+# Shape and word carry the state; the colour (an ANSI code) only repeats them.
+STATES = {
+    "running": ("●", "32"),
+    "starting": ("◐", "33"),
+    "stopping": ("◐", "33"),
+    "stopped": ("○", "2"),
+    "failed": ("✕", "31"),
+    "unknown": ("?", "33"),
 }
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60))
 
@@ -36,32 +36,6 @@ def say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
-    """Print rows under headers, as wide as the terminal at most; `empty` goes to stderr when there are none.
-
-    A column whose header ends in "!" is never shortened. Where output is no terminal, none is.
-    """
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    listed = list(rows)
-    if not listed:
-        say(empty)
-        return
-    console = Console(width=None if sys.stdout.isatty() else 1000, highlight=False, emoji=False)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for header in headers:
-        kept = header.endswith("!")
-        width = max(len(header), *(len(row[headers.index(header)]) for row in listed)) if kept else None
-        table.add_column(header.removesuffix("!"), no_wrap=True, overflow="ellipsis", min_width=width)
-    for row in listed:
-        table.add_row(*(Text(cell, style=_style(cell)) for cell in row))
-    with console.capture() as captured:
-        console.print(table)
-    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
-
-
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
     """Print names and values, one a line; empty values are left out."""
     width = max(len(name) for name, _ in fields)
@@ -72,7 +46,7 @@ def print_fields(fields: Sequence[tuple[str, str]]) -> None:
 
 def state_of(session: Session) -> str:
     """Return a session's state as shape and word."""
-    return f"{_STATES[session.state][0]} {session.state}"
+    return f"{STATES[session.state][0]} {session.state}"
 
 
 def name_of(workspace: Workspace) -> str:
@@ -100,7 +74,3 @@ def _plain(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [_plain(item) for item in data]
     return data
-
-
-def _style(cell: str) -> str:
-    return next((colour for shape, colour in _STATES.values() if cell.startswith(f"{shape} ")), "")

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from studiolo.cli.invocation import connect
-from studiolo.cli.output import ago, emit, print_table, say
+from studiolo.cli.output import ago, emit, say
+from studiolo.cli.tables import print_table
 
 
 def list_() -> None:

@@ -1,7 +1,8 @@
 """How sessions are shown."""
 
 from studiolo.cli.invocation import current
-from studiolo.cli.output import ago, emit, print_table, state_of
+from studiolo.cli.output import ago, emit, state_of
+from studiolo.cli.tables import print_table
 from studiolo.contract.models import Session
 
 

@@ -6,8 +6,9 @@ import typer
 
 from studiolo.cli.arguments import complete_workspaces
 from studiolo.cli.invocation import connect, current
-from studiolo.cli.output import ago, emit, name_of, print_fields, print_table, say, state_of
+from studiolo.cli.output import ago, emit, name_of, print_fields, say, state_of
 from studiolo.cli.session_table import busy
+from studiolo.cli.tables import print_table
 from studiolo.contract.errors import NotFound
 from studiolo.contract.ids import IdKind, looks_like_id
 from studiolo.contract.models import Session, Workspace

@@ -7,9 +7,10 @@ import typer
 
 from studiolo.cli.arguments import WorkspaceArgument
 from studiolo.cli.invocation import connect, current
-from studiolo.cli.output import ago, emit, name_of, print_fields, print_table, say
+from studiolo.cli.output import ago, emit, name_of, print_fields, say
 from studiolo.cli.places import absolute_if_folder
 from studiolo.cli.session_table import print_sessions
+from studiolo.cli.tables import print_table
 from studiolo.contract.errors import InvalidInput
 from studiolo.contract.models import Session, Workspace
 

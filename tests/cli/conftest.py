@@ -1,0 +1,70 @@
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.samples import EVENT, KEY, LINK, ME, MEMBER, PERSON, PLATFORM, SESSION, WORKSPACE, Ran, Run, page
+from studiolo.cli.main import run
+from studiolo.testing.stand_in import StandIn, stand_in
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A home of the test's own, no platform named, nobody at the terminal, no browser."""
+    for name in ("URL", "KEY", "KEY_FILE", "PORT", "DATA_DIR", "CA_FILE"):
+        monkeypatch.delenv(f"STUDIOLO_{name}", raising=False)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    return tmp_path
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command line in this process."""
+
+    def call(*args: str, program: str = "studiolo") -> Ran:
+        capsys.readouterr()
+        code = run(program, args)
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    """A platform that has one of everything, named by the environment."""
+    with stand_in() as running:
+        monkeypatch.setenv("STUDIOLO_URL", running.url)
+        monkeypatch.setenv("STUDIOLO_KEY", "stu_abcdef")
+        workspace = f"/jupyter/workspaces/{WORKSPACE['id']}"
+        running.answer("GET", "/platform", PLATFORM)
+        running.answer("GET", "/me", ME)
+        running.answer("GET", "/me/keys", [KEY])
+        running.answer("POST", "/me/keys", {**KEY, "key": "stu_secret"})
+        running.answer("DELETE", "/me/keys/k-1", None, status=204)
+        running.answer("GET", "/people", page(PERSON))
+        running.answer("POST", "/people", LINK)
+        running.answer("GET", "/audit", page(EVENT))
+        running.answer("GET", "/jupyter/workspaces", page(WORKSPACE))
+        running.answer("POST", "/jupyter/workspaces", WORKSPACE)
+        for path in ("/jupyter/workspaces/churn", workspace):
+            running.answer("GET", path, WORKSPACE)
+            running.answer("PATCH", path, WORKSPACE)
+            running.answer("DELETE", path, None, status=204)
+            running.answer("GET", f"{path}/members", [MEMBER])
+            running.answer("PUT", f"{path}/members", MEMBER)
+            running.answer("DELETE", f"{path}/members/ana", None, status=204)
+        running.answer("GET", "/jupyter/sessions", page(SESSION))
+        running.answer("POST", "/jupyter/sessions", SESSION)
+        for name in ("lab-1", str(SESSION["id"])):
+            session = f"/jupyter/sessions/{name}"
+            running.answer("GET", session, SESSION)
+            running.answer("POST", f"{session}/start", SESSION)
+            running.answer("POST", f"{session}/stop", {**SESSION, "state": "stopped", "desired": "stopped"})
+            running.answer("POST", f"{session}/restart", SESSION)
+            running.answer("GET", f"{session}/log", {"lines": ["one", "two"], "truncated": False})
+        yield running

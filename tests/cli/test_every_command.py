@@ -1,0 +1,102 @@
+"""Claims that hold for each line of the command table."""
+
+import importlib.util
+import json
+import re
+
+import pytest
+
+from cli.samples import Run
+from studiolo.cli.command import app_for
+from studiolo.cli.table import COMMANDS, GROUPS, Entry
+from studiolo.testing.stand_in import StandIn
+
+# A working call of each command that talks to a platform.
+CALLS = {
+    "create": ["churn"],
+    "list": [],
+    "info": ["churn"],
+    "update": ["churn", "--description=new"],
+    "delete": ["churn", "--yes"],
+    "members": ["churn"],
+    "access": ["churn", "--user=ana", "--role=editor"],
+    "revoke": ["churn", "ana"],
+    "open": ["churn", "--no-browser"],
+    "start": ["churn"],
+    "stop": ["lab-1"],
+    "restart": ["lab-1"],
+    "status": [],
+    "sessions": [],
+    "logs": ["lab-1"],
+    "whoami": [],
+    "keys create": ["--name", "laptop"],
+    "keys list": [],
+    "keys revoke": ["laptop"],
+    "people list": [],
+    "people add": ["leo"],
+    "audit": [],
+}
+APART = {"login", "logout", "completion"}
+OURS = [entry for entry in COMMANDS if entry.target.startswith("studiolo.cli.")]
+HAS_SERVER = importlib.util.find_spec("studiolo.server.commands") is not None
+
+
+def test_every_command_has_a_call_here() -> None:
+    assert {entry.words for entry in OURS} == CALLS.keys() | APART
+
+
+def test_words_are_unique_and_groups_known() -> None:
+    assert len({entry.words for entry in COMMANDS}) == len(COMMANDS)
+    assert {entry.group for entry in COMMANDS} == set(GROUPS)
+
+
+@pytest.mark.parametrize("entry", COMMANDS if HAS_SERVER else OURS, ids=lambda entry: entry.words)
+def test_help_works_offline_and_names_json(entry: Entry, cli: Run) -> None:
+    ran = cli(*entry.words.split(), "--help")
+    assert ran.code == 0
+    assert "--json" in ran.out
+    assert ran.out.startswith(f"Usage: studiolo {entry.words} ")
+    assert max(map(len, ran.out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("entry", OURS, ids=lambda entry: entry.words)
+def test_every_option_has_a_line_of_help(entry: Entry) -> None:
+    from typer.main import get_command
+
+    command = get_command(app_for(entry))
+    assert [p.name for p in command.params if not getattr(p, "help", "")] == []
+    assert command.help
+
+
+@pytest.mark.parametrize("words", CALLS)
+def test_json_is_one_document_on_stdout(words: str, cli: Run, platform: StandIn) -> None:
+    ran = cli(*words.split(), *CALLS[words], "--json")
+    assert ran.code == 0, ran
+    assert isinstance(json.loads(ran.out), dict | list)
+
+
+@pytest.mark.parametrize("words", CALLS)
+def test_text_is_plain_and_fits_a_terminal(words: str, cli: Run, platform: StandIn) -> None:
+    ran = cli(*words.split(), *CALLS[words])
+    assert ran.code == 0, ran
+    assert ran.out
+    assert "\x1b" not in ran.out + ran.err
+    assert not re.search(r"[ \t]$", ran.out, re.MULTILINE)
+    assert max(map(len, ran.out.splitlines())) <= 80 or words == "audit"
+
+
+@pytest.mark.parametrize("words", CALLS)
+def test_without_a_platform_the_error_says_what_to_do(words: str, cli: Run) -> None:
+    ran = cli(*words.split(), *CALLS[words])
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith("error: No platform is known here.\n\nhint: Start one")
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("words", CALLS)
+def test_an_error_as_json_is_a_problem(words: str, cli: Run) -> None:
+    ran = cli(*words.split(), *CALLS[words], "--json")
+    assert ran.code == 3
+    assert ran.err == ""
+    assert ran.data["code"] == "not-configured"
+    assert {"type", "title", "status", "detail", "kind", "hint"} <= ran.data.keys()
