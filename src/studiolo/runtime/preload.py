@@ -12,6 +12,10 @@ from pathlib import Path
 UNUSED_EXTENSIONS = frozenset({"notebook_shim", "jupyter_lsp", "notebook", "nbclassic"})
 _ALWAYS = ("jupyterlab", "jupyter_server_terminals")
 
+# jsonschema builds a grammar of international URLs from the first, for a second and 16 MiB; no schema of Jupyter's
+# uses the formats `iri` and `iri-reference`. The second is httpx's command line, with rich and click: 4 MiB.
+_UNUSED_PARTS = ("rfc3987_syntax", "httpx._main")
+
 # What JupyterLab imports only while it starts or answers its first requests.
 _LATE_IMPORTS = (
     "jinja2.ext",
@@ -41,20 +45,17 @@ _LATE_IMPORTS = (
 
 def preload() -> None:
     """Import all that a session's server needs. Starts nothing."""
-    leave_out_grammar()
+    leave_out_unused()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in (*_LATE_IMPORTS, *server_extensions()):
             importlib.import_module(name)
 
 
-def leave_out_grammar() -> None:
-    """Keep jsonschema from building the grammar of international URLs; to be called before it is imported.
-
-    The grammar takes a second and 16 MiB, and serves the formats `iri` and `iri-reference`, which no schema of
-    Jupyter's uses. jsonschema does without it where it is not installed, which is what this pretends.
-    """
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+def leave_out_unused() -> None:
+    """Pretend that optional parts which no session uses are not installed; to be called before Jupyter is imported."""
+    for name in _UNUSED_PARTS:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 
 def server_extensions() -> list[str]:

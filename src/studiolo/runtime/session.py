@@ -35,9 +35,9 @@ def run(request: LaunchRequest, connection: socket.socket) -> int:
 
     try:
         # Imported here: a session that is exec'd pays for it after it has told that it started.
-        from studiolo.runtime.preload import leave_out_grammar
+        from studiolo.runtime.preload import leave_out_unused
 
-        leave_out_grammar()
+        leave_out_unused()
         from studiolo.runtime.jupyter import run_lab
 
         os.chdir(request.folder)
