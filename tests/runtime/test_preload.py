@@ -48,7 +48,7 @@ def test_sessions_load_the_extensions_of_their_own_environment_but_the_unused(
     folder = tmp_path / "etc/jupyter/jupyter_server_config.d"
     folder.mkdir(parents=True)
     (folder / "a.json").write_text(
-        '{"ServerApp": {"jpserver_extensions": {"json": true, "jupyter_lsp": true, "csv": false, "absent": true}}}'
+        '{"ServerApp": {"jpserver_extensions": {"json": true, "notebook_shim": true, "csv": false, "absent": true}}}'
     )
     (folder / "b.json").write_text("{cut")
     monkeypatch.setattr(preload.sys, "prefix", str(tmp_path))

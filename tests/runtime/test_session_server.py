@@ -223,7 +223,7 @@ async def test_lab_fetches_no_news_and_installs_no_extensions(client: SessionCli
     async with client.http() as http:
         page = (await http.get("lab")).text
         update = (await http.get("lab/api/update")).json()
-    assert '"news": {"disabled": true}' in page
+    assert '"@jupyterlab/apputils-extension:announcements"' in page.partition('"disabledExtensions"')[2]
     assert '"can_install": false' in page
     assert update["notification"] is None
 

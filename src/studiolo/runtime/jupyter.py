@@ -5,10 +5,12 @@ import hmac
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from jupyter_server.serverapp import ServerApp
 from jupyterlab.commands import get_user_settings_dir, get_workspaces_dir
 from jupyterlab.labapp import LabApp
+from tornado.web import RequestHandler
 from traitlets.config import Config
 
 from studiolo.runtime import activity
@@ -70,6 +72,7 @@ def settings(request: LaunchRequest) -> Config:
         kernel_websocket_connection_class=PromptChannels,
         cookie_secret=hmac.digest(request.secret.encode(), b"jupyter cookies", hashlib.sha256),
         terminals_enabled=True,
+        tornado_settings={"page_config_hook": _without_announcements},
         terminado_settings={"shell_command": shell_command(Path(request.launch_folder), Path(request.environment))},
     )
     config.ContentsManager.preferred_dir = str(_start_folder(request))
@@ -90,9 +93,17 @@ def settings(request: LaunchRequest) -> Config:
         folders=[str(_kernels_folder(request)), str(Path(request.environment) / "share/jupyter/kernels")],
     )
     config.AsyncMappingKernelManager.kernel_manager_class = WorkspaceKernel.__module__ + "." + WorkspaceKernel.__name__
+    # It would look for dozens of language servers, and for Node, at each start.
+    config.LanguageServerManager.autodetect = False
     config.TerminalsExtensionApp.terminal_manager_class = WorkspaceTerminals
     config.KernelManager.transport = choose_transport(Path(request.run_folder))
     return config
+
+
+def _without_announcements(handler: RequestHandler, page_config: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the plug-in that asks each new person whether to fetch news: there are none to fetch."""
+    disabled = {*page_config.get("disabledExtensions", []), "@jupyterlab/apputils-extension:announcements"}
+    return page_config | {"disabledExtensions": sorted(disabled)}
 
 
 def _kernels_folder(request: LaunchRequest) -> Path:

@@ -7,9 +7,8 @@ import sys
 import warnings
 from pathlib import Path
 
-# Extensions of Jupyter's own that a session does without: the shim for classic configuration imports IPython,
-# and the language server proxy looks for servers (and Node) in a thread at each start.
-UNUSED_EXTENSIONS = frozenset({"notebook_shim", "jupyter_lsp", "notebook", "nbclassic"})
+# Extensions that a session does without: they serve the classic notebook, and import IPython for it.
+UNUSED_EXTENSIONS = frozenset({"notebook_shim", "notebook", "nbclassic"})
 _ALWAYS = ("jupyterlab", "jupyter_server_terminals")
 
 # jsonschema builds a grammar of international URLs from the first, for a second and 16 MiB; no schema of Jupyter's
