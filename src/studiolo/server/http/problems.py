@@ -56,7 +56,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _plain(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return problem(_from_status(error.status_code, request), request.scope.get("request_id"))
+        ours = from_status(error.status_code, request)
+        if _is_navigation(request) and hasattr(app.state, "problem_page"):
+            page: Response = await app.state.problem_page(request, ours)
+            return page
+        return problem(ours, request.scope.get("request_id"))
 
 
 def from_validation(error: RequestValidationError) -> InvalidInput:
@@ -71,7 +75,12 @@ def from_validation(error: RequestValidationError) -> InvalidInput:
     return InvalidInput("request-invalid", message, errors=errors[:50])
 
 
-def _from_status(status: int, request: Request) -> StudioloError:
+def _is_navigation(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+
+
+def from_status(status: int, request: Request) -> StudioloError:
+    """Return the error for what the framework itself refuses."""
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         return InvalidInput("method-not-allowed", f"{request.method} is not possible at this address.")
     if status == HTTPStatus.NOT_FOUND:

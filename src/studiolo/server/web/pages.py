@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from studiolo.server.web import account, admin, find, go, home, sessions, sign_in, workspaces
+from studiolo.server.web.problems import problem_page
 from studiolo.server.web.render import STATIC_FOLDER, KeptFiles, static_path
 
 _ROUTERS = (
@@ -21,4 +22,5 @@ def install(api: FastAPI) -> None:
     """Add the pages and their static files to the application."""
     for router in _ROUTERS:
         api.include_router(router)
+    api.state.problem_page = problem_page
     api.mount(static_path(), KeptFiles(directory=STATIC_FOLDER), name="static")

@@ -93,11 +93,11 @@ def doing(session: Session) -> str:
     """Say in a few words what a session is doing."""
     if session.state is SessionState.STARTING:
         active = next((step.name for step in session.steps if step.state == "active"), None)
-        return f"at {active.lower()}" if active else "begins"
+        return f"Step: {active}" if active else "Begins"
     if session.state is SessionState.UNKNOWN:
         return "The engine does not answer; the session was not touched"
     if session.state is not SessionState.RUNNING:
-        return "ends its programs" if session.state is SessionState.STOPPING else ""
+        return "Ends its programs" if session.state is SessionState.STOPPING else ""
     activity = session.activity
     if activity is None:
         return "Ready"
@@ -105,7 +105,7 @@ def doing(session: Session) -> str:
     busy += [count(activity.busy_terminals, "terminal")] if activity.busy_terminals else []
     if busy:
         return " and ".join(busy) + " busy"
-    return f"idle, {count(activity.kernels, 'kernel')}" if activity.kernels else "no kernel yet"
+    return f"Idle, {count(activity.kernels, 'kernel')}" if activity.kernels else "No kernel yet"
 
 
 def place_of(session: Session) -> str:

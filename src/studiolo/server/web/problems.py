@@ -5,17 +5,20 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+import structlog
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
-from studiolo.contract.errors import HTTP_STATUS, NotSignedIn, StudioloError
+from studiolo.contract.errors import HTTP_STATUS, Internal, NotFound, NotSignedIn, StudioloError
 from studiolo.server.http.hosts import HostKind
-from studiolo.server.http.problems import from_validation, problem
+from studiolo.server.http.problems import from_status, from_validation, problem
 from studiolo.server.principal import Principal
 from studiolo.server.web.render import here, render, see
 
+_log = structlog.get_logger(__name__)
 # Whoever is no administrator learns nothing from an address of theirs.
 _HIDDEN_PATHS = "/admin/"
 
@@ -34,6 +37,10 @@ class PageRoute(APIRoute):
                 return await problem_page(request, error)
             except RequestValidationError as error:
                 return await problem_page(request, from_validation(error))
+            except HTTPException as error:
+                return await problem_page(request, from_status(error.status_code, request))
+            except Exception:
+                return await problem_page(request, _fault(request))
 
         return handle_with_pages
 
@@ -44,8 +51,9 @@ async def problem_page(request: Request, error: StudioloError) -> Response:
         return problem(error, request.scope.get("request_id"))
     if isinstance(error, NotSignedIn):
         return _to_sign_in(request, error)
-    who = await _find(request)
-    status = HTTP_STATUS[error.kind]
+    if error.code == "denied" and request.url.path.startswith(_HIDDEN_PATHS):
+        error = NotFound("route-not-found", "There is nothing at this address.")
+    status, who = HTTP_STATUS[error.kind], await _find(request)
     return await render(request, "problem.html", who, status=status, **explain(error, request))
 
 
@@ -53,7 +61,7 @@ def explain(error: StudioloError, request: Request) -> dict[str, Any]:
     """Return the words of the problem page: heading, lines, code, whether trying again makes sense."""
     request_id = request.scope.get("request_id")
     is_fault = error.kind in ("internal", "unavailable")
-    if error.kind == "not-found" or (error.code == "denied" and request.url.path.startswith(_HIDDEN_PATHS)):
+    if error.kind == "not-found":
         lines = ["It does not exist, or it is not shared with you. Its owner can add you."]
         return {"heading": "Nothing here that you can see.", "lines": lines, "code": None, "again": False}
     headings = {"internal": "Something went wrong on our side", "unavailable": "This does not answer now"}
@@ -79,6 +87,16 @@ def explain(error: StudioloError, request: Request) -> dict[str, Any]:
         "details": details,
         "again": is_fault,
     }
+
+
+def _fault(request: Request) -> Internal:
+    request_id = request.scope.get("request_id")
+    _log.exception("page-failed", request_id=request_id, method=request.method, path=request.url.path[:256])
+    return Internal(
+        "internal",
+        "Something unexpected went wrong on our side.",
+        hint=f"The log of the control plane has the detail under {request_id}.",
+    )
 
 
 def _to_sign_in(request: Request, error: NotSignedIn) -> Response:

@@ -39,7 +39,9 @@ SAID = {
 }
 
 
-async def render(request: Request, name: str, who: Principal | None, *, status: int = 200, **context: Any) -> Response:
+async def render(
+    request: Request, name: str, who: Principal | None, /, *, status: int = 200, **context: Any
+) -> Response:
     """Render `name` with `context` and what every page needs (me, platform, csrf_token, request_path)."""
     services: Services = request.app.state.services
     page = environment(services.clock).get_template(name)

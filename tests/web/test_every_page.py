@@ -1,0 +1,88 @@
+"""Each page in each of its states: readable for everybody, nothing outside the policy, nothing wider than a phone."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from web.conftest import Visitors
+from web.stage import Samples
+
+pytestmark = pytest.mark.browser
+
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
+
+# Name of the state, who looks, address.
+PAGES: dict[str, tuple[str | None, str]] = {
+    "sign-in": (None, "/sign-in"),
+    "sign-in with a used link": (None, "/sign-in?link=nope"),
+    "signed out": (None, "/signed-out"),
+    "home": ("ana", "/"),
+    "home, empty": ("nils", "/"),
+    "home, many": ("mia", "/"),
+    "workspaces, many": ("mia", "/workspaces"),
+    "workspaces, none": ("nils", "/workspaces"),
+    "workspaces, filtered away": ("ana", "/workspaces?q=zzz"),
+    "workspace": ("ana", "/w/{churn}"),
+    "workspace of others": ("ana", "/w/{reading}"),
+    "workspace's people": ("ana", "/w/{churn}/people"),
+    "workspace's people for a viewer": ("ana", "/w/{reading}/people"),
+    "workspace's activity": ("ana", "/w/{churn}/activity"),
+    "workspace's settings": ("ana", "/w/{churn}/settings"),
+    "starting": ("ana", "/go/{starting}"),
+    "running": ("ana", "/sessions/{running}"),
+    "stopped": ("ana", "/go/{stopped}"),
+    "failed": ("ana", "/go/{failed}"),
+    "session password": ("ana", "/go/{secret}"),
+    "account": ("ana", "/account"),
+    "people": ("mia", "/admin/people"),
+    "audit": ("mia", "/admin/audit"),
+    "find": ("mia", "/find?q=s"),
+    "missing": ("ana", "/w/nothing"),
+    "forbidden": ("ana", "/admin/audit"),
+}
+
+
+def violations(page: Page) -> list[str]:
+    """Run axe outside the page's own policy; return what it found."""
+    page.context.add_init_script("")
+    found: dict[str, Any] = page.evaluate(
+        """async source => {
+            if (!window.axe) (0, eval)(source);
+            return await axe.run(document, {resultTypes: ["violations"]});
+        }""",
+        AXE,
+    )
+    return [
+        f"{violation['id']}: {node['html'][:160]} {node['failureSummary']}"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("look", ["light", "dark"])
+@pytest.mark.parametrize("state", PAGES)
+def test_axe_finds_nothing(visitors: Visitors, samples: Samples, state: str, look: str) -> None:
+    who, path = PAGES[state]
+    visitor = visitors.get(who, look)
+    page = visitor.open(path.format(**samples.ids))
+    assert visitor.complaints == []
+    assert violations(page) == []
+    page.close()
+
+
+@pytest.mark.parametrize("state", PAGES)
+def test_a_phone_scrolls_down_only(visitors: Visitors, samples: Samples, state: str) -> None:
+    who, path = PAGES[state]
+    page = visitors.get(who, "phone").open(path.format(**samples.ids))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.close()
+
+
+@pytest.mark.parametrize("state", PAGES)
+def test_at_most_one_button_is_filled(visitors: Visitors, samples: Samples, state: str) -> None:
+    who, path = PAGES[state]
+    page = visitors.get(who).open(path.format(**samples.ids))
+    assert page.locator(".filled:visible").count() <= 1
+    page.close()
