@@ -1,0 +1,60 @@
+"""The parts of the platform: what runs, in which environment, after what."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from studiolo.server.settings import Settings
+from studiolo.server.supervisor.caddyfile import caddy_binary, front_door_folder, write_caddyfile
+from studiolo.server.supervisor.environment import plain_environment, settings_environment
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One process to keep running. It says READY=1 to NOTIFY_SOCKET when it serves.
+
+    `env`: its whole environment; `after`: names of the parts that must be ready before it starts.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(repr=False)
+    after: tuple[str, ...] = ()
+    start_seconds: float = 60
+    stop_seconds: float = 10
+
+    @property
+    def title(self) -> str:
+        """The name as people read it."""
+        return self.name.replace("-", " ")
+
+
+def platform_parts(settings: Settings) -> list[Part]:
+    """Return the parts in the order of their start. Raises StudioloError if one cannot be configured."""
+    return [fork_server(settings), control_plane(settings), front_door(settings)]
+
+
+def fork_server(settings: Settings) -> Part:
+    """The process that sessions are forked from. Sessions inherit its environment, so it gets no settings."""
+    argv = (sys.executable, "-m", "studiolo.runtime.forkserver", "--socket", str(settings.fork_server_socket))
+    return Part("fork-server", argv, plain_environment())
+
+
+def control_plane(settings: Settings) -> Part:
+    """The process that decides."""
+    env = {**plain_environment(), **settings_environment(settings)}
+    return Part("control-plane", (sys.executable, "-m", "studiolo.server.main"), env)
+
+
+def front_door(settings: Settings) -> Part:
+    """The process that carries, configured by the Caddyfile that this writes."""
+    folder = front_door_folder(settings)
+    argv = (str(caddy_binary()), "run", "--adapter", "caddyfile", "--config", str(write_caddyfile(settings)))
+    env = {**plain_environment(), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    return Part("front-door", argv, env, after=("control-plane",))
+
+
+def log_of(settings: Settings, part: str) -> Path:
+    """Return where a part's output goes."""
+    return settings.data_dir / "logs" / f"{part}.log"

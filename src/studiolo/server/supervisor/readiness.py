@@ -1,0 +1,66 @@
+"""What must be so before the first part starts: data directory, lock, run directory, port, schema."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from studiolo.contract.errors import Conflict, InvalidInput, StudioloError
+from studiolo.kit import ports, rundir
+from studiolo.server.settings import Settings
+from studiolo.server.supervisor.caddyfile import listen_addresses
+from studiolo.server.supervisor.data_directory import prepare_data_directory
+from studiolo.server.supervisor.records import end_leftovers, held_lock
+
+# A session's socket is named by its id (18 characters) and a launch number.
+LONGEST_SOCKET = "s/s-0123456789abcdef.99999.sock"
+SchemaCheck = Callable[[Settings], None]
+
+
+@contextlib.contextmanager
+def prepared(settings: Settings, check_schema: SchemaCheck | None = None) -> Iterator[None]:
+    """Make everything ready and hold the lock. Raises the StudioloError that says what stands in the way."""
+    prepare_data_directory(settings)
+    with held_lock(settings):
+        prepare_run_directory(settings)
+        # Before the port is looked at: a front door that was left over holds it.
+        end_leftovers(settings)
+        check_port(settings)
+        (check_schema or _default_schema_check)(settings)
+        yield
+
+
+def prepare_run_directory(settings: Settings) -> None:
+    """Make and check the folders for sockets. Raises Unavailable (`run-directory-unusable`)."""
+    rundir.prepare(settings.runtime_dir, longest_name=LONGEST_SOCKET)
+    rundir.prepare(settings.session_sockets, longest_name="")
+
+
+def check_port(settings: Settings) -> None:
+    """Raise Conflict (`port-taken`) or InvalidInput (`settings-invalid`) if the port cannot be listened on."""
+    addresses, port = listen_addresses(settings), settings.port
+    error = ports.why_unusable(addresses, port)
+    if error is None:
+        return
+    if ports.is_taken(error):
+        raise _port_taken(addresses, port)
+    hint = "Ports below 1024 need a privilege; use a higher one with --port." if port < 1024 else None
+    raise InvalidInput(
+        "settings-invalid", f"Nothing can listen on {settings.host} port {port}: {error.strerror}.", hint=hint
+    )
+
+
+def _port_taken(addresses: list[str], port: int) -> StudioloError:
+    owner, free = ports.find_owner(port), ports.find_free(addresses, port)
+    who = f"{owner.name} (process {owner.pid} of {owner.username})" if owner else "another program"
+    return Conflict(
+        "port-taken",
+        f"Port {port} is taken by {who}.",
+        hint=f"studiolo up --port {free}" if free else "Name a free port with --port.",
+        port=port,
+        free_port=free,
+    )
+
+
+def _default_schema_check(settings: Settings) -> None:
+    from studiolo.server.schema import check_schema
+
+    check_schema(settings)
