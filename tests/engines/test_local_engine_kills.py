@@ -267,3 +267,17 @@ async def test_a_start_that_is_cancelled_is_found_by_the_next(bench: LocalBench)
     handle = await bench.engine.start(spec)
     await bench.settle(handle, Phase.READY)
     assert len(list((bench.data_dir / "sessions").glob("*/*/shim.json"))) == 1
+
+
+async def test_a_log_that_grows_without_end_is_cut(bench: LocalBench) -> None:
+    handle = await bench.start_ready()
+    log = LaunchFiles(bench.files(handle)).log
+    with log.open("a") as file:
+        file.writelines(f"line {number:06}\n" for number in range(400_000))
+    # Any signal has the shim look; without one it looks every ten seconds.
+    os.kill(_known(bench, handle)["pid"], signal.SIGHUP)
+    async with asyncio.timeout(5):
+        while log.stat().st_size > 3 * 1024 * 1024:
+            await asyncio.sleep(0.02)
+    assert log.read_text().startswith("[earlier lines were dropped]\nline ")
+    assert await bench.engine.tail(handle, lines=1) == ["line 399999"]

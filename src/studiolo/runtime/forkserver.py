@@ -15,6 +15,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 
@@ -23,6 +24,7 @@ from studiolo.runtime.notify import tell_ready
 from studiolo.runtime.preload import preload
 
 _BACKLOG = 128
+_PAUSE_SECONDS = 0.1
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,8 +67,9 @@ def _serve(listener: socket.socket) -> None:
         try:
             connection, _ = listener.accept()
         except OSError as exc:
-            # Out of descriptors or a caller that hung up already: the next accept may do better.
+            # Out of descriptors, say: others may give some back.
             print(f"accept failed: {exc}", file=sys.stderr, flush=True)
+            time.sleep(_PAUSE_SECONDS)
             continue
         with connection:
             if _is_own_account(connection):

@@ -47,8 +47,14 @@ def preload() -> None:
     leave_out_unused()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name in (*_LATE_IMPORTS, *server_extensions()):
+        for name in _LATE_IMPORTS:
             importlib.import_module(name)
+        for name in server_extensions():
+            try:
+                importlib.import_module(name)
+            except Exception as exc:
+                # Somebody else's code: sessions go without it, as a server of Jupyter's own would.
+                print(f"cannot import the extension {name}: {exc!r}", file=sys.stderr, flush=True)
 
 
 def leave_out_unused() -> None:

@@ -85,10 +85,12 @@ class LocalEngine:
                 yield
             return
         seen = 0
-        while not events.closed:
+        while True:
             await events.wait_beyond(seen)
-            seen = events.count
+            seen, is_last = events.count, events.closed
             yield
+            if is_last:
+                return
 
     async def tail(self, handle: Handle, *, lines: int) -> list[str]:
         """See Logs.tail. At most the last half mebibyte."""
