@@ -1,0 +1,36 @@
+"""Ending all sessions, for a platform that goes down with them."""
+
+import asyncio
+from datetime import timedelta
+
+from studiolo.contract.errors import Unavailable
+from studiolo.server.settings import Settings
+
+_LOOK_SECONDS = 0.2
+# Beyond the grace that each session has: noticing the wish, killing, noting the end.
+_MARGIN = timedelta(seconds=30)
+
+
+async def stop_all_sessions(settings: Settings) -> None:
+    """Want every session stopped and wait until none is alive; the control plane must be running meanwhile.
+
+    Raises Unavailable (`timeout`) if some have not ended within their grace and half a minute.
+    """
+    from studiolo.server.principal import OPERATOR
+    from studiolo.server.services import build
+
+    limit = settings.sessions.stop_grace + _MARGIN
+    services = build(settings, engines={})
+    try:
+        await services.sessions.stop_everything(OPERATOR)
+        async with asyncio.timeout(limit.total_seconds()):
+            # The ends are noted by another process, in the database.
+            while await services.sessions.count_alive():  # noqa: ASYNC110
+                await asyncio.sleep(_LOOK_SECONDS)
+    except TimeoutError as exc:
+        left = await services.sessions.count_alive()
+        raise Unavailable(
+            "timeout", f"{left} sessions have not ended within {limit.total_seconds():.0f} s.", hint="studiolo sessions"
+        ) from exc
+    finally:
+        await services.db.close()

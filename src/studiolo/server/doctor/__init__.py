@@ -1,0 +1,1 @@
+"""The doctor: independent checks of this machine and of the platform on it."""

@@ -1,0 +1,67 @@
+"""Checks of the platform itself: database, environment, parts."""
+
+import socket
+
+from studiolo.contract.errors import StudioloError
+from studiolo.server.commands.probe import ask
+from studiolo.server.doctor.result import Result, failed
+from studiolo.server.settings import Settings
+from studiolo.server.supervisor.parts import log_of
+from studiolo.server.supervisor.records import find_running
+
+_NOT_RUNNING = "The platform does not run; `studiolo up` starts it."
+
+
+def check_database(settings: Settings) -> Result:
+    """The database opens and its schema is this version's."""
+    from studiolo.server.schema import check_schema
+
+    if settings.database_url is None and not (settings.data_dir / "studiolo.db").exists():
+        return Result("database", "ok", "None yet; `studiolo up` makes it.")
+    try:
+        check_schema(settings)
+    except StudioloError as exc:
+        return failed("database", exc)
+    return Result("database", "ok", "It opens and has this version's schema.")
+
+
+def check_base_environment(settings: Settings) -> Result:
+    """The default notebook environment has been built."""
+    ready = sorted(settings.data_dir.glob("environments/base-*/.ready"))
+    if ready:
+        return Result("notebook environment", "ok", f"{ready[-1].parent}.")
+    if find_running(settings) is None:
+        return Result("notebook environment", "ok", "None yet; the platform builds it at its first start.")
+    remedy = f"The first build takes a minute; if it stays so, see {log_of(settings, 'control-plane')}."
+    return Result("notebook environment", "warn", "It is not there yet.", remedy)
+
+
+def check_fork_server(settings: Settings) -> Result:
+    """The fork server takes connections."""
+    name = "fork server"
+    if find_running(settings) is None:
+        return Result(name, "ok", _NOT_RUNNING)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(5)
+            probe.connect(str(settings.fork_server_socket))
+    except OSError as exc:
+        remedy = f"It is started again by itself; its log is {log_of(settings, 'fork-server')}."
+        return Result(name, "fail", f"It does not answer: {exc.strerror or exc}.", remedy)
+    return Result(name, "ok", "It answers.")
+
+
+def check_address(settings: Settings) -> Result:
+    """The API answers at the platform's own address."""
+    running = find_running(settings)
+    if running is None:
+        return Result("platform", "ok", _NOT_RUNNING)
+    try:
+        status, body = ask(settings, "/api/v1/health")
+    except StudioloError as exc:
+        logs = f"See {log_of(settings, 'control-plane')} and {log_of(settings, 'front-door')}."
+        return Result("platform", "fail", exc.message, logs)
+    if status != 200:
+        remedy = "Is it the port and domain that it was started with? Give doctor the same flags."
+        return Result("platform", "fail", f"{settings.address} answers {status}.", remedy)
+    return Result("platform", "ok", f"Version {body['version']} answers at {settings.address}.")
