@@ -71,11 +71,13 @@ def test_start_makes_a_folder_absolute(
     assert platform.last("POST").body == {"workspace": str(home.resolve() / "work")}
 
 
-def test_start_waits_and_shows_steps_when_it_takes_long(cli: Run, platform: StandIn) -> None:
-    steps = [{"name": "Environment", "state": "active", "seconds": None}]
+def test_start_waits_and_shows_steps_when_it_takes_long(
+    cli: Run, platform: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("studiolo.cli.waiting._PATIENCE_SECONDS", 0.0)
+    slow = {**STARTING, "steps": [{"name": "Environment", "state": "active", "seconds": None}]}
     platform.answer("POST", "/jupyter/sessions", STARTING)
-    slow = [{**STARTING, "steps": steps}] * 3000
-    platform.answer("GET", f"/jupyter/sessions/{SESSION['id']}", *slow[:1500], SESSION)
+    platform.answer("GET", f"/jupyter/sessions/{SESSION['id']}", slow, slow, SESSION)
     ran = cli("start", "churn")
     assert ran.code == 0
     assert ran.err.count("Environment: …") == 1

@@ -108,13 +108,11 @@ def _load(entry: Entry) -> Callable[..., Any]:
 
 
 def _flags(hint: Any) -> list[str]:
-    return [
-        flag
-        for metadata in get_args(hint)[1:]
-        if isinstance(metadata, OptionInfo)
-        for declaration in metadata.param_decls or ()
-        for flag in declaration.split("/")
-    ]
+    """Return the spellings of an option from its annotation."""
+    options = [metadata for metadata in get_args(hint)[1:] if isinstance(metadata, OptionInfo)]
+    # Within Annotated, the first spelling stands where a default would.
+    declarations = [text for option in options for text in (option.default, *(option.param_decls or ()))]
+    return [flag for text in declarations if isinstance(text, str) for flag in text.split("/")]
 
 
 def _help(function: Callable[..., Any], entry: Entry) -> str:

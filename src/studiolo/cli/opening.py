@@ -11,7 +11,7 @@ import typer
 from studiolo.cli.arguments import complete_workspaces
 from studiolo.cli.invocation import connect, current
 from studiolo.cli.output import emit, say
-from studiolo.cli.waiting import wait_until_ready
+from studiolo.cli.waiting import going_on, wait_until_ready
 from studiolo.contract.errors import NotFound
 from studiolo.contract.models import Session, Workspace
 from studiolo.sdk import Studiolo
@@ -39,8 +39,9 @@ def open_(
         else:
             workspace, file = _workspace_and_file(client, target)
             session = _resume(client, workspace)
-        notice = client.platform.get().isolation_notice
-        session = wait_until_ready(client, session)
+        with going_on(session):
+            notice = client.platform.get().isolation_notice
+            session = wait_until_ready(client, session)
     url = session.notebook_url + (f"?next={quote(f'lab/tree/{file}', safe='')}" if file else "")
     emit({**session.model_dump(mode="json"), "url": url}, lambda: print(url))
     if notice and not current().json:

@@ -41,7 +41,7 @@ def print_fields(fields: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in fields)
     for name, value in fields:
         if value:
-            print(f"{name + ':':<{width + 1}}  {value}")
+            print(f"{name + ':':<{width + 1}}  {value}", flush=True)
 
 
 def state_of(session: Session) -> str:

@@ -9,7 +9,7 @@ from studiolo.cli.invocation import connect, current
 from studiolo.cli.output import emit, print_fields, say
 from studiolo.cli.places import absolute_if_folder
 from studiolo.cli.session_table import print_sessions
-from studiolo.cli.waiting import wait_until_ready
+from studiolo.cli.waiting import going_on, wait_until_ready
 from studiolo.contract.errors import Conflict, InvalidInput, NotFound
 from studiolo.contract.models import Session, SessionState
 from studiolo.sdk import Studiolo
@@ -58,12 +58,13 @@ def start(
         password = typer.prompt("Password of the session", hide_input=True, confirmation_prompt=True, err=True)
     with connect() as client:
         session = _launch(client, place, name, password)
-        if not current().json:
-            _print_session(session)
-            if notice := client.platform.get().isolation_notice:
-                say(f"note: {notice}")
-        if wait:
-            session = wait_until_ready(client, session)
+        with going_on(session):
+            if not current().json:
+                _print_session(session)
+                if notice := client.platform.get().isolation_notice:
+                    say(f"note: {notice}")
+            if wait:
+                session = wait_until_ready(client, session)
     emit(session, lambda: None)
 
 
@@ -85,9 +86,10 @@ def restart(
     """Restart a session: its server and kernels end and start anew."""
     with connect() as client:
         begun = client.sessions.restart(session)
-        if not current().json:
-            _print_session(begun)
-        emit(wait_until_ready(client, begun) if wait else begun, lambda: None)
+        with going_on(begun):
+            if not current().json:
+                _print_session(begun)
+            emit(wait_until_ready(client, begun) if wait else begun, lambda: None)
 
 
 def sessions(

@@ -1,6 +1,8 @@
 """Wait until a session has settled, and show its steps when that takes time."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from studiolo.cli.invocation import current
 from studiolo.cli.output import say
@@ -14,27 +16,34 @@ _PATIENCE_SECONDS = 0.3
 _LONGEST_WAIT_SECONDS = 300.0
 
 
+@contextmanager
+def going_on(session: Session) -> Iterator[None]:
+    """Say, when Ctrl-C ends what is done here, that the session itself goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        program = current().program
+        say(f"\nNo longer waiting; {session.name} goes on starting.")
+        say(f"See it: {program} status {session.id}    End it: {program} stop {session.id}")
+        raise
+
+
 def wait_until_ready(client: Studiolo, session: Session) -> Session:
-    """Return the session when it runs. Ctrl-C ends the waiting, not the session, and says so.
+    """Return the session when it runs; use it under `going_on`.
 
     Raises Conflict (`session-ended`) if it failed, Unavailable (`timeout`) after five minutes.
     """
     begun = time.monotonic()
     shown: set[str] = set()
     hold = _PATIENCE_SECONDS
-    try:
-        while not has_settled(session):
-            waited = time.monotonic() - begun
-            if waited > _LONGEST_WAIT_SECONDS:
-                raise _too_slow(session, waited)
-            session = client.sessions.get(session.id, wait_seconds=hold)
-            if time.monotonic() - begun >= _PATIENCE_SECONDS:
-                _show_steps(session, shown)
-            hold = 1.0
-    except KeyboardInterrupt:
-        say(f"\nNo longer waiting; {session.name} goes on starting.")
-        say(f"See it: {current().program} status {session.id}    End it: {current().program} stop {session.id}")
-        raise
+    while not has_settled(session):
+        waited = time.monotonic() - begun
+        if waited > _LONGEST_WAIT_SECONDS:
+            raise _too_slow(session, waited)
+        session = client.sessions.get(session.id, wait_seconds=hold)
+        if time.monotonic() - begun >= _PATIENCE_SECONDS:
+            _show_steps(session, shown)
+        hold = 1.0
     if session.state is not SessionState.RUNNING:
         raise _ended(session)
     if shown:

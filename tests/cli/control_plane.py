@@ -1,0 +1,60 @@
+"""The real control plane on a real port, with an engine that runs no processes."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from structlog.testing import capture_logs
+
+from studiolo.server import operator
+from studiolo.server.app import create_app
+from studiolo.server.schema import check_schema
+from studiolo.server.services import build
+from studiolo.server.settings import Settings
+from studiolo.testing.fake_engine import FakeEngine
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """A running control plane: its address, the administrator's key and name, the engine to give orders to."""
+
+    url: str
+    key: str
+    person: str
+    engine: FakeEngine
+
+
+@contextmanager
+def control_plane(folder: Path) -> Iterator[ControlPlane]:
+    """Run a control plane in a thread; ends it and waits for its end."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    settings = Settings(data_dir=folder / "data", port=port, run_dir=folder / "run")
+    settings.data_dir.mkdir()
+    check_schema(settings)
+    operator.first_start(settings)
+    person, key = operator.create_local_key(settings)
+    engine = FakeEngine()
+
+    async def build_base(progress: Callable[[str], None]) -> Path:
+        return settings.data_dir / "base"
+
+    def clone(base: Path, target: Path) -> None:
+        target.mkdir(parents=True, exist_ok=True)
+
+    app = create_app(build(settings, engines={"local": engine}, build_base=build_base, clone=clone))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        # The log must not mix with what the commands print.
+        with capture_logs():
+            yield ControlPlane(f"http://127.0.0.1:{port}", key, person, engine)
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
