@@ -164,6 +164,17 @@ async def test_nothing_of_the_platforms_own_variables_reaches_a_session(
     assert not {"STUDIOLO_DATABASE_URL", "AWS_SECRET_ACCESS_KEY", "NOTIFY_SOCKET"} & set(variables)
 
 
+async def test_memory_is_taken_from_sessions_before_the_platform(
+    bench: LocalBench, session: Handle, client: SessionClient
+) -> None:
+    kernel_id = await client.start_kernel()
+    assert await client.run(kernel_id, "print(open('/proc/self/oom_score_adj').read().strip())") == "200\n"
+    shim = read_json(LaunchFiles(bench.files(session)).shim)
+    assert shim is not None
+    own = Path("/proc/self/oom_score_adj").read_text()
+    assert Path(f"/proc/{shim['pid']}/oom_score_adj").read_text() == own
+
+
 async def test_kernels_are_reached_by_private_sockets(
     bench: LocalBench, session: Handle, client: SessionClient
 ) -> None:

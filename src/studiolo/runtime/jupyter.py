@@ -1,8 +1,7 @@
 """JupyterLab as it comes, with the settings that a session needs."""
 
-import hashlib
-import hmac
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ def run_lab(request: LaunchRequest, tell_ready: Callable[[], None]) -> None:
 
 
 def settings(request: LaunchRequest) -> Config:
-    """Return the settings of a session's server. No secret is among them: extensions may print them."""
+    """Return the settings of a session's server. The launch's secret is not among them: extensions may print them."""
     config = Config()
     config.ServerApp.update(
         sock=request.socket,
@@ -70,7 +69,8 @@ def settings(request: LaunchRequest) -> Config:
         kernel_manager_class=WorkspaceKernels,
         kernel_spec_manager_class=WorkspaceKernelSpecs,
         kernel_websocket_connection_class=PromptChannels,
-        cookie_secret=hmac.digest(request.secret.encode(), b"jupyter cookies", hashlib.sha256),
+        # Nobody signs in by a cookie of Jupyter's; given here, it is not kept in a file.
+        cookie_secret=secrets.token_bytes(32),
         terminals_enabled=True,
         tornado_settings={"page_config_hook": _without_announcements},
         terminado_settings={"shell_command": shell_command(Path(request.launch_folder), Path(request.environment))},

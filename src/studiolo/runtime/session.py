@@ -26,6 +26,7 @@ def run(request: LaunchRequest, connection: socket.socket) -> int:
     redirect_output(LaunchFiles(Path(request.launch_folder)).log)
     _replace_environment(request)
     os.umask(_UMASK)
+    processes.offer_to_oom_killer()
     random.seed()
 
     def tell_ready() -> None:

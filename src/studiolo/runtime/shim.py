@@ -107,8 +107,9 @@ class Shim:
         me = processes.find_process(os.getpid())
         assert me is not None
         known = {"pid": me.pid, "start_time": me.start_time, "boot_id": processes.boot_id()}
-        write_json(self.files.shim, known)
+        # Last of what can fail: a launch that has this file is never started again.
         _make_private(Path(self.request.run_folder))
+        write_json(self.files.shim, known)
         # Started is said before the fork: the caller need not wait for it.
         tell(self.connection, "started", **known)
         shim_pid, feed = me.pid, None if self.forks else os.pipe()
