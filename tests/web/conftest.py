@@ -10,10 +10,15 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from web.stage import PASSWORD, Samples, Stage
 
 CHROMIUM = Path("/usr/bin/chromium")
-_FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="session")

@@ -66,9 +66,7 @@ class Stage:
         self.services = self._build()
         self._loop = asyncio.new_event_loop()
         self._server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(self.services), port=self.port, log_level="error", timeout_graceful_shutdown=1
-            )
+            uvicorn.Config(create_app(self.services), port=self.port, log_level="error", timeout_graceful_shutdown=1)
         )
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -87,7 +85,8 @@ class Stage:
 
         check_schema(self.settings)
         return build(
-            self.settings, engines={"local": self.engine}, clock=self.clock, build_base=build_base, clone=clone)
+            self.settings, engines={"local": self.engine}, clock=self.clock, build_base=build_base, clone=clone
+        )
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -110,22 +109,27 @@ class Stage:
     def do(self, action: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(action, self._loop).result(20)
 
-    def cut_sockets(self) -> None:
-        """Close all connections, as a restart of the control plane does."""
+    async def go_away(self) -> None:
+        """Refuse new connections and close the open ones, as a control plane that restarts."""
+        for server in self._server.servers:
+            server.close()
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()  # type: ignore[union-attr]
 
-        def cut() -> None:
-            for connection in list(self._server.server_state.connections):
-                connection.transport.close()  # type: ignore[union-attr]
+    async def come_back(self) -> None:
+        """Listen again."""
+        config, state = self._server.config, self._server.server_state
 
-        self._loop.call_soon_threadsafe(cut)
+        def protocol() -> asyncio.Protocol:
+            return config.http_protocol_class(config=config, server_state=state, app_state={})  # type: ignore[return-value]
+
+        self._server.servers = [await self._loop.create_server(protocol, "127.0.0.1", self.port)]
 
     # Sample people and what they have
 
     async def add(self, name: str, display_name: str, *, is_admin: bool = False) -> Principal:
         accounts = self.services.accounts
-        form = PersonCreate(
-            name=name, display_name=display_name, email=f"{name}@example.com", is_admin=is_admin
-        )
+        form = PersonCreate(name=name, display_name=display_name, email=f"{name}@example.com", is_admin=is_admin)
         link = await accounts.create_person(OPERATOR, form)
         await accounts.set_password(OPERATOR, name, PASSWORD)
         return Principal(link.person.id, name, display_name, is_admin, via="login", login_id="l-0")

@@ -103,5 +103,6 @@ async def _show(
         scopes=scopes,
         created=created,
         problem=problem,
+        canonical="/account",
         form=form or {"kind": "", "name": "", "days": _MAX_DAYS, "scopes": everything},
     )

@@ -1,7 +1,6 @@
 """Pages for administrators: people and the record of changes."""
 
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import Depends, Form, Request
 from fastapi.responses import Response
@@ -13,7 +12,7 @@ from studiolo.server.principal import Principal
 from studiolo.server.services import Services
 from studiolo.server.web import forms
 from studiolo.server.web.render import render
-from studiolo.server.web.routing import PAGE_SIZE, Cursor, ServicesOf, pages_router, status_of
+from studiolo.server.web.routing import PAGE_SIZE, Cursor, ServicesOf, pager, pages_router, status_of
 
 router = pages_router()
 _Text = Annotated[str, Form(max_length=1000)]
@@ -76,7 +75,7 @@ async def audit(
 ) -> Response:
     """What was changed, newest first."""
     found = await services.audit.list_(who, cursor=cursor, limit=PAGE_SIZE)
-    pages = _pages("/admin/audit", found.next_cursor, cursor)
+    pages = pager("/admin/audit", found.next_cursor, cursor)
     return await render(request, "audit.html", who, events=found.items, **pages)
 
 
@@ -106,11 +105,7 @@ async def _show_people(
         link=link,
         invitation=invite(link, services.platform.name) if link else "",
         problem=problem,
+        canonical="/admin/people" if cursor is None else None,
         form=form or {"name": "", "display_name": "", "email": "", "is_admin": False},
-        **_pages("/admin/people", found.next_cursor, cursor),
+        **pager("/admin/people", found.next_cursor, cursor),
     )
-
-
-def _pages(address: str, next_cursor: str | None, cursor: str | None) -> dict[str, Any]:
-    next_url = f"{address}?{urlencode({'cursor': next_cursor})}" if next_cursor else None
-    return {"next_url": next_url, "first_url": address if cursor else None}

@@ -30,7 +30,7 @@ class Found:
 
 _ACTIONS = (
     Found("Go home", "action", "/"),
-    Found("New workspace", "action", "/workspaces#new-workspace"),
+    Found("New workspace", "action", "/workspaces#new-name"),
     Found("All workspaces", "action", "/workspaces"),
     Found("Make an API key", "action", "/account#keys"),
     Found("Change your password", "action", "/account#password"),

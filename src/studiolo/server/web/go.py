@@ -5,7 +5,7 @@ from typing import Annotated
 from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Form, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from studiolo.contract.errors import Denied, NotFound, NotSignedIn
 from studiolo.contract.models import Session, SessionState
@@ -32,12 +32,12 @@ async def go(
     request: Request,
     session_id: str,
     who: Annotated[Principal | None, Depends(Public("account.sign-in"))],
-    next: _Next = "lab",  # noqa: A002 the name that stands in addresses
+    next: _Next = "lab",
     bind: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$")] = None,
 ) -> Response:
     """Enter a session: sign in first, wait for it, then go to where it is served."""
     if who is None:
-        return _see(f"/sign-in?{urlencode({'next': _here(request)})}")
+        return see(f"/sign-in?{urlencode({'next': here(request)})}")
     services = _services(request)
     session = await services.sessions.get(who, session_id, wait_seconds=_PATIENCE_SECONDS)
     await _check_may_enter(services, who, session)
@@ -54,7 +54,7 @@ async def go_with_password(
     session_id: str,
     who: Annotated[Principal, Depends(Allow("session.enter"))],
     password: Annotated[str, Form(max_length=255)],
-    next: Annotated[str, Form(max_length=_MAX_NEXT)] = "lab",  # noqa: A002 see above
+    next: Annotated[str, Form(max_length=_MAX_NEXT)] = "lab",
 ) -> Response:
     """Enter a session that was started with a password."""
     services = _services(request)
@@ -64,16 +64,16 @@ async def go_with_password(
         return await render(
             request, "session_password.html", who, status=403, session=session, next=next, problem=problem
         )
-    return _see(f"/go/{session.id}?{urlencode({'next': next})}")
+    return see(f"/go/{session.id}?{urlencode({'next': next})}")
 
 
 @router.get("/_studiolo/begin", dependencies=[Depends(Public("account.sign-in"))])
-async def begin(request: Request, next: _Next = "lab") -> Response:  # noqa: A002 see above
+async def begin(request: Request, next: _Next = "lab") -> Response:
     """At a session's origin: give this browser a nonce that the code will be bound to."""
     host, services = _session_host(request), _services(request)
     nonce = secrets.token_urlsafe(24)
     query = urlencode({"bind": hash_nonce(nonce), "next": next})
-    response = _see(f"{services.hosts.address}/go/{host.session_id}?{query}")
+    response = see(f"{services.hosts.address}/go/{host.session_id}?{query}")
     cookies = services.cookies
     response.set_cookie(
         cookies.nonce, nonce, max_age=_NONCE_SECONDS, path="/", secure=cookies.secure, httponly=True, samesite="lax"
@@ -85,13 +85,13 @@ async def begin(request: Request, next: _Next = "lab") -> Response:  # noqa: A00
 async def enter(
     request: Request,
     code: Annotated[str, Query(max_length=100)],
-    next: _Next = "lab",  # noqa: A002 see above
+    next: _Next = "lab",
 ) -> Response:
     """At a session's origin: exchange the single-use code for the session's cookie."""
     host, services = _session_host(request), _services(request)
     nonce = request.cookies.get(services.cookies.nonce, "")
     token = await services.entry.redeem(host.session_id or "", code, nonce)
-    response = _see(_inside(host.session_id or "", next))
+    response = see(_inside(host.session_id or "", next))
     response.delete_cookie(services.cookies.nonce, path="/", secure=services.cookies.secure, httponly=True)
     _set_entry(response, services, token, path="/")
     return response
@@ -106,11 +106,11 @@ async def _enter(
     if services.hosts.has_own_origins(request.headers["host"], agent):
         origin = services.hosts.session_origin(session.id)
         if bind is None:
-            return _see(f"{origin}/_studiolo/begin?{urlencode({'next': inside})}")
+            return see(f"{origin}/_studiolo/begin?{urlencode({'next': inside})}")
         code = await services.entry.mint(who, session.id, bind)
-        return _see(f"{origin}/_studiolo/enter?{urlencode({'code': code, 'next': inside})}")
+        return see(f"{origin}/_studiolo/enter?{urlencode({'code': code, 'next': inside})}")
     token = await services.entry.enter_shared(who, session.id)
-    response = _see(_inside(session.id, inside))
+    response = see(_inside(session.id, inside))
     _set_entry(response, services, token, path=f"/s/{session.id}/")
     return response
 
@@ -149,16 +149,6 @@ def _session_host(request: Request) -> Host:
     return host
 
 
-def _here(request: Request) -> str:
-    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
-
-
-def _see(address: str) -> RedirectResponse:
-    return RedirectResponse(address, status_code=303)
-
-
 def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
-
-

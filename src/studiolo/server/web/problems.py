@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from studiolo.contract.errors import HTTP_STATUS, Internal, NotFound, NotSignedIn, StudioloError
 from studiolo.server.http.hosts import HostKind
+from studiolo.server.http.identity import Identity
 from studiolo.server.http.problems import from_status, from_validation, problem
 from studiolo.server.principal import Principal
 from studiolo.server.web.render import here, render, see
@@ -112,7 +113,8 @@ def _to_sign_in(request: Request, error: NotSignedIn) -> Response:
 
 
 async def _find(request: Request) -> Principal | None:
+    identity: Identity = request.app.state.identity
     try:
-        return await request.app.state.identity.find(request)
+        return await identity.find(request)
     except StudioloError:
         return None

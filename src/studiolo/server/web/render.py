@@ -8,8 +8,8 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.types import Scope
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from studiolo.kit.clock import Clock
 from studiolo.server.principal import Principal
@@ -44,7 +44,7 @@ async def render(
 ) -> Response:
     """Render `name` with `context` and what every page needs (me, platform, csrf_token, request_path)."""
     services: Services = request.app.state.services
-    page = environment(services.clock).get_template(name)
+    templates: Environment = request.app.state.templates
     common = {
         "me": await services.accounts.me(who) if who else None,
         "platform": services.platform,
@@ -52,11 +52,12 @@ async def render(
         "request_path": here(request),
         "said": SAID.get(request.query_params.get("said", "")),
         "problem": None,
+        # Where a page that answers a form can be loaded again.
+        "canonical": None,
     }
-    return HTMLResponse(page.render(common | context), status)
+    return HTMLResponse(templates.get_template(name).render(common | context), status)
 
 
-@functools.cache
 def environment(clock: Clock) -> Environment:
     """Return the templates: all output escaped, a missing value an error."""
     made = Environment(

@@ -1,6 +1,7 @@
 """What page modules share in their routes."""
 
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
 
@@ -25,6 +26,22 @@ def find_services(request: Request) -> Services:
 def status_of(problem: StudioloError | None) -> int:
     """Return the HTTP status of a page that shows `problem` beside a form."""
     return HTTP_STATUS[problem.kind] if problem else 200
+
+
+def pager(
+    address: str, next_cursor: str | None, cursor: str | None, query: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the addresses of a list's next and first page, and of this one (`here`)."""
+    query = query or {}
+
+    def at(**more: str) -> str:
+        return address + (f"?{urlencode(query | more)}" if query or more else "")
+
+    return {
+        "next_url": at(cursor=next_cursor) if next_cursor else None,
+        "first_url": at() if cursor else None,
+        "here": at(cursor=cursor) if cursor else at(),
+    }
 
 
 ServicesOf = Annotated[Services, Depends(find_services)]

@@ -18,7 +18,7 @@ _SENTENCES = {
     "workspace.create": "{who} made the workspace {target}",
     "workspace.delete": "{who} deleted the workspace {target}",
     "member.set": "{who} made {person} {role} of {target}",
-    "member.remove": "{who} took away {person}’s access to {target}",
+    "member.remove": "{who} took away the access of {person} to {target}",
     "session.launch": "{who} launched {target}",
     "session.start": "{who} resumed {target}",
     "session.restart": "{who} restarted {target}",

@@ -37,7 +37,7 @@ async def show(
     who: Annotated[Principal, Depends(Allow("session.read"))],
     services: ServicesOf,
     entering: bool = False,
-    next: Annotated[str, Query(max_length=2000)] = "",  # noqa: A002 the name that stands in addresses
+    next: Annotated[str, Query(max_length=2000)] = "",
 ) -> Response:
     """A session as it is now; `entering`: for the page that waits at `/go/{id}`, which reads itself from here."""
     found = await services.sessions.get(who, session)
@@ -50,7 +50,7 @@ async def start(
     session: str,
     who: Annotated[Principal, Depends(Allow("session.start"))],
     services: ServicesOf,
-    next: Annotated[str, Form(max_length=2000)] = "",  # noqa: A002 see above
+    next: Annotated[str, Form(max_length=2000)] = "",
 ) -> Response:
     """Start again what ended, and go there."""
     try:
@@ -132,6 +132,7 @@ async def show_session(
         tail=tail[-_TAIL_LINES:] if session.state is SessionState.FAILED else [],
         details=describe(session, tail[-_TAIL_LINES:]),
         problem=problem,
+        canonical=f"/sessions/{session.id}" if problem else None,
     )
 
 

@@ -23,7 +23,7 @@ async def show(
     request: Request,
     who: _SignsIn,
     services: ServicesOf,
-    next: Annotated[str, Query(max_length=4000)] = "/",  # noqa: A002 the name that stands in addresses
+    next: Annotated[str, Query(max_length=4000)] = "/",
     link: _Link = "",
 ) -> Response:
     """The form; with `link`, the question whether to use that link. Nothing changes here."""
@@ -41,7 +41,7 @@ async def sign_in(
     services: ServicesOf,
     name: Annotated[str, Form(max_length=254)] = "",
     password: Annotated[str, Form(max_length=1024)] = "",
-    next: _Next = "/",  # noqa: A002 see above
+    next: _Next = "/",
 ) -> Response:
     """Sign in by name and password."""
     services.identity.check_origin(request)
@@ -60,7 +60,7 @@ async def use_link(
     _: _SignsIn,
     services: ServicesOf,
     link: Annotated[str, Form(max_length=200)] = "",
-    next: _Next = "/",  # noqa: A002 see above
+    next: _Next = "/",
 ) -> Response:
     """Use a one-time link up."""
     services.identity.check_origin(request)

@@ -33,15 +33,19 @@ function move(by) {
 }
 
 function makeNew() {
-  const place = document.getElementById("new-workspace");
-  if (!place && !document.getElementById("new-name")) { location.href = "/workspaces#new-workspace"; return; }
-  if (place instanceof HTMLDetailsElement) place.open = true;
-  document.getElementById("new-name").select();
+  const name = document.getElementById("new-name"), folded = name?.closest("details");
+  // A browser focuses the field that an address ends in; page.js unfolds what hides it.
+  if (!name) { location.href = "/workspaces#new-name"; return; }
+  if (folded) folded.open = true;
+  name.focus();
+  name.select();
 }
 
 function filter() {
   const field = document.querySelector("[data-filter]");
-  if (field) field.select(); else openPalette();
+  if (!field) { openPalette(); return; }
+  field.focus();
+  field.select();
 }
 
 const ACTS = { "/": filter, j: () => move(1), k: () => move(-1), n: makeNew, "?": () => help.showModal() };
@@ -78,5 +82,3 @@ for (const dialog of [palette, help]) {
 // A link to another place on this page leaves the palette open over it otherwise.
 found.addEventListener("click", (event) => { if (event.target.closest("a")) palette.close(); });
 document.querySelector("[data-open-palette]")?.addEventListener("click", openPalette);
-
-if (location.hash === "#new-workspace") makeNew();

@@ -20,8 +20,8 @@ function hear({ topic, state, at }) {
   if (topic && topic !== "tick") gather(topic);
   if (state === "live") show(null);
   if (state === "cut") show(at);
-  // Signed out elsewhere: the server says where to go.
-  if (state === "ended") location.reload();
+  // Signed out elsewhere: the server says where to go. Signed out here: the answer is on its way, and comes first.
+  if (state === "ended") setTimeout(() => location.reload(), 1000);
 }
 
 // Not live at once is told only after a second: a restart of the platform takes less.

@@ -67,9 +67,12 @@ if (address.searchParams.has("said")) {
   address.searchParams.delete("said");
   history.replaceState(history.state, "", address);
 }
+const canonical = document.querySelector("link[rel=canonical]");
+if (canonical) history.replaceState(history.state, "", canonical.href + location.hash);
 document.querySelector("[data-result]")?.focus();
 const target = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
-if (target instanceof HTMLDetailsElement) target.open = true;
+const folded = target && target.closest("details");
+if (folded) folded.open = true;
 tellTimes();
 moveOn();
 setInterval(tellTimes, 20000);

@@ -1,0 +1,175 @@
+"""States that a stage does not easily reach, straight from the templates; and what is vendored."""
+
+import hashlib
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studiolo.contract.models import (
+    EnvironmentInfo,
+    EnvironmentState,
+    Me,
+    PersonRef,
+    PlatformInfo,
+    Reason,
+    Session,
+    SessionState,
+    Step,
+    Workspace,
+    WorkspaceRef,
+)
+from studiolo.contract.operations import Role
+from studiolo.kit.clock import ManualClock
+from studiolo.server.web.home import list_needs
+from studiolo.server.web.render import STATIC_FOLDER, environment
+from studiolo.server.web.workspace import choose_session
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ANA = PersonRef(id="p-ana", name="ana", display_name="Ana Ruiz")
+ME = Me(**ANA.model_dump(), email=None, is_admin=False, has_password=True, scopes=None)
+
+
+def session(state: SessionState, **changes: Any) -> Session:
+    made = Session(
+        id="s-0000000000000001",
+        name="lab-1",
+        workspace=WorkspaceRef(id="w-1", name="churn", owner="ana"),
+        person=ANA,
+        engine="local",
+        state=state,
+        desired="running",
+        launch=1,
+        steps=[Step(name="Environment", state="done", seconds=0.2), Step(name="Server", state="waiting")],
+        reason=None,
+        activity=None,
+        has_password=False,
+        isolation="L0",
+        notebook_url="http://localhost/go/s-0000000000000001",
+        api_url="http://localhost/s/s-0000000000000001/",
+        created_at=NOW,
+        started_at=NOW,
+        ready_at=NOW,
+        ended_at=None,
+    )
+    return made.model_copy(update=changes)
+
+
+def workspace(**changes: Any) -> Workspace:
+    made = Workspace(
+        id="w-1",
+        name="churn",
+        owner=ANA,
+        description="",
+        role=Role.OWNER,
+        created_at=NOW,
+        modified_at=NOW,
+        path="/files",
+        environment=EnvironmentInfo(state=EnvironmentState.READY),
+        running_sessions=0,
+        member_count=1,
+    )
+    return made.model_copy(update=changes)
+
+
+def render(name: str, *, single_team: bool = False, **context: Any) -> str:
+    platform = PlatformInfo(
+        version="1", address="", instance="0", isolation="L2", isolation_notice=None, single_team=single_team
+    )
+    common = {
+        "me": ME,
+        "platform": platform,
+        "csrf_token": "token",
+        "request_path": "/",
+        "said": None,
+        "problem": None,
+        "canonical": None,
+    }
+    return environment(ManualClock(NOW + timedelta(hours=1))).get_template(name).render(common | context)
+
+
+def render_session(shown: Session, **context: Any) -> str:
+    common = {
+        "session": shown,
+        "entering": False,
+        "inside": "",
+        "go_url": "/go/x",
+        "here": "/sessions/x",
+        "heading": "JupyterLab",
+        "step_since": NOW,
+        "log": [],
+        "tail": [],
+        "details": "",
+    }
+    return render("session.html", **common | context)
+
+
+def test_an_engine_without_answer_ends_nothing() -> None:
+    page = render_session(session(SessionState.UNKNOWN))
+    assert "No answer" in page
+    assert "has not been stopped" in page
+
+
+def test_a_failed_start_says_that_nothing_was_lost() -> None:
+    reason = Reason(code="start-timeout", message="Not ready within 60 s.", at=NOW)
+    page = render_session(session(SessionState.FAILED, reason=reason, ready_at=None, ended_at=NOW), tail=["last"])
+    assert "Not ready within 60 s." in page
+    assert "nothing was lost" in page
+    assert "start-timeout" in page
+
+
+def test_what_members_write_is_escaped() -> None:
+    page = render("home.html", **home([workspace(description="<script>alert(1)</script>")]))
+    assert "<script>alert" not in page
+
+
+def home(workspaces: list[Workspace]) -> dict[str, Any]:
+    needs = list_needs([session(SessionState.FAILED)], workspaces)
+    return {
+        "resume": None,
+        "running": [],
+        "needs": needs,
+        "workspaces": workspaces,
+        "more_workspaces": False,
+        "form": {"name": ""},
+    }
+
+
+def test_a_failed_environment_needs_its_person() -> None:
+    failed = EnvironmentInfo(state=EnvironmentState.FAILED, message="The disk is full.")
+    page = render("home.html", **home([workspace(environment=failed)]))
+    assert "Needs you" in page
+    assert "The disk is full." in page
+
+
+def test_single_team_mode_is_said_on_every_page() -> None:
+    assert "Single-team mode" in render("home.html", single_team=True, **home([]))
+
+
+def test_open_prefers_what_runs_and_leaves_what_is_ending() -> None:
+    stopped = session(SessionState.STOPPED, id="s-stopped", desired="stopped", ended_at=NOW + timedelta(hours=1))
+    running = session(SessionState.RUNNING, id="s-running")
+    ending = session(SessionState.STOPPING, id="s-ending", desired="stopped")
+    assert choose_session([stopped, running, ending]) is running
+    assert choose_session([stopped, ending]) is stopped
+    assert choose_session([ending]) is None
+
+
+def test_no_template_holds_script_or_style() -> None:
+    for template in (STATIC_FOLDER.parent / "templates").glob("*.html"):
+        text = template.read_text()
+        assert not re.search(r"\sstyle=|<style|\son[a-z]+=|javascript:|hx-on|hx-vals=.js", text), template.name
+        assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", text)), template.name
+
+
+@pytest.mark.parametrize("folder", [STATIC_FOLDER / "vendor", Path(__file__).parent / "vendor"])
+def test_vendored_files_are_the_listed_ones(folder: Path) -> None:
+    listed = dict(re.findall(r"\| `([^`]+)` \|.*\| `([0-9a-f]{64})` \|", (folder / "README.md").read_text()))
+    kept = {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in folder.rglob("*")
+        if file.suffix in (".js", ".woff2")
+    }
+    assert listed == kept
