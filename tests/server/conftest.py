@@ -38,18 +38,20 @@ def engine() -> FakeEngine:
 
 @pytest.fixture
 async def services(settings: Settings, clock: ManualClock, engine: FakeEngine) -> AsyncIterator[Services]:
-    async def build_base(progress: Callable[[str], None]) -> Path:
-        progress("nothing to build")
-        return settings.data_dir / "base"
+    base = settings.data_dir / "environments" / "base-test"
 
-    def clone(base: Path, target: Path) -> None:
-        target.mkdir(parents=True, exist_ok=True)
+    async def build_base(progress: Callable[[str], None]) -> Path:
+        (base / "bin").mkdir(parents=True, exist_ok=True)
+        (base / "pyvenv.cfg").touch()
+        progress("a base without packages")
+        return base
 
     settings.data_dir.mkdir()
     check_schema(settings)
-    built = build(settings, engines={"local": engine}, clock=clock, build_base=build_base, clone=clone)
+    built = build(settings, engines={"local": engine}, clock=clock, build_base=build_base)
     async with running(built.environments.runner, built.session_reconciler.runner):
         yield built
+    await built.environments.close()
     await built.session_reconciler.close()
     await built.db.close()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from studiolo.kit.clock import ManualClock
 from studiolo.server.services import Services
 
 W = "/api/v1/jupyter/workspaces"
@@ -166,3 +167,28 @@ async def test_every_change_leaves_one_record(ana: httpx.AsyncClient, admin: htt
     events = (await admin.get("/api/v1/audit")).json()["items"]
     actions = [event["action"] for event in events if event["actor"] and event["actor"]["name"] == "ana"]
     assert actions == ["workspace.delete", "workspace.update", "member.set", "workspace.create", "key.create"]
+
+
+async def test_files_of_a_deleted_workspace_stay_until_the_retention_is_over(
+    ana: httpx.AsyncClient, services: Services, clock: ManualClock
+) -> None:
+    made = await create(ana)
+    folder = Path(str(made["path"]))
+    await ana.delete(f"{W}/churn")
+    await services.trash.empty()
+    assert (folder / "notebooks" / "welcome.ipynb").is_file()
+    clock.advance(services.settings.workspaces.trash_retention)
+    await services.trash.empty()
+    assert not folder.exists()
+
+
+async def test_a_folder_of_the_machine_is_never_erased(
+    admin: httpx.AsyncClient, services: Services, clock: ManualClock, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "data.csv").write_text("a,b\n")
+    await admin.post(W, json={"name": "churn", "root": str(tmp_path / "mine")})
+    await admin.delete(f"{W}/churn")
+    clock.advance(services.settings.workspaces.trash_retention)
+    await services.trash.empty()
+    assert (tmp_path / "mine" / "data.csv").is_file()

@@ -86,6 +86,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(services.environments.warm_up()),
         asyncio.create_task(services.session_reconciler.sweep_forever()),
+        asyncio.create_task(services.trash.empty_forever()),
         asyncio.create_task(_write_seen(services)),
     ]
     try:
@@ -95,6 +96,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await services.environments.close()
         await services.session_reconciler.close()
         await services.db.close()
 

@@ -14,7 +14,8 @@ from studiolo.kit.db import Database
 from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.accounts.service import Accounts
 from studiolo.server.audit.service import Audit
-from studiolo.server.environments.service import BuildBase, Clone, Environments
+from studiolo.server.environments.base import ensure_base
+from studiolo.server.environments.service import BuildBase, Environments
 from studiolo.server.http.hosts import Hosts
 from studiolo.server.http.identity import CookieNames, Identity
 from studiolo.server.live import Live
@@ -28,6 +29,7 @@ from studiolo.server.settings import Settings
 from studiolo.server.workspaces.access import Access
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.service import Workspaces
+from studiolo.server.workspaces.trash import Trash
 
 _NOTICES = {"L0": "Anyone with a session on this machine can read everyone's files here."}
 
@@ -48,6 +50,7 @@ class Services:
     accounts: Accounts
     access: Access
     workspaces: Workspaces
+    trash: Trash
     environments: Environments
     changes: Changes
     session_secrets: SessionSecrets
@@ -63,7 +66,6 @@ def build(
     engines: Mapping[str, Engine] | None = None,
     clock: Clock | None = None,
     build_base: BuildBase | None = None,
-    clone: Clone | None = None,
 ) -> Services:
     """Build the services; nothing runs yet. The keywords replace the real things in tests."""
     clock = clock or SystemClock()
@@ -97,9 +99,7 @@ def build(
     live.audience = access.audience
     folders = Folders(settings.data_dir, settings.workspaces.allowed_roots)
     workspaces = Workspaces(db, clock, accounts, audit, access, folders)
-    environments = Environments(
-        db, workspaces, folders, build_base=build_base or _base_builder(settings), clone=clone or clone_environment
-    )
+    environments = Environments(db, workspaces, folders, build_base=build_base or _base_builder(settings))
     session_secrets = SessionSecrets(master)
     reconciler = SessionReconciler(
         db,
@@ -130,6 +130,7 @@ def build(
         address=settings.address,
     )
     workspaces.sessions = sessions
+    trash = Trash(db, clock, audit, folders, sessions, settings.workspaces.trash_retention)
     environments.on_changed = sessions.environment_changed
     entry = Entry(db, clock, authentication, sessions, session_secrets, settings.sessions)
     return Services(
@@ -145,6 +146,7 @@ def build(
         accounts=accounts,
         access=access,
         workspaces=workspaces,
+        trash=trash,
         environments=environments,
         changes=changes,
         session_secrets=session_secrets,
@@ -157,8 +159,6 @@ def build(
 
 def _base_builder(settings: Settings) -> BuildBase:
     async def build_base(progress: Callable[[str], None]) -> Path:
-        from studiolo.server.environments.base import ensure_base
-
         return await ensure_base(
             settings.data_dir,
             python=settings.environments.python,
@@ -168,12 +168,6 @@ def _base_builder(settings: Settings) -> BuildBase:
         )
 
     return build_base
-
-
-def clone_environment(base: Path, target: Path) -> None:
-    from studiolo.server.environments.clone import clone
-
-    clone(base, target)
 
 
 def local_engine(settings: Settings) -> LocalEngine:

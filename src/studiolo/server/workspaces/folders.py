@@ -90,11 +90,13 @@ class Folders:
                 "folder-not-found", f"The folder {str(folder)!r} cannot be used: {exc.strerror or exc}."
             ) from exc
 
-    def erase(self, workspace_id: str, *, files: bool) -> None:
-        """Remove what the platform made for a workspace; its files only when they lie in our own place."""
+    def erase_files(self, workspace_id: str) -> None:
+        """Remove the files that lie in our own place; a folder of the machine stays its people's. Repeatable."""
+        shutil.rmtree(self.of(workspace_id, None), ignore_errors=True)
+
+    def erase_environment(self, workspace_id: str) -> None:
+        """Remove a workspace's environment. Repeatable."""
         shutil.rmtree(self.environment(workspace_id), ignore_errors=True)
-        if files:
-            shutil.rmtree(self.of(workspace_id, None), ignore_errors=True)
 
 
 def _write_new(path: Path, text: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy import RowMapping, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.operations import Role
@@ -155,7 +155,12 @@ async def list_without_environment(connection: AsyncConnection) -> list[str]:
     return list((await connection.execute(query)).scalars())
 
 
-async def list_expired_trash(connection: AsyncConnection, before: datetime) -> list[Row[Any]]:
-    """Deleted workspaces whose retention is over, as (id, root)."""
-    query = select(workspaces.c.id, workspaces.c.root).where(workspaces.c.deleted_at < before)
-    return list(await connection.execute(query.limit(100)))
+async def list_trash(connection: AsyncConnection) -> list[RowMapping]:
+    """Deleted workspaces that are not erased yet, longest deleted first."""
+    query = select(workspaces).where(workspaces.c.deleted_at.is_not(None), workspaces.c.erased_at.is_(None))
+    return list((await connection.execute(query.order_by(workspaces.c.deleted_at).limit(500))).mappings())
+
+
+async def mark_erased(connection: AsyncConnection, workspace_id: str, at: datetime) -> None:
+    """Write that the files of a deleted workspace are gone."""
+    await connection.execute(update(workspaces).where(workspaces.c.id == workspace_id).values(erased_at=at))

@@ -120,7 +120,7 @@ class Workspaces:
                 row = await self._row(tx.connection, who, workspace_id)
                 return (await self._wires(tx.connection, [row]))[0]
         except IntegrityError as exc:
-            self._folders.erase(workspace_id, files=root is None)
+            self._folders.erase_files(workspace_id)
             raise Conflict(
                 "workspace-exists",
                 f"You have a workspace {form.name!r} already.",

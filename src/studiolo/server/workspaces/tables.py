@@ -16,7 +16,9 @@ workspaces = Table(
     Column("root", String(4096)),
     Column("created_at", UTCTime, nullable=False),
     Column("modified_at", UTCTime, nullable=False),
+    # In the trash since; its files are erased when the retention is over.
     Column("deleted_at", UTCTime),
+    Column("erased_at", UTCTime),
     Column("environment_state", String(16), nullable=False),
     Column("environment_message", Text),
     # A name is free again once its workspace lies in the trash.

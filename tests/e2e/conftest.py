@@ -1,0 +1,186 @@
+"""Whole platforms: real processes and sockets, one browser, everything under the test's own folder."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+BIN = Path(sys.executable).parent
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM_OPTIONS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(check: Callable[[], Any], what: str, seconds: float = 30) -> Any:
+    """Look until `check` returns something true; fail with `what` otherwise."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := check():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+class Platform:
+    """A platform started by `studiolo up`, on a data directory of its own."""
+
+    def __init__(self, folder: Path, port: int | None = None, **variables: str) -> None:
+        self.folder = folder
+        self.data_dir = folder / "data"
+        self.port = port or free_port()
+        self.address = f"http://localhost:{self.port}"
+        self.variables = os.environ | {
+            "STUDIOLO_DATA_DIR": str(self.data_dir),
+            "STUDIOLO_PORT": str(self.port),
+            "XDG_CONFIG_HOME": str(folder / "config"),
+            "NO_COLOR": "1",
+            **variables,
+        }
+
+    def run(self, *words: str, check: bool = True, program: str = "studiolo") -> subprocess.CompletedProcess[str]:
+        """Run the command line as its user would."""
+        done = subprocess.run(
+            [BIN / program, *words],
+            env=self.variables,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{program} {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def up(self) -> str:
+        """Start it in the background; returns what was printed."""
+        done = self.run("up", "--detach")
+        return done.stdout + done.stderr
+
+    def down(self) -> None:
+        """Stop it and its sessions."""
+        self.run("down", "--stop-sessions", check=False)
+
+    def json(self, *words: str) -> Any:
+        """Run a command with --json."""
+        return json.loads(self.run(*words, "--json").stdout)
+
+    def client(self) -> httpx.Client:
+        """A client with a key of the administrator."""
+        key = self.run("keys", "create", "--name", "test", "--quiet").stdout.strip()
+        return httpx.Client(base_url=self.address, headers={"Authorization": f"Bearer {key}"}, timeout=60)
+
+    def is_up(self) -> bool:
+        """Whether the API answers."""
+        try:
+            return httpx.get(f"{self.address}/api/v1/health", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def part(self, words: str) -> psutil.Process:
+        """The process of a part: the supervisor's child (or the supervisor) whose command line holds `words`."""
+        supervisor = psutil.Process(json.loads((self.data_dir / "platform.json").read_text())["pid"])
+        found = [p for p in (supervisor, *supervisor.children()) if words in " ".join(p.cmdline())]
+        assert len(found) == 1, (words, found)
+        return found[0]
+
+    def supervisor(self) -> psutil.Process:
+        """The supervisor's process."""
+        return psutil.Process(json.loads((self.data_dir / "platform.json").read_text())["pid"])
+
+    def kill(self, process: psutil.Process) -> None:
+        """kill -9, and wait until it is gone."""
+        process.send_signal(signal.SIGKILL)
+        wait_for(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "the kill")
+
+    def wait_up(self) -> None:
+        """Wait until the API answers."""
+        wait_for(self.is_up, "the API answers")
+
+
+def give_base(data_dir: Path, cache: Path) -> None:
+    """Give a new data directory the default environment that an earlier platform built, by hard links."""
+    for base in cache.glob("base-*"):
+        target = data_dir / "environments" / base.name
+        if (base / ".ready").exists() and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(base, target, symlinks=True, copy_function=os.link)
+
+
+def keep_base(data_dir: Path, cache: Path) -> None:
+    """Keep the default environment that this platform built for later ones."""
+    for base in (data_dir / "environments").glob("base-*"):
+        if (base / ".ready").exists() and not (cache / base.name).exists():
+            cache.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(base, cache / base.name, symlinks=True, copy_function=os.link)
+
+
+@pytest.fixture(scope="session")
+def base_cache() -> Path:
+    """Where built default environments are kept between test runs."""
+    return Path(__file__).parents[2] / ".test-cache" / "environments"
+
+
+@pytest.fixture
+def make_platform(tmp_path: Path, base_cache: Path) -> Iterator[Callable[..., Platform]]:
+    """Make platforms for one test; they are stopped with their sessions after it."""
+    made: list[Platform] = []
+
+    def make(name: str = "one", **variables: Any) -> Platform:
+        folder = tmp_path / name
+        folder.mkdir()
+        platform = Platform(folder, **variables)
+        give_base(platform.data_dir, base_cache)
+        made.append(platform)
+        return platform
+
+    yield make
+    for platform in made:
+        keep_base(platform.data_dir, base_cache)
+        platform.down()
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory, base_cache: Path) -> Iterator[Platform]:
+    """One platform for all tests that leave it as they found it (their workspaces apart)."""
+    shared = Platform(tmp_path_factory.mktemp("platform"))
+    give_base(shared.data_dir, base_cache)
+    shared.up()
+    yield shared
+    keep_base(shared.data_dir, base_cache)
+    shared.down()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One real browser for the run."""
+    if CHROMIUM is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("Chromium is missing; make test installs it as root")
+        pytest.skip("Chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
