@@ -11,8 +11,8 @@ import typer
 
 from studiolo.contract.errors import Denied, Unavailable
 from studiolo.server.commands.flags import AsJSON, DataDir, StopSessions, platform_settings
-from studiolo.server.commands.sessions import stop_all_sessions
 from studiolo.server.supervisor.records import find_running
+from studiolo.server.supervisor.sessions import stop_all_sessions
 
 _STOP_SECONDS = 60.0
 _LOOK_SECONDS = 0.05

@@ -21,9 +21,9 @@ from studiolo.server.commands.flags import (
     TLSKey,
     platform_settings,
 )
-from studiolo.server.commands.sessions import stop_all_sessions
 from studiolo.server.commands.welcome import Welcome, network_warning, welcome
 from studiolo.server.settings import Settings
+from studiolo.server.supervisor.sessions import stop_all_sessions
 
 Detach = Annotated[bool, typer.Option("--detach", "-d", help="Run in the background; return when it serves.")]
 

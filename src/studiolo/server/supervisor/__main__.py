@@ -5,9 +5,9 @@ import asyncio
 import sys
 
 from studiolo.contract.errors import EXIT_CODE, StudioloError
-from studiolo.server.commands.sessions import stop_all_sessions
 from studiolo.server.settings import load_settings
 from studiolo.server.supervisor.run import run, tell_failure
+from studiolo.server.supervisor.sessions import stop_all_sessions
 
 
 def main() -> int:
