@@ -71,22 +71,17 @@ class Stage:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _build(self) -> Services:
-        base = self.settings.data_dir / "environments" / "base"
-        (base / "bin").mkdir(parents=True)
-        (base / ".ready").touch()
+        base = self.settings.data_dir / "environments" / "base-test"
 
         async def build_base(progress: Callable[[str], None]) -> Path:
-            progress("nothing to build")
+            (base / "bin").mkdir(parents=True, exist_ok=True)
+            (base / "pyvenv.cfg").touch()
+            progress("a base without packages")
             return base
 
-        def clone(_: Path, target: Path) -> None:
-            target.mkdir(parents=True)
-            (target / ".ready").touch()
-
+        self.settings.data_dir.mkdir(parents=True)
         check_schema(self.settings)
-        return build(
-            self.settings, engines={"local": self.engine}, clock=self.clock, build_base=build_base, clone=clone
-        )
+        return build(self.settings, engines={"local": self.engine}, clock=self.clock, build_base=build_base)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
