@@ -5,12 +5,14 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import psutil
 
+_LOOK_SECONDS = 0.01
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -36,12 +38,14 @@ class ProcessIdentity:
 
     def kill_group(self, *, wait_seconds: float) -> bool:
         """Kill this leader of a process group with its group, and wait; tell whether it is gone."""
-        process = self._process()
-        if process is None:
+        if not self.is_alive():
             return True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        return not psutil.wait_procs([process], timeout=wait_seconds)[1]
+        deadline = time.monotonic() + wait_seconds
+        while self.is_alive() and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+        return not self.is_alive()
 
     def _process(self) -> psutil.Process | None:
         try:

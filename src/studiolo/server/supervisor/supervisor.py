@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from studiolo.kit import logs
@@ -79,8 +79,12 @@ async def _start(keepers: Sequence[Keeper], tasks: list[asyncio.Task[None]]) -> 
         await keeper.keep()
 
     tasks += [asyncio.create_task(keep(keeper), name=keeper.part.name) for keeper in keepers]
-    all_ready = asyncio.gather(*(event.wait() for event in ready.values()))
-    await _first(all_ready, tasks)
+    await _first(asyncio.create_task(_all(ready.values())), tasks)
+
+
+async def _all(events: Iterable[asyncio.Event]) -> None:
+    for event in events:
+        await event.wait()
 
 
 async def _serve(
