@@ -120,3 +120,12 @@ class Sweeps(Protocol):
     async def sweep(self, wanted: set[tuple[str, int]]) -> list[str]:
         """End all objects of this platform whose (workload_id, launch) is not wanted; return their names."""
         ...
+
+
+@runtime_checkable
+class Closes(Protocol):
+    """Capability: holds connections that should be let go when the control plane ends."""
+
+    async def aclose(self) -> None:
+        """Let go of all connections; workloads go on."""
+        ...

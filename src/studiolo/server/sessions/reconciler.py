@@ -6,6 +6,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -14,6 +15,7 @@ from sqlalchemy import RowMapping
 from studiolo.contract.errors import Unavailable
 from studiolo.contract.models import EnvironmentState, Reason, SessionState
 from studiolo.engines.base import (
+    Closes,
     Engine,
     Exit,
     Handle,
@@ -104,6 +106,9 @@ class SessionReconciler:
         for task in self._watches.values():
             task.cancel()
         await asyncio.gather(*self._watches.values(), return_exceptions=True)
+        for engine in self._engines.values():
+            if isinstance(engine, Closes):
+                await engine.aclose()
 
     async def _sweep(self, engine: Sweeps) -> None:
         async with self._db.read() as connection:
@@ -287,9 +292,21 @@ class SessionReconciler:
             api_key=self._secrets.api_key(row["id"], row["launch"]),
             variables={
                 **self._variables,
+                **_own_places(self._folders.of_person(row["workspace_id"], row["person_id"])),
                 "STUDIOLO_WORKSPACE": f"{row['owner_name']}/{row['workspace_name']}",
             },
         )
+
+
+def _own_places(folder: Path) -> dict[str, str]:
+    """A person's own JupyterLab in a workspace: settings, tabs and history come back in their next session."""
+    return {
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "lab" / "user-settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "lab" / "workspaces"),
+        "IPYTHONDIR": str(folder / "ipython"),
+    }
 
 
 def _wanted(row: RowMapping) -> Wanted:

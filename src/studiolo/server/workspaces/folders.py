@@ -42,6 +42,10 @@ class Folders:
         """The prefix of a workspace's own environment."""
         return self._data_dir / "environments" / workspace_id
 
+    def of_person(self, workspace_id: str, person_id: str) -> Path:
+        """Where a person's own settings of tools in a workspace lie; not among the workspace's files."""
+        return self._data_dir / "people" / person_id / workspace_id
+
     def check_root(self, text: str, *, is_admin: bool) -> Path:
         """Return the folder that `text` names if this person may use it as a workspace.
 
