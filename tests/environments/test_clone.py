@@ -105,7 +105,7 @@ def test_no_change_in_one_reaches_the_base_or_another(base: Path, two: tuple[Pat
 
 def test_a_killed_clone_does_not_look_whole(base: Path) -> None:
     target = base.with_name("w-killed")
-    half = base.with_name("w-killed.cloning")
+    half = base.with_name(".w-killed.part")
     (half / "bin").mkdir(parents=True)
     (target / "bin").mkdir(parents=True)
     clone(base, target)

@@ -1,25 +1,30 @@
-"""The default notebook environment: built once per lock and interpreter, then cloned for each workspace."""
+"""The default notebook environment: built once per lock and interpreter, then only ever cloned."""
 
 import asyncio
-import fcntl
 import hashlib
+import json
 import os
-import shutil
+import stat
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from uv import find_uv_bin
+import uv
 
 from studiolo.contract.errors import Unavailable
+from studiolo.server.environments.stage import Stage, claim, discard_abandoned, is_ready, list_parts
 
-# Raise when what is built from the same lock changes.
-_LAYOUT = "1"
+# Counts up when the way a base is made changes, so that old ones are not taken for new ones.
+_LAYOUT = 1
 _SHIPPED_LOCK = Path(__file__).with_name("default.lock")
-_WORDS_KEPT = 12
-READY = ".ready"
+_PROBE = "import json,os,sys; print(json.dumps([sys.version, os.path.realpath(sys.executable)]))"
+_ASK_AGAIN_SECONDS = 0.2
+_LINES_SHOWN = 12
+_WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+# An activated environment of the caller is not the one to install into.
+_FOREIGN = {"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT"}
 
 
 async def ensure_base(
@@ -30,84 +35,121 @@ async def ensure_base(
     timeout: timedelta,
     progress: Callable[[str], None],
 ) -> Path:
-    """Return the prefix of the default environment, building it when it is not there.
+    """Return `DATA/environments/base-<hash>` for this lock and interpreter; build it first if it is not there.
 
-    `python`: its interpreter, or empty for the one that runs this. Concurrent callers, also of other
-    processes, wait for the one that builds. A killed build leaves nothing that looks whole.
-    Raises Unavailable (`base-environment-failed`) with the end of the installer's words.
+    `python`: interpreter, empty for the running one. `lock_file`: requirements with hashes, None for ours.
+    `progress` gets lines for people. One caller builds, on this machine, and the others wait for it.
+    Raises Unavailable (`base-environment-failed`), and leaves nothing that looks whole.
     """
-    lock = lock_file or _SHIPPED_LOCK
-    interpreter = python or sys.executable
+    lock = (lock_file or _SHIPPED_LOCK).absolute()
+    environments = data_dir / "environments"
     try:
-        digest = hashlib.sha256(f"{_LAYOUT}\n{interpreter}\n{sys.version}\n".encode() + lock.read_bytes()).hexdigest()
-        folder = data_dir / "environments"
-        folder.mkdir(parents=True, exist_ok=True)
-        base = folder / f"base-{digest[:16]}"
-        if (base / READY).exists():
-            return base
-        async with _alone(folder / "base.lock"):
-            if not (base / READY).exists():
-                progress("Preparing the notebook environment: the first start only, about half a minute.")
-                async with asyncio.timeout(timeout.total_seconds()):
-                    await _build(base, interpreter, lock, progress)
-                progress("The notebook environment is ready.")
+        async with asyncio.timeout(timeout.total_seconds()):
+            version, interpreter = await _probe(python or sys.executable)
+            name = _hash(await asyncio.to_thread(lock.read_bytes), version.encode(), interpreter.encode())
+            target = environments / f"base-{name}"
+            await asyncio.to_thread(_clear_abandoned, environments, target)
+            stage = await _claim(target, progress)
+            if stage is not None:
+                with stage:
+                    progress(f"Building the notebook environment for Python {version.split()[0]}.")
+                    await _build(stage, interpreter, lock, progress)
+                    progress("The notebook environment is built.")
     except TimeoutError as exc:
-        raise _failed(f"it took longer than {timeout}", "Raise environments.build_timeout.") from exc
+        raise _failed(f"It took longer than {timeout}.", "raise environments.build_timeout") from exc
     except OSError as exc:
-        raise _failed(f"{exc.strerror or exc}", "See that the disk is not full and can be written.") from exc
-    return base
+        raise _failed(f"{exc}.", f"see that {environments} can be written and has 1 GB of free space") from exc
+    return target
 
 
-async def _build(base: Path, interpreter: str, lock: Path, progress: Callable[[str], None]) -> None:
-    fresh = base.with_name(f"{base.name}.building")
-    await asyncio.to_thread(shutil.rmtree, fresh, ignore_errors=True)
-    uv = find_uv_bin()
-    # Relocatable, so that a clone works where it stands.
-    await _run([uv, "venv", "--relocatable", "--python", interpreter, str(fresh)], fresh, progress)
-    sync = [uv, "pip", "sync", "--require-hashes", "--compile-bytecode", "--link-mode", "copy"]
-    await _run([*sync, "--python", str(fresh / "bin" / "python"), str(lock)], fresh, progress)
-    (fresh / READY).touch()
-    await asyncio.to_thread(shutil.rmtree, base, ignore_errors=True)
-    fresh.rename(base)
-
-
-async def _run(command: list[str], prefix: Path, progress: Callable[[str], None]) -> None:
-    variables = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
+async def _probe(python: str) -> tuple[str, str]:
+    """Ask an interpreter for its version and its real path."""
     process = await asyncio.create_subprocess_exec(
-        *command,
-        env=variables | {"NO_COLOR": "1"},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
+        python, "-I", "-c", _PROBE, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
     )
-    assert process.stdout is not None
-    words: list[str] = []
+    output, _ = await process.communicate()
+    if process.returncode != 0:
+        raise _failed(f"The interpreter {python} does not run.", "set environments.python to one that does")
+    version, path = json.loads(output)
+    return version, path
+
+
+def _hash(*parts: bytes) -> str:
+    digest = hashlib.sha256(f"layout {_LAYOUT}".encode())
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:16]
+
+
+def _clear_abandoned(environments: Path, target: Path) -> None:
+    if not is_ready(target):
+        for part in list_parts(environments, "base-"):
+            discard_abandoned(part)
+
+
+async def _claim(target: Path, progress: Callable[[str], None]) -> Stage | None:
+    told = False
+    while (stage := claim(target, wait=False)) is None and not is_ready(target):
+        if not told:
+            progress("Another process builds the notebook environment; waiting for it.")
+        told = True
+        await asyncio.sleep(_ASK_AGAIN_SECONDS)
+    return stage
+
+
+async def _build(stage: Stage, interpreter: str, lock: Path, progress: Callable[[str], None]) -> None:
+    # The folder exists and is ours, hence --allow-existing.
+    await _uv(stage, progress, "venv", "--relocatable", "--allow-existing", "--python", interpreter, str(stage.path))
+    where = ["--python", str(stage.path / "bin" / "python"), "--link-mode", "copy", "--compile-bytecode"]
+    await _uv(stage, progress, "pip", "sync", "--require-hashes", *where, str(lock))
+    await asyncio.to_thread(_finish, stage)
+
+
+def _finish(stage: Stage) -> None:
+    """Make all files read-only, so that a tool which writes in place fails, and put them on the disk."""
+    for folder, _, names in os.walk(stage.path):
+        for path in (Path(folder, name) for name in names):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode & ~_WRITE_BITS)
+    os.sync()
+    stage.publish()
+
+
+async def _uv(stage: Stage, progress: Callable[[str], None], *arguments: str) -> None:
+    """Run uv and pass on what it says. It inherits the stage's lock: should we be killed, others wait for it."""
+    environment = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    process = await asyncio.create_subprocess_exec(
+        uv.find_uv_bin(), *arguments, "--color", "never", "--no-progress",
+        stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, env=environment, cwd=stage.path.parent, pass_fds=[stage.lock],
+    )  # fmt: skip
+    said: list[str] = []
     try:
-        async for line in process.stdout:
-            words.append(line.decode(errors="replace").rstrip())
-            if words[-1].startswith(("Resolved", "Prepared", "Installed", "Bytecode", "Downloaded")):
-                progress(words[-1])
+        assert process.stderr is not None
+        async for raw in process.stderr:
+            line = raw.decode(errors="replace").strip()
+            said.append(line)
+            if line and not line.startswith(("+", "-", "Activate")):
+                progress(line)
         code = await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if code:
-        said = "\n".join(words[-_WORDS_KEPT:]).replace(str(prefix), "the environment")
-        raise _failed(
-            f"the installer said:\n{said}",
-            "Check that this machine reaches its package index; it is tried again by itself.",
-        )
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
+    if code != 0:
+        raise _failed("\n".join(said[-_LINES_SHOWN:]), _advice("\n".join(said)))
 
 
-@asynccontextmanager
-async def _alone(lock: Path) -> AsyncIterator[None]:
-    """Hold a lock between processes while the block runs."""
-    with lock.open("w") as file:
-        await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_EX)
-        yield
+def _advice(said: str) -> str:
+    if "No space left" in said:
+        return "free 1 GB of disk space"
+    if "ash mismatch" in said or "to have their versions pinned" in said or "hash" in said.lower():
+        return "see that the lock file is the original one and that the index serves the files it names"
+    return "check that this machine reaches its package index (UV_DEFAULT_INDEX names a mirror)"
 
 
-def _failed(why: str, hint: str) -> Unavailable:
-    return Unavailable("base-environment-failed", f"The notebook environment could not be built: {why}.", hint=hint)
+def _failed(what: str, advice: str) -> Unavailable:
+    return Unavailable(
+        "base-environment-failed",
+        f"The notebook environment could not be built. {what}",
+        hint=f"{advice[0].upper()}{advice[1:]}, then try again.",
+    )

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from studiolo.server.environments.stage import READY, claim, discard
+from studiolo.server.environments.stage import READY, claim, discard, is_ready
 
 # FICLONE of linux/fs.h: _IOW(0x94, 9, int).
 _FICLONE = 0x40049409
@@ -25,8 +25,8 @@ _CANNOT_SHARE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV, errn
 # What it answers when a link is impossible: another device, no links here, or too many of them.
 _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
-# Makes the entry `name` of one open folder in another.
-_Carry = Callable[[str, int, int], None]
+# Makes the file `name` of `folder` (a path below the top), between two open folders.
+_Carry = Callable[[str, str, int, int], None]
 
 
 def clone(base: Path, target: Path) -> None:
@@ -39,9 +39,22 @@ def clone(base: Path, target: Path) -> None:
     if stage is None:
         return
     with stage:
-        share = _can_share(base, stage.path)
-        _clone_tree(base, stage.path, _reflink if share else _link_or_copy)
+        _clone_tree(base, stage.path, _share if _can_share(base, stage.path) else _link_or_copy)
         stage.publish()
+
+
+def take(spare: Path, target: Path) -> bool:
+    """Move a clone that was made ahead of need to `target`; False when there is none, or something stands there.
+
+    A clone holds no path of its own place, so that moving it before its first use changes nothing.
+    """
+    if is_ready(target):
+        return True
+    try:
+        spare.rename(target)
+    except OSError:
+        return False
+    return True
 
 
 def remove(target: Path) -> None:
@@ -81,10 +94,66 @@ def _clone_folder(source: Path, target: Path, inner: str, carry: _Carry) -> list
                 elif entry.is_symlink():
                     os.symlink(os.readlink(entry.name, dir_fd=here), entry.name, dir_fd=there)
                 elif not (inner == "" and entry.name == READY):
-                    carry(entry.name, here, there) if carry is _reflink or not is_linked(
-                        entry.name, inner
-                    ) else _link(entry.name, here, there)
+                    carry(entry.name, inner, here, there)
     finally:
         os.close(here)
         os.close(there)
     return folders
+
+
+def _share(name: str, folder: str, here: int, there: int) -> None:
+    _copy(name, here, there, _reflink)
+
+
+def _link_or_copy(name: str, folder: str, here: int, there: int) -> None:
+    if is_linked(name, folder):
+        try:
+            os.link(name, name, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
+        except OSError as exc:
+            if exc.errno not in _CANNOT_LINK:
+                raise
+        else:
+            return
+    _copy(name, here, there, _copy_content)
+
+
+def _copy(name: str, here: int, there: int, fill: Callable[[int, int, int], None]) -> None:
+    """Make a writable file of its own with the content, the times and the x-bits of the original."""
+    source = os.open(name, os.O_RDONLY, dir_fd=here)
+    try:
+        seen = os.fstat(source)
+        copy = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, seen.st_mode | stat.S_IWUSR, dir_fd=there)
+        try:
+            fill(source, copy, seen.st_size)
+            os.utime(copy, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+        finally:
+            os.close(copy)
+    finally:
+        os.close(source)
+
+
+def _reflink(source: int, copy: int, size: int) -> None:
+    fcntl.ioctl(copy, _FICLONE, source)
+
+
+def _copy_content(source: int, copy: int, size: int) -> None:
+    left = size
+    while left > 0:
+        sent = os.sendfile(copy, source, None, left)
+        if sent == 0:
+            raise OSError(errno.EIO, "a file of the base environment became shorter while it was copied")
+        left -= sent
+
+
+def _can_share(base: Path, stage: Path) -> bool:
+    probe = stage / ".probe"
+    with (base / "pyvenv.cfg").open("rb") as source, probe.open("wb") as copy:
+        try:
+            fcntl.ioctl(copy.fileno(), _FICLONE, source.fileno())
+        except OSError as exc:
+            if exc.errno not in _CANNOT_SHARE:
+                raise
+            return False
+        finally:
+            probe.unlink()
+    return True
