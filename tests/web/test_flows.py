@@ -170,6 +170,12 @@ def test_a_new_person_gets_a_link_with_the_notice(visitors: Visitors) -> None:
     expect(page.locator("#invitation")).to_contain_text("can read everyone's files")
 
 
+def test_an_unknown_host_is_told_the_address(visitors: Visitors, samples: Samples) -> None:
+    page = visitors.get(None).open("/signed-out")
+    page.goto(f"http://other.localhost:{samples.stage.port}/")
+    expect(page.locator("main")).to_contain_text(f"Use {samples.stage.address}")
+
+
 def test_missing_and_forbidden_read_alike(visitors: Visitors, samples: Samples) -> None:
     visitor = visitors.get("nils")
 

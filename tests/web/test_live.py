@@ -75,6 +75,8 @@ def test_the_palette_finds_and_opens(visitors: Visitors) -> None:
     page.locator("#palette-found a", has_text="workspace").first.wait_for()
     page.keyboard.press("ArrowDown")
     expect(page.locator("#palette-found a").first).to_be_focused()
+    page.keyboard.type("sts")
+    expect(page.locator("#palette input")).to_have_value("forecasts")
     page.keyboard.press("Escape")
     expect(page.locator("#palette")).to_be_hidden()
     assert visitor.complaints == []

@@ -8,7 +8,7 @@ import structlog
 
 from studiolo.contract.errors import Internal, InvalidInput
 from studiolo.server.http.hosts import HostKind, Hosts
-from studiolo.server.http.problems import problem
+from studiolo.server.http.problems import bare_page, problem
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -109,7 +109,9 @@ class Edge:
             f"This platform does not answer to the name {shown!r}.",
             hint=f"Use {self._hosts.address}, or add the name to the setting `hostnames`.",
         )
-        await problem(error, scope["request_id"])(scope, receive, send)
+        is_browser = b"text/html" in headers.get(b"accept", b"")
+        reply = (bare_page if is_browser else problem)(error, scope["request_id"])
+        await reply(scope, receive, send)
 
 
 def _bounded(receive: Receive) -> Receive:

@@ -1,10 +1,11 @@
 """Every error leaves as one shape: RFC 9457 `application/problem+json`."""
 
+import html
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from studiolo.contract.errors import (
@@ -38,6 +39,15 @@ def problem(error: StudioloError, request_id: str | None = None) -> JSONResponse
     if status == 401:
         headers = {"WWW-Authenticate": 'Bearer realm="studiolo"'}
     return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
+
+
+def bare_page(error: StudioloError, request_id: str | None = None) -> HTMLResponse:
+    """Return the reply for a browser on a Host where none of our files are: words alone."""
+    status = HTTPStatus.MISDIRECTED_REQUEST if error.code == "host-unknown" else HTTPStatus(HTTP_STATUS[error.kind])
+    lines = (error.message, error.hint or "", f"Code {error.code}, request {request_id}")
+    text = "".join(f"<p>{html.escape(line)}</p>" for line in lines if line)
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Studiolo</title>'
+    return HTMLResponse(f'<!doctype html><html lang="en">{head}<main>{text}</main></html>', status)
 
 
 def install(app: FastAPI) -> None:
