@@ -1,7 +1,7 @@
 """A workspace's own copy of an environment: complete, private, and made in about a second.
 
 Where the file system can share blocks (reflink), all files are cloned by it. Elsewhere a file that tools only
-ever replace by another (compiled code, type stubs, packages' own tests) is a hard link, read-only, and every
+ever replace by another (compiled code, type stubs) is a hard link, read-only, and every
 other file is a copy, so that nothing that people or tools edit in place is shared.
 """
 
@@ -25,8 +25,8 @@ _CANNOT_SHARE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV, errn
 # What it answers when a link is impossible: another device, no links here, or too many of them.
 _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
-# Makes the file `name` of `folder` (a path below the top), between two open folders.
-_Carry = Callable[[str, str, int, int], None]
+# Makes the file `name` of one open folder in another.
+_Carry = Callable[[str, int, int], None]
 
 
 def clone(base: Path, target: Path) -> None:
@@ -62,11 +62,6 @@ def remove(target: Path) -> None:
     discard(target)
 
 
-def is_linked(name: str, folder: str) -> bool:
-    """Tell whether the file `name` in `folder` may share its inode: nothing edits such a file in place."""
-    return name.endswith(_LINKED_SUFFIXES) or ".so." in name or "/tests" in folder
-
-
 def _clone_tree(source: Path, target: Path, carry: _Carry) -> None:
     waiting: deque[Future[list[str]]] = deque()
     with ThreadPoolExecutor(_THREADS, "clone") as pool:
@@ -94,19 +89,19 @@ def _clone_folder(source: Path, target: Path, inner: str, carry: _Carry) -> list
                 elif entry.is_symlink():
                     os.symlink(os.readlink(entry.name, dir_fd=here), entry.name, dir_fd=there)
                 elif not (inner == "" and entry.name == READY):
-                    carry(entry.name, inner, here, there)
+                    carry(entry.name, here, there)
     finally:
         os.close(here)
         os.close(there)
     return folders
 
 
-def _share(name: str, folder: str, here: int, there: int) -> None:
+def _share(name: str, here: int, there: int) -> None:
     _copy(name, here, there, _reflink)
 
 
-def _link_or_copy(name: str, folder: str, here: int, there: int) -> None:
-    if is_linked(name, folder):
+def _link_or_copy(name: str, here: int, there: int) -> None:
+    if _is_linked(name):
         try:
             os.link(name, name, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
         except OSError as exc:
@@ -117,13 +112,20 @@ def _link_or_copy(name: str, folder: str, here: int, there: int) -> None:
     _copy(name, here, there, _copy_content)
 
 
+def _is_linked(name: str) -> bool:
+    """Tell whether a file may share its inode: tools replace such files and do not edit them in place."""
+    return name.endswith(_LINKED_SUFFIXES) or ".so." in name
+
+
 def _copy(name: str, here: int, there: int, fill: Callable[[int, int, int], None]) -> None:
-    """Make a writable file of its own with the content, the times and the x-bits of the original."""
+    """Make a writable file of its own with the content, the times and the mode of the original."""
     source = os.open(name, os.O_RDONLY, dir_fd=here)
     try:
         seen = os.fstat(source)
-        copy = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, seen.st_mode | stat.S_IWUSR, dir_fd=there)
+        copy = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR, dir_fd=there)
         try:
+            # Exactly this mode, whatever our umask is.
+            os.fchmod(copy, stat.S_IMODE(seen.st_mode) | stat.S_IWUSR)
             fill(source, copy, seen.st_size)
             os.utime(copy, ns=(seen.st_atime_ns, seen.st_mtime_ns))
         finally:
