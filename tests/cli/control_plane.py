@@ -31,7 +31,11 @@ class ControlPlane:
 @contextmanager
 def control_plane(folder: Path) -> Iterator[ControlPlane]:
     """Run a control plane in a thread; ends it and waits for its end."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield from _serve(folder, listener)
+
+
+def _serve(folder: Path, listener: socket.socket) -> Iterator[ControlPlane]:
     port = listener.getsockname()[1]
     settings = Settings(data_dir=folder / "data", port=port, run_dir=folder / "run")
     settings.data_dir.mkdir()
@@ -40,13 +44,14 @@ def control_plane(folder: Path) -> Iterator[ControlPlane]:
     person, key = operator.create_local_key(settings)
     engine = FakeEngine()
 
+    base = settings.data_dir / "environments" / "base-test"
+
     async def build_base(progress: Callable[[str], None]) -> Path:
-        return settings.data_dir / "base"
+        (base / "bin").mkdir(parents=True, exist_ok=True)
+        (base / "pyvenv.cfg").touch()
+        return base
 
-    def clone(base: Path, target: Path) -> None:
-        target.mkdir(parents=True, exist_ok=True)
-
-    app = create_app(build(settings, engines={"local": engine}, build_base=build_base, clone=clone))
+    app = create_app(build(settings, engines={"local": engine}, build_base=build_base))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -57,4 +62,3 @@ def control_plane(folder: Path) -> Iterator[ControlPlane]:
     finally:
         server.should_exit = True
         thread.join()
-        listener.close()

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from studiolo.cli.invocation import connect, current
-from studiolo.cli.output import emit, print_fields, say
+from studiolo.cli.output import emit, print_fields, say, scopes_of
 from studiolo.contract.errors import InvalidInput, NotSignedIn, StudioloError
 from studiolo.sdk import Studiolo, find_credentials
 from studiolo.sdk.address import normal_address
@@ -67,7 +67,7 @@ def whoami() -> None:
                 ("Role", "administrator" if me.is_admin else "member"),
                 ("Platform", f"{client.url} (from {source})"),
                 ("Also saved", ", ".join(others)),
-                ("Scopes", ", ".join(me.scopes) if me.scopes is not None else "all"),
+                ("Scopes", scopes_of(me.scopes)),
             )
         )
 

@@ -3,6 +3,7 @@
 import functools
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -95,6 +96,8 @@ def with_shared_options(function: Callable[..., Any], program: str) -> Callable[
 
 
 def _load(entry: Entry) -> Callable[..., Any]:
+    # httpx imports a command line of its own where it can: a tenth of our start, for nothing that we use.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     module, _, name = entry.target.partition(":")
     try:
         function: Callable[..., Any] = getattr(importlib.import_module(module), name)

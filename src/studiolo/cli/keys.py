@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from studiolo.cli.invocation import connect
-from studiolo.cli.output import ago, emit, say
+from studiolo.cli.output import ago, emit, say, scopes_of
 from studiolo.cli.tables import print_table
 from studiolo.contract.errors import Conflict, NotFound
 from studiolo.contract.models import KeyInfo
@@ -31,7 +31,7 @@ def create(
     def text() -> None:
         print(key.key)
         if not quiet:
-            say(f"Keep it: it is not shown again. It ends {key.expires_at:%Y-%m-%d} and may: {', '.join(key.scopes)}.")
+            say(f"Keep it: it is not shown again. It ends {key.expires_at:%Y-%m-%d} and may: {scopes_of(key.scopes)}.")
 
     emit(key, text)
 
@@ -41,7 +41,7 @@ def list_() -> None:
     with connect() as client:
         keys = client.keys.list()
     rows = [
-        (key.name, key.prefix, ago(key.last_used_at) or "never", ago(key.expires_at), key.id, " ".join(key.scopes))
+        (key.name, key.prefix, ago(key.last_used_at) or "never", ago(key.expires_at), key.id, scopes_of(key.scopes))
         for key in keys
     ]
     headers = ("NAME!", "BEGINS!", "USED!", "ENDS!", "ID!", "SCOPES")

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from studiolo.cli.invocation import current
 from studiolo.contract.models import Session, Workspace
+from studiolo.contract.operations import SCOPES
 
 # Shape and word carry the state; the colour (an ANSI code) only repeats them.
 STATES = {
@@ -52,6 +53,12 @@ def state_of(session: Session) -> str:
 def name_of(workspace: Workspace) -> str:
     """Return the shortest spelling that every door takes: `name` if it is the caller's own, else `owner/name`."""
     return workspace.name if workspace.role == "owner" else f"{workspace.owner.name}/{workspace.name}"
+
+
+def scopes_of(scopes: Sequence[str] | None) -> str:
+    """Return scopes as a line; `all` for None and where none but the administrators' is missing."""
+    given = set(SCOPES if scopes is None else scopes)
+    return "all" if given >= SCOPES.keys() - {"platform:admin"} else ", ".join(sorted(given))
 
 
 def ago(moment: datetime | None, *, now: datetime | None = None) -> str:
