@@ -1,11 +1,13 @@
 """What must be so before the first part starts: data directory, lock, run directory, port, schema."""
 
 import contextlib
+import shlex
 from collections.abc import Callable, Iterator
 
 from studiolo.contract.errors import Conflict, InvalidInput, StudioloError
 from studiolo.kit import ports, rundir
 from studiolo.server.settings import Settings
+from studiolo.server.settings.settings import default_data_dir
 from studiolo.server.supervisor.caddyfile import listen_addresses
 from studiolo.server.supervisor.data_directory import prepare_data_directory
 from studiolo.server.supervisor.records import end_leftovers, held_lock
@@ -41,20 +43,22 @@ def check_port(settings: Settings) -> None:
     if error is None:
         return
     if ports.is_taken(error):
-        raise _port_taken(addresses, port)
+        raise _port_taken(settings, addresses)
     hint = "Ports below 1024 need a privilege; use a higher one with --port." if port < 1024 else None
     raise InvalidInput(
         "settings-invalid", f"Nothing can listen on {settings.host} port {port}: {error.strerror}.", hint=hint
     )
 
 
-def _port_taken(addresses: list[str], port: int) -> StudioloError:
+def _port_taken(settings: Settings, addresses: list[str]) -> StudioloError:
+    port = settings.port
     owner, free = ports.find_owner(port), ports.find_free(addresses, port)
     who = f"{owner.name} (process {owner.pid} of {owner.username})" if owner else "another program"
+    where = "" if settings.data_dir == default_data_dir() else f" --data-dir {shlex.quote(str(settings.data_dir))}"
     return Conflict(
         "port-taken",
         f"Port {port} is taken by {who}.",
-        hint=f"studiolo up --port {free}" if free else "Name a free port with --port.",
+        hint=f"studiolo up{where} --port {free}" if free else "Name a free port with --port.",
         port=port,
         free_port=free,
     )
