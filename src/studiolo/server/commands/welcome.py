@@ -1,7 +1,10 @@
 """What a person reads when the platform runs: where it is, how to get in, what to know, what to do next."""
 
 import ipaddress
+import shutil
+import sysconfig
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from studiolo.contract.errors import Unavailable
@@ -31,16 +34,17 @@ class Welcome:
 
     def text(self) -> str:
         """Return it for a person."""
-        how = f"Sign in    {self.link}" if self.link else "Sign in    with your password, or: studiolo sign-in-link"
+        program = program_name()
+        how = f"Sign in    {self.link}" if self.link else f"Sign in    as before, or: {program} sign-in-link"
         lines = ["", f"Studiolo   {self.address}", how]
         if self.link:
-            lines.append("           (the link works once; `studiolo sign-in-link` makes another)")
+            lines.append(f"           (the link works once; `{program} sign-in-link` makes another)")
         lines += [f"Data       {self.data_dir}", ""]
         if self.notice:
             lines.append(f"Note: {self.notice}")
         if self.is_single_team:
             lines.append("Note: sessions share the platform's origin here; let in only people who trust each other.")
-        lines += ["Next: studiolo create my-workspace", ""]
+        lines += [f"Next: {program} create my-workspace", ""]
         return "\n".join(lines)
 
 
@@ -78,6 +82,16 @@ def sign_command_line_in(settings: Settings) -> None:
         return
     person, key = operator.create_local_key(settings)
     credentials.store(settings.address, key, person)
+
+
+def program_name() -> str:
+    """Return what to type to run this very command line from here: `studiolo`, or its path if that finds another."""
+    own = Path(sysconfig.get_path("scripts")) / "studiolo"
+    found = shutil.which("studiolo")
+    if not own.exists() or (found and Path(found).resolve() == own.resolve()):
+        return "studiolo"
+    here = Path.cwd()
+    return str(own.relative_to(here)) if own.is_relative_to(here) else str(own)
 
 
 def network_warning(settings: Settings) -> str | None:
