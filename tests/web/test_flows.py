@@ -170,6 +170,22 @@ def test_a_new_person_gets_a_link_with_the_notice(visitors: Visitors) -> None:
     expect(page.locator("#invitation")).to_contain_text("can read everyone's files")
 
 
+def test_a_form_without_its_token_changes_nothing(visitors: Visitors) -> None:
+    visitor = visitors.get("nils")
+    assert visitor.post("/workspaces", name="slipped-in") == 403
+    assert visitor.post("/workspaces", name="slipped-in", csrf="0" * 32) == 403
+    page = visitor.open("/workspaces")
+    expect(page.get_by_text("slipped-in")).to_have_count(0)
+
+
+def test_a_long_list_has_more_pages(visitors: Visitors) -> None:
+    page = visitors.get("mia").open("/workspaces?q=study")
+    page.get_by_role("link", name="More workspaces").click()
+    expect(page.locator("#workspaces [data-key]")).to_have_count(14)
+    page.get_by_role("link", name="Back to the first").click()
+    expect(page.locator("#workspaces [data-key]")).to_have_count(50)
+
+
 def test_an_unknown_host_is_told_the_address(visitors: Visitors, samples: Samples) -> None:
     page = visitors.get(None).open("/signed-out")
     page.goto(f"http://other.localhost:{samples.stage.port}/")

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import Request
 
+from studiolo.contract.errors import Internal
 from studiolo.contract.models import (
     EnvironmentInfo,
     EnvironmentState,
@@ -24,6 +26,7 @@ from studiolo.contract.models import (
 from studiolo.contract.operations import Role
 from studiolo.kit.clock import ManualClock
 from studiolo.server.web.home import list_needs
+from studiolo.server.web.problems import explain
 from studiolo.server.web.render import STATIC_FOLDER, environment
 from studiolo.server.web.workspace import choose_session
 
@@ -142,6 +145,16 @@ def test_a_failed_environment_needs_its_person() -> None:
     page = render("home.html", **home([workspace(environment=failed)]))
     assert "Needs you" in page
     assert "The disk is full." in page
+
+
+def test_a_fault_of_ours_names_its_request_and_what_is_safe() -> None:
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"", "request_id": "4f"}
+    scope["server"] = ("localhost", 80)
+    error = Internal("internal", "Something unexpected went wrong on our side.", hint="The log has it under 4f.")
+    page = render("problem.html", **explain(error, Request(scope)))
+    assert "Copy details" in page
+    assert "request: 4f" in page
+    assert "saved files are safe" in page
 
 
 def test_single_team_mode_is_said_on_every_page() -> None:
