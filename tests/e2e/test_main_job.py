@@ -75,6 +75,7 @@ def open_notebook(page: Page, name: str) -> None:
     """Open a notebook of the start folder in the JupyterLab that the page shows."""
     page.goto(f"{page.url.split('/lab')[0]}/lab/tree/notebooks/{name}")
     expect(page.locator(".jp-Notebook .jp-Cell").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("| Idle")).to_be_visible(timeout=60_000)
 
 
 def menu(page: Page, name: str, entry: str) -> None:

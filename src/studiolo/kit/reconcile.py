@@ -40,11 +40,12 @@ class Runner:
         self._hinted: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._failures: dict[str, int] = {}
-        self._closing = False
+        self._is_running = False
+        self._look = asyncio.Event()
 
     def hint(self, key: str) -> None:
-        """Look at `key` soon; if a step is under way, once more after it."""
-        if self._closing:
+        """Look at `key` soon; if a step is under way, once more after it. Nothing happens unless `run` runs."""
+        if not self._is_running:
             return
         if timer := self._timers.pop(key, None):
             timer.cancel()
@@ -53,22 +54,29 @@ class Runner:
             return
         self._tasks[key] = asyncio.create_task(self._run(key), name=f"{self._name}:{key}")
 
+    def look(self) -> None:
+        """Sweep now: another process may have changed what is wanted."""
+        self._look.set()
+
     async def run(self) -> None:
         """Sweep until cancelled; then wait briefly for steps under way."""
+        self._is_running = True
         try:
             while True:
+                self._look.clear()
                 try:
                     for key in await self._due():
                         self.hint(key)
                 except Exception:
                     _log.exception("sweep-failed", reconciler=self._name)
-                await asyncio.sleep(self._sweep_seconds)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._look.wait(), self._sweep_seconds)
         finally:
             await self.close()
 
     async def close(self) -> None:
         """Stop: no new steps; those under way get a moment, then are cancelled, which is safe at every point."""
-        self._closing = True
+        self._is_running = False
         for timer in self._timers.values():
             timer.cancel()
         tasks = list(self._tasks.values())
@@ -93,7 +101,7 @@ class Runner:
             _log.exception("step-failed", reconciler=self._name, key=key, failures=failures)
         finally:
             self._tasks.pop(key, None)
-        if self._closing:
+        if not self._is_running:
             return
         if key in self._hinted:
             self._hinted.discard(key)

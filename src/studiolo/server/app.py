@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Response
 
 from studiolo import __version__
 from studiolo.kit.reconcile import running
@@ -21,6 +21,8 @@ from studiolo.server.sessions import routes as session_routes
 from studiolo.server.web import pages
 from studiolo.server.workspaces import routes as workspace_routes
 
+# Where another process of the platform says that it changed what is wanted.
+LOOK_PATH = "/_look"
 _SEEN_EVERY_SECONDS = 30.0
 # The seeds' and a peer's names for the collection of sessions.
 _SESSION_PATHS = ("/jupyter/sessions", "/jupyter/services", "/notebook")
@@ -57,14 +59,19 @@ def create_app(services: Services) -> ASGIApp:
     edge = Edge(api, services.hosts)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        is_question = scope["type"] == "http" and scope["path"] == DOOR_PATH and _is_internal(scope)
-        await (door if is_question else edge)(scope, receive, send)
+        # Only the front door and the operator can send the header: it is stripped from clients' requests.
+        if scope["type"] != "http" or not scope["path"].startswith("/_") or not _is_internal(scope):
+            await edge(scope, receive, send)
+        elif scope["path"] == DOOR_PATH:
+            await door(scope, receive, send)
+        elif scope["path"] == LOOK_PATH:
+            services.session_reconciler.runner.look()
+            await Response(status_code=204)(scope, receive, send)
 
     return application
 
 
 def _is_internal(scope: Scope) -> bool:
-    # Caddy sets this on its own sub-request and strips it from clients' requests, whatever their path.
     return any(name == b"x-studiolo-question" for name, _ in scope["headers"])
 
 

@@ -2,8 +2,11 @@
 
 import asyncio
 import getpass
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
+
+import structlog
 
 from studiolo.contract.errors import NotFound
 from studiolo.contract.models import KeyCreate, PersonCreate, SignInLink
@@ -69,6 +72,8 @@ async def _create_local_key(services: Services) -> tuple[str, str]:
 
 def _run(settings: Settings, use: Callable[[Services], Awaitable[Result]]) -> Result:
     async def run() -> Result:
+        # What goes wrong is told by errors; log lines would stand in the middle of a command's output.
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         services = build(settings, engines={})
         try:
             return await use(services)

@@ -1,7 +1,10 @@
 """Ending all sessions, for a platform that goes down with them."""
 
 import asyncio
+import contextlib
 from datetime import timedelta
+
+import httpx
 
 from studiolo.contract.errors import Unavailable
 from studiolo.server.settings import Settings
@@ -23,6 +26,7 @@ async def stop_all_sessions(settings: Settings) -> None:
     services = build(settings, engines={})
     try:
         await services.sessions.stop_everything(OPERATOR)
+        await _wake(settings)
         async with asyncio.timeout(limit.total_seconds()):
             # The ends are noted by another process, in the database.
             while await services.sessions.count_alive():  # noqa: ASYNC110
@@ -34,3 +38,11 @@ async def stop_all_sessions(settings: Settings) -> None:
         ) from exc
     finally:
         await services.db.close()
+
+
+async def _wake(settings: Settings) -> None:
+    """Have the control plane look now; unheard, it looks by itself within seconds."""
+    transport = httpx.AsyncHTTPTransport(uds=str(settings.control_socket))
+    async with httpx.AsyncClient(transport=transport) as client:
+        with contextlib.suppress(httpx.HTTPError):
+            await client.post("http://localhost/_look", headers={"X-Studiolo-Question": "1"})
