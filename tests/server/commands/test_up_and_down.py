@@ -78,7 +78,8 @@ def machine() -> Iterator[Machine]:
 
 @pytest.fixture
 def running(machine: Machine) -> Machine:
-    machine.studiolo("up", "--detach")
+    if not (machine.data_dir / "platform.json").exists():
+        machine.studiolo("up", "--detach")
     return machine
 
 

@@ -63,7 +63,9 @@ def _run_here(settings: Settings, *, stop_sessions: bool, as_json: bool) -> None
         _show(await asyncio.to_thread(welcome, settings), as_json=as_json)
         _say("Ctrl-C stops the platform; sessions go on.")
 
-    logging.getLogger("studiolo").addHandler(logging.StreamHandler(sys.stderr))
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setLevel(logging.WARNING)
+    logging.getLogger("studiolo").addHandler(terminal)
     _say(f"Starting on {settings.data_dir} …")
     run(settings, on_ready=on_ready, stop_sessions=stop_all_sessions if stop_sessions else None)
     _say("Stopped.")

@@ -51,6 +51,7 @@ async def supervise(
                     await stop_sessions(settings)
         finally:
             notify(STOPPING="1")
+            logger.info("Stopping.")
             await _stop(tasks)
             withdraw(settings)
 
@@ -99,6 +100,7 @@ async def _serve(
     try:
         await _until(stopping, telling)
         notify(READY="1", STATUS=f"Serving at {settings.address}")
+        logger.info("Serving at %s.", settings.address)
         await stopping.wait()
     finally:
         trimming.cancel()
