@@ -5,12 +5,14 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi import Request
 
 from studiolo.contract.errors import Internal
 from studiolo.contract.models import (
+    Activity,
     EnvironmentInfo,
     EnvironmentState,
     Me,
@@ -26,6 +28,7 @@ from studiolo.contract.models import (
 from studiolo.contract.operations import Role
 from studiolo.kit.clock import ManualClock
 from studiolo.server.web.home import list_needs
+from studiolo.server.web.presentation import resume_url
 from studiolo.server.web.problems import explain
 from studiolo.server.web.render import STATIC_FOLDER, environment
 from studiolo.server.web.workspace import choose_session
@@ -186,3 +189,20 @@ def test_vendored_files_are_the_listed_ones(folder: Path) -> None:
         if file.suffix in (".js", ".woff2")
     }
     assert listed == kept
+
+
+def test_resume_lands_on_the_last_notebook() -> None:
+    activity = Activity(
+        reported_at=NOW,
+        kernels=1,
+        busy_kernels=0,
+        terminals=0,
+        busy_terminals=0,
+        connections=0,
+        last_active_at=NOW,
+        notebook="notebooks/größe a&b.ipynb",
+    )
+    address = resume_url(session(SessionState.RUNNING, activity=activity))
+    inside = parse_qs(urlsplit(address).query)["next"][0]
+    assert inside == "lab/tree/notebooks/gr%C3%B6%C3%9Fe%20a%26b.ipynb"
+    assert resume_url(session(SessionState.RUNNING)) == "/go/s-0000000000000001"

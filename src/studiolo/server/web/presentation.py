@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
+from urllib.parse import quote, urlencode
 
 from studiolo.contract.models import EnvironmentInfo, EnvironmentState, Session, SessionState
 
@@ -113,6 +114,13 @@ def place_of(session: Session) -> str:
     return session.activity.notebook if session.activity and session.activity.notebook else session.name
 
 
+def resume_url(session: Session) -> str:
+    """Return the address that enters a session at the notebook last used, where one is known."""
+    notebook = session.activity.notebook if session.activity else None
+    inside = f"?{urlencode({'next': f'lab/tree/{quote(notebook)}'})}" if notebook else ""
+    return f"/go/{session.id}{inside}"
+
+
 def last_used(session: Session) -> datetime:
     """Return when a session was last of use to its person."""
     active = session.activity.last_active_at if session.activity else None
@@ -138,7 +146,19 @@ def device(user_agent: str) -> str:
 
 def filters(now: Callable[[], datetime]) -> dict[str, Callable[..., object]]:
     """Return all filters by name; `now` tells the time."""
-    plain = (state_look, environment_look, exact, seconds, count, doing, place_of, last_used, what_is_safe, device)
+    plain = (
+        state_look,
+        environment_look,
+        exact,
+        seconds,
+        count,
+        doing,
+        place_of,
+        resume_url,
+        last_used,
+        what_is_safe,
+        device,
+    )
     return {
         **{function.__name__: function for function in plain},
         "ago": lambda at: ago(at, now()),
