@@ -7,7 +7,7 @@ import pytest
 
 from studiolo.contract.errors import InvalidInput
 from studiolo.server.settings import Settings
-from studiolo.server.supervisor.caddyfile import caddyfile
+from studiolo.server.supervisor.caddyfile import caddy_binary, caddyfile, write_caddyfile
 from supervisor.front_door import StandIn, caddy, serving
 from supervisor.tls_client import certificate_names, https_get
 
@@ -78,3 +78,12 @@ def test_an_unreadable_certificate_is_refused(
 def test_a_certificate_without_a_key_is_refused(make_settings: Callable[..., Settings]) -> None:
     with pytest.raises(InvalidInput, match="needs its key"):
         caddyfile(make_settings(tls={"mode": "files", "certificate": "/etc/hostname"}))
+
+
+@pytest.mark.parametrize("mode", ["off", "internal", "acme"])
+def test_the_caddyfile_is_formatted_and_valid(make_settings: Callable[..., Settings], mode: str) -> None:
+    settings = make_settings(tls={"mode": mode}, domain="lab.example.com")
+    path = write_caddyfile(settings)
+    for argv in (["fmt", "--diff"], ["validate", "--adapter", "caddyfile", "--config"]):
+        done = subprocess.run([caddy_binary(), *argv, path], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr

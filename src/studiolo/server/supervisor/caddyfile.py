@@ -72,7 +72,7 @@ def _tls_options(settings: Settings) -> str:
     if settings.tls.mode == "off":
         return ""
     # Clients that name no host (bare addresses) get the platform's own certificate.
-    return f"https_port {settings.port}\n\tdefault_sni {settings.domain}"
+    return f"\n\thttps_port {settings.port}\n\tdefault_sni {settings.domain}"
 
 
 def _sites(settings: Settings) -> list[str]:
