@@ -1,0 +1,110 @@
+"""Processes that a benchmark starts: private environment, output to a file, certain end; and what they hold."""
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import psutil
+
+_STOP_SECONDS = 15.0
+# Below the range from which the kernel takes ports for outgoing connections.
+_PORTS = (20_001, 32_000)
+
+
+@contextlib.contextmanager
+def running(
+    argv: Iterable[str | Path], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Iterator[psutil.Popen]:
+    """Run a program for the length of a block; then end it and all that descends from it."""
+    with log.open("ab") as output:
+        process = psutil.Popen(
+            [str(part) for part in argv],
+            env=None if env is None else dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def end(process: psutil.Popen) -> None:
+    """Ask a process to end, wait, then kill what is left of it and its descendants."""
+    family = [process, *descendants(process.pid)]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.terminate()
+    with contextlib.suppress(psutil.TimeoutExpired):
+        process.wait(_STOP_SECONDS)
+    for one in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    psutil.wait_procs(family, timeout=_STOP_SECONDS)
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """Return children, grandchildren and so on that live now."""
+    try:
+        return list(psutil.Process(pid).children(recursive=True))
+    except psutil.NoSuchProcess:
+        return []
+
+
+def pss_bytes(pids: Iterable[int]) -> int:
+    """Return the proportional set size of processes: their own pages, and their share of shared ones."""
+    return sum(_pss_bytes(pid) for pid in pids)
+
+
+def _pss_bytes(pid: int) -> int:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def wait_until(is_so: Callable[[], bool], what: str, *, seconds: float = 60, pause: float = 0.05) -> None:
+    """Look until something is so. Ends the benchmark with `what` if it does not come in time."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"error: {what} did not come within {seconds:.0f} s.")
+        time.sleep(pause)
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
+    while True:
+        port = random.randint(*_PORTS)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+
+
+def clean_environment(**extra: str) -> dict[str, str]:
+    """Return this process's variables without those that would steer a platform or Jupyter, plus `extra`."""
+    foreign = ("STUDIOLO_", "JUPYTER", "IPYTHON", "NOTIFY_SOCKET", "PYTHON")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | extra
+
+
+def end_by_exception() -> None:
+    """Turn SIGTERM and SIGHUP into an exit that runs the clean-up of every block."""
+
+    def leave(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
