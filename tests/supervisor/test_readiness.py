@@ -145,3 +145,15 @@ def test_a_failed_start_lets_go_of_the_lock(make_settings: Make) -> None:
         refusal(settings)
     with prepared(settings, check_schema=lambda _: None):
         pass
+
+
+def test_the_run_directory_goes_with_the_platform_unless_a_session_needs_it(make_settings: Make) -> None:
+    settings = make_settings(run_dir=None)
+    with prepared(settings, check_schema=lambda _: None):
+        settings.control_socket.touch()
+        (settings.session_sockets / "s-1.1.sock").touch()
+    assert settings.runtime_dir.exists()
+    (settings.session_sockets / "s-1.1.sock").unlink()
+    with prepared(settings, check_schema=lambda _: None):
+        pass
+    assert not settings.runtime_dir.exists()

@@ -27,13 +27,26 @@ def prepared(settings: Settings, check_schema: SchemaCheck | None = None) -> Ite
         end_leftovers(settings)
         check_port(settings)
         (check_schema or _default_schema_check)(settings)
-        yield
+        try:
+            yield
+        finally:
+            remove_run_directory(settings)
 
 
 def prepare_run_directory(settings: Settings) -> None:
     """Make and check the folders for sockets. Raises Unavailable (`run-directory-unusable`)."""
     rundir.prepare(settings.runtime_dir, longest_name=LONGEST_SOCKET)
     rundir.prepare(settings.session_sockets, longest_name="")
+
+
+def remove_run_directory(settings: Settings) -> None:
+    """Remove the folder for sockets if we chose it and no session needs it."""
+    if settings.run_dir is None:
+        with contextlib.suppress(OSError):
+            settings.session_sockets.rmdir()
+            settings.control_socket.unlink(missing_ok=True)
+            settings.fork_server_socket.unlink(missing_ok=True)
+            settings.runtime_dir.rmdir()
 
 
 def check_port(settings: Settings) -> None:
