@@ -19,10 +19,15 @@ from playwright.sync_api import Browser, sync_playwright
 
 BIN = Path(sys.executable).parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-CHROMIUM_OPTIONS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+CHROMIUM_OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def free_port() -> int:
@@ -50,6 +55,7 @@ class Platform:
         self.data_dir = folder / "data"
         self.port = port or free_port()
         self.address = f"http://localhost:{self.port}"
+        self._clients: list[httpx.Client] = []
         self.variables = os.environ | {
             "STUDIOLO_DATA_DIR": str(self.data_dir),
             "STUDIOLO_PORT": str(self.port),
@@ -81,6 +87,8 @@ class Platform:
 
     def down(self) -> None:
         """Stop it and its sessions."""
+        for client in self._clients:
+            client.close()
         self.run("down", "--stop-sessions", check=False)
 
     def json(self, *words: str) -> Any:
@@ -88,9 +96,12 @@ class Platform:
         return json.loads(self.run(*words, "--json").stdout)
 
     def client(self) -> httpx.Client:
-        """A client with a key of the administrator."""
+        """A client with a key of the administrator; closed with the platform."""
         key = self.run("keys", "create", "--name", "test", "--quiet").stdout.strip()
-        return httpx.Client(base_url=self.address, headers={"Authorization": f"Bearer {key}"}, timeout=60)
+        self._clients.append(
+            httpx.Client(base_url=self.address, headers={"Authorization": f"Bearer {key}"}, timeout=60)
+        )
+        return self._clients[-1]
 
     def is_up(self) -> bool:
         """Whether the API answers."""
@@ -100,9 +111,12 @@ class Platform:
             return False
 
     def part(self, words: str) -> psutil.Process:
-        """The process of a part: the supervisor's child (or the supervisor) whose command line holds `words`."""
-        supervisor = psutil.Process(json.loads((self.data_dir / "platform.json").read_text())["pid"])
-        found = [p for p in (supervisor, *supervisor.children()) if words in " ".join(p.cmdline())]
+        """The process of a part: the supervisor's child whose command line holds `words`.
+
+        Shims of a fork server that was killed are the supervisor's children too, under their own name.
+        """
+        children = self.supervisor().children()
+        found = [p for p in children if words in " ".join(p.cmdline()) and p.name() != "studiolo-shim"]
         assert len(found) == 1, (words, found)
         return found[0]
 

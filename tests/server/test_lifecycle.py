@@ -20,7 +20,7 @@ def wanted(**changes: object) -> Wanted:
         "launch": 1,
         "handle_launch": 1,
         "state": SessionState.STARTING,
-        "requested_at": NOW,
+        "started_at": NOW,
     }
     return Wanted(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -31,7 +31,7 @@ anything = st.builds(
     launch=st.integers(1, 3),
     handle_launch=st.none() | st.integers(1, 3),
     state=st.sampled_from(list(SessionState)),
-    requested_at=st.just(NOW),
+    started_at=st.none() | st.just(NOW),
     stop_code=st.none() | st.just("start-timeout"),
 )
 exits = st.builds(

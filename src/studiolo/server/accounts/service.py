@@ -252,7 +252,9 @@ class Accounts:
         """Add a person and return their first sign-in link; raises Conflict (`person-exists`)."""
         try:
             async with self._db.write() as tx:
-                return await self._new_link(tx, await self._add_person(tx, who, form), self._settings.invitation_lifetime)
+                return await self._new_link(
+                    tx, await self._add_person(tx, who, form), self._settings.invitation_lifetime
+                )
         except IntegrityError as exc:
             raise Conflict(
                 "person-exists",

@@ -36,7 +36,8 @@ class Edge:
         self._headers = [
             (b"content-security-policy", _CSP.format(sessions=sessions).encode()),
             (b"x-content-type-options", b"nosniff"),
-            (b"referrer-policy", b"no-referrer"),
+            # Stricter would make browsers send `Origin: null` with our own forms.
+            (b"referrer-policy", b"same-origin"),
             (b"x-frame-options", b"DENY"),
             (b"cross-origin-opener-policy", b"same-origin"),
             (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),

@@ -11,13 +11,16 @@ from studiolo.engines.base import Observation, Phase
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A session as its row stands. `handle_launch`: the launch that the stored handle belongs to."""
+    """A session as its row stands. `handle_launch`: the launch that the stored handle belongs to.
+
+    `started_at`: when the engine took it on; waiting for an environment is no part of a slow start.
+    """
 
     desired: Literal["running", "stopped"]
     launch: int
     handle_launch: int | None
     state: SessionState
-    requested_at: datetime
+    started_at: datetime | None
     stop_code: str | None = None
 
 
@@ -82,6 +85,6 @@ def decide_outcome(row: Wanted, seen: Observation, now: datetime, start_timeout:
         return Outcome(stopping, look_again=_WHILE_STOPPING)
     if seen.phase is Phase.READY:
         return Outcome(SessionState.RUNNING)
-    if now - row.requested_at > start_timeout:
+    if row.started_at is not None and now - row.started_at > start_timeout:
         return Outcome(SessionState.STOPPING, gives_up=True, look_again=timedelta(0))
     return Outcome(SessionState.STARTING, look_again=_WHILE_STARTING)

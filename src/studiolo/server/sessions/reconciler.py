@@ -228,7 +228,7 @@ class SessionReconciler:
         """Write what was seen; False if the lease or the launch is not the one looked at any more."""
         if ended:
             at = reason.at if reason else self._clock.now()
-            values |= {"ended_at": at, "activity": None}
+            values |= {"ended_at": at, "activity": _at_rest(row["activity"])}
         if reason is not None:
             values["reason"] = reason.model_dump(mode="json")
         async with self._db.write() as tx:
@@ -298,6 +298,14 @@ class SessionReconciler:
         )
 
 
+def _at_rest(activity: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What is left of a session's activity when it has ended: where its person was."""
+    if not activity or not activity.get("notebook"):
+        return None
+    counts = ("kernels", "busy_kernels", "terminals", "busy_terminals", "connections")
+    return activity | dict.fromkeys(counts, 0)
+
+
 def _own_places(folder: Path) -> dict[str, str]:
     """A person's own JupyterLab in a workspace: settings, tabs and history come back in their next session."""
     return {
@@ -315,6 +323,6 @@ def _wanted(row: RowMapping) -> Wanted:
         launch=row["launch"],
         handle_launch=row["handle_launch"],
         state=SessionState(row["state"]),
-        requested_at=row["requested_at"],
+        started_at=row["started_at"],
         stop_code=(row["stop_reason"] or {}).get("code"),
     )

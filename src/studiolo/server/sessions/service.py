@@ -337,7 +337,6 @@ class Sessions:
             ready_at=None,
             ended_at=None,
             reason=None,
-            activity=None,
             upstream=None,
         )
         await self._admit_key(tx, row["id"], launch, row["person_id"], row["workspace_id"])
@@ -386,7 +385,9 @@ class Sessions:
         return self._wire(row)
 
     def _wire(self, row: RowMapping) -> Session:
-        return session_wire(row, address=self._address, isolation=self._engines[row["engine"]].isolation)
+        return session_wire(
+            row, address=self._address, isolation=self._engines[row["engine"]].isolation, now=self._clock.now()
+        )
 
     async def _record(
         self, tx: Transaction, who: Principal, action: str, session_id: str, name: str, workspace_id: str

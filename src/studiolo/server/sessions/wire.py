@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import RowMapping
 
@@ -17,7 +17,7 @@ _WORDS = {
 }
 
 
-def session_wire(row: RowMapping, *, address: str, isolation: str) -> Session:
+def session_wire(row: RowMapping, *, address: str, isolation: str, now: datetime) -> Session:
     """Return the wire model of a described row (see queries)."""
     return Session(
         id=row["id"],
@@ -28,7 +28,7 @@ def session_wire(row: RowMapping, *, address: str, isolation: str) -> Session:
         state=SessionState(row["state"]),
         desired=row["desired"],
         launch=row["launch"],
-        steps=_steps(row),
+        steps=_steps(row, now),
         reason=Reason.model_validate(row["reason"]) if row["reason"] else None,
         activity=Activity.model_validate(row["activity"]) if row["activity"] else None,
         has_password=row["password_hash"] is not None,
@@ -52,7 +52,7 @@ def end_reason(stop: Mapping[str, Any] | None, exit_: Exit | None, log_tail: lis
     return Reason(code=exit_.reason, message=exit_.message, at=exit_.at, log_tail=log_tail)
 
 
-def _steps(row: RowMapping) -> list[Step]:
+def _steps(row: RowMapping, now: datetime) -> list[Step]:
     """Environment, Server, Ready: with the seconds each took, the one under way marked."""
     marks = [row["requested_at"], row["started_at"], row["ready_at"]]
     if row["environment_state"] != "ready":
@@ -64,7 +64,11 @@ def _steps(row: RowMapping) -> list[Step]:
         if end is not None and begin is not None:
             steps.append(Step(name=name, state="done", seconds=round((end - begin).total_seconds(), 3)))
         elif begin is not None and (index == 0 or marks[1] is not None):
-            steps.append(Step(name=name, state="failed" if is_failed else "active" if is_open else "waiting"))
+            state: Literal["failed", "active", "waiting"] = (
+                "failed" if is_failed else "active" if is_open else "waiting"
+            )
+            seconds = round((now - begin).total_seconds(), 1) if state == "active" else None
+            steps.append(Step(name=name, state=state, seconds=seconds))
         else:
             steps.append(Step(name=name, state="waiting"))
     steps.append(Step(name="Ready", state="done" if row["ready_at"] is not None else "waiting"))

@@ -255,6 +255,8 @@ class Workspaces:
             await queries.update_workspace(
                 tx.connection, workspace_id, environment_state=state.value, environment_message=message
             )
+            topics = ("home", f"workspace:{workspace_id}")
+            tx.after_commit(lambda: self._audit.live.publish(topics, workspace_id=workspace_id))
 
     async def _candidates(self, connection: AsyncConnection, who: Principal, reference: str) -> list[RowMapping]:
         if looks_like_id(reference, IdKind.WORKSPACE):
