@@ -39,7 +39,7 @@ requirements: $(STAMP) ## run the tests and print which requirement each closes;
 	@$(TEST_ENV) PYTHONPATH=tests $(BIN)/pytest -q -p requirements_report --requirements=docs/reference/requirements.md $(PYTEST_ARGS)
 
 bench: $(STAMP) ## run all benchmarks against their peers
-	@for file in bench/bench_*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
+	@for file in bench/[a-z]*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
 
 lock: $(STAMP) ## choose the newest versions that fit and write the locks
 	@echo "Writing requirements.lock and requirements-build.lock"
