@@ -71,7 +71,7 @@ class People:
     async def client(self, name: str, *, is_admin: bool = False) -> httpx.AsyncClient:
         """A client with a key of a new person."""
         who = await self.add(name, is_admin=is_admin)
-        key = (await self._services.accounts.create_key(who, KeyCreate(name="test"))).key
+        key = (await self._services.keys.create_key(who, KeyCreate(name="test"))).key
         return self.anonymous({"Authorization": f"Bearer {key}"})
 
     def anonymous(self, headers: dict[str, str] | None = None) -> httpx.AsyncClient:

@@ -75,7 +75,7 @@ Mia = tuple[Browser, str, dict[str, Any]]
 async def mia(people: People, services: Services) -> Mia:
     """A signed-in browser, its person's key and a running session."""
     who = await people.add("mia")
-    key = (await services.accounts.create_key(who, KeyCreate(name="test"))).key
+    key = (await services.keys.create_key(who, KeyCreate(name="test"))).key
     async with people.anonymous({"Authorization": f"Bearer {key}"}) as client:
         await client.post(W, json={"name": "churn"})
         session = (await client.post(S, json={"workspace": "churn"}, params={"wait": 5})).json()
@@ -185,7 +185,7 @@ async def test_signing_out_closes_the_session_at_once(mia: Mia, services: Servic
 async def test_a_person_who_lost_access_is_kept_out_at_once(mia: Mia, people: People, services: Services) -> None:
     _, _, session = mia
     leo = await people.add("leo")
-    key = (await services.accounts.create_key(leo, KeyCreate(name="x"))).key
+    key = (await services.keys.create_key(leo, KeyCreate(name="x"))).key
     reply = await ask(people, f"/s/{session['id']}/lab", Authorization=f"Bearer {key}")
     assert (reply.status_code, reply.json()["code"]) == (404, "session-not-found")
 

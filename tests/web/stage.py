@@ -220,7 +220,7 @@ class Samples:
         await stage.report(secret, "notebooks/read-billing-export.ipynb", busy=0)
         clock.behind = timedelta(0)
         starting = await stage.session(ana, forecasts, "wide", until=SessionState.STARTING)
-        await stage.services.accounts.create_key(ana, KeyCreate(name="laptop"))
+        await stage.services.keys.create_key(ana, KeyCreate(name="laptop"))
         for number in range(64):
             form = WorkspaceCreate(name=f"study-{number:02}-{'long-' * (number % 7)}name", description="")
             await stage.services.workspaces.create(mia, form)

@@ -66,7 +66,7 @@ async def _create_local_key(services: Services) -> tuple[str, str]:
     if row is None:
         raise NotFound("person-not-found", "There is no administrator yet.", hint="studiolo up makes the first one.")
     who = Principal(row["id"], row["name"], row["display_name"], is_admin=True, via="operator")
-    created = await services.accounts.create_key(who, KeyCreate(name="this machine"))
+    created = await services.keys.create_key(who, KeyCreate(name="this machine"))
     return row["name"], created.key
 
 

@@ -12,6 +12,7 @@ from studiolo.kit.clock import Clock, SystemClock
 from studiolo.kit.crypto import MasterKey
 from studiolo.kit.db import Database
 from studiolo.server.accounts.authentication import Authentication
+from studiolo.server.accounts.keys import Keys
 from studiolo.server.accounts.service import Accounts
 from studiolo.server.audit.service import Audit
 from studiolo.server.environments.base import ensure_base
@@ -47,6 +48,7 @@ class Services:
     authentication: Authentication
     live: Live
     audit: Audit
+    keys: Keys
     accounts: Accounts
     access: Access
     workspaces: Workspaces
@@ -84,12 +86,14 @@ def build(
     )
     authentication = Authentication(db, clock, master, settings.accounts)
     audit = Audit(db, clock, live)
+    keys = Keys(db, clock, authentication, audit)
     accounts = Accounts(
         db,
         clock,
         master,
         settings.accounts,
         authentication,
+        keys,
         audit,
         live,
         address=settings.address,
@@ -105,7 +109,7 @@ def build(
         db,
         clock,
         running,
-        accounts,
+        keys,
         audit,
         live,
         changes,
@@ -119,7 +123,7 @@ def build(
         db,
         clock,
         running,
-        accounts,
+        keys,
         workspaces,
         access,
         audit,
@@ -143,6 +147,7 @@ def build(
         authentication=authentication,
         live=live,
         audit=audit,
+        keys=keys,
         accounts=accounts,
         access=access,
         workspaces=workspaces,

@@ -17,6 +17,7 @@ from studiolo.contract.models import (
     SignIn,
     SignInLink,
 )
+from studiolo.server.accounts.keys import Keys
 from studiolo.server.accounts.service import Accounts
 from studiolo.server.http.identity import Allow, Public
 from studiolo.server.http.services import service
@@ -24,6 +25,7 @@ from studiolo.server.principal import Principal
 
 router = APIRouter(tags=["people"])
 _Accounts = Annotated[Accounts, Depends(service("accounts"))]
+_Keys = Annotated[Keys, Depends(service("keys"))]
 _Limit = Annotated[int, Query(ge=1, le=200)]
 
 
@@ -66,25 +68,23 @@ async def sign_out_everywhere(
 
 
 @router.get("/me/keys")
-async def list_keys(who: Annotated[Principal, Depends(Allow("account.read"))], accounts: _Accounts) -> list[KeyInfo]:
+async def list_keys(who: Annotated[Principal, Depends(Allow("account.read"))], keys: _Keys) -> list[KeyInfo]:
     """API keys, without their secrets."""
-    return await accounts.list_keys(who)
+    return await keys.list_keys(who)
 
 
 @router.post("/me/keys", status_code=201)
 async def create_key(
-    form: KeyCreate, who: Annotated[Principal, Depends(Allow("key.create"))], accounts: _Accounts
+    form: KeyCreate, who: Annotated[Principal, Depends(Allow("key.create"))], keys: _Keys
 ) -> KeyCreated:
     """Make a key; it is shown this once."""
-    return await accounts.create_key(who, form)
+    return await keys.create_key(who, form)
 
 
 @router.delete("/me/keys/{key_id}", status_code=204)
-async def revoke_key(
-    key_id: str, who: Annotated[Principal, Depends(Allow("key.revoke"))], accounts: _Accounts
-) -> Response:
+async def revoke_key(key_id: str, who: Annotated[Principal, Depends(Allow("key.revoke"))], keys: _Keys) -> Response:
     """Revoke a key."""
-    await accounts.revoke_key(who, key_id)
+    await keys.revoke_key(who, key_id)
     return Response(status_code=204)
 
 

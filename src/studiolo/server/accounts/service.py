@@ -11,7 +11,6 @@ from studiolo.contract.ids import IdKind, new_id
 from studiolo.contract.models import (
     KeyCreate,
     KeyCreated,
-    KeyInfo,
     LoginInfo,
     Me,
     Page,
@@ -23,12 +22,12 @@ from studiolo.contract.models import (
     SignInLink,
 )
 from studiolo.contract.names import check_name
-from studiolo.contract.operations import SCOPES
 from studiolo.kit.clock import Clock
 from studiolo.kit.crypto import MasterKey, new_token
 from studiolo.kit.db import Database, Transaction
 from studiolo.server.accounts import queries
 from studiolo.server.accounts.authentication import Authentication
+from studiolo.server.accounts.keys import Keys
 from studiolo.server.accounts.passwords import check_strength, hash_password, is_password
 from studiolo.server.audit.service import Audit
 from studiolo.server.live import Live
@@ -49,6 +48,7 @@ class Accounts:
         master: MasterKey,
         settings: AccountSettings,
         authentication: Authentication,
+        keys: Keys,
         audit: Audit,
         live: Live,
         *,
@@ -60,6 +60,7 @@ class Accounts:
         self._master = master
         self._settings = settings
         self._authentication = authentication
+        self._keys = keys
         self._audit = audit
         self._live = live
         self._address = address
@@ -76,7 +77,7 @@ class Accounts:
         """Exchange name and password for a key with all scopes, for command lines elsewhere."""
         row = await self._check_password(form.name, form.password)
         who = Principal(row["id"], row["name"], row["display_name"], row["is_admin"], via="password")
-        return await self.create_key(who, KeyCreate(name=form.key_name))
+        return await self._keys.create_key(who, KeyCreate(name=form.key_name))
 
     async def find_link(self, token: str) -> str:
         """Return the name of the person whom a link would sign in; raises NotFound (`link-invalid`)."""
@@ -160,63 +161,6 @@ class Accounts:
             for row in rows
             if row["expires_at"] > now
         ]
-
-    # Keys
-
-    async def list_keys(self, who: Principal) -> list[KeyInfo]:
-        """Return the person's keys, newest first."""
-        who.require("account.read")
-        async with self._db.read() as connection:
-            return [KeyInfo.model_validate(dict(row)) for row in await queries.list_keys(connection, who.person_id)]
-
-    async def create_key(self, who: Principal, form: KeyCreate) -> KeyCreated:
-        """Make a key; nobody gives a key more than they hold. Raises InvalidInput (`scope-unknown`), Denied."""
-        who.require("key.create")
-        scopes = self._grantable(who, form.scopes)
-        key = new_token("sto")
-        info = self._key_info(key, form.name, scopes, timedelta(days=form.expires_in_days))
-        async with self._db.write() as tx:
-            await queries.insert_key(
-                tx.connection,
-                {
-                    **info.model_dump(),
-                    "person_id": who.person_id,
-                    "token_hash": self._authentication.hash_key(key),
-                },
-            )
-            await self._record(tx, who, "key.create", info.id, name=form.name, scopes=scopes)
-        return KeyCreated(key=key, **info.model_dump())
-
-    async def revoke_key(self, who: Principal, key_id: str) -> None:
-        """Revoke one of the person's keys; raises NotFound (`key-not-found`)."""
-        who.require("key.revoke")
-        async with self._db.write() as tx:
-            if not await queries.delete_key(tx.connection, person_id=who.person_id, key_id=key_id):
-                raise NotFound("key-not-found", f"You have no key {key_id[:32]!r}.", hint="studiolo keys list")
-            await self._record(tx, who, "key.revoke", key_id)
-
-    async def add_session_key(
-        self, tx: Transaction, key: str, *, person_id: str, session_id: str, workspace_id: str
-    ) -> None:
-        """Admit the narrow key of a session's launch, replacing earlier ones: it reads its own workspace only."""
-        await queries.delete_session_keys(tx.connection, session_id)
-        info = self._key_info(key, "session", ["sessions:read", "workspaces:read"], timedelta(days=90))
-        await queries.insert_key(
-            tx.connection,
-            {
-                **info.model_dump(),
-                "person_id": person_id,
-                "token_hash": self._authentication.hash_key(key),
-                "session_id": session_id,
-                "workspace_id": workspace_id,
-            },
-        )
-        tx.after_commit(self._authentication.forget)
-
-    async def revoke_session_keys(self, tx: Transaction, session_id: str) -> None:
-        """End the keys of a session that stopped."""
-        await queries.delete_session_keys(tx.connection, session_id)
-        tx.after_commit(self._authentication.forget)
 
     # People
 
@@ -373,34 +317,6 @@ class Accounts:
             ended = await queries.delete_logins(tx.connection, person_id=who.person_id, login_id=login_id)
             await self._record(tx, who, action, who.name)
             tx.after_commit(lambda: self._live.close_logins(ended))
-
-    def _grantable(self, who: Principal, wanted: list[str] | None) -> list[str]:
-        held = {s for s in SCOPES if s != "platform:admin" or who.is_admin}
-        if who.scopes is not None:
-            held &= who.scopes
-        if wanted is None:
-            return sorted(held)
-        if unknown := [s for s in wanted if s not in SCOPES]:
-            raise InvalidInput(
-                "scope-unknown",
-                f"There is no scope {unknown[0][:40]!r}.",
-                hint=f"Scopes are {', '.join(sorted(SCOPES))}.",
-            )
-        if more := sorted(set(wanted) - held):
-            raise Denied("scope-missing", f"You do not hold {more[0]!r} and cannot give it to a key.")
-        return sorted(set(wanted))
-
-    def _key_info(self, key: str, name: str, scopes: list[str], lifetime: timedelta) -> KeyInfo:
-        now = self._clock.now()
-        return KeyInfo(
-            id=new_id(IdKind.KEY),
-            name=name,
-            prefix=key[:10],
-            scopes=scopes,
-            created_at=now,
-            expires_at=now + lifetime,
-            last_used_at=None,
-        )
 
     async def _new_link(self, tx: Transaction, person: dict[str, Any], lifetime: timedelta) -> SignInLink:
         token, now = new_token("sti"), self._clock.now()

@@ -102,17 +102,18 @@ async def _build(stage: Stage, interpreter: str, lock: Path, progress: Callable[
     await _uv(stage, progress, "venv", "--relocatable", "--allow-existing", "--python", interpreter, str(stage.path))
     where = ["--python", str(stage.path / "bin" / "python"), "--link-mode", "copy", "--compile-bytecode"]
     await _uv(stage, progress, "pip", "sync", "--require-hashes", *where, str(lock))
-    await asyncio.to_thread(_finish, stage)
+    await asyncio.to_thread(_make_read_only, stage.path)
+    # Not in the thread: a cancelled call must not publish what it also removes.
+    stage.publish()
 
 
-def _finish(stage: Stage) -> None:
+def _make_read_only(prefix: Path) -> None:
     """Make all files read-only, so that a tool which writes in place fails, and put them on the disk."""
-    for folder, _, names in os.walk(stage.path):
+    for folder, _, names in os.walk(prefix):
         for path in (Path(folder, name) for name in names):
             if not path.is_symlink():
                 path.chmod(path.stat().st_mode & ~_WRITE_BITS)
     os.sync()
-    stage.publish()
 
 
 async def _uv(stage: Stage, progress: Callable[[str], None], *arguments: str) -> None:

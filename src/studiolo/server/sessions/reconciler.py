@@ -29,7 +29,7 @@ from studiolo.engines.base import (
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database, Transaction
 from studiolo.kit.reconcile import Runner
-from studiolo.server.accounts.service import Accounts
+from studiolo.server.accounts.keys import Keys
 from studiolo.server.audit.service import Audit
 from studiolo.server.live import Live
 from studiolo.server.principal import PLATFORM
@@ -54,7 +54,7 @@ class SessionReconciler:
         db: Database,
         clock: Clock,
         engines: Mapping[str, Engine],
-        accounts: Accounts,
+        keys: Keys,
         audit: Audit,
         live: Live,
         changes: Changes,
@@ -68,7 +68,7 @@ class SessionReconciler:
         self._db = db
         self._clock = clock
         self._engines = engines
-        self._accounts = accounts
+        self._keys = keys
         self._audit = audit
         self._live = live
         self._changes = changes
@@ -250,7 +250,7 @@ class SessionReconciler:
         self._live.publish(topics, workspace_id=row["workspace_id"])
 
     async def _record_end(self, tx: Transaction, row: RowMapping, reason: Reason | None) -> None:
-        await self._accounts.revoke_session_keys(tx, row["id"])
+        await self._keys.revoke_session_keys(tx, row["id"])
         await self._audit.record(
             tx,
             PLATFORM,

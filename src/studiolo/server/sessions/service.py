@@ -17,8 +17,8 @@ from studiolo.engines.base import Engine, Logs
 from studiolo.kit.clock import Clock
 from studiolo.kit.cursors import cursor_invalid, read_cursor, write_cursor
 from studiolo.kit.db import Database, Transaction
+from studiolo.server.accounts.keys import Keys
 from studiolo.server.accounts.passwords import hash_password
-from studiolo.server.accounts.service import Accounts
 from studiolo.server.audit.service import Audit
 from studiolo.server.principal import Principal
 from studiolo.server.sessions import queries
@@ -44,7 +44,7 @@ class Sessions:
         db: Database,
         clock: Clock,
         engines: Mapping[str, Engine],
-        accounts: Accounts,
+        keys: Keys,
         workspaces: Workspaces,
         access: Access,
         audit: Audit,
@@ -58,7 +58,7 @@ class Sessions:
         self._db = db
         self._clock = clock
         self._engines = engines
-        self._accounts = accounts
+        self._keys = keys
         self._workspaces = workspaces
         self._access = access
         self._audit = audit
@@ -355,7 +355,7 @@ class Sessions:
     async def _admit_key(
         self, tx: Transaction, session_id: str, launch: int, person_id: str, workspace_id: str
     ) -> None:
-        await self._accounts.add_session_key(
+        await self._keys.add_session_key(
             tx,
             self._secrets.api_key(session_id, launch),
             person_id=person_id,

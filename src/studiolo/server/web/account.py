@@ -66,7 +66,7 @@ async def create_key(
     """Make a key; this answer is the only one that holds it."""
     try:
         form = forms.read(KeyCreate, name=name.strip(), scopes=scopes or [], expires_in_days=expires_in_days)
-        created = await services.accounts.create_key(who, form)
+        created = await services.keys.create_key(who, form)
     except StudioloError as problem:
         given = {"kind": "key", "name": name, "days": expires_in_days, "scopes": scopes or []}
         return await _show(request, who, services, problem=problem, form=given)
@@ -78,7 +78,7 @@ async def revoke_key(
     key: str, who: Annotated[Principal, Depends(Allow("key.revoke"))], services: ServicesOf
 ) -> Response:
     """End a key at once."""
-    await services.accounts.revoke_key(who, key)
+    await services.keys.revoke_key(who, key)
     return see("/account#keys", "revoked")
 
 
@@ -99,7 +99,7 @@ async def _show(
         who,
         status=status_of(problem),
         logins=await services.accounts.list_logins(who),
-        keys=await services.accounts.list_keys(who),
+        keys=await services.keys.list_keys(who),
         scopes=scopes,
         created=created,
         problem=problem,

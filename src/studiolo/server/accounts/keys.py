@@ -1,0 +1,109 @@
+"""Use cases of API keys: those that people make, and the narrow ones of sessions."""
+
+from datetime import timedelta
+
+from studiolo.contract.errors import Denied, InvalidInput, NotFound
+from studiolo.contract.ids import IdKind, new_id
+from studiolo.contract.models import KeyCreate, KeyCreated, KeyInfo
+from studiolo.contract.operations import SCOPES
+from studiolo.kit.clock import Clock
+from studiolo.kit.crypto import new_token
+from studiolo.kit.db import Database, Transaction
+from studiolo.server.accounts import queries
+from studiolo.server.accounts.authentication import Authentication
+from studiolo.server.audit.service import Audit
+from studiolo.server.principal import Principal
+
+
+class Keys:
+    """Keys are shown once and stored as keyed hashes."""
+
+    def __init__(self, db: Database, clock: Clock, authentication: Authentication, audit: Audit) -> None:
+        self._db = db
+        self._clock = clock
+        self._authentication = authentication
+        self._audit = audit
+
+    async def list_keys(self, who: Principal) -> list[KeyInfo]:
+        """Return the person's keys, newest first."""
+        who.require("account.read")
+        async with self._db.read() as connection:
+            return [KeyInfo.model_validate(dict(row)) for row in await queries.list_keys(connection, who.person_id)]
+
+    async def create_key(self, who: Principal, form: KeyCreate) -> KeyCreated:
+        """Make a key; nobody gives a key more than they hold. Raises InvalidInput (`scope-unknown`), Denied."""
+        who.require("key.create")
+        scopes = self._grantable(who, form.scopes)
+        key = new_token("sto")
+        info = self._key_info(key, form.name, scopes, timedelta(days=form.expires_in_days))
+        async with self._db.write() as tx:
+            await queries.insert_key(
+                tx.connection,
+                {
+                    **info.model_dump(),
+                    "person_id": who.person_id,
+                    "token_hash": self._authentication.hash_key(key),
+                },
+            )
+            await self._audit.record(tx, who, "key.create", info.id, name=form.name, scopes=scopes)
+        return KeyCreated(key=key, **info.model_dump())
+
+    async def revoke_key(self, who: Principal, key_id: str) -> None:
+        """Revoke one of the person's keys; raises NotFound (`key-not-found`)."""
+        who.require("key.revoke")
+        async with self._db.write() as tx:
+            if not await queries.delete_key(tx.connection, person_id=who.person_id, key_id=key_id):
+                raise NotFound("key-not-found", f"You have no key {key_id[:32]!r}.", hint="studiolo keys list")
+            await self._audit.record(tx, who, "key.revoke", key_id)
+            tx.after_commit(self._authentication.forget)
+
+    async def add_session_key(
+        self, tx: Transaction, key: str, *, person_id: str, session_id: str, workspace_id: str
+    ) -> None:
+        """Admit the narrow key of a session's launch, replacing earlier ones: it reads its own workspace only."""
+        await queries.delete_session_keys(tx.connection, session_id)
+        info = self._key_info(key, "session", ["sessions:read", "workspaces:read"], timedelta(days=90))
+        await queries.insert_key(
+            tx.connection,
+            {
+                **info.model_dump(),
+                "person_id": person_id,
+                "token_hash": self._authentication.hash_key(key),
+                "session_id": session_id,
+                "workspace_id": workspace_id,
+            },
+        )
+        tx.after_commit(self._authentication.forget)
+
+    async def revoke_session_keys(self, tx: Transaction, session_id: str) -> None:
+        """End the keys of a session that stopped."""
+        await queries.delete_session_keys(tx.connection, session_id)
+        tx.after_commit(self._authentication.forget)
+
+    def _grantable(self, who: Principal, wanted: list[str] | None) -> list[str]:
+        held = {s for s in SCOPES if s != "platform:admin" or who.is_admin}
+        if who.scopes is not None:
+            held &= who.scopes
+        if wanted is None:
+            return sorted(held)
+        if unknown := [s for s in wanted if s not in SCOPES]:
+            raise InvalidInput(
+                "scope-unknown",
+                f"There is no scope {unknown[0][:40]!r}.",
+                hint=f"Scopes are {', '.join(sorted(SCOPES))}.",
+            )
+        if more := sorted(set(wanted) - held):
+            raise Denied("scope-missing", f"You do not hold {more[0]!r} and cannot give it to a key.")
+        return sorted(set(wanted))
+
+    def _key_info(self, key: str, name: str, scopes: list[str], lifetime: timedelta) -> KeyInfo:
+        now = self._clock.now()
+        return KeyInfo(
+            id=new_id(IdKind.KEY),
+            name=name,
+            prefix=key[:10],
+            scopes=scopes,
+            created_at=now,
+            expires_at=now + lifetime,
+            last_used_at=None,
+        )
