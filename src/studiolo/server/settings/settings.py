@@ -21,10 +21,15 @@ from studiolo.server.settings.workspaces import EnvironmentSettings, WorkspaceSe
 
 # Linux refuses longer socket addresses (sockaddr_un), macOS 104.
 MAX_SOCKET_PATH = 103
+# What `make dev-up` makes in a clone, so that the commands it prints find it.
+_HERE = ".studiolo"
 
 
 def default_data_dir() -> Path:
-    """Return the data directory used when none is named."""
+    """Return the data directory used when none is named: `.studiolo` here if there is one, else the account's."""
+    here = Path.cwd() / _HERE
+    if here.is_dir():
+        return here
     base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(base) / "studiolo"
 
