@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from studiolo.contract.models import PlatformInfo
 from studiolo.kit.clock import Clock
 from studiolo.server.principal import Principal
 from studiolo.server.services import Services
@@ -47,7 +48,7 @@ async def render(
     templates: Environment = request.app.state.templates
     common = {
         "me": await services.accounts.me(who) if who else None,
-        "platform": services.platform,
+        "platform": _as_met(services, request),
         "csrf_token": services.identity.csrf_token(who) if who else "",
         "request_path": here(request),
         "said": SAID.get(request.query_params.get("said", "")),
@@ -56,6 +57,12 @@ async def render(
         "canonical": None,
     }
     return HTMLResponse(templates.get_template(name).render(common | context), status)
+
+
+def _as_met(services: Services, request: Request) -> PlatformInfo:
+    """The platform as this browser meets it: some reach sessions only under the platform's own origin."""
+    has_own = services.hosts.has_own_origins(request.headers["host"], request.headers.get("user-agent", ""))
+    return services.platform.model_copy(update={"single_team": not has_own})
 
 
 def environment(clock: Clock) -> Environment:
