@@ -1,5 +1,6 @@
 """The front door's question and the ways into a session, without a front door."""
 
+import asyncio
 import base64
 import json
 from datetime import timedelta
@@ -7,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import event
 
 from server.conftest import ADDRESS, People
 from studiolo.contract.models import KeyCreate
@@ -201,6 +203,33 @@ async def test_a_sessions_password_is_asked_of_programs(mia: Mia, people: People
     for given, status in (("wrong", 403), ("mypass", 200)):
         reply = await ask(people, path, Authorization=authorization, Studiolo_Session_Password=given)
         assert reply.status_code == status
+
+
+async def test_questions_that_come_together_share_one_look(mia: Mia, people: People, services: Services) -> None:
+    _, key, session = mia
+    looks = 0
+
+    def count(*_: object) -> None:
+        nonlocal looks
+        looks += 1
+
+    event.listen(services.db.engine.sync_engine, "before_cursor_execute", count)
+    await ask(people, f"/s/{session['id']}/lab", Authorization=f"token {key}")
+    alone, looks = looks, 0
+    services.authentication.forget()
+    services.access.forget()
+    paths = [f"/s/{session['id']}/static/{number}.js" for number in range(40)]
+    replies = await asyncio.gather(*(ask(people, path, Authorization=f"token {key}") for path in paths))
+    assert {reply.status_code for reply in replies} == {200}
+    assert looks <= alone
+
+
+async def test_many_looks_at_once_do_not_lock_each_other_out(mia: Mia, people: People, services: Services) -> None:
+    _, key, session = mia
+    services.access.forget()
+    async with asyncio.timeout(10), people.anonymous({"Authorization": f"Bearer {key}"}) as client:
+        replies = await asyncio.gather(*(client.get(f"{S}/{session['id']}") for _ in range(40)))
+    assert {reply.status_code for reply in replies} == {200}
 
 
 async def test_the_question_is_not_answered_to_clients(people: People) -> None:

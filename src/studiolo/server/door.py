@@ -5,6 +5,7 @@ the upstream, what the session must be shown, and the Cookie header without ours
 client as it is. This is the hot path: a bare ASGI application, answers remembered until something changes.
 """
 
+import asyncio
 import base64
 import json
 from dataclasses import dataclass
@@ -93,6 +94,7 @@ class Door:
         self._hosts = hosts
         self._cookies = cookies
         self._answers: MomentCache[tuple[str, ...], list[Header]] = MomentCache(_REMEMBER_SECONDS)
+        self._looking: dict[tuple[int, tuple[str, ...]], asyncio.Task[list[Header]]] = {}
         self._seen: tuple[int, int, int] = (0, 0, 0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,7 +148,23 @@ class Door:
         known = self._answers.find(name)
         if known is not None:
             return known
+        # A page asks for dozens of things at once: they share one look. What came after a change looks anew.
         generation = self._answers.generation
+        looking = self._looking.get((generation, name))
+        if looking is None:
+            looking = asyncio.create_task(self._look(question, name, generation))
+            self._looking[generation, name] = looking
+            looking.add_done_callback(lambda done: self._looked(done, generation, name))
+        # One client that goes away does not take the answer from the others.
+        return await asyncio.shield(looking)
+
+    def _looked(self, done: asyncio.Task[list[Header]], generation: int, name: tuple[str, ...]) -> None:
+        del self._looking[generation, name]
+        if not done.cancelled():
+            # Nobody may be left to hear of a refusal.
+            done.exception()
+
+    async def _look(self, question: Question, name: tuple[str, ...], generation: int) -> list[Header]:
         who = await self._who(question)
         row = await self._ready(question, who)
         if question.key is not None:

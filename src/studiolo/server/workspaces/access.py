@@ -1,5 +1,7 @@
 """A person's role on a workspace, remembered for a moment: asked on every request through the front door."""
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from studiolo.contract.operations import Role
 from studiolo.kit.cache import MomentCache
 from studiolo.kit.db import Database
@@ -25,14 +27,16 @@ class Access:
         """Rises with every change; answers built on an earlier one are stale."""
         return self._roles.generation
 
-    async def role(self, person_id: str, workspace_id: str) -> Role | None:
-        """Return the person's role; None for no member or no such workspace."""
+    async def role(self, connection: AsyncConnection, person_id: str, workspace_id: str) -> Role | None:
+        """Return the person's role; None for no member or no such workspace.
+
+        Reads on the caller's connection: a second one, asked for while holding the first, locks the pool up.
+        """
         known = self._roles.find((person_id, workspace_id))
         if known is not None:
             return known[0]
         generation = self._roles.generation
-        async with self._db.read() as connection:
-            found = await queries.find_role(connection, person_id, workspace_id)
+        found = await queries.find_role(connection, person_id, workspace_id)
         role = Role(found) if found else None
         self._roles.put((person_id, workspace_id), (role,), generation=generation)
         return role
