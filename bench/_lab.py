@@ -22,7 +22,7 @@ def fresh_lab() -> Iterator[None]:
         options = [f"--port={port}", "--ServerApp.port_retries=0", "--no-browser", f"--IdentityProvider.token={token}"]
         if os.getuid() == 0:
             options.append("--allow-root")
-        argv = (jupyter_programs() / "jupyter-lab", *options)
+        argv = (str(jupyter_programs() / "jupyter-lab"), *options)
         with running(argv, log=folder / "lab.log", env=clean_environment(HOME=str(folder)), cwd=folder):
             Client(port, {"Authorization": f"token {token}"}).await_200("/lab", pause=_POLL_SECONDS)
             yield
