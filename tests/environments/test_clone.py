@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
+from environments.wheels import make_wheel
 from studiolo.server.environments.clone import clone, remove, take
 
 pytestmark = pytest.mark.timeout(300)
@@ -83,6 +84,7 @@ def test_cloning_again_changes_nothing(base: Path, two: tuple[Path, Path]) -> No
         "{bin}/python -m pip install -q --force-reinstall --no-deps traitlets==5.14.2",
         "{bin}/pip uninstall -q -y traitlets",
         "{bin}/python -m pip install -q --force-reinstall pip",
+        "{bin}/pip install -q --upgrade --no-index {wheel}",
         "{bin}/python -m compileall -q -f {site}/traitlets",
         "sed -i s/import/import/ {site}/traitlets/__init__.py",
         "sh -c 'echo >> {site}/traitlets/traitlets.py'",
@@ -90,17 +92,37 @@ def test_cloning_again_changes_nothing(base: Path, two: tuple[Path, Path]) -> No
         "{uv} pip install -q --python {bin}/python --reinstall traitlets",
     ],
 )
-def test_no_change_in_one_reaches_the_base_or_another(base: Path, two: tuple[Path, Path], change: str) -> None:
+def test_no_change_in_one_reaches_the_base_or_another(
+    base: Path, two: tuple[Path, Path], change: str, tmp_path: Path
+) -> None:
     mine, other = two
     before, mine_before = digest(base), digest(mine)
     site = next(mine.glob("lib/python*/site-packages"))
-    words = change.format(bin=mine / "bin", site=site, prefix=mine, uv=find_uv_bin())
+    words = change.format(
+        bin=mine / "bin", site=site, prefix=mine, uv=find_uv_bin(), wheel=make_wheel(tmp_path, "traitlets", "99.0")
+    )
     done = subprocess.run(["sh", "-c", words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     # Recompiling may give the same bytes; everything else must have changed something here.
     assert digest(mine) != mine_before or "compileall" in change or "s/import/import/" in change
     assert digest(base) == before
     assert digest(other) == before
+
+
+def test_what_is_installed_in_one_is_importable_there_at_once_and_nowhere_else(
+    base: Path, two: tuple[Path, Path], wheel: Path
+) -> None:
+    code = """
+import subprocess, sys
+subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-index", sys.argv[1]], check=True)
+import tiny
+print(tiny.version)
+"""
+    assert run(two[0], "python", "-c", code, str(wheel)) == "1.0"
+    assert run(two[0], "tiny") == "1.0"
+    for other in (base, two[1]):
+        found = run(other, "python", "-c", "import importlib.util as u; print(u.find_spec('tiny'))")
+        assert found == "None"
 
 
 def test_a_killed_clone_does_not_look_whole(base: Path) -> None:
