@@ -34,6 +34,9 @@ def run_lab(request: LaunchRequest, tell_ready: Callable[[], None]) -> None:
     """
     write_kernelspec(_kernels_folder(request), Path(request.environment))
     _write_key(request)
+    if folder := request.variables.get("IPYTHONDIR"):
+        # Where the folder above it is missing, IPython keeps its history in a temporary one and leaves that behind.
+        Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
     server = ServerApp.instance(jpserver_extensions=dict.fromkeys(server_extensions(), True), config=settings(request))
     server.no_browser_open_file = True
     # What LabApp.initialize_server does, less the search for extensions.

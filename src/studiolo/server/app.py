@@ -36,6 +36,7 @@ def create_app(services: Services) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
+        responses=problems.RESPONSES,
         lifespan=lambda _: _background(services),
     )
     api.state.services = services

@@ -65,7 +65,8 @@ class Audit:
         if workspace_id is not None:
             query = query.where(audit_events.c.workspace_id == workspace_id)
         if cursor is not None:
-            if not cursor.isdecimal():
+            # Longer ones are no 64-bit integers.
+            if not cursor.isdecimal() or len(cursor) > 18:
                 raise cursor_invalid()
             query = query.where(audit_events.c.sequence < int(cursor))
         async with self._db.read() as connection:

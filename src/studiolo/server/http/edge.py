@@ -6,9 +6,9 @@ from typing import Any
 
 import structlog
 
-from studiolo.contract.errors import Internal, InvalidInput
+from studiolo.contract.errors import InvalidInput
 from studiolo.server.http.hosts import HostKind, Hosts
-from studiolo.server.http.problems import bare_page, problem
+from studiolo.server.http.problems import bare_page, fault, problem
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -92,12 +92,7 @@ class Edge:
         except Exception:
             _log.exception("request-failed", request_id=request_id, method=scope["method"], path=scope["path"][:256])
             if not started:
-                error = Internal(
-                    "internal",
-                    "Something unexpected went wrong on our side; nothing more is known here.",
-                    hint=f"The log of the control plane has the detail under {request_id}.",
-                )
-                await problem(error, request_id)(scope, receive, send_with_headers)
+                await problem(fault(request_id), request_id)(scope, receive, send_with_headers)
 
     async def _refuse_host(self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes]) -> None:
         if scope["type"] == "websocket":

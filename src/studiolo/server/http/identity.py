@@ -81,7 +81,7 @@ class Identity:
         if sent is None and "form" in request.headers.get("content-type", ""):
             value = (await request.form()).get("csrf")
             sent = value if isinstance(value, str) else None
-        if sent is None or not hmac.compare_digest(sent, self.csrf_token(who)):
+        if sent is None or not hmac.compare_digest(sent.encode(), self.csrf_token(who).encode()):
             raise Denied(
                 "origin-mismatch",
                 "This form has expired; nothing was changed.",

@@ -2,6 +2,7 @@
 
 import html
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,19 +12,33 @@ from starlette.exceptions import HTTPException
 from studiolo.contract.errors import (
     CODES,
     HTTP_STATUS,
+    Internal,
     InvalidInput,
     NotFound,
     StudioloError,
 )
+from studiolo.contract.models import Problem
 
 MEDIA_TYPE = "application/problem+json"
+# For the description of the API: any operation may answer so.
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "What went wrong, and what to do about it.",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+}
+# Cases for which HTTP has a closer status than their kind's.
+_OWN_STATUS = {"host-unknown": 421, "request-too-large": 413, "method-not-allowed": 405}
+
+
+def status_of(error: StudioloError) -> int:
+    """Return the HTTP status of an error."""
+    return _OWN_STATUS.get(error.code, HTTP_STATUS[error.kind])
 
 
 def problem(error: StudioloError, request_id: str | None = None) -> JSONResponse:
     """Return the reply for an error; only what is meant for the person is in it."""
-    status = (
-        421 if error.code == "host-unknown" else 413 if error.code == "request-too-large" else HTTP_STATUS[error.kind]
-    )
+    status = status_of(error)
     body = {
         "type": f"https://studiolo.readthedocs.io/errors#{error.code}",
         "title": CODES[error.code],
@@ -43,15 +58,21 @@ def problem(error: StudioloError, request_id: str | None = None) -> JSONResponse
 
 def bare_page(error: StudioloError, request_id: str | None = None) -> HTMLResponse:
     """Return the reply for a browser on a Host where none of our files are: words alone."""
-    status = HTTPStatus.MISDIRECTED_REQUEST if error.code == "host-unknown" else HTTPStatus(HTTP_STATUS[error.kind])
     lines = (error.message, error.hint or "", f"Code {error.code}, request {request_id}")
     text = "".join(f"<p>{html.escape(line)}</p>" for line in lines if line)
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Studiolo</title>'
-    return HTMLResponse(f'<!doctype html><html lang="en">{head}<main>{text}</main></html>', status)
+    return HTMLResponse(f'<!doctype html><html lang="en">{head}<main>{text}</main></html>', status_of(error))
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the API a problem reply."""
+    """Make every error of the API a problem reply, and say so in its description."""
+
+    def openapi() -> dict[str, Any]:
+        description = FastAPI.openapi(app)
+        description["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        return description
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
     @app.exception_handler(StudioloError)
     async def _ours(request: Request, error: Exception) -> Response:
@@ -66,11 +87,25 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _plain(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        ours = from_status(error.status_code, request)
+        ours = from_http(error, request)
         if _is_navigation(request) and hasattr(app.state, "problem_page"):
             page: Response = await app.state.problem_page(request, ours)
             return page
         return problem(ours, request.scope.get("request_id"))
+
+    @app.exception_handler(Exception)
+    async def _fault(request: Request, error: Exception) -> Response:
+        # It is raised on when this has been sent, and logged at the edge.
+        return problem(fault(request.scope["request_id"]), request.scope["request_id"])
+
+
+def fault(request_id: str) -> Internal:
+    """Return what a person may know of an unexpected exception."""
+    return Internal(
+        "internal",
+        "Something unexpected went wrong on our side.",
+        hint=f"The log of the control plane has the detail under {request_id}.",
+    )
 
 
 def from_validation(error: RequestValidationError) -> InvalidInput:
@@ -89,14 +124,17 @@ def _is_navigation(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
 
 
-def from_status(status: int, request: Request) -> StudioloError:
-    """Return the error for what the framework itself refuses."""
+def from_http(error: HTTPException, request: Request) -> StudioloError:
+    """Return the error for what the framework itself refuses, or for ours that it met while it read the body."""
+    status = error.status_code
+    if isinstance(error.__cause__, StudioloError):
+        return error.__cause__
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         return InvalidInput("method-not-allowed", f"{request.method} is not possible at this address.")
     if status == HTTPStatus.NOT_FOUND:
         return NotFound(
             "route-not-found",
             "There is nothing at this address.",
-            hint="The addresses are listed at /api/docs.",
+            hint="The addresses are listed at /api/v1/openapi.json.",
         )
     return InvalidInput("request-invalid", HTTPStatus(status).phrase + ".")

@@ -12,10 +12,10 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from studiolo.contract.errors import HTTP_STATUS, Internal, NotFound, NotSignedIn, StudioloError
+from studiolo.contract.errors import Internal, NotFound, NotSignedIn, StudioloError
 from studiolo.server.http.hosts import HostKind
 from studiolo.server.http.identity import Identity
-from studiolo.server.http.problems import from_status, from_validation, problem
+from studiolo.server.http.problems import fault, from_http, from_validation, problem, status_of
 from studiolo.server.principal import Principal
 from studiolo.server.web.render import here, render, see
 
@@ -39,7 +39,7 @@ class PageRoute(APIRoute):
             except RequestValidationError as error:
                 return await problem_page(request, from_validation(error))
             except HTTPException as error:
-                return await problem_page(request, from_status(error.status_code, request))
+                return await problem_page(request, from_http(error, request))
             except Exception:
                 return await problem_page(request, _fault(request))
 
@@ -54,7 +54,7 @@ async def problem_page(request: Request, error: StudioloError) -> Response:
         return _to_sign_in(request, error)
     if error.code == "denied" and request.url.path.startswith(_HIDDEN_PATHS):
         error = NotFound("route-not-found", "There is nothing at this address.")
-    status, who = HTTP_STATUS[error.kind], await _find(request)
+    status, who = status_of(error), await _find(request)
     return await render(request, "problem.html", who, status=status, **explain(error, request))
 
 
@@ -91,13 +91,9 @@ def explain(error: StudioloError, request: Request) -> dict[str, Any]:
 
 
 def _fault(request: Request) -> Internal:
-    request_id = request.scope.get("request_id")
+    request_id: str = request.scope["request_id"]
     _log.exception("page-failed", request_id=request_id, method=request.method, path=request.url.path[:256])
-    return Internal(
-        "internal",
-        "Something unexpected went wrong on our side.",
-        hint=f"The log of the control plane has the detail under {request_id}.",
-    )
+    return fault(request_id)
 
 
 def _to_sign_in(request: Request, error: NotSignedIn) -> Response:
