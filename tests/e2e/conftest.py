@@ -134,6 +134,16 @@ class Platform:
         wait_for(self.is_up, "the API answers")
 
 
+def sign_in_cookie(platform: Platform) -> httpx.Cookies:
+    """Sign in as a browser at the bare address, by the link that the terminal prints; returns its cookies."""
+    link = platform.json("sign-in-link")["url"].partition("link=")[2]
+    origin = f"http://127.0.0.1:{platform.port}"
+    with httpx.Client(base_url=origin, headers={"Origin": origin}) as browser:
+        reply = browser.post("/sign-in/link", data={"link": link, "next": "/"})
+        assert reply.status_code == 303, reply.text
+        return httpx.Cookies(browser.cookies)
+
+
 def give_base(data_dir: Path, cache: Path) -> None:
     """Give a new data directory the default environment that an earlier platform built, by hard links."""
     for base in cache.glob("base-*"):

@@ -15,10 +15,12 @@ def start_kernel(client: httpx.Client, session_id: str) -> str:
     return str(reply.json()["id"])
 
 
-def channels(client: httpx.Client, session_id: str, kernel_id: str) -> ClientConnection:
-    """Open the kernel's websocket."""
+def channels(
+    client: httpx.Client, session_id: str, kernel_id: str, headers: dict[str, str] | None = None
+) -> ClientConnection:
+    """Open the kernel's websocket, with the client's key or other headers."""
     address = str(client.base_url).rstrip("/").replace("http", "ws", 1)
-    headers = {"Authorization": client.headers["Authorization"]}
+    headers = headers or {"Authorization": client.headers["Authorization"]}
     url = f"{address}/s/{session_id}/api/kernels/{kernel_id}/channels"
     return connect(url, additional_headers=headers, max_size=None, open_timeout=30)
 

@@ -4,17 +4,21 @@ import base64
 import binascii
 import hmac
 import json
+from collections import defaultdict
 from typing import Any
+from weakref import WeakSet
 
 from jupyter_server.auth import IdentityProvider, User
 from jupyter_server.auth.decorator import allow_unauthenticated
 from tornado.httputil import HTTPServerRequest
-from tornado.routing import Matcher, Rule
+from tornado.iostream import IOStream
+from tornado.routing import Matcher, PathMatches, Rule
 from tornado.web import Application, RequestHandler
 
 SECRET_HEADER = "X-Studiolo-Secret"  # noqa: S105
 PERSON_HEADER = "X-Studiolo-Person"
 AUTH_HEADER = "X-Studiolo-Auth"
+LOGIN_HEADER = "X-Studiolo-Login"
 
 
 class FrontDoorIdentity(IdentityProvider):
@@ -43,21 +47,70 @@ class FrontDoorIdentity(IdentityProvider):
         return person
 
 
-def guard(application: Application, secret: str) -> None:
-    """Refuse every request without `secret`, whatever route or extension it is for, websockets too."""
-    application.default_router.rules.insert(0, Rule(_WithoutSecret(secret), _Refusal))
+def guard(application: Application, secret: str, base_url: str) -> None:
+    """Refuse every request without `secret`, whatever route or extension it is for, websockets too.
+
+    Also answers the platform's own request to close the sockets of logins that ended.
+    """
+    sockets = OpenSockets()
+    closing = Rule(PathMatches(f"{base_url}studiolo/close$"), _Closing, {"sockets": sockets})
+    application.default_router.rules[:0] = [Rule(_WithoutSecret(secret, sockets), _Refusal), closing]
+
+
+class OpenSockets:
+    """Connections that were upgraded to websockets, by the login or key that opened them."""
+
+    def __init__(self) -> None:
+        self._streams: dict[str, WeakSet[IOStream]] = defaultdict(WeakSet)
+
+    def note(self, request: HTTPServerRequest) -> None:
+        """Remember the connection of a request that asks for an upgrade."""
+        login = request.headers.get(LOGIN_HEADER)
+        stream = getattr(request.connection, "stream", None)
+        if login and stream is not None and request.headers.get("Upgrade", "").lower() == "websocket":
+            self._streams[login].add(stream)
+
+    def close(self, logins: list[str]) -> int:
+        """Cut the connections of these logins; return how many were open."""
+        closed = 0
+        for login in logins:
+            for stream in list(self._streams.pop(login, ())):
+                closed += not stream.closed()
+                stream.close()
+        return closed
 
 
 class _WithoutSecret(Matcher):
     """Matches what did not come through the front door."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, sockets: OpenSockets) -> None:
         self._secret = secret.encode()
+        self._sockets = sockets
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
         given = request.headers.get_list(SECRET_HEADER)
         good = bool(self._secret) and len(given) == 1 and hmac.compare_digest(given[0].encode(), self._secret)
-        return None if good else {}
+        if not good:
+            return {}
+        self._sockets.note(request)
+        return None
+
+
+class _Closing(RequestHandler):
+    """Closes the sockets of logins that ended; only the platform asks, never somebody through the front door."""
+
+    def initialize(self, sockets: OpenSockets) -> None:
+        self._sockets = sockets
+
+    def check_xsrf_cookie(self) -> None:
+        """No cookie is concerned."""
+
+    @allow_unauthenticated
+    def post(self) -> None:
+        if self.request.headers.get(AUTH_HEADER) != "platform":
+            self.send_error(403)
+            return
+        self.finish({"closed": self._sockets.close(json.loads(self.request.body)["logins"])})
 
 
 class _Refusal(RequestHandler):

@@ -41,7 +41,7 @@ def run_lab(request: LaunchRequest, tell_ready: Callable[[], None]) -> None:
     server.no_browser_open_file = True
     # What LabApp.initialize_server does, less the search for extensions.
     server.initialize(argv=[], starter_extension=LabApp.name, find_extensions=False)
-    guard(server.web_app, request.secret)
+    guard(server.web_app, request.secret, request.base_url)
     activity.start(server, request)
 
     def after_binding() -> None:

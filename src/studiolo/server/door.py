@@ -234,6 +234,8 @@ class Door:
             (b"x-studiolo-secret", secret.encode()),
             (b"x-studiolo-person", base64.urlsafe_b64encode(json.dumps(person).encode())),
             (b"x-studiolo-auth", b"key" if who.via == "key" else b"login"),
+            # By it the session closes what this login or key has open, when it ends.
+            (b"x-studiolo-login", (who.login_id or who.key_id or "").encode()),
         ]
 
     async def _refuse(

@@ -22,6 +22,7 @@ from studiolo.server.http.identity import CookieNames, Identity
 from studiolo.server.live import Live
 from studiolo.server.schema import database_url
 from studiolo.server.sessions.changes import Changes
+from studiolo.server.sessions.closing import SocketCloser
 from studiolo.server.sessions.entry import Entry
 from studiolo.server.sessions.reconciler import SessionReconciler
 from studiolo.server.sessions.secrets import SessionSecrets
@@ -59,6 +60,7 @@ class Services:
     session_reconciler: SessionReconciler
     sessions: Sessions
     entry: Entry
+    socket_closer: SocketCloser
     platform: PlatformInfo
 
 
@@ -134,6 +136,8 @@ def build(
         address=settings.address,
     )
     workspaces.sessions = sessions
+    socket_closer = SocketCloser(db, session_secrets)
+    accounts.on_ended = keys.on_ended = socket_closer.close
     trash = Trash(db, clock, audit, folders, sessions, settings.workspaces.trash_retention)
     environments.on_changed = sessions.environment_changed
     entry = Entry(db, clock, authentication, sessions, session_secrets, settings.sessions)
@@ -158,6 +162,7 @@ def build(
         session_reconciler=reconciler,
         sessions=sessions,
         entry=entry,
+        socket_closer=socket_closer,
         platform=platform,
     )
 

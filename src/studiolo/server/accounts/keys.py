@@ -1,5 +1,6 @@
 """Use cases of API keys: those that people make, and the narrow ones of sessions."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from studiolo.contract.errors import Denied, InvalidInput, NotFound
@@ -23,6 +24,8 @@ class Keys:
         self._clock = clock
         self._authentication = authentication
         self._audit = audit
+        # What closes when a key is revoked; set by the composition root.
+        self.on_ended: Callable[[str, set[str]], None] = lambda person_id, keys: None
 
     async def list_keys(self, who: Principal) -> list[KeyInfo]:
         """Return the person's keys, newest first."""
@@ -56,6 +59,7 @@ class Keys:
                 raise NotFound("key-not-found", f"You have no key {key_id[:32]!r}.", hint="studiolo keys list")
             await self._audit.record(tx, who, "key.revoke", key_id)
             tx.after_commit(self._authentication.forget)
+            tx.after_commit(lambda: self.on_ended(who.person_id, {key_id}))
 
     async def add_session_key(
         self, tx: Transaction, key: str, *, person_id: str, session_id: str, workspace_id: str

@@ -1,6 +1,7 @@
 """Use cases of people: sign in and out, passwords, keys, adding people."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -65,6 +66,8 @@ class Accounts:
         self._live = live
         self._address = address
         self._notice = notice
+        # What else closes when logins end; set by the composition root.
+        self.on_ended: Callable[[str, set[str]], None] = lambda person_id, logins: None
 
     # Signing in and out
 
@@ -141,7 +144,7 @@ class Accounts:
             for login_id in others:
                 await queries.delete_logins(tx.connection, person_id=who.person_id, login_id=login_id)
             await self._record(tx, who, "account.password", who.name)
-            tx.after_commit(lambda: self._live.close_logins(others))
+            tx.after_commit(lambda: self._ended(who.person_id, others))
 
     async def list_logins(self, who: Principal) -> list[LoginInfo]:
         """Return the person's signed-in browsers, last used first."""
@@ -253,7 +256,7 @@ class Accounts:
             )
             ended = await queries.delete_logins(tx.connection, person_id=found.id)
             await self._record(tx, who, "person.password", found.name)
-            tx.after_commit(lambda: self._live.close_logins(ended))
+            tx.after_commit(lambda: self._ended(found.id, ended))
 
     # Private
 
@@ -316,7 +319,11 @@ class Accounts:
         async with self._db.write() as tx:
             ended = await queries.delete_logins(tx.connection, person_id=who.person_id, login_id=login_id)
             await self._record(tx, who, action, who.name)
-            tx.after_commit(lambda: self._live.close_logins(ended))
+            tx.after_commit(lambda: self._ended(who.person_id, ended))
+
+    def _ended(self, person_id: str, logins: set[str]) -> None:
+        self._live.close_logins(logins)
+        self.on_ended(person_id, logins)
 
     async def _new_link(self, tx: Transaction, person: dict[str, Any], lifetime: timedelta) -> SignInLink:
         token, now = new_token("sti"), self._clock.now()

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy import RowMapping, delete, func, insert, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.server.accounts.tables import people
@@ -127,6 +127,14 @@ async def list_ids_of_workspace(connection: AsyncConnection, workspace_id: str, 
     return list((await connection.execute(query)).scalars())
 
 
+async def list_reachable(connection: AsyncConnection, person_id: str) -> list[tuple[str, int, str]]:
+    """A person's sessions that can be asked something, as (id, launch that runs, upstream)."""
+    query = select(sessions.c.id, sessions.c.handle_launch, sessions.c.upstream).where(
+        sessions.c.person_id == person_id, sessions.c.state.in_(ALIVE), sessions.c.upstream.is_not(None)
+    )
+    return [(row[0], row[1], row[2]) for row in await connection.execute(query)]
+
+
 async def list_wanted(connection: AsyncConnection) -> set[tuple[str, int]]:
     """Every (id, launch) that may have an object on an engine."""
     query = select(sessions.c.id, sessions.c.launch, sessions.c.handle_launch).where(
@@ -161,14 +169,14 @@ async def claim(connection: AsyncConnection, session_id: str, owner: str) -> int
 
 
 async def update_seen(
-    connection: AsyncConnection, session_id: str, owner: str, epoch: int, launch: int, **values: Any
+    connection: AsyncConnection, session_id: str, owner: str, epoch: int, launch: int | None, **values: Any
 ) -> bool:
-    """Write what was seen, if the lease is still held and the launch still the one looked at."""
+    """Write what was seen, if the lease is still held and `launch` (None: any) still the one looked at."""
     which = (
         (sessions.c.id == session_id)
         & (sessions.c.lease_owner == owner)
         & (sessions.c.lease_epoch == epoch)
-        & (sessions.c.launch == launch)
+        & (true() if launch is None else sessions.c.launch == launch)
     )
     return bool((await connection.execute(update(sessions).where(which).values(**values))).rowcount)
 

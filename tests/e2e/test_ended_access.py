@@ -1,0 +1,69 @@
+"""What ends takes effect on open sockets too, within five seconds (promise S5)."""
+
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection
+
+from e2e.conftest import Platform, sign_in_cookie
+from e2e.kernels import channels, execute, start_kernel
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
+
+S = "/api/v1/jupyter/sessions"
+
+
+@pytest.fixture(scope="module")
+def session(platform: Platform) -> Iterator[tuple[httpx.Client, str, str]]:
+    """A client of the administrator, a running session and a kernel in it."""
+    client = platform.client()
+    client.post("/api/v1/jupyter/workspaces", json={"name": "ended-access"})
+    made = client.post(S, json={"workspace": "ended-access"}, params={"wait": 60}).json()
+    yield client, made["id"], start_kernel(client, made["id"])
+    client.post(f"{S}/{made['id']}/stop", params={"wait": 60})
+
+
+def seconds_until_closed(socket: ClientConnection) -> float:
+    """Read until the socket is closed from the other side."""
+    began = time.monotonic()
+    while True:
+        try:
+            socket.recv(timeout=5)
+        except ConnectionClosed:
+            return time.monotonic() - began
+
+
+def test_a_revoked_key_loses_its_open_kernel_sockets(session: tuple[httpx.Client, str, str]) -> None:
+    client, session_id, kernel = session
+    made = client.post("/api/v1/me/keys", json={"name": "to be revoked"}).json()
+    headers = {"Authorization": f"Bearer {made['key']}"}
+    with (
+        httpx.Client(base_url=client.base_url, headers=headers) as other,
+        channels(client, session_id, kernel) as mine,
+        channels(other, session_id, kernel) as theirs,
+    ):
+        assert execute(theirs, "print(1)").strip() == "1"
+        client.delete(f"/api/v1/me/keys/{made['id']}")
+        assert seconds_until_closed(theirs) < 5
+        assert other.get(f"/s/{session_id}/api/status").status_code == 401
+        assert execute(mine, "print(2)").strip() == "2"
+
+
+def test_signing_out_everywhere_closes_pages_and_sessions(
+    platform: Platform, session: tuple[httpx.Client, str, str]
+) -> None:
+    client, session_id, kernel = session
+    cookies = sign_in_cookie(platform)
+    host = f"127.0.0.1:{platform.port}"
+    with httpx.Client(base_url=f"http://{host}", cookies=cookies) as browser:
+        # By its bare address the session is served under the platform's own origin.
+        entered = browser.get(f"/go/{session_id}")
+        assert entered.headers["location"].startswith(f"/s/{session_id}/")
+        headers = {"Cookie": "; ".join(f"{c.name}={c.value}" for c in browser.cookies.jar), "Origin": f"http://{host}"}
+        with channels(browser, session_id, kernel, headers) as socket:
+            client.post("/api/v1/me/sign-out-everywhere")
+            assert seconds_until_closed(socket) < 5
+        assert browser.get(f"/s/{session_id}/api/status").status_code == 401
