@@ -14,7 +14,7 @@ from studiolo.engines.base import Handle, Phase
 from studiolo.engines.local.engine import LocalEngine
 from studiolo.runtime import processes
 from studiolo.runtime.launch import MARKER, LaunchFiles, read_json, write_json
-from studiolo.testing.fixtures import LocalBench
+from studiolo.testing.fixtures import LocalBench, nothing_wanted
 from studiolo.testing.local import execute, run_fork_server
 
 # Ignores every polite signal, leaves its parent and its session: what a daemon in a notebook does.
@@ -127,7 +127,7 @@ async def test_a_killed_shim_is_reported_truthfully_and_nothing_is_orphaned(benc
     assert seen.exit is not None
     assert seen.exit.reason == "vanished"
     assert "was killed" in seen.exit.message
-    assert await bench.engine.sweep(set()) == []
+    assert await bench.engine.sweep(nothing_wanted) == []
     for pid in (known["session_pid"], stubborn):
         await _until_gone(pid)
     assert not _marked(handle)
@@ -140,7 +140,7 @@ async def test_a_sweep_alone_clears_up_after_a_killed_shim(bench: LocalBench) ->
     stubborn = int(await client.run(await client.start_kernel(), STUBBORN))
     os.kill(_known(bench, handle)["pid"], signal.SIGKILL)
     await _until_gone(_known(bench, handle)["pid"])
-    assert await bench.engine.sweep(set()) == [f"{handle['workload_id']}.1"]
+    assert await bench.engine.sweep(nothing_wanted) == [f"{handle['workload_id']}.1"]
     await _until_gone(stubborn)
 
 

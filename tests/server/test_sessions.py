@@ -1,5 +1,6 @@
 """Sessions over REST, on a scripted engine."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -73,6 +74,22 @@ async def test_a_restart_ends_the_old_launch_before_the_new_begins(ana: httpx.As
     assert engine.workloads[session["id"], 1].phase is Phase.ENDED
     verbs = [verb for verb, _ in engine.calls]
     assert verbs.index("stop") < len(verbs) - 1 - verbs[::-1].index("start")
+
+
+@pytest.mark.usefixtures("churn")
+async def test_a_restart_in_the_middle_of_a_start_leaves_one_launch(ana: httpx.AsyncClient, engine: FakeEngine) -> None:
+    engine.behaviour.may_start = asyncio.Event()
+    session = await launch(ana, wait=0)
+    async with asyncio.timeout(5):
+        while not engine.workloads:
+            await asyncio.sleep(0)
+    await ana.post(f"{S}/{session['id']}/restart")
+    engine.behaviour.may_start.set()
+    again = (await ana.get(f"{S}/{session['id']}", params={"wait": 5})).json()
+    assert (again["state"], again["launch"]) == ("running", 2)
+    assert engine.running() == [(session["id"], 2)]
+    verbs = [verb for verb, _ in engine.calls if verb != "observe"]
+    assert verbs == ["start", "stop", "start"]
 
 
 @pytest.mark.usefixtures("churn")

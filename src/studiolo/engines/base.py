@@ -1,6 +1,6 @@
 """The engine interface: three repeatable verbs, and small capabilities that an engine may add."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -9,6 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 
 # A JSON object that only the engine understands; we store it and hand it back.
 Handle = dict[str, Any]
+# Asks for the (workload_id, launch) of all that is wanted now.
+AskWanted = Callable[[], Awaitable[set[tuple[str, int]]]]
 
 
 class Phase(StrEnum):
@@ -117,8 +119,12 @@ class Logs(Protocol):
 class Sweeps(Protocol):
     """Capability: ends what was started and is not wanted any more."""
 
-    async def sweep(self, wanted: set[tuple[str, int]]) -> list[str]:
-        """End all objects of this platform whose (workload_id, launch) is not wanted; return their names."""
+    async def sweep(self, ask_wanted: AskWanted) -> list[str]:
+        """End all objects of this platform that are not wanted; return their names.
+
+        Asks after it has listed the objects: what was started meanwhile is not in its list, so that no launch
+        is ended because the wish for it was newer than the answer.
+        """
         ...
 
 

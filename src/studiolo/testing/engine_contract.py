@@ -193,7 +193,11 @@ async def test_sweep_ends_what_is_not_wanted_and_nothing_else(case: EngineCase) 
         return
     wanted, kept = await start_ready(case)
     _, unwanted = await start_ready(case)
-    swept = await case.engine.sweep({(wanted.workload_id, wanted.launch)})
+
+    async def ask_wanted() -> set[tuple[str, int]]:
+        return {(wanted.workload_id, wanted.launch)}
+
+    swept = await case.engine.sweep(ask_wanted)
     assert len(swept) == 1
     await settle(case, unwanted, Phase.ENDED)
     assert (await case.engine.observe(kept)).phase is Phase.READY

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from studiolo.contract.errors import Unavailable
-from studiolo.engines.base import Exit, Handle, Observation, Phase, WorkloadSpec
+from studiolo.engines.base import AskWanted, Exit, Handle, Observation, Phase, WorkloadSpec
 
 
 @dataclass
@@ -21,6 +21,8 @@ class Behaviour:
     becomes_ready: bool = True
     stops: bool = True
     refuses_start: bool = False
+    # A start that is under way goes on when this is set.
+    may_start: asyncio.Event | None = None
     reports: Phase | None = None
     answers: bool = True
 
@@ -56,6 +58,8 @@ class FakeEngine:
         if key not in self.workloads:
             phase = Phase.READY if self.behaviour.becomes_ready else Phase.STARTING
             self.workloads[key] = FakeWorkload(spec, phase, log=[f"started {spec.workload_id}.{spec.launch}"])
+        if self.behaviour.may_start is not None:
+            await self.behaviour.may_start.wait()
         return {"workload_id": spec.workload_id, "launch": spec.launch}
 
     async def observe(self, handle: Handle) -> Observation:
@@ -95,8 +99,9 @@ class FakeEngine:
         workload = self.workloads.get(_key(handle))
         return workload.log[-lines:] if workload and lines > 0 else []
 
-    async def sweep(self, wanted: set[tuple[str, int]]) -> list[str]:
+    async def sweep(self, ask_wanted: AskWanted) -> list[str]:
         """See Sweeps.sweep."""
+        wanted = await ask_wanted()
         unwanted = [key for key, it in self.workloads.items() if it.phase is not Phase.ENDED and key not in wanted]
         for key in unwanted:
             self._end(key, "stopped", "The session was stopped.", code=0)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from studiolo.contract.errors import Unavailable
-from studiolo.engines.base import Exit, Handle, Observation, Phase, WorkloadSpec
+from studiolo.engines.base import AskWanted, Exit, Handle, Observation, Phase, WorkloadSpec
 from studiolo.engines.local.launches import Launch
 from studiolo.engines.local.starting import Starter, StartMethod
 from studiolo.engines.local.variables import session_variables
@@ -97,10 +97,12 @@ class LocalEngine:
         launch = self._launch(handle["workload_id"], handle["launch"])
         return await asyncio.to_thread(_tail, launch.files.log, lines)
 
-    async def sweep(self, wanted: set[tuple[str, int]]) -> list[str]:
+    async def sweep(self, ask_wanted: AskWanted) -> list[str]:
         """See Sweeps.sweep. Names are `<workload id>.<launch>`."""
         swept = []
-        for launch in await asyncio.to_thread(self._list_unfinished, wanted):
+        unfinished = await asyncio.to_thread(self._list_unfinished)
+        wanted = await ask_wanted() if unfinished else set()
+        for launch in (launch for key, launch in unfinished.items() if key not in wanted):
             await self._stop(launch, self._stop_grace)
             swept.append(launch.name)
         return swept
@@ -154,14 +156,14 @@ class LocalEngine:
         name = f"{workload_id}.{number}"
         return Launch(name, LaunchFiles(self._sessions / workload_id / str(number)), self._sockets)
 
-    def _list_unfinished(self, wanted: set[tuple[str, int]]) -> list[Launch]:
-        found = []
+    def _list_unfinished(self) -> dict[tuple[str, int], Launch]:
+        found = {}
         for lock in self._sessions.glob("*/*/lock"):
             workload_id, number = lock.parent.parent.name, lock.parent.name
-            if number.isdigit() and (workload_id, int(number)) not in wanted:
+            if number.isdigit():
                 launch = self._launch(workload_id, int(number))
                 if not launch.files.exit.exists():
-                    found.append(launch)
+                    found[workload_id, int(number)] = launch
         return found
 
 

@@ -1,7 +1,6 @@
 """Makes sessions so: looks at what is wanted and what is, does one step, writes down what was seen."""
 
 import asyncio
-import contextlib
 import secrets
 from collections import defaultdict
 from collections.abc import Mapping
@@ -97,8 +96,7 @@ class SessionReconciler:
         while True:
             for engine in self._engines.values():
                 if isinstance(engine, Sweeps):
-                    with contextlib.suppress(Unavailable):
-                        await self._sweep(engine)
+                    await self._sweep(engine)
             await asyncio.sleep(_SWEEP_SECONDS)
 
     async def close(self) -> None:
@@ -111,10 +109,15 @@ class SessionReconciler:
                 await engine.aclose()
 
     async def _sweep(self, engine: Sweeps) -> None:
+        try:
+            for name in await engine.sweep(self._list_wanted):
+                _log.warning("orphan-ended", workload=name)
+        except Exception:
+            _log.exception("sweep-failed")
+
+    async def _list_wanted(self) -> set[tuple[str, int]]:
         async with self._db.read() as connection:
-            wanted = await queries.list_wanted(connection)
-        for name in await engine.sweep(wanted):
-            _log.warning("orphan-ended", workload=name)
+            return await queries.list_wanted(connection)
 
     async def _due(self) -> list[str]:
         async with self._db.read() as connection:
@@ -155,8 +158,14 @@ class SessionReconciler:
             await self._write(row, state=SessionState.FAILED, ended=True, reason=reason, desired="stopped")
             return None
         now = self._clock.now()
+        # The object is there, whatever is wanted by now: with its handle stored it ends before a newer launch begins.
         written = await self._write(
-            row, state=SessionState.STARTING, handle=handle, handle_launch=row["launch"], started_at=now
+            row,
+            of_any_launch=True,
+            state=SessionState.STARTING,
+            handle=handle,
+            handle_launch=row["launch"],
+            started_at=now,
         )
         if written:
             self._watch(row, handle, row["launch"])
@@ -223,9 +232,10 @@ class SessionReconciler:
         state: SessionState,
         ended: bool = False,
         reason: Reason | None = None,
+        of_any_launch: bool = False,
         **values: Any,
     ) -> bool:
-        """Write what was seen; False if the lease or the launch is not the one looked at any more."""
+        """Write what was seen; False if the lease or (unless `of_any_launch`) the launch is another by now."""
         if ended:
             at = reason.at if reason else self._clock.now()
             values |= {"ended_at": at, "activity": _at_rest(row["activity"])}
@@ -235,8 +245,9 @@ class SessionReconciler:
             epoch = self._epochs.get(row["id"])
             if epoch is None:
                 epoch = await queries.claim(tx.connection, row["id"], self.owner)
+            launch = None if of_any_launch else row["launch"]
             written = await queries.update_seen(
-                tx.connection, row["id"], self.owner, epoch, row["launch"], state=state.value, **values
+                tx.connection, row["id"], self.owner, epoch, launch, state=state.value, **values
             )
             if written and ended:
                 await self._record_end(tx, row, reason)
