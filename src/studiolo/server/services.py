@@ -15,6 +15,7 @@ from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.accounts.keys import Keys
 from studiolo.server.accounts.service import Accounts
 from studiolo.server.audit.service import Audit
+from studiolo.server.environments import clone
 from studiolo.server.environments.base import ensure_base
 from studiolo.server.environments.service import BuildBase, Environments
 from studiolo.server.http.hosts import Hosts
@@ -138,7 +139,15 @@ def build(
     workspaces.sessions = sessions
     socket_closer = SocketCloser(db, session_secrets)
     accounts.on_ended = keys.on_ended = socket_closer.close
-    trash = Trash(db, clock, audit, folders, sessions, settings.workspaces.trash_retention)
+    trash = Trash(
+        db,
+        clock,
+        audit,
+        folders,
+        sessions,
+        remove_environment=clone.remove,
+        retention=settings.workspaces.trash_retention,
+    )
     environments.on_changed = sessions.environment_changed
     entry = Entry(db, clock, authentication, sessions, session_secrets, settings.sessions)
     return Services(

@@ -98,10 +98,6 @@ class Folders:
         """Remove the files that lie in our own place; a folder of the machine stays its people's. Repeatable."""
         shutil.rmtree(self.of(workspace_id, None), ignore_errors=True)
 
-    def erase_environment(self, workspace_id: str) -> None:
-        """Remove a workspace's environment. Repeatable."""
-        shutil.rmtree(self.environment(workspace_id), ignore_errors=True)
-
 
 def _write_new(path: Path, text: str) -> None:
     descriptor, fresh = tempfile.mkstemp(dir=path.parent, prefix=".")

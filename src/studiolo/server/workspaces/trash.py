@@ -1,7 +1,9 @@
 """Empties the trash: environments of deleted workspaces soon, their files when the retention is over."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import structlog
 from sqlalchemy import RowMapping
@@ -29,6 +31,8 @@ class Trash:
         audit: Audit,
         folders: Folders,
         sessions: SessionsOfWorkspaces,
+        *,
+        remove_environment: Callable[[Path], None],
         retention: timedelta,
     ) -> None:
         self._db = db
@@ -36,6 +40,7 @@ class Trash:
         self._audit = audit
         self._folders = folders
         self._sessions = sessions
+        self._remove_environment = remove_environment
         self._retention = retention
 
     async def empty_forever(self) -> None:
@@ -57,7 +62,7 @@ class Trash:
                 await self._erase(row)
 
     async def _erase(self, row: RowMapping) -> None:
-        await asyncio.to_thread(self._folders.erase_environment, row["id"])
+        await asyncio.to_thread(self._remove_environment, self._folders.environment(row["id"]))
         now = self._clock.now()
         if row["deleted_at"] + self._retention > now:
             return
