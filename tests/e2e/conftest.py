@@ -15,19 +15,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
 BIN = Path(sys.executable).parent
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-CHROMIUM_OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def free_port() -> int:
@@ -195,16 +184,3 @@ def platform(tmp_path_factory: pytest.TempPathFactory, base_cache: Path) -> Iter
     yield shared
     keep_base(shared.data_dir, base_cache)
     shared.down()
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """One real browser for the run."""
-    if CHROMIUM is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("Chromium is missing; make test installs it as root")
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
-        yield browser
-        browser.close()

@@ -1,24 +1,11 @@
 """One stage with samples and one browser for all tests of pages."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from web.stage import PASSWORD, Samples, Stage
-
-CHROMIUM = Path("/usr/bin/chromium")
-_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="session")
@@ -27,18 +14,6 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samples]:
         filled = Samples(stage)
         stage.do(filled.fill())
         yield filled
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("needs Chromium")
-    # Playwright's own driver warns about descriptors of the test runner otherwise.
-    os.environ.setdefault("NODE_NO_WARNINGS", "1")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
-        yield launched
-        launched.close()
 
 
 class Visitor:
@@ -104,5 +79,5 @@ class Visitors:
 
 
 @pytest.fixture(scope="session")
-def visitors(browser: Browser, samples: Samples) -> Visitors:
-    return Visitors(browser, samples.stage)
+def visitors(chromium: Browser, samples: Samples) -> Visitors:
+    return Visitors(chromium, samples.stage)
