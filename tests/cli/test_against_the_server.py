@@ -197,7 +197,14 @@ def test_ctrl_c_ends_the_waiting_and_not_the_session(cli: Run, server: ControlPl
     server.engine.behaviour.becomes_ready = False
     command = [Path(sys.executable).parent / "studiolo", "start", "patience", "--name", "endless"]
     try:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as waiting:
+        # Whoever runs the tests in the background has SIGINT ignored, which programs inherit.
+        with subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        ) as waiting:
             assert waiting.stdout is not None
             assert waiting.stdout.readline().split() == ["Name:", "endless"]
             assert "/go/s-" in waiting.stdout.readline() + waiting.stdout.readline()
