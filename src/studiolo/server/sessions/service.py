@@ -8,11 +8,10 @@ from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from studiolo.contract.errors import Conflict, InvalidInput, LimitReached, NotFound, StudioloError
-from studiolo.contract.ids import IdKind, looks_like_id, new_id
+from studiolo.contract.errors import Conflict, InvalidInput, LimitReached
+from studiolo.contract.ids import IdKind, new_id
 from studiolo.contract.models import Activity, Page, Session, SessionLaunch, SessionLog, SessionState
 from studiolo.contract.names import check_name
-from studiolo.contract.operations import Role
 from studiolo.engines.base import Engine, Logs
 from studiolo.kit.clock import Clock
 from studiolo.kit.cursors import cursor_invalid, read_cursor, write_cursor
@@ -23,6 +22,7 @@ from studiolo.server.audit.service import Audit
 from studiolo.server.principal import Principal
 from studiolo.server.sessions import queries
 from studiolo.server.sessions.changes import Changes
+from studiolo.server.sessions.lookup import ENDED, SessionLookup, not_found
 from studiolo.server.sessions.reconciler import SessionReconciler
 from studiolo.server.sessions.secrets import SessionSecrets
 from studiolo.server.sessions.wire import session_wire
@@ -33,7 +33,6 @@ from studiolo.server.workspaces.service import Workspaces
 MAX_PAGE = 200
 MAX_WAIT_SECONDS = 60.0
 _SETTLED = (SessionState.RUNNING, SessionState.STOPPED, SessionState.FAILED)
-_ENDED = (SessionState.STOPPED, SessionState.FAILED)
 
 
 class Sessions:
@@ -60,7 +59,7 @@ class Sessions:
         self._engines = engines
         self._keys = keys
         self._workspaces = workspaces
-        self._access = access
+        self._lookup = SessionLookup(workspaces, access)
         self._audit = audit
         self._changes = changes
         self._reconciler = reconciler
@@ -172,7 +171,7 @@ class Sessions:
         """Stop a session; stopping one that ended is success."""
         async with self._db.write() as tx:
             row = await self.resolve(tx.connection, who, reference, "session.stop")
-            if row["desired"] == "running" or row["state"] not in _ENDED:
+            if row["desired"] == "running" or row["state"] not in ENDED:
                 await self._want_stopped(tx, who, row["id"], "stopped-by-person")
                 await self._record(tx, who, "session.stop", row["id"], row["name"], row["workspace_id"])
             return await self._read(tx.connection, row["id"])
@@ -181,7 +180,7 @@ class Sessions:
         """Forget a session that ended; raises Conflict (`workspace-busy`) while it runs."""
         async with self._db.write() as tx:
             row = await self.resolve(tx.connection, who, reference, "session.delete")
-            if row["state"] not in _ENDED:
+            if row["state"] not in ENDED:
                 raise Conflict("workspace-busy", f"{row['name']!r} still runs.", hint=f"studiolo stop {row['id']}")
             await queries.update_intent(tx.connection, row["id"], deleted_at=self._clock.now())
             await self._record(tx, who, "session.delete", row["id"], row["name"], row["workspace_id"])
@@ -205,7 +204,7 @@ class Sessions:
     async def report(self, who: Principal, session_id: str, activity: Activity) -> None:
         """Take a session's own report; only the session's key may give it."""
         if who.session_id != session_id:
-            raise _not_found(session_id)
+            raise not_found(session_id)
         async with self._db.write() as tx:
             values = {"activity": activity.model_dump(mode="json")}
             await queries.update_intent(tx.connection, session_id, **values)
@@ -245,68 +244,8 @@ class Sessions:
             await self._want_stopped(tx, who, session_id, "workspace-deleted")
 
     async def resolve(self, connection: AsyncConnection, who: Principal, reference: str, operation: str) -> RowMapping:
-        """Find the session that `reference` means and authorise `operation` on it.
-
-        `reference`: id, name, `workspace/name` (or with `~`), or a workspace with one session alive. A session
-        carries the power of its person: only they start, enter and restart it; owners of the workspace and
-        administrators may stop and forget it.
-        """
-        who.require(operation)
-        row = await self._find(connection, who, reference)
-        if row is None or row["deleted_at"] is not None or row["workspace_deleted_at"] is not None:
-            raise _not_found(reference)
-        role = await self._access.role(connection, who.person_id, row["workspace_id"])
-        may_mend = operation in ("session.read", "session.stop", "session.delete", "session.log")
-        if role is not None and row["person_id"] != who.person_id and operation != "session.read":
-            role = role if role is Role.OWNER and may_mend else Role.VIEWER
-        who.require_on(
-            operation,
-            role,
-            workspace_id=row["workspace_id"],
-            missing=_not_found(reference),
-            owner=row["person_display_name"] if role else row["owner_display_name"],
-        )
-        return row
-
-    async def _find(self, connection: AsyncConnection, who: Principal, reference: str) -> RowMapping | None:
-        if looks_like_id(reference, IdKind.SESSION):
-            return await queries.find(connection, reference)
-        place, _, name = reference.replace("~", "/").rpartition("/")
-        workspace_id: str | None = None
-        if place:
-            workspace_id = (await self._workspaces.resolve(connection, who, place, "session.read"))["id"]
-        rows = await queries.find_named(connection, who.person_id, name, workspace_id, everything=bool(workspace_id))
-        if not rows:
-            rows = await self._of_workspace(connection, who, reference)
-        if len(rows) > 1:
-            mine = [row for row in rows if row["person_id"] == who.person_id and row["state"] not in _ENDED]
-            rows = mine if len(mine) == 1 else rows
-        if len(rows) > 1:
-            candidates = [f"{row['workspace_name']}/{row['name']}" for row in rows]
-            raise Conflict(
-                "session-ambiguous",
-                f"Several sessions fit {reference!r}: {', '.join(candidates)}.",
-                hint=f"Name one, for example {candidates[0]} or its id {rows[0]['id']}.",
-                candidates=candidates,
-            )
-        return rows[0] if rows else None
-
-    async def _of_workspace(self, connection: AsyncConnection, who: Principal, reference: str) -> list[RowMapping]:
-        try:
-            workspace = await self._workspaces.resolve(connection, who, reference, "session.read")
-        except StudioloError:
-            return []
-        rows = await queries.list_page(
-            connection,
-            member_id=None,
-            person_id=None,
-            workspace_id=workspace["id"],
-            states=(),
-            before=None,
-            limit=20,
-        )
-        alive = [row for row in rows if row["state"] not in _ENDED]
-        return alive or rows[:1]
+        """Find the session that `reference` means and authorise `operation` on it (see SessionLookup)."""
+        return await self._lookup.resolve(connection, who, reference, operation)
 
     async def _check_limits(self, connection: AsyncConnection, who: Principal) -> None:
         limit = self._settings.max_running_per_person
@@ -381,7 +320,7 @@ class Sessions:
     async def _read(self, connection: AsyncConnection, session_id: str) -> Session:
         row = await queries.find(connection, session_id)
         if row is None:
-            raise _not_found(session_id)
+            raise not_found(session_id)
         return self._wire(row)
 
     def _wire(self, row: RowMapping) -> Session:
@@ -398,15 +337,6 @@ class Sessions:
 
 def _is_settled(session: Session) -> bool:
     return session.state in _SETTLED and (session.state is SessionState.RUNNING) == (session.desired == "running")
-
-
-def _not_found(reference: str) -> NotFound:
-    shown = reference if len(reference) <= 80 else reference[:80] + "…"
-    return NotFound(
-        "session-not-found",
-        f"There is no session {shown!r} that you can see.",
-        hint="studiolo sessions shows those you can see.",
-    )
 
 
 def _cursor(row: RowMapping) -> str:

@@ -1,0 +1,97 @@
+"""Which session a reference means, and whether the caller may do something with it."""
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from studiolo.contract.errors import Conflict, NotFound, StudioloError
+from studiolo.contract.ids import IdKind, looks_like_id
+from studiolo.contract.models import SessionState
+from studiolo.contract.operations import Role
+from studiolo.server.principal import Principal
+from studiolo.server.sessions import queries
+from studiolo.server.workspaces.access import Access
+from studiolo.server.workspaces.service import Workspaces
+
+ENDED = (SessionState.STOPPED, SessionState.FAILED)
+
+
+class SessionLookup:
+    """Finds sessions by what people call them."""
+
+    def __init__(self, workspaces: Workspaces, access: Access) -> None:
+        self._workspaces = workspaces
+        self._access = access
+
+    async def resolve(self, connection: AsyncConnection, who: Principal, reference: str, operation: str) -> RowMapping:
+        """Find the session that `reference` means and authorise `operation` on it.
+
+        `reference`: id, name, `workspace/name` (or with `~`), or a workspace with one session alive. A session
+        carries the power of its person: only they start, enter and restart it; owners of the workspace and
+        administrators may stop and forget it.
+        """
+        who.require(operation)
+        row = await self._find(connection, who, reference)
+        if row is None or row["deleted_at"] is not None or row["workspace_deleted_at"] is not None:
+            raise not_found(reference)
+        role = await self._access.role(connection, who.person_id, row["workspace_id"])
+        may_mend = operation in ("session.read", "session.stop", "session.delete", "session.log")
+        if role is not None and row["person_id"] != who.person_id and operation != "session.read":
+            role = role if role is Role.OWNER and may_mend else Role.VIEWER
+        who.require_on(
+            operation,
+            role,
+            workspace_id=row["workspace_id"],
+            missing=not_found(reference),
+            owner=row["person_display_name"] if role else row["owner_display_name"],
+        )
+        return row
+
+    async def _find(self, connection: AsyncConnection, who: Principal, reference: str) -> RowMapping | None:
+        if looks_like_id(reference, IdKind.SESSION):
+            return await queries.find(connection, reference)
+        place, _, name = reference.replace("~", "/").rpartition("/")
+        workspace_id: str | None = None
+        if place:
+            workspace_id = (await self._workspaces.resolve(connection, who, place, "session.read"))["id"]
+        rows = await queries.find_named(connection, who.person_id, name, workspace_id, everything=bool(workspace_id))
+        if not rows:
+            rows = await self._of_workspace(connection, who, reference)
+        if len(rows) > 1:
+            mine = [row for row in rows if row["person_id"] == who.person_id and row["state"] not in ENDED]
+            rows = mine if len(mine) == 1 else rows
+        if len(rows) > 1:
+            candidates = [f"{row['workspace_name']}/{row['name']}" for row in rows]
+            raise Conflict(
+                "session-ambiguous",
+                f"Several sessions fit {reference!r}: {', '.join(candidates)}.",
+                hint=f"Name one, for example {candidates[0]} or its id {rows[0]['id']}.",
+                candidates=candidates,
+            )
+        return rows[0] if rows else None
+
+    async def _of_workspace(self, connection: AsyncConnection, who: Principal, reference: str) -> list[RowMapping]:
+        try:
+            workspace = await self._workspaces.resolve(connection, who, reference, "session.read")
+        except StudioloError:
+            return []
+        rows = await queries.list_page(
+            connection,
+            member_id=None,
+            person_id=None,
+            workspace_id=workspace["id"],
+            states=(),
+            before=None,
+            limit=20,
+        )
+        alive = [row for row in rows if row["state"] not in ENDED]
+        return alive or rows[:1]
+
+
+def not_found(reference: str) -> NotFound:
+    """The error for a session that is not there, or not for this caller."""
+    shown = reference if len(reference) <= 80 else reference[:80] + "…"
+    return NotFound(
+        "session-not-found",
+        f"There is no session {shown!r} that you can see.",
+        hint="studiolo sessions shows those you can see.",
+    )
