@@ -8,11 +8,14 @@ from typing import Any
 
 from sqlalchemy import DateTime, Dialect, TypeDecorator, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from studiolo.contract.errors import StudioloError, Unavailable
 
 _BUSY_MILLISECONDS = 5_000
+# Behind a lock of somebody else each writer waits its own time: without a bound they would queue for minutes.
+_TURN_SECONDS = 10.0
 
 
 class UTCTime(TypeDecorator[datetime]):
@@ -66,7 +69,7 @@ class Database:
         try:
             async with self.engine.connect() as connection:
                 yield connection
-        except DBAPIError as exc:
+        except (DBAPIError, NoConnection) as exc:
             raise translate(exc) from exc
 
     @asynccontextmanager
@@ -83,7 +86,7 @@ class Database:
                     yield transaction
         except IntegrityError:
             raise
-        except DBAPIError as exc:
+        except (DBAPIError, NoConnection) as exc:
             raise translate(exc) from exc
         transaction.run_callbacks()
 
@@ -92,17 +95,23 @@ class Database:
         if self._writer is None:
             yield
             return
-        async with self._writer:
+        try:
+            await asyncio.wait_for(self._writer.acquire(), _TURN_SECONDS)
+        except TimeoutError as exc:
+            raise _unavailable("the writers before this one took too long") from exc
+        try:
             yield
+        finally:
+            self._writer.release()
 
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
 
 
-def translate(exc: DBAPIError) -> StudioloError:
+def translate(exc: DBAPIError | NoConnection) -> StudioloError:
     """Turn a driver's error into ours; the driver's words go to the log only."""
-    words = str(exc.orig).lower()
+    words = str(exc.orig).lower() if isinstance(exc, DBAPIError) else ""
     if "full" in words and ("disk" in words or "database or disk" in words):
         return Unavailable(
             "disk-full",
@@ -117,18 +126,27 @@ def translate(exc: DBAPIError) -> StudioloError:
             hint="Check owner and mode of the data directory: studiolo doctor says which file.",
             detail=str(exc),
         )
+    return _unavailable(str(exc))
+
+
+def _unavailable(detail: str) -> Unavailable:
     return Unavailable(
         "database-unavailable",
         "The database does not serve at the moment; nothing was changed.",
         hint="Try again in a moment. If it stays so, studiolo doctor says what is wrong.",
-        detail=str(exc),
+        detail=detail,
     )
 
 
 def _engine_options(url: str) -> dict[str, Any]:
     if url.startswith("sqlite"):
         # Readers do not block each other in WAL; a few connections serve the event loop's reads.
-        return {"pool_size": 5, "max_overflow": 10, "connect_args": {"timeout": _BUSY_MILLISECONDS / 1000}}
+        return {
+            "pool_size": 5,
+            "max_overflow": 10,
+            "pool_timeout": _TURN_SECONDS,
+            "connect_args": {"timeout": _BUSY_MILLISECONDS / 1000},
+        }
     return {"pool_size": 10, "max_overflow": 20, "pool_pre_ping": True}
 
 
