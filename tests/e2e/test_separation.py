@@ -102,7 +102,6 @@ def the_platforms_own(platform: Platform) -> dict[str, tuple[int, int]]:
     return state_of(base) | state_of(packages / "jupyterlab") | records
 
 
-@pytest.mark.req("S3-08", "S3-14")
 def test_installs_stay_in_their_workspace(
     platform: Platform, pair: tuple[Workspace, Workspace], tmp_path: Path
 ) -> None:
