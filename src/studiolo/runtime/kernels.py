@@ -8,6 +8,7 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager, ServerKernelManager
+from tornado.web import HTTPError
 from traitlets import Bunch, List, Unicode, default
 
 # Addresses of unix sockets have at most 103 bytes on macOS, 107 on Linux; zmq adds "-5" for the fifth.
@@ -65,6 +66,17 @@ class WorkspaceKernels(AsyncMappingKernelManager):
     """
 
     on_change: Callable[[str | None], None] = staticmethod(lambda busy: None)
+
+    async def start_kernel(self, *args: Any, **kwargs: Any) -> str:  # type: ignore[override]
+        """Called for each new kernel. Raises HTTPError with words when its folder or interpreter is gone."""
+        try:
+            return str(await super().start_kernel(*args, **kwargs))
+        except OSError as exc:
+            raise HTTPError(
+                503,
+                f"The kernel cannot be started: {exc.strerror}: {exc.filename or 'its folder'}. "
+                "If the workspace's environment has vanished, restart the session: it is made anew then.",
+            ) from exc
 
     def start_watching_activity(self, kernel_id: str) -> None:
         """Called by jupyter_server when a kernel has started or restarted."""

@@ -127,7 +127,8 @@ class Door:
             is_websocket=b"sec-websocket-key" in headers,
             is_navigation=text(b"sec-fetch-mode") == "navigate"
             or (b"sec-fetch-mode" not in headers and "text/html" in text(b"accept")),
-            password=text(b"studiolo-session-password") or None,
+            # Any text may be a password; clients send it as UTF-8.
+            password=headers.get(b"studiolo-session-password", b"").decode(errors="replace") or None,
         )
 
     async def _answer(self, question: Question) -> list[Header]:

@@ -149,6 +149,7 @@ def build(
         retention=settings.workspaces.trash_retention,
     )
     environments.on_changed = sessions.environment_changed
+    reconciler.on_environment_missing = environments.restore
     entry = Entry(db, clock, authentication, sessions, session_secrets, settings.sessions)
     return Services(
         settings=settings,

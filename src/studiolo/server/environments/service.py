@@ -46,6 +46,12 @@ class Environments:
         except StudioloError as exc:
             _log.warning("base-environment-failed", message=exc.message, hint=exc.hint, detail=exc.detail)
 
+    async def restore(self, workspace_id: str) -> None:
+        """Make anew an environment whose folder has vanished."""
+        _log.warning("environment-vanished", workspace=workspace_id)
+        await self._workspaces.set_environment(workspace_id, EnvironmentState.PENDING, None)
+        self.runner.hint(workspace_id)
+
     async def close(self) -> None:
         """Stop what goes on in the background; it is done again at the next start."""
         tasks = [task for task in (self._base, self._refill) if task is not None]

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,7 @@ class SessionReconciler:
         self._epochs: dict[str, int] = {}
         self._waiting: dict[str, set[str]] = defaultdict(set)
         self._watches: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self.on_environment_missing: Callable[[str], Awaitable[None]] | None = None
         self.runner = Runner("sessions", step=self._step, due=self._due)
 
     def adopt(self, session_id: str) -> None:
@@ -149,6 +150,9 @@ class SessionReconciler:
     async def _start(self, row: RowMapping) -> timedelta | None:
         if row["environment_state"] != EnvironmentState.READY:
             return await self._await_environment(row)
+        if self.on_environment_missing and not self._folders.environment(row["workspace_id"]).is_dir():
+            await self.on_environment_missing(row["workspace_id"])
+            return timedelta(0)
         try:
             handle = await self._engine(row).start(self._spec(row))
         except Unavailable as exc:
