@@ -1,13 +1,14 @@
 """The fork server: quick to say it is ready, deaf to nonsense, and without anything that a fork would break."""
 
 import json
-import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from studiolo.testing.local import run_fork_server
@@ -65,17 +66,14 @@ def test_it_replaces_a_stale_socket_and_removes_its_own(run_dir: Path) -> None:
 def test_it_leaves_no_zombies(fork_server_socket: Path) -> None:
     for _ in range(5):
         _ask(fork_server_socket, b"\n")
-    # Shims end after they have answered, so give the last one no more than an instant.
-    zombies = subprocess.run(["ps", "-eo", "state,ppid"], capture_output=True, text=True, check=True).stdout
-    mine = [line for line in zombies.splitlines() if line.startswith("Z") and int(line.split()[1]) != os.getpid()]
-    assert not [line for line in mine if _is_fork_server(int(line.split()[1]))]
-
-
-def _is_fork_server(pid: int) -> bool:
-    try:
-        return b"studiolo.runtime.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(fork_server_socket))
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    server = psutil.Process(struct.unpack("3i", credentials)[0])
+    # Shims end after they have answered.
+    gone, left = psutil.wait_procs(server.children(), timeout=10)
+    assert not left
+    assert not server.children(), gone
 
 
 def test_what_it_preloads_starts_nothing_that_a_fork_would_break() -> None:
