@@ -248,3 +248,17 @@ async def test_nobody_else_reports_for_a_session(ana: httpx.AsyncClient) -> None
     session = await launch(ana)
     reply = await ana.post(f"/api/v1/sessions/{session['id']}/report", json={"kernels": 7})
     assert reply.status_code == 404
+
+
+@pytest.mark.usefixtures("churn")
+async def test_a_forgotten_session_leaves_nothing_on_its_engine(ana: httpx.AsyncClient, engine: FakeEngine) -> None:
+    session = await launch(ana)
+    assert (await ana.delete(f"{S}/{session['id']}")).json()["code"] == "session-running"
+    await ana.post(f"{S}/{session['id']}/stop", params={"wait": 5})
+    assert (await ana.delete(f"{S}/{session['id']}")).status_code == 204
+    assert (await ana.get(f"{S}/{session['id']}")).status_code == 404
+
+    async def is_forgotten() -> bool:
+        return (session["id"], 1) not in engine.workloads
+
+    await eventually(is_forgotten)

@@ -162,6 +162,7 @@ CODES: dict[str, str] = {
     "session-ambiguous": "Several sessions fit; `candidates` lists them.",
     "session-exists": "A session of this name exists in the workspace.",
     "session-not-running": "The session is not running.",
+    "session-running": "The session runs and must be stopped first.",
     "session-ended": "The session ended; the message says why.",
     "person-not-found": "No such person.",
     "person-exists": "A person with this name or address exists.",

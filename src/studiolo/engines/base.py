@@ -135,3 +135,12 @@ class Closes(Protocol):
     async def aclose(self) -> None:
         """Let go of all connections; workloads go on."""
         ...
+
+
+@runtime_checkable
+class Forgets(Protocol):
+    """Capability: drops what it keeps of workloads that ended (logs, exit records)."""
+
+    async def forget(self, workload_id: str) -> None:
+        """Drop all that is kept of a workload none of whose launches runs. Repeatable."""
+        ...

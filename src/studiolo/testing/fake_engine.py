@@ -107,6 +107,11 @@ class FakeEngine:
             self._end(key, "stopped", "The session was stopped.", code=0)
         return [_name(key) for key in unwanted]
 
+    async def forget(self, workload_id: str) -> None:
+        """See Forgets.forget."""
+        for key in [key for key in self.workloads if key[0] == workload_id]:
+            del self.workloads[key]
+
     def make_ready(self, handle: Handle) -> None:
         """Let a workload that hung in STARTING become ready."""
         self._change(self.workloads[_key(handle)], Phase.READY)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -106,6 +107,10 @@ class LocalEngine:
             await self._stop(launch, self._stop_grace)
             swept.append(launch.name)
         return swept
+
+    async def forget(self, workload_id: str) -> None:
+        """See Forgets.forget."""
+        await asyncio.to_thread(shutil.rmtree, self._sessions / workload_id, ignore_errors=True)
 
     async def aclose(self) -> None:
         """Let go of all connections; sessions go on."""

@@ -17,6 +17,7 @@ from studiolo.engines.base import (
     Closes,
     Engine,
     Exit,
+    Forgets,
     Handle,
     Logs,
     Observation,
@@ -128,6 +129,11 @@ class SessionReconciler:
         async with self._db.read() as connection:
             row = await queries.find(connection, session_id)
         if row is None:
+            return None
+        if row["deleted_at"] is not None and row["handle_launch"] is None:
+            engine = self._engine(row)
+            if isinstance(engine, Forgets):
+                await engine.forget(session_id)
             return None
         wanted = _wanted(row)
         match decide_next(wanted):

@@ -177,13 +177,14 @@ class Sessions:
             return await self._read(tx.connection, row["id"])
 
     async def delete(self, who: Principal, reference: str) -> None:
-        """Forget a session that ended; raises Conflict (`workspace-busy`) while it runs."""
+        """Forget a session that ended; raises Conflict (`session-running`) while it runs."""
         async with self._db.write() as tx:
             row = await self.resolve(tx.connection, who, reference, "session.delete")
             if row["state"] not in ENDED:
-                raise Conflict("workspace-busy", f"{row['name']!r} still runs.", hint=f"studiolo stop {row['id']}")
+                raise Conflict("session-running", f"{row['name']!r} still runs.", hint=f"studiolo stop {row['id']}")
             await queries.update_intent(tx.connection, row["id"], deleted_at=self._clock.now())
             await self._record(tx, who, "session.delete", row["id"], row["name"], row["workspace_id"])
+            tx.after_commit(lambda: self._hint(row["id"]))
 
     async def log(self, who: Principal, reference: str, *, lines: int = 200) -> SessionLog:
         """Return the end of the session's log."""
