@@ -61,3 +61,9 @@ def test_shells_complete_commands(words: str, offered: str) -> None:
         [Path(sys.executable).parent / program], capture_output=True, text=True, timeout=60, env=environment
     )
     assert offered in done.stdout.split()
+
+
+def test_a_reader_that_had_enough_meets_no_trace() -> None:
+    program = Path(sys.executable).parent / "studiolo"
+    done = subprocess.run(["sh", "-c", f"{program} --help | true"], capture_output=True, text=True, check=False)
+    assert done.stderr == ""

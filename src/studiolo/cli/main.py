@@ -12,6 +12,8 @@ from studiolo import __version__
 from studiolo.cli.overview import overview
 from studiolo.cli.table import COMMANDS, Entry, below, find
 
+# What a shell reports for a program that SIGPIPE ended.
+_READER_GONE = 141
 _HELP = ("--help", "-h", "help")
 
 
@@ -31,6 +33,17 @@ def main_ml() -> int:
 
 def run(program: str, args: Sequence[str]) -> int:
     """Run one command line and return its exit code; `program` is how people called us."""
+    try:
+        code = _run(program, args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`| head`) had enough. What is still buffered would fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _READER_GONE
+    return code
+
+
+def _run(program: str, args: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a sign gets a question mark, not a trace.
         getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
