@@ -1,6 +1,7 @@
 """A plain Jupyter client over the front door: starts a kernel, runs code, with nothing but a key."""
 
 import json
+import ssl
 import uuid
 from typing import Any
 
@@ -16,13 +17,17 @@ def start_kernel(client: httpx.Client, session_id: str) -> str:
 
 
 def channels(
-    client: httpx.Client, session_id: str, kernel_id: str, headers: dict[str, str] | None = None
+    client: httpx.Client,
+    session_id: str,
+    kernel_id: str,
+    headers: dict[str, str] | None = None,
+    ssl_context: ssl.SSLContext | None = None,
 ) -> ClientConnection:
     """Open the kernel's websocket, with the client's key or other headers."""
     address = str(client.base_url).rstrip("/").replace("http", "ws", 1)
     headers = headers or {"Authorization": client.headers["Authorization"]}
     url = f"{address}/s/{session_id}/api/kernels/{kernel_id}/channels"
-    return connect(url, additional_headers=headers, max_size=None, open_timeout=30)
+    return connect(url, additional_headers=headers, ssl=ssl_context, max_size=None, open_timeout=30)
 
 
 def send(socket: ClientConnection, code: str) -> str:

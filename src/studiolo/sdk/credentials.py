@@ -11,7 +11,7 @@ STUDIOLO_KEY, or the file that STUDIOLO_KEY_FILE names, is the key for 2 and 3. 
 address is used. A saved key never goes to another address than the one it was saved for.
 
 The credentials file is `$XDG_CONFIG_HOME/studiolo/credentials.json`, readable by its owner alone:
-`{"current": URL, "platforms": {URL: {"key": KEY, "person": NAME}}}`.
+`{"current": URL, "platforms": {URL: {"key": KEY, "person": NAME, "authority": FILE or null}}}`.
 """
 
 import fcntl
@@ -32,12 +32,16 @@ _UP_OR_LOGIN = "Start one here with `studiolo up`, or sign in to one elsewhere w
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An address without a trailing slash, the key for it if one is known, and where they come from."""
+    """An address without a trailing slash, the key for it if one is known, and where they come from.
+
+    `authority`: PEM file of the authority that signed the certificate of a platform of this machine.
+    """
 
     url: str
     key: str | None = field(repr=False)
     source: str
     person: str | None = None
+    authority: str | None = None
 
 
 def find_credentials(
@@ -76,11 +80,15 @@ def credentials_file(environ: Mapping[str, str] | None = None) -> Path:
     return (Path(base) if base else Path.home() / ".config") / "studiolo" / "credentials.json"
 
 
-def store(url: str, key: str, person: str, make_current: bool = True) -> None:
+def store(url: str, key: str, person: str, make_current: bool = True, authority: Path | None = None) -> None:
     """Save a key for an address, replacing an older one; safe against others who save at the same moment."""
     with _changing(credentials_file()) as saved:
         address = normal_address(url)
-        saved["platforms"][address] = {"key": key, "person": person}
+        saved["platforms"][address] = {
+            "key": key,
+            "person": person,
+            "authority": str(authority) if authority else None,
+        }
         if make_current or not saved["current"]:
             saved["current"] = address
 
@@ -102,7 +110,8 @@ def saved_addresses() -> list[str]:
 
 def _with_saved_key(url: str, key: str | None, source: str, saved: dict[str, Any]) -> Credentials:
     entry = saved["platforms"].get(url) or {}
-    return Credentials(url, key or entry.get("key"), source, None if key else entry.get("person"))
+    person = None if key else entry.get("person")
+    return Credentials(url, key or entry.get("key"), source, person, entry.get("authority"))
 
 
 def _key_from(env: Mapping[str, str]) -> str | None:

@@ -47,7 +47,7 @@ class Transport:
             base_url=url,
             headers=headers,
             transport=http,
-            verify=_trust(url),
+            verify=_trust(credentials),
             # A proxy named in the environment must never see what is meant for this machine.
             trust_env=not is_loopback(url),
         )
@@ -157,11 +157,11 @@ def refuse_to_send_openly(url: str) -> None:
         )
 
 
-def _trust(url: str) -> ssl.SSLContext | bool:
-    if not is_encrypted(url):
+def _trust(credentials: Credentials) -> ssl.SSLContext | bool:
+    if not is_encrypted(credentials.url):
         # Loading the certificate authorities costs time that plain http does not need.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if not (authorities := os.environ.get("STUDIOLO_CA_FILE")):
+    if not (authorities := os.environ.get("STUDIOLO_CA_FILE") or credentials.authority):
         return True
     try:
         return ssl.create_default_context(cafile=authorities)

@@ -202,7 +202,4 @@ def local_engine(settings: Settings) -> LocalEngine:
 
 
 def _session_variables(settings: Settings) -> dict[str, str]:
-    if settings.tls.mode != "internal":
-        return {}
-    root = settings.data_dir / "front-door" / "pki" / "authorities" / "local" / "root.crt"
-    return {"STUDIOLO_CA_FILE": str(root)}
+    return {"STUDIOLO_CA_FILE": str(settings.authority_file)} if settings.authority_file else {}

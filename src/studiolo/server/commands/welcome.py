@@ -78,10 +78,10 @@ def sign_command_line_in(settings: Settings) -> None:
 
     known = credentials.find_credentials(settings.address)
     if known.key and known.person and ask(settings, "/api/v1/me", key=known.key)[0] == 200:
-        credentials.store(settings.address, known.key, known.person)
+        credentials.store(settings.address, known.key, known.person, authority=settings.authority_file)
         return
     person, key = operator.create_local_key(settings)
-    credentials.store(settings.address, key, person)
+    credentials.store(settings.address, key, person, authority=settings.authority_file)
 
 
 def program_name() -> str:

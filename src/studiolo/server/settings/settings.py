@@ -111,6 +111,13 @@ class Settings(BaseSettings):
         return f"{self.scheme}://{self.domain}" + ("" if self.port == standard else f":{self.port}")
 
     @property
+    def authority_file(self) -> Path | None:
+        """Certificate of the local authority, where the front door keeps it; None without one."""
+        if self.tls.mode != "internal":
+            return None
+        return self.data_dir / "front-door" / "storage" / "pki" / "authorities" / "local" / "root.crt"
+
+    @property
     def control_socket(self) -> Path:
         """Where the control plane listens."""
         return self.runtime_dir / "control.sock"

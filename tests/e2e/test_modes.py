@@ -1,0 +1,198 @@
+"""The ways to reach a platform: bare address, names below it, TLS of a local authority or of a certificate, every address."""
+
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from conftest import CHROMIUM_OPTIONS
+from e2e.conftest import Platform
+from e2e.kernels import channels, execute, start_kernel
+from e2e.test_main_job import create_workspace, open_lab
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+browser_test = pytest.mark.browser
+
+DOMAIN = "studio.test"
+# A program in a session finds the platform, its key and the authority in the environment.
+ASK_OVER_TLS = """
+import os, pathlib, ssl, urllib.request
+bearer = {'Authorization': 'Bearer ' + pathlib.Path(os.environ['STUDIOLO_KEY_FILE']).read_text()}
+request = urllib.request.Request(os.environ['STUDIOLO_URL'] + '/api/v1/jupyter/workspaces', headers=bearer)
+print(urllib.request.urlopen(request, context=ssl.create_default_context(cafile=os.environ['STUDIOLO_CA_FILE'])).status)
+"""
+
+
+def open_platform(context: BrowserContext, platform: Platform) -> Page:
+    """Sign in at the platform's address with the link that the terminal prints."""
+    link = re.search(r"/sign-in\?link=\S+", platform.run("sign-in-link").stdout)
+    assert link
+    page = context.new_page()
+    page.goto(platform.address + link[0])
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading").first).to_be_visible()
+    return page
+
+
+def enter(context: BrowserContext, platform: Platform, workspace: str) -> Page:
+    """Sign in, make a workspace and open JupyterLab in it."""
+    page = open_platform(context, platform)
+    create_workspace(page, platform, workspace)
+    open_lab(page)
+    return page
+
+
+def cookies_at(context: BrowserContext, url: str) -> dict[str, bool]:
+    """Our cookies that are sent to an address, each with whether scripts are kept from it."""
+    found = {str(cookie["name"]): bool(cookie["httpOnly"]) for cookie in context.cookies(url)}
+    return {name: hidden for name, hidden in found.items() if "studiolo" in name}
+
+
+def is_shared(page: Page, platform: Platform) -> bool:
+    """Whether the page's session runs under the platform's origin, its address checked."""
+    found = urlsplit(page.url)
+    origin = f"{found.scheme}://{found.netloc}"
+    session = found.path.split("/")[2]
+    own = platform.address.replace("://", f"://{session}.")
+    assert origin in (platform.address, own)
+    return origin == platform.address
+
+
+def run_a_cell(page: Page) -> None:
+    """Open the welcome notebook in the JupyterLab that the page shows, and run it: websockets work here."""
+    page.goto(f"{page.url.split('/lab')[0]}/lab/tree/notebooks/welcome.ipynb")
+    expect(page.get_by_text("| Idle")).to_be_visible(timeout=60_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells").first.click()
+    expect(page.locator(".jp-OutputArea-output img")).to_be_visible(timeout=90_000)
+
+
+@browser_test
+@pytest.mark.parametrize("rule", ["auto", "shared"])
+def test_a_shared_origin_keeps_cookies_apart_and_says_so(
+    make_platform: Callable[..., Platform], chromium: Browser, rule: str
+) -> None:
+    platform = make_platform(STUDIOLO_SESSIONS__ORIGIN=rule)
+    platform.up()
+    # A bare address has no names below it.
+    platform.address = f"http://{'127.0.0.1' if rule == 'auto' else 'localhost'}:{platform.port}"
+    context = chromium.new_context()
+    page = enter(context, platform, "bare")
+    assert is_shared(page, platform)
+    run_a_cell(page)
+    session = page.url.split("/lab")[0]
+    here, outside = cookies_at(context, f"{session}/lab"), cookies_at(context, platform.address)
+    assert all(here.values())
+    assert {name for name in here if "entry" in name}
+    assert {name for name in outside if "login" in name}
+    assert not {name for name in outside if "entry" in name}
+    assert "studiolo" not in page.evaluate("document.cookie")
+    page.goto(platform.address)
+    expect(page.get_by_text("Single-team mode").first).to_be_visible()
+    context.close()
+
+
+@browser_test
+def test_own_origins_get_no_cookie_of_the_platform(make_platform: Callable[..., Platform], chromium: Browser) -> None:
+    platform = make_platform(STUDIOLO_SESSIONS__ORIGIN="own")
+    platform.up()
+    context = chromium.new_context()
+    page = enter(context, platform, "own")
+    assert not is_shared(page, platform)
+    run_a_cell(page)
+    there = cookies_at(context, page.url)
+    assert there
+    assert all(there.values())
+    assert not {name for name in there if "login" in name}
+    page.goto(platform.address)
+    expect(page.get_by_text("Single-team mode")).to_have_count(0)
+    context.close()
+
+
+@browser_test
+def test_a_local_authority_serves_platform_sessions_and_clients(
+    make_platform: Callable[..., Platform], chromium: Browser
+) -> None:
+    platform = make_platform()
+    platform.address = f"https://localhost:{platform.port}"
+    platform.run("up", "--detach", "--tls", "internal")
+    context = chromium.new_context(ignore_https_errors=True)
+    page = enter(context, platform, "tls")
+    assert not is_shared(page, platform)
+    run_a_cell(page)
+    assert all(name.startswith("__Host-") for name in cookies_at(context, platform.address))
+    session = page.url.split("/")[4]
+    context.close()
+    assert platform.json("status")
+    key = platform.run("keys", "create", "--name", "test", "--quiet").stdout.strip()
+    [root] = (platform.data_dir / "front-door").rglob("root.crt")
+    trust = ssl.create_default_context(cafile=str(root))
+    with httpx.Client(base_url=platform.address, verify=trust, headers={"Authorization": f"Bearer {key}"}) as client:
+        assert client.get("/api/v1/me").json()["name"]
+        assert client.get(f"/s/{session}/api/status").status_code == 200
+        with channels(client, session, start_kernel(client, session), ssl_context=trust) as kernel:
+            assert execute(kernel, ASK_OVER_TLS).strip() == "200"
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{platform.address}/api/v1/health")
+    # The one port speaks TLS alone.
+    assert httpx.get(f"http://localhost:{platform.port}/api/v1/health").status_code == 400
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A wildcard certificate of nobody's authority, by openssl."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    subject = ["-subj", f"/CN={DOMAIN}", "-addext", f"subjectAltName=DNS:{DOMAIN},DNS:*.{DOMAIN}"]
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    files = ["-keyout", key, "-out", certificate]
+    subprocess.run(["openssl", "req", "-x509", *kind, *subject, *files], check=True, capture_output=True)
+    return certificate, key
+
+
+@browser_test
+def test_a_wildcard_certificate_gives_sessions_own_names(
+    make_platform: Callable[..., Platform], chromium: Browser, tmp_path: Path
+) -> None:
+    certificate, key = make_certificate(tmp_path)
+    platform = make_platform()
+    platform.address = f"https://{DOMAIN}:{platform.port}"
+    platform.run("up", "--detach", "--domain", DOMAIN, "--tls-cert", str(certificate), "--tls-key", str(key))
+    resolve = f"--host-resolver-rules=MAP {DOMAIN} 127.0.0.1, MAP *.{DOMAIN} 127.0.0.1"
+    browser = chromium.browser_type.launch(
+        executable_path=shutil.which("chromium") or shutil.which("chromium-browser"), args=[*CHROMIUM_OPTIONS, resolve]
+    )
+    context = browser.new_context(ignore_https_errors=True)
+    page = enter(context, platform, "wild")
+    assert not is_shared(page, platform)
+    run_a_cell(page)
+    browser.close()
+    trust = ssl.create_default_context(cafile=str(certificate))
+    trust.check_hostname = False
+    port = platform.port
+    with httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=trust) as client:
+        named = {"Host": f"{DOMAIN}:{port}"}
+        assert client.get("/api/v1/health", headers=named).status_code == 200
+        assert client.get("/api/v1/health", headers={"Host": f"x.{DOMAIN}:{port}"}).status_code == 421
+        assert client.get("/api/v1/health", headers={"Host": f"elsewhere.example:{port}"}).status_code == 421
+
+
+def test_every_address_of_the_machine_answers_and_no_other_name(make_platform: Callable[..., Platform]) -> None:
+    platform = make_platform()
+    platform.run("up", "--detach", "--host", "0.0.0.0")
+    addresses = [entry.address for entries in psutil.net_if_addrs().values() for entry in entries]
+    own = [address for address in addresses if re.fullmatch(r"[0-9.]+", address)]
+    port = platform.port
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        for name in (*own, "localhost", socket.gethostname()):
+            assert client.get("/api/v1/health", headers={"Host": f"{name}:{port}"}).status_code == 200
+        for host in (f"elsewhere.example:{port}", f"192.0.2.1:{port}", "localhost", f"localhost:{port + 1}"):
+            refused = client.get("/api/v1/health", headers={"Host": host})
+            assert (refused.status_code, refused.json()["code"]) == (421, "host-unknown")
