@@ -15,8 +15,11 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from websockets import Origin
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
 
-from e2e.conftest import Platform, wait_for
+from e2e.conftest import Platform, sign_in_cookie, wait_for
 from e2e.kernels import channels, execute, start_kernel
 from studiolo.contract.errors import CODES
 
@@ -360,3 +363,38 @@ def test_a_session_takes_any_password(client: httpx.Client) -> None:
     header = {"Studiolo-Session-Password": password.encode()}
     assert client.get(path, headers=header).status_code == 200
     client.delete(f"{W}/passwords", params={"stop_sessions": "true"})
+
+
+# Sockets of browsers
+
+
+def handshake(platform: Platform, path: str, origin: str, cookies: httpx.Cookies) -> ClientConnection:
+    """Open a websocket as a page of `origin` would."""
+    cookie = "; ".join(f"{cookie.name}={cookie.value}" for cookie in cookies.jar)
+    url = f"ws://127.0.0.1:{platform.port}{path}"
+    return connect(url, origin=Origin(origin), additional_headers={"Cookie": cookie})
+
+
+def read_on(socket: ClientConnection) -> None:
+    """Read until the other side closes; raises TimeoutError after five quiet seconds."""
+    while socket.recv(timeout=5):
+        pass
+
+
+def test_pages_of_others_open_no_socket_and_an_ended_login_keeps_none(platform: Platform, client: httpx.Client) -> None:
+    session = launch(client, "foreign")
+    own = f"http://127.0.0.1:{platform.port}"
+    with httpx.Client(base_url=own, cookies=sign_in_cookie(platform)) as browser:
+        browser.get(f"/go/{session['id']}")
+        kernel = f"/s/{session['id']}/api/kernels/{start_kernel(client, session['id'])}/channels"
+        for path in ("/live", kernel):
+            for origin in ("http://elsewhere.example", f"http://127.0.0.1:{platform.port + 1}", "null"):
+                with pytest.raises(InvalidStatus) as refused:
+                    handshake(platform, path, origin, browser.cookies)
+                assert refused.value.response.status_code == 403
+        with handshake(platform, "/live", own, browser.cookies) as live:
+            client.post("/api/v1/me/sign-out-everywhere")
+            with pytest.raises(ConnectionClosed):
+                read_on(live)
+        assert browser.get(f"/s/{session['id']}/api/status").status_code == 401
+    client.delete(f"{W}/foreign", params={"stop_sessions": "true"})
