@@ -322,6 +322,11 @@ def test_forged_identity_is_nobody(client: httpx.Client) -> None:
     assert code_of(client.get("/api/v1/me", headers={"Host": "elsewhere.example"})) == "host-unknown"
 
 
+def test_a_wrong_method_is_told_the_right_ones(client: httpx.Client) -> None:
+    reply = client.post("/api/v1/me")
+    assert (reply.status_code, code_of(reply), reply.headers["allow"]) == (405, "method-not-allowed", "GET")
+
+
 def test_large_and_broken_bodies_are_refused(client: httpx.Client) -> None:
     as_json = {"Content-Type": "application/json"}
     pieces = (b"a" * (1 << 20) for _ in range(100))

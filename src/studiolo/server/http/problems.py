@@ -91,7 +91,10 @@ def install(app: FastAPI) -> None:
         if _is_navigation(request) and hasattr(app.state, "problem_page"):
             page: Response = await app.state.problem_page(request, ours)
             return page
-        return problem(ours, request.scope.get("request_id"))
+        reply = problem(ours, request.scope.get("request_id"))
+        # Which methods there are (`Allow`).
+        reply.headers.update(error.headers or {})
+        return reply
 
     @app.exception_handler(Exception)
     async def _fault(request: Request, error: Exception) -> Response:
