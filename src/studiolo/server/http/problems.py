@@ -40,7 +40,7 @@ def problem(error: StudioloError, request_id: str | None = None) -> JSONResponse
     """Return the reply for an error; only what is meant for the person is in it."""
     status = status_of(error)
     body = {
-        "type": f"https://studiolo.readthedocs.io/errors#{error.code}",
+        "type": f"urn:studiolo:error:{error.code}",
         "title": CODES[error.code],
         "status": status,
         "detail": error.message,
