@@ -37,7 +37,7 @@ def session_variables(
     `spec.variables` win over the machine's and over the default places of Jupyter's own files, which lie in
     `private_folder`; nothing wins over what makes the session this session.
     """
-    passed = {name: value for name, value in machine.items() if _is_passed_on(name)}
+    passed = passed_on(machine)
     places = {
         "JUPYTER_CONFIG_DIR": str(private_folder / "config"),
         "JUPYTER_DATA_DIR": str(private_folder / "data"),
@@ -63,5 +63,6 @@ def session_variables(
     return variables
 
 
-def _is_passed_on(name: str) -> bool:
-    return name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
+def passed_on(machine: Mapping[str, str]) -> dict[str, str]:
+    """Return what sessions may see of the environment that the platform was started in."""
+    return {n: value for n, value in machine.items() if n in _PASSED_ON or n.startswith(_PASSED_ON_PREFIXES)}

@@ -1,10 +1,12 @@
 """The parts of the platform: what runs, in which environment, after what."""
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from studiolo.engines.local.variables import passed_on
 from studiolo.server.settings import Settings
 from studiolo.server.supervisor.caddyfile import caddy_binary, front_door_folder, write_caddyfile
 from studiolo.server.supervisor.environment import plain_environment, settings_environment
@@ -36,9 +38,10 @@ def platform_parts(settings: Settings) -> list[Part]:
 
 
 def fork_server(settings: Settings) -> Part:
-    """The process that sessions are forked from. Sessions inherit its environment, so it gets no settings."""
+    """The process that sessions are forked from. Sessions inherit its environment: no more than they may see."""
     argv = (sys.executable, "-m", "studiolo.runtime.forkserver", "--socket", str(settings.fork_server_socket))
-    return Part("fork-server", argv, plain_environment())
+    path = {"PATH": os.environ["PATH"]} if "PATH" in os.environ else {}
+    return Part("fork-server", argv, path | passed_on(os.environ))
 
 
 def control_plane(settings: Settings) -> Part:
