@@ -84,7 +84,7 @@ def menu(page: Page, name: str, entry: str) -> None:
     page.get_by_role("menuitem", name=entry).first.click()
 
 
-@pytest.mark.req("S0-01", "S0-02", "S0-03", "S2-01", "S3-02", "S3-09", "S3-12")
+@pytest.mark.req("S0-03", "S2-01", "S3-02", "S3-09", "S3-12")
 def test_the_main_job_survives_browser_and_platform(make_platform: Callable[..., Platform], chromium: Browser) -> None:
     platform = make_platform()
     platform.up()

@@ -192,7 +192,6 @@ async def test_a_person_who_lost_access_is_kept_out_at_once(mia: Mia, people: Pe
     assert (reply.status_code, reply.json()["code"]) == (404, "session-not-found")
 
 
-@pytest.mark.req("S0-150")
 async def test_a_sessions_password_is_asked_of_programs(mia: Mia, people: People) -> None:
     _, key, _ = mia
     async with people.anonymous({"Authorization": f"Bearer {key}"}) as client:

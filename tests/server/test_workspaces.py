@@ -17,7 +17,6 @@ async def create(client: httpx.AsyncClient, name: str = "churn") -> dict[str, ob
     return dict(reply.json())
 
 
-@pytest.mark.req("S0-06", "S0-12")
 async def test_a_new_workspace_has_its_folder_and_a_welcome_notebook(ana: httpx.AsyncClient) -> None:
     made = await create(ana)
     found = (await ana.get(f"{W}/churn")).json()
@@ -117,7 +116,6 @@ async def test_a_deleted_workspace_frees_its_name(ana: httpx.AsyncClient) -> Non
     assert (await create(ana))["id"] != first["id"]
 
 
-@pytest.mark.req("S0-11")
 async def test_lists_are_paged_without_gaps(ana: httpx.AsyncClient) -> None:
     names = [f"w{number:02}" for number in range(7)]
     for name in names:
