@@ -142,18 +142,23 @@ def give_base(data_dir: Path, cache: Path) -> None:
             shutil.copytree(base, target, symlinks=True, copy_function=os.link)
 
 
-def keep_base(data_dir: Path, cache: Path) -> None:
-    """Keep the default environment that this platform built for later ones."""
-    for base in (data_dir / "environments").glob("base-*"):
-        if (base / ".ready").exists() and not (cache / base.name).exists():
-            cache.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(base, cache / base.name, symlinks=True, copy_function=os.link)
+BUILD_BASE = """
+import asyncio, sys
+from datetime import timedelta
+from pathlib import Path
+from studiolo.server.environments.base import ensure_base
+limit = timedelta(minutes=15)
+asyncio.run(ensure_base(Path(sys.argv[1]), python="", lock_file=None, timeout=limit, progress=print))
+"""
 
 
 @pytest.fixture(scope="session")
 def base_cache() -> Path:
-    """Where built default environments are kept between test runs."""
-    return Path(__file__).parents[2] / ".test-cache" / "environments"
+    """A built default environment, kept between test runs, so that not each platform builds its own."""
+    cache = Path(__file__).parents[2] / ".test-cache"
+    # In a process of its own: the browser's event loop may run in this one.
+    subprocess.run([sys.executable, "-c", BUILD_BASE, cache], check=True)
+    return cache / "environments"
 
 
 @pytest.fixture
@@ -171,7 +176,6 @@ def make_platform(tmp_path: Path, base_cache: Path) -> Iterator[Callable[..., Pl
 
     yield make
     for platform in made:
-        keep_base(platform.data_dir, base_cache)
         platform.down()
 
 
@@ -182,5 +186,4 @@ def platform(tmp_path_factory: pytest.TempPathFactory, base_cache: Path) -> Iter
     give_base(shared.data_dir, base_cache)
     shared.up()
     yield shared
-    keep_base(shared.data_dir, base_cache)
     shared.down()
