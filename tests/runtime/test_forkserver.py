@@ -65,13 +65,13 @@ def test_it_replaces_a_stale_socket_and_removes_its_own(run_dir: Path) -> None:
 
 
 def test_it_leaves_no_zombies(fork_server_socket: Path) -> None:
-    for _ in range(5):
-        _ask(fork_server_socket, b"\n")
+    # Connections are taken in turn: when the last is answered, no shim is still to come.
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(fork_server_socket))
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     server = psutil.Process(struct.unpack("3i", credentials)[0])
-    # Shims end after they have answered; the question above made one too.
+    for _ in range(5):
+        _ask(fork_server_socket, b"\n")
     until = time.monotonic() + 10
     while server.children() and time.monotonic() < until:
         psutil.wait_procs(server.children(), timeout=1)
