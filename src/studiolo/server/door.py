@@ -22,6 +22,7 @@ from studiolo.contract.errors import (
     StudioloError,
     Unavailable,
 )
+from studiolo.contract.ids import IdKind, looks_like_id
 from studiolo.contract.models import SessionState
 from studiolo.kit.cache import MomentCache
 from studiolo.kit.db import Database
@@ -31,7 +32,6 @@ from studiolo.server.http.hosts import Host, HostKind, Hosts
 from studiolo.server.http.identity import CookieNames, bearer, cookie_value, without_ours
 from studiolo.server.http.problems import problem
 from studiolo.server.principal import Principal
-from studiolo.server.sessions import queries
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.entry import Entry
 from studiolo.server.sessions.secrets import SessionSecrets
@@ -219,12 +219,10 @@ class Door:
         return await self._row(question, who) if session.state is not SessionState.STARTING else row
 
     async def _row(self, question: Question, who: Principal) -> RowMapping:
+        # An address names a session by id only; what people call it is for the other doors.
+        if not looks_like_id(question.session_id, IdKind.SESSION):
+            raise NotFound("session-not-found", "There is no session at this address.")
         async with self._db.read() as connection:
-            if not question.session_id:
-                raise NotFound("session-not-found", "There is no session at this address.")
-            found = await queries.find(connection, question.session_id)
-            if found is None:
-                raise NotFound("session-not-found", "There is no session at this address that you can see.")
             return await self._sessions.resolve(connection, who, question.session_id, "session.enter")
 
     def _headers(self, row: RowMapping, who: Principal) -> list[Header]:

@@ -12,6 +12,7 @@ import structlog
 import uvicorn
 
 from studiolo.contract.errors import EXIT_CODE, Conflict, StudioloError
+from studiolo.kit.notify import notify
 from studiolo.server.app import create_app
 from studiolo.server.schema import check_schema
 from studiolo.server.services import build
@@ -53,15 +54,7 @@ class _Server(uvicorn.Server):
         """Tell the supervisor when requests are answered."""
         await super().startup(sockets)
         if self.started:
-            notify_ready()
-
-
-def notify_ready() -> None:
-    """Say READY=1 by the sd_notify protocol, if somebody asked to be told."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-            notify.sendto(b"READY=1", address)
+            notify(READY="1")
 
 
 def _lock(settings: Settings) -> TextIO:

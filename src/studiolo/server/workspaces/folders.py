@@ -1,13 +1,12 @@
 """A workspace's folder: where it lies, what it begins with, which folders of the machine may be one."""
 
 import json
-import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from studiolo.contract.errors import InvalidInput, Unavailable
+from studiolo.kit.files import write_atomically
 
 _SYSTEM = (
     "/",
@@ -86,7 +85,7 @@ class Folders:
             is_new = not folder.exists() or not any(folder.iterdir())
             (folder / "notebooks").mkdir(parents=True, exist_ok=True)
             if is_new:
-                _write_new(folder / "notebooks" / _WELCOME, _welcome(name))
+                write_atomically(folder / "notebooks" / _WELCOME, _welcome(name), mode=0o644)
         except OSError as exc:
             if exc.errno == 28:
                 raise Unavailable("disk-full", "The disk is full; the workspace was not made.") from exc
@@ -97,16 +96,6 @@ class Folders:
     def erase_files(self, workspace_id: str) -> None:
         """Remove the files that lie in our own place; a folder of the machine stays its people's. Repeatable."""
         shutil.rmtree(self.of(workspace_id, None), ignore_errors=True)
-
-
-def _write_new(path: Path, text: str) -> None:
-    descriptor, fresh = tempfile.mkstemp(dir=path.parent, prefix=".")
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(fresh).chmod(0o644)
-    Path(fresh).replace(path)
 
 
 _WELCOME_CELLS = (
