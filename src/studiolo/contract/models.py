@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from studiolo.contract.operations import Role
+from studiolo.contract.resources import MemoryDeath, Resources, UsageSample
 
 Item = TypeVar("Item")
 
@@ -162,11 +163,21 @@ class KeyCreated(KeyInfo):
 
 
 class WorkspaceCreate(Request):
-    """Create a workspace. `root`: an existing or new folder of the server's machine to use as its files."""
+    """Create a workspace. `root`: an existing or new folder of the server's machine to use as its files.
+
+    What `config_file` says counts where `profile`, `resources`, `environment` and `security` leave something open.
+    """
 
     name: str = Field(examples=["churn"])
     description: str = Field("", max_length=2000)
     root: str | None = Field(None, max_length=4096)
+    profile: str | None = Field(None, max_length=63, examples=["medium"])
+    resources: Resources = Field(default_factory=Resources, examples=[{"cpu": 4, "memory": "8g"}])
+    environment: dict[str, Any] = Field(
+        default_factory=dict, description="python_version, jupyter_version; other keys are environment variables."
+    )
+    security: dict[str, Any] = Field(default_factory=dict, examples=[{"trusted_channels": ["conda-forge"]}])
+    config_file: str | None = Field(None, max_length=200_000, description="Text of a workspace-config.yaml.")
 
 
 class WorkspaceUpdate(Request):
@@ -206,6 +217,9 @@ class Workspace(Wire):
     environment: EnvironmentInfo
     running_sessions: int
     member_count: int
+    profile: str | None = None
+    resources: Resources = Field(default_factory=Resources, description="What its next session may use.")
+    revision: int = Field(0, description="Counts its changes; the ETag. Send it back as If-Match.")
 
 
 class Member(Wire):
@@ -241,6 +255,9 @@ class Reason(Wire):
     message: str
     at: datetime
     log_tail: list[str] = Field(default_factory=list)
+    memory_peak: int | None = Field(None, description="Bytes, where it ran out of memory.")
+    memory_limit: int | None = None
+    hint: str | None = Field(None, description="What to do about it.")
 
 
 class Step(Wire):
@@ -294,6 +311,11 @@ class Session(Wire):
     started_at: datetime | None
     ready_at: datetime | None
     ended_at: datetime | None
+    profile: str | None = None
+    resources: Resources = Field(default_factory=Resources, description="What this launch may use.")
+    usage: UsageSample | None = Field(None, description="As last measured, within the last minute.")
+    idle_stop_at: datetime | None = Field(None, description="When it will be stopped if nobody uses it.")
+    last_death: MemoryDeath | None = Field(None, description="What of this launch last ran out of memory.")
 
 
 class SessionLaunch(Request):
@@ -308,6 +330,15 @@ class SessionLaunch(Request):
     password: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
         None, description="Asked of everybody who enters, in addition to their sign-in."
     )
+    engine: str | None = Field(None, max_length=32, description="Where to run; left out: the workspace's.")
+    profile: str | None = Field(None, max_length=63)
+    resources: Resources = Field(default_factory=Resources, description="For this session only; over the workspace's.")
+
+
+class Snooze(Request):
+    """Keep an idle session running a while longer."""
+
+    minutes: int = Field(120, ge=1, le=24 * 60)
 
 
 class SessionLog(Wire):

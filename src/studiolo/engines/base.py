@@ -13,6 +13,15 @@ Handle = dict[str, Any]
 AskWanted = Callable[[], Awaitable[set[tuple[str, int]]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a workload may use; None: no limit. `cpu` in processors, `memory` in bytes."""
+
+    cpu: float | None = None
+    memory: int | None = None
+    processes: int | None = None
+
+
 class Phase(StrEnum):
     """What an engine can see of a workload."""
 
@@ -41,6 +50,7 @@ class WorkloadSpec:
     api_key: str = field(default="", repr=False)
     start_folder: str = "notebooks"
     variables: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,50 @@ class Exit:
     at: datetime
     code: int | None = None
     signal: int | None = None
+    memory_peak: int | None = None
+    memory_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A part of a workload that ran out of memory while the workload went on (or the workload itself).
+
+    `what`: kernel, terminal, server or processes; `pid`: of the process that was ended, where known.
+    """
+
+    at: datetime
+    what: str
+    peak: int | None
+    limit: int | None
+    pid: int | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a workload has used. `cpu_seconds`: of all its processes since its start. Sizes in bytes."""
+
+    at: datetime
+    cpu_seconds: float | None
+    memory: int | None
+    memory_peak: int | None
+    processes: int | None
+    deaths: tuple[Death, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the engine's machine has (None: unknown) and how limits are enforced there.
+
+    `cpu_limits`, `memory_limits`, `process_limits`: cgroup-v2, cgroup-v1, rlimit or none.
+    """
+
+    cpu: float | None
+    memory: int | None
+    gpu: int | None
+    cpu_limits: str
+    memory_limits: str
+    process_limits: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +166,19 @@ class Logs(Protocol):
 
     async def tail(self, handle: Handle, *, lines: int) -> list[str]:
         """Return the last lines, oldest first; an empty list when there is no log yet."""
+        ...
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """Capability: says what its machine has and what a workload uses. Neither call takes over a few ms."""
+
+    async def measure(self, handle: Handle) -> Usage | None:
+        """Return what the workload uses now; None when it does not run."""
+        ...
+
+    async def describe(self) -> Machine:
+        """Return what the machine has and how limits are enforced, as tried out, not as assumed."""
         ...
 
 

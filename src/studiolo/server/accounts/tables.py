@@ -59,3 +59,16 @@ sign_in_links = Table(
     Column("created_at", UTCTime, nullable=False),
     Column("expires_at", UTCTime, nullable=False),
 )
+
+# Sign-ins begun on machines without a browser (RFC 8628): approved by somebody signed in elsewhere.
+device_codes = Table(
+    "device_codes",
+    metadata,
+    Column("device_hash", String(64), primary_key=True),
+    Column("user_code", String(16), nullable=False, unique=True),
+    Column("key_name", String(100), nullable=False),
+    Column("asked_from", String(256), nullable=False),
+    Column("expires_at", UTCTime, nullable=False),
+    Column("person_id", ForeignKey("people.id", ondelete="CASCADE")),
+    Column("refused_at", UTCTime),
+)

@@ -1,6 +1,6 @@
 """Sessions: what is wanted and what was last seen; and the codes and cookies by which browsers enter."""
 
-from sqlalchemy import JSON, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
 
 from studiolo.kit.db import UTCTime
 from studiolo.server.metadata import metadata
@@ -30,6 +30,16 @@ sessions = Table(
     Column("ended_at", UTCTime),
     Column("reason", JSON(none_as_null=True)),
     Column("activity", JSON(none_as_null=True)),
+    # What this launch may use: {"profile", "resources"}; asked for with the launch: {"profile", "resources"}.
+    Column("allowed", JSON(none_as_null=True)),
+    Column("asked", JSON(none_as_null=True)),
+    # As last measured, and what ran out of memory in this launch (contract.resources), newest first.
+    Column("usage", JSON(none_as_null=True)),
+    Column("deaths", JSON(none_as_null=True)),
+    # Idle stop: since when nothing happens, when it will stop, and until when somebody wants it kept.
+    Column("idle_since", UTCTime),
+    Column("idle_stop_at", UTCTime),
+    Column("snoozed_until", UTCTime),
     Column("created_at", UTCTime, nullable=False),
     Column("deleted_at", UTCTime),
     # Fencing: a writer that lost its lease meanwhile matches no row.
@@ -66,4 +76,42 @@ entries = Table(
     Column("login_id", ForeignKey("logins.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("shared_origin", Boolean, nullable=False),
     Column("created_at", UTCTime, nullable=False),
+)
+
+# A sample a minute for each running session, kept for an hour.
+session_usage = Table(
+    "session_usage",
+    metadata,
+    Column("session_id", ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("at", UTCTime, primary_key=True),
+    Column("cpu", Float),
+    Column("memory", BigInteger),
+    Column("processes", Integer),
+    Index("ix_session_usage_at", "at"),
+)
+
+# What each launch used in all, written when it ends: the workspace's usage history.
+launches = Table(
+    "launches",
+    metadata,
+    Column("session_id", String(18), primary_key=True),
+    Column("launch", Integer, primary_key=True),
+    Column("workspace_id", String(18), nullable=False),
+    Column("person_id", String(18), nullable=False),
+    Column("started_at", UTCTime, nullable=False),
+    Column("ended_at", UTCTime, nullable=False),
+    Column("cpu_seconds", Float),
+    Column("memory_peak", BigInteger),
+    Column("reason", String(40)),
+    Index("ix_launches_workspace_id_ended_at", "workspace_id", "ended_at"),
+)
+
+# Notebooks as they were last run.
+executions = Table(
+    "executions",
+    metadata,
+    Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True),
+    Column("path", String(1024), primary_key=True),
+    Column("at", UTCTime, nullable=False),
+    Column("session_id", String(18)),
 )

@@ -25,3 +25,12 @@ class SessionSettings(BaseModel):
         description="`fork` from the fork server, `spawn` a fresh process, or fork on Linux and spawn elsewhere.",
     )
     entry_lifetime: Duration = Field(timedelta(seconds=30), description="Life of the single-use code that enters.")
+    spares: int = Field(
+        2, ge=0, le=50, description="Started servers kept ready, so that a launch only has to claim one; 0: none."
+    )
+    idle_stop: Duration = Field(
+        timedelta(hours=24),
+        description="A session in which nothing runs and that nobody uses is stopped after this time; 0: never.",
+    )
+    idle_warning: Duration = Field(timedelta(minutes=15), description="How long before that its people are warned.")
+    max_processes: int = Field(4096, ge=16, description="Processes and threads that one session may have.")

@@ -16,6 +16,7 @@ from pydantic_settings import (
 
 from studiolo.contract.errors import InvalidInput
 from studiolo.server.settings.accounts import AccountSettings
+from studiolo.server.settings.resources import ResourceSettings
 from studiolo.server.settings.sessions import SessionSettings
 from studiolo.server.settings.workspaces import EnvironmentSettings, WorkspaceSettings
 
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     accounts: AccountSettings = Field(default_factory=AccountSettings)
     sessions: SessionSettings = Field(default_factory=SessionSettings)
     workspaces: WorkspaceSettings = Field(default_factory=WorkspaceSettings)
+    resources: ResourceSettings = Field(default_factory=ResourceSettings)
     environments: EnvironmentSettings = Field(default_factory=EnvironmentSettings)
 
     @classmethod

@@ -1,6 +1,6 @@
 """Workspaces and their members."""
 
-from sqlalchemy import Column, ForeignKey, Index, String, Table, Text, text
+from sqlalchemy import JSON, Column, ForeignKey, Index, Integer, String, Table, Text, text
 
 from studiolo.kit.db import UTCTime
 from studiolo.server.metadata import metadata
@@ -16,6 +16,11 @@ workspaces = Table(
     Column("root", String(4096)),
     Column("created_at", UTCTime, nullable=False),
     Column("modified_at", UTCTime, nullable=False),
+    # contract.details.WorkspaceConfig as JSON; null: nothing was configured.
+    Column("config", JSON(none_as_null=True)),
+    Column("experiments", JSON(none_as_null=True)),
+    # Counts changes: the ETag.
+    Column("revision", Integer, nullable=False, server_default="1"),
     # In the trash since; its files are erased when the retention is over.
     Column("deleted_at", UTCTime),
     Column("erased_at", UTCTime),
@@ -43,4 +48,14 @@ members = Table(
     Column("role", String(16), nullable=False),
     Column("since", UTCTime, nullable=False),
     Index("ix_members_person_id", "person_id"),
+)
+
+# Names and owners that a workspace had: old addresses lead to it until somebody else takes the name.
+former_names = Table(
+    "former_names",
+    metadata,
+    Column("owner_id", ForeignKey("people.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(63), primary_key=True),
+    Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("since", UTCTime, nullable=False),
 )

@@ -1,0 +1,139 @@
+"""Wire models of what a session may use, what an engine has, and what was used. Sizes are bytes, times aware UTC."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+from studiolo.contract.sizes import Size
+
+# Processors may be shared out in hundredths.
+CPU = Annotated[float, Field(ge=0.01, le=4096)]
+
+
+class Resources(BaseModel):
+    """What is asked for; a member left out means: as the profile, the workspace or the platform says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cpu: CPU | None = Field(None, description="Processors, for example 4 or 0.5.", examples=[4])
+    memory: Size | None = None
+    gpu: Annotated[int, Field(ge=0, le=64)] | None = Field(None, description="Number of GPUs.", examples=[1])
+    gpu_type: str | None = Field(None, max_length=100, examples=["nvidia-tesla-v100"])
+    disk: Size | None = None
+    image: str | None = Field(None, max_length=500, examples=["jupyter/scipy-notebook:latest"])
+
+    def over(self, base: "Resources") -> "Resources":
+        """Return `base` with the members given here in place of its own."""
+        return base.model_copy(update=self.model_dump(exclude_none=True))
+
+
+class Profile(BaseModel):
+    """A named size that administrators define (a T-shirt size). `resources` may leave members open."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", examples=["medium"])
+    title: str = Field("", max_length=100, description="What people read; empty: the name.")
+    description: str = Field("", max_length=500)
+    resources: Resources = Field(default_factory=Resources)
+
+
+class Capacity(BaseModel):
+    """What an engine's machine has, and how much of it sessions have claimed. None: not known."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cpu: float | None = None
+    cpu_claimed: float = 0
+    memory: int | None = None
+    memory_claimed: int = 0
+    gpu: int | None = None
+    gpu_claimed: int = 0
+
+
+LimitKind = Literal["cgroup-v2", "cgroup-v1", "rlimit", "none"]
+
+
+class Enforcement(BaseModel):
+    """How an engine keeps a session to its limits, said openly: `none` means the number is advice only."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cpu: LimitKind = "none"
+    memory: LimitKind = "none"
+    processes: LimitKind = "none"
+    note: str = Field("", description="The same as a sentence for people.")
+
+
+class EngineInfo(BaseModel):
+    """An engine as people see it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    isolation: str
+    healthy: bool
+    message: str | None = None
+    enforcement: Enforcement
+    capacity: Capacity
+    images: bool = Field(description="Whether it runs container images; without, `image` is refused.")
+
+
+class UsageSample(BaseModel):
+    """What a session used at one time. `cpu`: processors, averaged since the sample before."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: datetime
+    cpu: float | None
+    memory: int | None = Field(description="Bytes of all its processes, caches that can be dropped not counted.")
+    processes: int | None = None
+
+
+class MemoryDeath(BaseModel):
+    """Something of a session ran out of memory and was ended, the session itself or one part of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: datetime
+    what: Literal["kernel", "terminal", "server", "processes"]
+    name: str | None = Field(None, description="The notebook or terminal, where known.")
+    peak: int | None
+    limit: int | None
+    message: str = Field(description="The whole of it as a sentence, with what to do.")
+
+
+class SessionUsage(BaseModel):
+    """What a session uses now, its limits, and its last hour (a sample a minute, oldest first)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    now: UsageSample | None
+    limits: Resources
+    enforcement: Enforcement
+    memory_peak: int | None = None
+    history: list[UsageSample]
+    deaths: list[MemoryDeath] = Field(default_factory=list, description="What ran out of memory, newest first.")
+
+
+class Scale(BaseModel):
+    """Change what a workspace's sessions may use. Applies to running ones at their next start."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    profile: str | None = Field(None, max_length=63, description="A profile's name; free numbers beside it win.")
+    resources: Resources = Field(default_factory=Resources, validation_alias=AliasChoices("resources", "limits"))
+
+
+class WorkspaceLimits(BaseModel):
+    """What the next session of a workspace may use, where that comes from, and what holds people to it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    resources: Resources = Field(description="What counts: free numbers over profile over platform default.")
+    profile: str | None
+    own: Resources = Field(description="The workspace's own free numbers.")
+    largest: Resources = Field(description="The largest that may be asked for.")
+    enforcement: Enforcement
+    disk_used: int | None = None
