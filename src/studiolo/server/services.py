@@ -12,6 +12,7 @@ from studiolo.kit.clock import Clock, SystemClock
 from studiolo.kit.crypto import MasterKey
 from studiolo.kit.db import Database
 from studiolo.server.accounts.authentication import Authentication
+from studiolo.server.accounts.devices import Devices
 from studiolo.server.accounts.keys import Keys
 from studiolo.server.accounts.service import Accounts
 from studiolo.server.audit.service import Audit
@@ -52,6 +53,7 @@ class Services:
     audit: Audit
     keys: Keys
     accounts: Accounts
+    devices: Devices
     access: Access
     workspaces: Workspaces
     trash: Trash
@@ -163,6 +165,7 @@ def build(
         audit=audit,
         keys=keys,
         accounts=accounts,
+        devices=Devices(db, clock, master, keys, audit, address=settings.address),
         access=access,
         workspaces=workspaces,
         trash=trash,

@@ -36,19 +36,17 @@ class Keys:
     async def create_key(self, who: Principal, form: KeyCreate) -> KeyCreated:
         """Make a key; nobody gives a key more than they hold. Raises InvalidInput (`scope-unknown`), Denied."""
         who.require("key.create")
+        async with self._db.write() as tx:
+            return await self.add_key(tx, who, form)
+
+    async def add_key(self, tx: Transaction, who: Principal, form: KeyCreate) -> KeyCreated:
+        """The same inside a transaction, for sign-ins that end in a key."""
         scopes = self._grantable(who, form.scopes)
         key = new_token("sto")
         info = self._key_info(key, form.name, scopes, timedelta(days=form.expires_in_days))
-        async with self._db.write() as tx:
-            await queries.insert_key(
-                tx.connection,
-                {
-                    **info.model_dump(),
-                    "person_id": who.person_id,
-                    "token_hash": self._authentication.hash_key(key),
-                },
-            )
-            await self._audit.record(tx, who, "key.create", info.id, name=form.name, scopes=scopes)
+        values = {**info.model_dump(), "person_id": who.person_id, "token_hash": self._authentication.hash_key(key)}
+        await queries.insert_key(tx.connection, values)
+        await self._audit.record(tx, who, "key.create", info.id, name=form.name, scopes=scopes)
         return KeyCreated(key=key, **info.model_dump())
 
     async def revoke_key(self, who: Principal, key_id: str) -> None:

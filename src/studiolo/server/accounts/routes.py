@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
+from studiolo.contract.details import DeviceCode, DevicePoll, DeviceStart
 from studiolo.contract.models import (
     KeyCreate,
     KeyCreated,
@@ -17,6 +18,7 @@ from studiolo.contract.models import (
     SignIn,
     SignInLink,
 )
+from studiolo.server.accounts.devices import Devices
 from studiolo.server.accounts.keys import Keys
 from studiolo.server.accounts.service import Accounts
 from studiolo.server.http.identity import Allow, Public
@@ -26,6 +28,7 @@ from studiolo.server.principal import Principal
 router = APIRouter(tags=["people"])
 _Accounts = Annotated[Accounts, Depends(service("accounts"))]
 _Keys = Annotated[Keys, Depends(service("keys"))]
+_Devices = Annotated[Devices, Depends(service("devices"))]
 _Limit = Annotated[int, Query(ge=1, le=200)]
 
 
@@ -33,6 +36,20 @@ _Limit = Annotated[int, Query(ge=1, le=200)]
 async def sign_in(form: SignIn, accounts: _Accounts) -> KeyCreated:
     """Exchange name and password for an API key."""
     return await accounts.sign_in_program(form)
+
+
+@router.post("/sign-in/device", dependencies=[Depends(Public("account.sign-in-device"))])
+async def begin_device(form: DeviceStart, request: Request, devices: _Devices) -> DeviceCode:
+    """Begin to sign in on a machine without a browser; somebody approves the code on the platform's page."""
+    # The front door appends the address it sees; what stands before is the client's own claim.
+    seen = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+    return await devices.begin(form, seen or "this machine")
+
+
+@router.post("/sign-in/device/token", dependencies=[Depends(Public("account.sign-in-device"))])
+async def poll_device(form: DevicePoll, devices: _Devices) -> KeyCreated:
+    """Ask whether the code was approved; if so, this answers with the key, once."""
+    return await devices.poll(form)
 
 
 @router.get("/me")

@@ -10,6 +10,8 @@ _SENTENCES = {
     "account.sign-out": "{who} signed out",
     "account.sign-out-everywhere": "{who} signed out everywhere",
     "account.password": "{who} changed the password of {target}",
+    "account.approve-device": "{who} let {target} sign in as them",
+    "account.refuse-device": "{who} refused {target} to sign in",
     "key.create": "{who} made the key “{name}”",
     "key.revoke": "{who} revoked the key {target}",
     "person.create": "{who} added {target}",
