@@ -16,6 +16,7 @@ from studiolo.server.accounts.devices import Devices
 from studiolo.server.accounts.keys import Keys
 from studiolo.server.accounts.service import Accounts
 from studiolo.server.audit.service import Audit
+from studiolo.server.engines import Engines
 from studiolo.server.environments import clone
 from studiolo.server.environments.base import ensure_base
 from studiolo.server.environments.service import BuildBase, Environments
@@ -45,6 +46,7 @@ class Services:
     settings: Settings
     clock: Clock
     db: Database
+    engines: Engines
     hosts: Hosts
     cookies: CookieNames
     identity: Identity
@@ -79,7 +81,7 @@ def build(
     db = Database(database_url(settings))
     master = MasterKey.load(settings.data_dir / "secrets" / "master.key")
     hosts, cookies, live, changes = Hosts(settings), CookieNames.of(settings), Live(), Changes()
-    running = {"local": local_engine(settings)} if engines is None else engines
+    running = Engines({"local": local_engine(settings)} if engines is None else engines)
     isolation = min((engine.isolation for engine in running.values()), default="L0")
     platform = PlatformInfo(
         version=__version__,
@@ -157,6 +159,7 @@ def build(
         settings=settings,
         clock=clock,
         db=db,
+        engines=running,
         hosts=hosts,
         cookies=cookies,
         identity=Identity(authentication, hosts, cookies),
