@@ -137,6 +137,7 @@ CODES: dict[str, str] = {
     "config-invalid": "A workspace-config.yaml is broken; line and key of each fault are named.",
     "python-not-found": "No interpreter of the wanted version was found; those found are listed.",
     "profile-unknown": "No such profile; those there are listed.",
+    "profiles-only": "Free numbers beside a profile are not accepted on this platform.",
     "engine-unknown": "No such engine; those configured are listed.",
     "image-not-supported": "The engine runs no container images.",
     "gpu-not-available": "The engine has no such GPU.",
