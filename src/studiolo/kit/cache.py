@@ -17,6 +17,8 @@ class MomentCache(Generic[Key, Value]):
         self._clock = clock
         self._entries: dict[Key, tuple[float, Value]] = {}
         self.generation = 0
+        # Told when everything is forgotten.
+        self.watchers: list[Callable[[], None]] = []
 
     def find(self, key: Key) -> Value | None:
         """Return the value if it is known and still good."""
@@ -37,3 +39,5 @@ class MomentCache(Generic[Key, Value]):
         """Forget everything."""
         self.generation += 1
         self._entries.clear()
+        for watcher in self.watchers:
+            watcher()

@@ -15,6 +15,8 @@ from tornado.iostream import IOStream
 from tornado.routing import Matcher, PathMatches, Rule
 from tornado.web import Application, RequestHandler
 
+from studiolo.runtime.shortcuts import Shortcuts
+
 SECRET_HEADER = "X-Studiolo-Secret"  # noqa: S105
 PERSON_HEADER = "X-Studiolo-Person"
 AUTH_HEADER = "X-Studiolo-Auth"
@@ -47,14 +49,18 @@ class FrontDoorIdentity(IdentityProvider):
         return person
 
 
-def guard(application: Application, secret: str, base_url: str) -> None:
-    """Refuse every request without `secret`, whatever route or extension it is for, websockets too.
+def guard(application: Application, secret: str, base_url: str, shortcuts: Shortcuts) -> None:
+    """Refuse every request without `secret` or a shortcut, whatever route or extension it is for, websockets too.
 
-    Also answers the platform's own request to close the sockets of logins that ended.
+    Also answers the platform's own requests: to close the sockets of logins that ended, to open a shortcut.
     """
     sockets = OpenSockets()
-    closing = Rule(PathMatches(f"{base_url}studiolo/close$"), _Closing, {"sockets": sockets})
-    application.default_router.rules[:0] = [Rule(_WithoutSecret(secret, sockets), _Refusal), closing]
+    own = {"sockets": sockets, "shortcuts": shortcuts}
+    application.default_router.rules[:0] = [
+        Rule(_WithoutSecret(secret, sockets, shortcuts), _Refusal),
+        Rule(PathMatches(f"{base_url}studiolo/close$"), _Closing, own),
+        Rule(PathMatches(f"{base_url}studiolo/shortcut$"), _Opening, own),
+    ]
 
 
 class OpenSockets:
@@ -83,11 +89,14 @@ class OpenSockets:
 class _WithoutSecret(Matcher):
     """Matches what did not come through the front door."""
 
-    def __init__(self, secret: str, sockets: OpenSockets) -> None:
+    def __init__(self, secret: str, sockets: OpenSockets, shortcuts: Shortcuts) -> None:
         self._secret = secret.encode()
         self._sockets = sockets
+        self._shortcuts = shortcuts
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        if self._shortcuts.identify(request):
+            return None
         given = request.headers.get_list(SECRET_HEADER)
         good = bool(self._secret) and len(given) == 1 and hmac.compare_digest(given[0].encode(), self._secret)
         if not good:
@@ -96,21 +105,42 @@ class _WithoutSecret(Matcher):
         return None
 
 
-class _Closing(RequestHandler):
-    """Closes the sockets of logins that ended; only the platform asks, never somebody through the front door."""
+class _OfPlatform(RequestHandler):
+    """Answers the platform itself, never somebody through the front door."""
 
-    def initialize(self, sockets: OpenSockets) -> None:
+    def initialize(self, sockets: OpenSockets, shortcuts: Shortcuts) -> None:
         self._sockets = sockets
+        self._shortcuts = shortcuts
 
     def check_xsrf_cookie(self) -> None:
         """No cookie is concerned."""
 
     @allow_unauthenticated
-    def post(self) -> None:
+    def prepare(self) -> None:
         if self.request.headers.get(AUTH_HEADER) != "platform":
             self.send_error(403)
+
+
+class _Closing(_OfPlatform):
+    """Closes the sockets of logins that ended."""
+
+    @allow_unauthenticated
+    def post(self) -> None:
+        logins = json.loads(self.request.body)["logins"]
+        self._shortcuts.close(logins)
+        self.finish({"closed": self._sockets.close(logins)})
+
+
+class _Opening(_OfPlatform):
+    """Opens a shortcut for the person that the body's headers name."""
+
+    @allow_unauthenticated
+    def post(self) -> None:
+        path = self._shortcuts.open(json.loads(self.request.body))
+        if path is None:
+            self.send_error(429)
             return
-        self.finish({"closed": self._sockets.close(json.loads(self.request.body)["logins"])})
+        self.finish({"socket": str(path)})
 
 
 class _Refusal(RequestHandler):

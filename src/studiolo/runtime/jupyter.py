@@ -24,6 +24,7 @@ from studiolo.runtime.kernels import (
 )
 from studiolo.runtime.launch import LaunchRequest
 from studiolo.runtime.preload import server_extensions
+from studiolo.runtime.shortcuts import Shortcuts
 from studiolo.runtime.terminals import WorkspaceTerminals, shell_command
 
 
@@ -41,7 +42,8 @@ def run_lab(request: LaunchRequest, tell_ready: Callable[[], None]) -> None:
     server.no_browser_open_file = True
     # What LabApp.initialize_server does, less the search for extensions.
     server.initialize(argv=[], starter_extension=LabApp.name, find_extensions=False)
-    guard(server.web_app, request.secret, request.base_url)
+    shortcuts = Shortcuts(Path(request.run_folder), lambda listener: server.http_server.add_socket(listener))
+    guard(server.web_app, request.secret, request.base_url, shortcuts)
     activity.start(server, request)
 
     def after_binding() -> None:

@@ -18,6 +18,7 @@ from studiolo.server.http.edge import ASGIApp, Edge, Receive, Scope, Send
 from studiolo.server.http.identity import check_operations
 from studiolo.server.services import Services
 from studiolo.server.sessions import routes as session_routes
+from studiolo.server.shortcuts import Shortcuts
 from studiolo.server.web import pages
 from studiolo.server.workspaces import routes as workspace_routes
 
@@ -46,6 +47,8 @@ def create_app(services: Services) -> ASGIApp:
     pages.install(api)
     problems.install(api)
     check_operations(api)
+    shortcuts = Shortcuts(services.settings.shortcuts)
+    shortcuts.prepare()
     door = Door(
         services.db,
         services.authentication,
@@ -56,6 +59,7 @@ def create_app(services: Services) -> ASGIApp:
         services.session_secrets,
         services.hosts,
         services.cookies,
+        shortcuts,
     )
     edge = Edge(api, services.hosts)
 

@@ -36,12 +36,16 @@ from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.entry import Entry
 from studiolo.server.sessions.secrets import SessionSecrets
 from studiolo.server.sessions.service import Sessions
+from studiolo.server.shortcuts import Shortcuts
 from studiolo.server.workspaces.access import Access
 
 PATH = "/_door"
 _REMEMBER_SECONDS = 2.0
 _HOLD_SECONDS = 30.0
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_SHORTCUT = frozenset({"GET", "HEAD"})
+# How much of a cookie or key names its holder's shortcut, as the Caddyfile cuts it out: 130 random bits and more.
+_HOLDER_CHARACTERS = 26
 Header = tuple[bytes, bytes]
 _EMPTY: Header = (b"content-length", b"0")
 
@@ -83,19 +87,23 @@ class Door:
         session_secrets: SessionSecrets,
         hosts: Hosts,
         cookies: CookieNames,
+        shortcuts: Shortcuts,
     ) -> None:
         self._db = db
         self._authentication = authentication
-        self._access = access
         self._sessions = sessions
         self._entry = entry
-        self._changes = changes
         self._secrets = session_secrets
         self._hosts = hosts
         self._cookies = cookies
         self._answers: MomentCache[tuple[str, ...], list[Header]] = MomentCache(_REMEMBER_SECONDS)
         self._looking: dict[tuple[int, tuple[str, ...]], asyncio.Task[list[Header]]] = {}
-        self._seen: tuple[int, int, int] = (0, 0, 0)
+        self._shortcuts = shortcuts
+        # One change makes all answers stale, and all shortcuts with them.
+        self._answers.watchers.append(shortcuts.close_all)
+        authentication.watch(self._answers.clear)
+        access.watch(self._answers.clear)
+        changes.watchers.append(self._answers.clear)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one question."""
@@ -135,10 +143,6 @@ class Door:
         self._check_address(question)
         if question.key is None:
             self._check_origin(question)
-        now = (self._changes.generation, self._authentication.generation, self._access.generation)
-        if now != self._seen:
-            self._answers.clear()
-            self._seen = now
         name = (
             question.key or "",
             question.entry or "",
@@ -148,6 +152,9 @@ class Door:
         )
         known = self._answers.find(name)
         if known is not None:
+            # Nothing has changed since it was found out; a password must come with each request.
+            if question.method in _SHORTCUT and not question.is_websocket and not question.password:
+                self._shortcuts.note(question.session_id, _holder(question), dict(known))
             return known
         # A page asks for dozens of things at once: they share one look. What came after a change looks anew.
         generation = self._answers.generation
@@ -254,3 +261,7 @@ class Door:
     def _inside(self, question: Question) -> str:
         rest = question.path.split("/", 3)[3:] if question.path.startswith("/s/") else []
         return "".join(rest) + (f"?{question.query}" if question.query and rest else "")
+
+
+def _holder(question: Question) -> str:
+    return (question.key or question.entry or "")[:_HOLDER_CHARACTERS]

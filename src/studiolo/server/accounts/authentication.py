@@ -1,5 +1,6 @@
 """From a token to the person it stands for, on every request, with answers remembered for a moment."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,10 +36,9 @@ class Authentication:
         """Call after every change of people, logins or keys."""
         self._cache.clear()
 
-    @property
-    def generation(self) -> int:
-        """Rises with every change; answers built on an earlier one are stale."""
-        return self._cache.generation
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call `changed` with every change: answers built on what was before are stale."""
+        self._cache.watchers.append(changed)
 
     def hash_login(self, token: str) -> str:
         """Keyed hash under which a login's token is stored."""

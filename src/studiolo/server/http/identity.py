@@ -33,10 +33,9 @@ class CookieNames:
         """`__Host-` wherever there is TLS; plain http, without it, is for loopback."""
         secure = settings.scheme == "https"
         host = "__Host-" if secure else ""
-        # The entry cookie has a path in shared mode, which `__Host-` excludes.
         return cls(
             f"{host}studiolo-login-{settings.instance}",
-            f"studiolo-entry-{settings.instance}",
+            settings.entry_cookie,
             f"{host}studiolo-nonce-{settings.instance}",
             secure,
         )

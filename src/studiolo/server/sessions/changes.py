@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 
 
 class Changes:
@@ -9,11 +10,13 @@ class Changes:
 
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Future[None]]] = defaultdict(set)
-        self.generation = 0
+        # Told of every change, of whatever session.
+        self.watchers: list[Callable[[], None]] = []
 
     def announce(self, session_id: str) -> None:
         """Wake everybody who waits for this session."""
-        self.generation += 1
+        for watcher in self.watchers:
+            watcher()
         for future in self._waiting.pop(session_id, ()):
             if not future.done():
                 future.set_result(None)

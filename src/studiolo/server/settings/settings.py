@@ -107,6 +107,11 @@ class Settings(BaseSettings):
         return "http" if self.tls.mode == "off" else "https"
 
     @property
+    def entry_cookie(self) -> str:
+        """Name of the cookie that enters a session; it has a path in shared mode, which `__Host-` excludes."""
+        return f"studiolo-entry-{self.instance}"
+
+    @property
     def address(self) -> str:
         """The platform's own address, without a trailing slash."""
         standard = {"http": 80, "https": 443}[self.scheme]
@@ -128,6 +133,11 @@ class Settings(BaseSettings):
     def fork_server_socket(self) -> Path:
         """Where the fork server listens."""
         return self.runtime_dir / "forkserver.sock"
+
+    @property
+    def shortcuts(self) -> Path:
+        """Folder of links to sockets of sessions, for the front door: see `server.shortcuts`."""
+        return self.runtime_dir / "d"
 
     @property
     def session_sockets(self) -> Path:

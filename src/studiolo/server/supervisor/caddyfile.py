@@ -47,6 +47,8 @@ def caddyfile(settings: Settings) -> str:
         storage=_quote(front_door_folder(settings) / "storage"),
         control=_quote(f"unix/{settings.control_socket}"),
         session_hosts=f"*.{settings.domain}",
+        shortcuts=settings.shortcuts,
+        entry_cookie=settings.entry_cookie,
         tls_options=_tls_options(settings),
         sites="\n\n".join(_sites(settings)),
     )

@@ -1,5 +1,7 @@
 """A person's role on a workspace, remembered for a moment: asked on every request through the front door."""
 
+from collections.abc import Callable
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.operations import Role
@@ -22,10 +24,9 @@ class Access:
         """Drop what is remembered."""
         self._roles.clear()
 
-    @property
-    def generation(self) -> int:
-        """Rises with every change; answers built on an earlier one are stale."""
-        return self._roles.generation
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call `changed` with every change: answers built on what was before are stale."""
+        self._roles.watchers.append(changed)
 
     async def role(self, connection: AsyncConnection, person_id: str, workspace_id: str) -> Role | None:
         """Return the person's role; None for no member or no such workspace.

@@ -1,0 +1,104 @@
+"""Opens shortcuts past the front door's question for those who were let in just now (docs/decisions/004)."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import structlog
+
+_log = structlog.get_logger(__name__)
+# A right that ended unseen (an expiry, another process's change) still works this long, no longer.
+OPEN_SECONDS = 3.0
+# Those who come now and then are asked about each time: nothing is gained by a shortcut.
+_WORTH_IT = 4
+_TIMEOUT_SECONDS = 2.0
+_MOST = 10_000
+_IDENTITY = ("X-Studiolo-Person", "X-Studiolo-Auth", "X-Studiolo-Login")
+
+
+@dataclass(slots=True)
+class _Known:
+    """A way in that was used. `target`: the session's socket, once it has told it; of one `upstream` only."""
+
+    upstream: str
+    uses: int = 0
+    target: str | None = None
+    asking: bool = False
+
+
+class Shortcuts:
+    """Links in `folder`, named by session and what only the holder sends, to sockets that are that person's.
+
+    A link stands for OPEN_SECONDS at most after an answer; `close_all` removes all at once and is called after each
+    change that could have taken somebody's right away.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[str, _Known] = {}
+        self._open: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def prepare(self) -> None:
+        """Make the folder and remove what an earlier process left open. Call before the first request."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in self._folder.iterdir():
+            left.unlink(missing_ok=True)
+
+    def note(self, session_id: str, holder: str, answer: Mapping[bytes, bytes]) -> None:
+        """Say that the holder was let in just now; `answer`: the question's headers. Never fails, never waits."""
+        name = f"{session_id}.{holder}"
+        if name in self._open:
+            return
+        upstream = answer[b"x-studiolo-upstream"].decode()
+        known = self._known.get(name)
+        if known is None or known.upstream != upstream:
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            known = self._known[name] = _Known(upstream)
+        if known.target is not None:
+            self._link(name, known.target)
+            return
+        known.uses += 1
+        if known.uses >= _WORTH_IT and not known.asking and upstream.startswith("unix/"):
+            known.asking = True
+            task = asyncio.get_running_loop().create_task(self._ask(known, session_id, dict(answer)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def close_all(self) -> None:
+        """Close all shortcuts: the next request of each is asked about."""
+        while self._open:
+            self._unlink(next(iter(self._open)))
+
+    async def _ask(self, known: _Known, session_id: str, answer: dict[bytes, bytes]) -> None:
+        """Have the session open a socket; the answer is used from the next question on, which looks anew."""
+        transport = httpx.AsyncHTTPTransport(uds=known.upstream.removeprefix("unix/"))
+        secret = answer[b"x-studiolo-secret"].decode()
+        headers = {"X-Studiolo-Secret": secret, "X-Studiolo-Auth": "platform", "Host": "localhost"}
+        identity = {name: answer[name.lower().encode()].decode() for name in _IDENTITY}
+        try:
+            async with httpx.AsyncClient(transport=transport, timeout=_TIMEOUT_SECONDS) as client:
+                address = f"http://localhost/s/{session_id}/studiolo/shortcut"
+                reply = await client.post(address, headers=headers, json=identity)
+                reply.raise_for_status()
+                known.target = reply.json()["socket"]
+        except (httpx.HTTPError, ValueError, KeyError) as exc:
+            # The way by the question goes on working. `asking` stays: it is not tried again for this launch.
+            _log.warning("no-shortcut", session=session_id, why=repr(exc))
+
+    def _link(self, name: str, target: str) -> None:
+        try:
+            (self._folder / name).symlink_to(target)
+        except OSError:
+            return
+        self._open.add(name)
+        asyncio.get_running_loop().call_later(OPEN_SECONDS, self._unlink, name)
+
+    def _unlink(self, name: str) -> None:
+        self._open.discard(name)
+        with contextlib.suppress(OSError):
+            (self._folder / name).unlink()
