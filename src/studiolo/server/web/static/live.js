@@ -1,23 +1,29 @@
 // Keeps the page true: the server says what changed, the fragments that carry its topic are read again.
+// A fragment has an id, `data-topic` (topics it shows) and `data-from` (the address of its page).
 
-const GATHER_MS = 150;
+const WATCH_MS = 1000;
 const notice = document.querySelector("[data-not-live]");
 const health = document.querySelectorAll("[data-health-word]");
-let cut_at = null, cut_timer = 0, due = new Set(), gathering = 0;
+const due = new Set(), known = new Map();
+let ask = () => {}, cut_at = null, cut_timer = 0;
 
 function listen() {
   if (!window.SharedWorker) {
-    import("./live-socket.js").then(({ connect }) => connect(hear));
+    import("./live-source.js").then(({ source }) => {
+      const shared = source(hear);
+      ask = (address, is_eager) => shared.ask(address, is_eager, take);
+    });
     return;
   }
   const worker = new SharedWorker(new URL("live-worker.js", import.meta.url), { type: "module", name: "studiolo-live" });
-  worker.port.onmessage = ({ data }) => hear(data);
+  ask = (address, is_eager) => worker.port.postMessage({ address, is_eager });
+  worker.port.onmessage = ({ data }) => (data.page ? take(data.page) : hear(data));
   addEventListener("pagehide", () => worker.port.postMessage("bye"));
   addEventListener("pageshow", ({ persisted }) => { if (persisted) location.reload(); });
 }
 
 function hear({ topic, state, at }) {
-  if (topic && topic !== "tick") gather(topic);
+  if (topic && topic !== "tick") { due.add(topic); readAgain(); }
   if (state === "live") show(null);
   if (state === "cut") show(at);
   // Signed out elsewhere: the server says where to go. Signed out here: the answer is on its way, and comes first.
@@ -41,56 +47,60 @@ function mark(text) {
   for (const word of health) word.textContent = text ? "Not live" : "Live";
 }
 
-// Several events of one act ask for one reading.
-function gather(topic) {
-  due.add(topic);
-  clearTimeout(gathering);
-  gathering = setTimeout(readAgain, GATHER_MS);
-}
+const fragments = () => [...document.querySelectorAll("[data-topic]")];
+const concerns = (fragment, topics) => topics.has("all") || fragment.dataset.topic.split(" ").some((topic) => topics.has(topic));
 
+// A tab that nobody sees reads nothing until somebody does.
 function readAgain() {
-  const topics = due;
-  due = new Set();
-  for (const fragment of document.querySelectorAll("[data-topic]")) {
-    const concerned = fragment.dataset.topic.split(" ").some((topic) => topics.has(topic)) || topics.has("all");
-    if (concerned) htmx.trigger(fragment, "changed");
+  if (document.visibilityState === "hidden") return;
+  const wanted = fragments().filter((fragment) => concerns(fragment, due));
+  due.clear();
+  for (const address of new Set(wanted.map((fragment) => fragment.dataset.from))) {
+    ask(address, wanted.some((fragment) => fragment.dataset.from === address && "eager" in fragment.dataset));
   }
 }
 
-// Before and after a fragment is replaced: keep what the reader holds, show what changed.
+// What changes without an event (the log of a start) is looked at every second.
+function watch() {
+  if (document.visibilityState === "hidden") return;
+  for (const fragment of document.querySelectorAll("[data-watch]")) ask(fragment.dataset.from, true);
+}
+
+function take({ address, status, text, is_elsewhere }) {
+  // Gone, forbidden or signed out: the page itself says so best.
+  if (is_elsewhere || status === 404 || status === 403) { location.reload(); return; }
+  if (status !== 200) return;
+  const read = new DOMParser().parseFromString(text, "text/html");
+  for (const old of fragments()) {
+    const fresh = read.getElementById(old.id);
+    if (old.dataset.from !== address || !fresh || known.get(old.id) === fresh.outerHTML) continue;
+    replace(old, fresh);
+    if ("title" in fresh.dataset) document.title = read.title;
+  }
+  document.dispatchEvent(new Event("studiolo:fresh"));
+}
+
+// While a fragment is replaced: keep what the reader holds, show what changed.
 
 const rowsOf = (root) => new Map([...root.querySelectorAll("[data-rows] > [data-key]")].map((row) => [row.dataset.key, row]));
-const textOf = (row) => [...row.cells].map((cell) => cell.textContent.replace(/\d+ (s|min|h|days) ago|just now/g, "")).join("|").replace(/\s+/g, " ");
+const textOf = (row) => [...row.children].map((cell) => cell.textContent.replace(/(in )?\d+ (s|min|h|days)( ago)?|just now/g, "")).join("|").replace(/\s+/g, " ");
 const nameOf = (element) => element && (element.id ? `#${CSS.escape(element.id)}`
   : element.form ? `form[action="${CSS.escape(element.form.getAttribute("action"))}"] button`
   : element.matches("a[href]") ? `a[href="${CSS.escape(element.getAttribute("href"))}"]` : null);
-const held = new Map();
 
-document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-  const old = detail.target;
-  if (!old.matches("[data-topic]")) return;
-  const status = detail.xhr.status;
-  // A fragment that is gone or forbidden now: the page itself says so best.
-  if (status === 404 || status === 403) { location.reload(); return; }
-  held.set(old.id, {
-    rows: new Map([...rowsOf(old)].map(([key, row]) => [key, textOf(row)])),
-    pointed: old.matches(":hover"),
-    focus: old.contains(document.activeElement) ? nameOf(document.activeElement) : null,
-    open: [...old.querySelectorAll("details")].map((details) => details.open),
-  });
-});
-
-document.addEventListener("htmx:afterSwap", ({ detail }) => {
-  const before = held.get(detail.elt.id), fresh = document.getElementById(detail.elt.id);
-  if (!before || !fresh) return;
-  held.delete(detail.elt.id);
-  if (before.pointed) keepOrder(fresh, [...before.rows.keys()]);
-  for (const [key, row] of rowsOf(fresh)) {
-    if (before.rows.get(key) !== textOf(row)) row.classList.add("changed");
-  }
-  fresh.querySelectorAll("details").forEach((details, index) => { details.open ||= before.open[index] ?? false; });
-  if (before.focus) fresh.querySelector(before.focus)?.focus({ preventScroll: true });
-});
+function replace(old, fresh) {
+  const before = new Map([...rowsOf(old)].map(([key, row]) => [key, textOf(row)]));
+  const open = [...old.querySelectorAll("details")].map((details) => details.open);
+  const focus = old.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+  known.set(old.id, fresh.outerHTML);
+  const is_pointed = old.matches(":hover");
+  old.replaceWith(fresh);
+  if (is_pointed) keepOrder(fresh, [...before.keys()]);
+  for (const [key, row] of rowsOf(fresh)) if (before.get(key) !== textOf(row)) row.classList.add("changed");
+  fresh.querySelectorAll("details").forEach((details, index) => { details.open ||= open[index] ?? false; });
+  if (focus) fresh.querySelector(focus)?.focus({ preventScroll: true });
+  htmx.process(fresh);
+}
 
 // Nothing moves under the pointer: rows that were there keep their order, new ones come last.
 function keepOrder(fragment, order) {
@@ -100,4 +110,6 @@ function keepOrder(fragment, order) {
   }
 }
 
+document.addEventListener("visibilitychange", readAgain);
+setInterval(watch, WATCH_MS);
 listen();

@@ -59,7 +59,9 @@ document.addEventListener("click", (event) => {
 document.addEventListener("change", (event) => {
   if (event.target.matches("select[data-submit]")) event.target.form.requestSubmit();
 });
-document.addEventListener("htmx:afterSettle", () => { tellTimes(); tellElapsed(); moveOn(); });
+for (const event of ["studiolo:fresh", "htmx:afterSettle"]) {
+  document.addEventListener(event, () => { tellTimes(); tellElapsed(); moveOn(); });
+}
 
 const address = new URL(location.href);
 if (address.searchParams.has("said")) {
