@@ -39,6 +39,17 @@ class Profile(BaseModel):
     resources: Resources = Field(default_factory=Resources)
 
 
+class Profiles(BaseModel):
+    """The profiles of a platform, and what may be asked for without one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    profiles: list[Profile]
+    default: str | None = Field(description="The profile that counts where nothing is said.")
+    only_profiles: bool = Field(description="Whether free numbers beside a profile are refused.")
+    largest: Resources = Field(description="The largest that may be asked for.")
+
+
 class Capacity(BaseModel):
     """What an engine's machine has, and how much of it sessions have claimed. None: not known."""
 

@@ -5,7 +5,7 @@ keeps connections open between calls. anyio's portal is that thread; it comes wi
 """
 
 import functools
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
 from types import TracebackType
@@ -71,6 +71,33 @@ def _paged(
     return call
 
 
+def _streamed(
+    method: Callable[Concatenate[Any, P], AsyncIterator[T]],
+) -> Callable[Concatenate[Any, P], Iterator[T]]:
+    """Make the blocking form of a method that yields what comes in."""
+
+    @functools.wraps(method)
+    def call(self: Blocking[Any], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        stream = method(self._resource, *args, **kwargs)
+
+        async def next_item() -> list[T]:
+            async for item in stream:
+                return [item]
+            return []
+
+        async def close() -> None:
+            if isinstance(stream, AsyncGenerator):
+                await stream.aclose()
+
+        try:
+            while item := self._run(next_item):
+                yield item[0]
+        finally:
+            self._run(close)
+
+    return call
+
+
 class Workspaces(Blocking[workspaces.Workspaces]):
     """Create, find, change and delete workspaces. A workspace is named by id, `owner/name` or name."""
 
@@ -79,6 +106,22 @@ class Workspaces(Blocking[workspaces.Workspaces]):
     get = _blocking(workspaces.Workspaces.get)
     update = _blocking(workspaces.Workspaces.update)
     delete = _blocking(workspaces.Workspaces.delete)
+    limits = _blocking(workspaces.Workspaces.limits)
+    scale = _blocking(workspaces.Workspaces.scale)
+    config = _blocking(workspaces.Workspaces.config)
+    set_config = _blocking(workspaces.Workspaces.set_config)
+    metadata = _blocking(workspaces.Workspaces.metadata)
+    export = _blocking(workspaces.Workspaces.export)
+    export_file = _blocking(workspaces.Workspaces.export_file)
+    stats = _blocking(workspaces.Workspaces.stats)
+    report = _blocking(workspaces.Workspaces.report)
+    duplicate = _blocking(workspaces.Workspaces.duplicate)
+    transfer = _blocking(workspaces.Workspaces.transfer)
+    reset = _blocking(workspaces.Workspaces.reset)
+    clear_cache = _blocking(workspaces.Workspaces.clear_cache)
+    trash = _paged(workspaces.Workspaces.trash)
+    restore = _blocking(workspaces.Workspaces.restore)
+    erase = _blocking(workspaces.Workspaces.erase)
     members = _blocking(workspaces.Workspaces.members)
     set_member = _blocking(workspaces.Workspaces.set_member)
     remove_member = _blocking(workspaces.Workspaces.remove_member)
@@ -96,6 +139,11 @@ class Sessions(Blocking[sessions.Sessions]):
     wait = _blocking(sessions.Sessions.wait)
     delete = _blocking(sessions.Sessions.delete)
     log = _blocking(sessions.Sessions.log)
+    usage = _blocking(sessions.Sessions.usage)
+    snooze = _blocking(sessions.Sessions.snooze)
+    progress = _streamed(sessions.Sessions.progress)
+    follow_log = _streamed(sessions.Sessions.follow_log)
+    execute = _blocking(sessions.Sessions.execute)
 
 
 class Account(Blocking[account.Account]):
@@ -135,6 +183,12 @@ class Platform(Blocking[platform.Platform]):
     get = _blocking(platform.Platform.get)
     health = _blocking(platform.Platform.health)
     sign_in = _blocking(platform.Platform.sign_in)
+    begin_device_sign_in = _blocking(platform.Platform.begin_device_sign_in)
+    finish_device_sign_in = _blocking(platform.Platform.finish_device_sign_in)
+    sign_in_device = _blocking(platform.Platform.sign_in_device)
+    profiles = _blocking(platform.Platform.profiles)
+    engines = _blocking(platform.Platform.engines)
+    inspect = _blocking(platform.Platform.inspect)
 
 
 class Studiolo:

@@ -1,11 +1,14 @@
 """The asynchronous client."""
 
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
 
 import httpx
 
+from studiolo.contract.models import Session
 from studiolo.sdk.credentials import find_credentials
+from studiolo.sdk.execution import Command, Running, attach
 from studiolo.sdk.resources.account import Account, Keys
 from studiolo.sdk.resources.platform import Audit, People, Platform
 from studiolo.sdk.resources.sessions import Sessions
@@ -40,6 +43,14 @@ class AsyncStudiolo:
         self.people = People(self._transport)
         self.audit = Audit(self._transport)
         self.platform = Platform(self._transport)
+
+    def attach(self, session: Session, command: Command) -> AbstractAsyncContextManager[Running]:
+        """Run a command in a running session with its input and output as they come; it ends with the context.
+
+        For whole commands `sessions.execute` is simpler. Raises Conflict (`session-not-running`), NotFound
+        (`command-failed`), Unavailable (`session-unreachable`).
+        """
+        return attach(self._transport, session, command)
 
     async def close(self) -> None:
         """Close the connections; the client cannot be used afterwards."""

@@ -2,8 +2,9 @@
 
 import os
 import ssl
-from collections.abc import Mapping
-from typing import Any, TypeVar
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
 import anyio
@@ -14,14 +15,29 @@ from studiolo import __version__
 from studiolo.contract.errors import InvalidInput, Unavailable
 from studiolo.sdk.address import is_encrypted, is_loopback
 from studiolo.sdk.credentials import Credentials
+from studiolo.sdk.events import Event, read_events
 from studiolo.sdk.problems import error_from, not_studiolo
 
 Reply = TypeVar("Reply")
 
 _PREFIX = "/api/v1"
-# Seconds before the second and the third try of a GET.
+# Seconds before the second and the third try.
 _BACK_OFF = (0.1, 0.4)
 _LONGEST_RETRY_AFTER = 5.0
+_LONGEST_SILENCE_SECONDS = 90.0
+
+
+class Asked(TypedDict, total=False):
+    """What a request may hold.
+
+    `query`: members that are None are left out. `body`: a wire model, or text that is YAML. `wait_seconds`: how
+    long the server may hold the answer. `revision`: do it only if the thing is still at this one (If-Match).
+    """
+
+    query: Mapping[str, Any] | None
+    body: BaseModel | str | None
+    wait_seconds: float
+    revision: int | None
 
 
 class Transport:
@@ -47,7 +63,7 @@ class Transport:
             base_url=url,
             headers=headers,
             transport=http,
-            verify=_trust(credentials),
+            verify=trust(credentials),
             # A proxy named in the environment must never see what is meant for this machine.
             trust_env=not is_loopback(url),
         )
@@ -56,69 +72,97 @@ class Transport:
         """Close the connections."""
         await self._client.aclose()
 
-    async def fetch(
-        self,
-        reply: type[Reply],
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, Any] | None = None,
-        body: BaseModel | None = None,
-        wait_seconds: float = 0.0,
-    ) -> Reply:
-        """Send a request and return the reply's body as `reply`, a wire model or a list of them.
-
-        `query` members that are None are left out. `wait_seconds`: how long the server may hold the answer.
-        """
-        response = await self._send(method, path, query, body, wait_seconds)
+    async def fetch(self, reply: type[Reply], method: str, path: str, **asked: Unpack[Asked]) -> Reply:
+        """Send a request and return the reply's body as `reply`, a wire model or a list of them."""
+        response = await self._send(method, path, asked)
         try:
             return TypeAdapter(reply).validate_json(response.content)
         except ValidationError as exc:
             raise not_studiolo(self.credentials.url) from exc
 
-    async def send(
-        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: BaseModel | None = None
-    ) -> None:
-        """Send a request whose reply has no body."""
-        await self._send(method, path, query, body, 0.0)
+    async def fetch_text(self, method: str, path: str, **asked: Unpack[Asked]) -> str:
+        """Send a request whose reply is a file, and return that as text."""
+        return (await self._send(method, path, asked)).text
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, Any] | None,
-        body: BaseModel | None,
-        wait_seconds: float,
-    ) -> httpx.Response:
-        params = {name: value for name, value in (query or {}).items() if value is not None}
+    async def send(self, method: str, path: str, **asked: Unpack[Asked]) -> None:
+        """Send a request whose reply has no body."""
+        await self._send(method, path, asked)
+
+    async def stream(self, path: str, **asked: Unpack[Asked]) -> AsyncIterator[Event]:
+        """Yield the events of a stream until the server ends it; comments that keep it open are left out.
+
+        Raises Unavailable (`control-plane-unreachable`) when it breaks off.
+        """
+        request = self._build("GET", path, asked)
+        request.headers["Accept"] = "text/event-stream"
+        # Streams are silent for long; the comments of the server come more often than this.
+        request.extensions["timeout"]["read"] = _LONGEST_SILENCE_SECONDS
+        response = await self._exchange(request, stream=True)
+        try:
+            if not response.is_success:
+                await response.aread()
+                raise error_from(response)
+            async for event in read_events(response.aiter_bytes()):
+                yield event
+        except httpx.TransportError as exc:
+            raise _broken(self.credentials.url, "") from exc
+        finally:
+            await response.aclose()
+
+    def _build(self, method: str, path: str, asked: Asked) -> httpx.Request:
+        wait_seconds, body, revision = asked.get("wait_seconds", 0.0), asked.get("body"), asked.get("revision")
+        params = {name: value for name, value in (asked.get("query") or {}).items() if value is not None}
         if wait_seconds > 0:
             params["wait"] = f"{wait_seconds:g}"
-        request = self._client.build_request(
-            method,
-            _PREFIX + path,
-            params=params,
-            content=None if body is None else body.model_dump_json(exclude_unset=True),
-            headers=None if body is None else {"Content-Type": "application/json"},
-            timeout=httpx.Timeout(self._timeout_seconds + wait_seconds, connect=5.0),
+        headers: dict[str, str] = {}
+        if isinstance(body, str):
+            headers["Content-Type"] = "text/yaml; charset=utf-8"
+        elif body is not None:
+            headers["Content-Type"] = "application/json"
+            body = body.model_dump_json(exclude_unset=True)
+        if method != "GET":
+            headers["Idempotency-Key"] = uuid.uuid4().hex
+        if revision is not None:
+            headers["If-Match"] = f'"{revision}"'
+        timeout = httpx.Timeout(self._timeout_seconds + wait_seconds, connect=5.0)
+        return self._client.build_request(
+            method, _PREFIX + path, params=params, content=body, headers=headers, timeout=timeout
         )
-        for pause in _BACK_OFF if method == "GET" else ():
+
+    async def _send(self, method: str, path: str, asked: Asked) -> httpx.Response:
+        """Send a request, again after a lost connection: the same key keeps a change from happening twice."""
+        request = self._build(method, path, asked)
+        lost = False
+        for pause in _BACK_OFF:
             try:
                 response = await self._exchange(request)
-                if response.status_code != 503:
-                    return _accepted(response)
             except Unavailable as error:
                 if error.code != "control-plane-unreachable":
                     raise
+                lost = True
                 await anyio.sleep(pause)
-            else:
+                continue
+            if response.status_code == 503 and method == "GET":
                 await anyio.sleep(_pause_asked_for(response) or pause)
+            elif lost and response.status_code == 409 and _is_in_progress(response):
+                # What the lost connection carried is still being done.
+                await anyio.sleep(_pause_asked_for(response) or 1.0)
+            else:
+                return _accepted(response)
         return _accepted(await self._exchange(request))
 
-    async def _exchange(self, request: httpx.Request) -> httpx.Response:
-        """Send a request once. Raises Unavailable (`control-plane-unreachable`, `certificate-unusable`, `timeout`)."""
+    async def _exchange(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
+        """Send a request once; of a thing with a new name, also to its present address.
+
+        Raises Unavailable (`control-plane-unreachable`, `certificate-unusable`, `timeout`).
+        """
         url = self.credentials.url
         try:
-            return await self._client.send(request)
+            response = await self._client.send(request, stream=stream)
+            if response.status_code == 308 and (moved := response.next_request) and _is_same_origin(moved, request):
+                await response.aclose()
+                response = await self._client.send(moved, stream=stream)
+            return response
         except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
             raise _unreachable(url, exc) from exc
         except httpx.TimeoutException as exc:
@@ -129,11 +173,7 @@ class Transport:
             ) from exc
         except httpx.TransportError as exc:
             done = "" if request.method == "GET" else " What was asked may have been done all the same."
-            raise Unavailable(
-                "control-plane-unreachable",
-                f"The connection to {url} broke before the answer came.{done}",
-                hint="Try again in a moment.",
-            ) from exc
+            raise _broken(url, done) from exc
 
 
 def segment(reference: str, *, what: str) -> str:
@@ -157,7 +197,8 @@ def refuse_to_send_openly(url: str) -> None:
         )
 
 
-def _trust(credentials: Credentials) -> ssl.SSLContext | bool:
+def trust(credentials: Credentials) -> ssl.SSLContext | bool:
+    """Return what a connection to a platform trusts; True: the authorities of this machine."""
     if not is_encrypted(credentials.url):
         # Loading the certificate authorities costs time that plain http does not need.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -177,6 +218,23 @@ def _accepted(response: httpx.Response) -> httpx.Response:
     if response.is_success:
         return response
     raise error_from(response)
+
+
+def _is_in_progress(response: httpx.Response) -> bool:
+    return error_from(response).code == "request-in-progress"
+
+
+def _is_same_origin(moved: httpx.Request, request: httpx.Request) -> bool:
+    """Tell whether a redirect stays on the platform: neither key nor body may follow it elsewhere."""
+    return (moved.url.scheme, moved.url.netloc) == (request.url.scheme, request.url.netloc)
+
+
+def _broken(url: str, done: str) -> Unavailable:
+    return Unavailable(
+        "control-plane-unreachable",
+        f"The connection to {url} broke before the answer came.{done}",
+        hint="Try again in a moment.",
+    )
 
 
 def _pause_asked_for(response: httpx.Response) -> float | None:

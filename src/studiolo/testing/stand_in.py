@@ -16,7 +16,7 @@ _PREFIX = "/api/v1"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request that came in. `path`: below /api/v1, still quoted; `body`: parsed JSON or None."""
+    """One request that came in. `path`: below /api/v1, still quoted; `body`: parsed JSON, other text, or None."""
 
     method: str
     path: str
@@ -27,7 +27,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One reply. `body`: bytes as they are, anything else as JSON."""
+    """One reply. `body`: bytes as they are, anything else as JSON. Status 0: hang up without one."""
 
     body: Any
     status: int = 200
@@ -83,11 +83,15 @@ def stand_in() -> Iterator[StandIn]:
             parts = urlsplit(self.path)
             content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             path = parts.path.removeprefix(_PREFIX)
-            body = json.loads(content) if content else None
+            is_json = "json" in self.headers.get("Content-Type", "")
+            body = (json.loads(content) if is_json else content.decode()) if content else None
             asked = Asked(self.command, path, parse_qs(parts.query), dict(self.headers), body)
             self._reply(platform.take(asked))
 
         def _reply(self, answer: Answer) -> None:
+            if answer.status == 0:
+                self.close_connection = True
+                return
             content = answer.body if isinstance(answer.body, bytes) else _as_json(answer.body)
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.content_type)

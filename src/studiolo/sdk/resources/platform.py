@@ -1,5 +1,12 @@
 """The platform itself: what it is, its people, its record of changes."""
 
+from builtins import list as list_of
+from collections.abc import Callable
+
+import anyio
+
+from studiolo.contract.details import AdminHealth, DeviceCode, DevicePoll, DeviceStart
+from studiolo.contract.errors import Conflict, LimitReached
 from studiolo.contract.models import (
     AuditEvent,
     Health,
@@ -11,6 +18,8 @@ from studiolo.contract.models import (
     SignIn,
     SignInLink,
 )
+from studiolo.contract.resources import EngineInfo, Profiles
+from studiolo.sdk.forms import fill
 from studiolo.sdk.listing import Listing
 from studiolo.sdk.transport import Transport, segment
 
@@ -36,6 +45,46 @@ class Platform:
         """
         body = SignIn(name=name, password=password, key_name=key_name)
         return await self._transport.fetch(KeyCreated, "POST", "/sign-in", body=body)
+
+    async def begin_device_sign_in(self, *, key_name: str = "command line") -> DeviceCode:
+        """Begin to sign in without a browser: show `user_code` and `verification_uri` to the person."""
+        body = fill(DeviceStart, key_name=key_name)
+        return await self._transport.fetch(DeviceCode, "POST", "/sign-in/device", body=body)
+
+    async def finish_device_sign_in(self, device_code: str) -> KeyCreated:
+        """Return the key of an approved sign-in, once.
+
+        Raises Conflict (`device-code-pending`) before that, NotFound (`device-code-expired`).
+        """
+        body = fill(DevicePoll, device_code=device_code)
+        return await self._transport.fetch(KeyCreated, "POST", "/sign-in/device/token", body=body)
+
+    async def sign_in_device(self, show: Callable[[DeviceCode], None], *, key_name: str = "command line") -> KeyCreated:
+        """Sign in without a browser: call `show` with the code, wait until somebody has approved it elsewhere.
+
+        Returns a new key; the client itself goes on without it. Raises NotFound (`device-code-expired`).
+        """
+        begun = await self.begin_device_sign_in(key_name=key_name)
+        show(begun)
+        while True:
+            await anyio.sleep(begun.interval)
+            try:
+                return await self.finish_device_sign_in(begun.device_code)
+            except (Conflict, LimitReached) as error:
+                if error.code not in ("device-code-pending", "too-many-attempts"):
+                    raise
+
+    async def profiles(self) -> Profiles:
+        """Return the sizes that sessions can be launched with."""
+        return await self._transport.fetch(Profiles, "GET", "/profiles")
+
+    async def engines(self) -> list_of[EngineInfo]:
+        """Return where sessions can run, what is free there, and how limits are enforced."""
+        return await self._transport.fetch(list_of[EngineInfo], "GET", "/engines")
+
+    async def inspect(self) -> AdminHealth:
+        """Return whether all is well, and the one thing to do if not; for administrators."""
+        return await self._transport.fetch(AdminHealth, "GET", "/admin/health")
 
 
 class People:

@@ -1,10 +1,16 @@
 """Sessions: running JupyterLab servers of workspaces."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import anyio
 
 from studiolo.contract.errors import Unavailable
-from studiolo.contract.models import Page, Session, SessionLaunch, SessionLog, SessionState
+from studiolo.contract.models import Page, Session, SessionLaunch, SessionLog, SessionState, Snooze
+from studiolo.contract.resources import Resources, SessionUsage
+from studiolo.sdk.execution import Command, Executed, attach, run_to_end
+from studiolo.sdk.forms import fill
 from studiolo.sdk.listing import Listing
 from studiolo.sdk.transport import Transport, segment
 
@@ -54,15 +60,28 @@ class Sessions:
         *,
         name: str | None = None,
         password: str | None = None,
+        profile: str | None = None,
+        resources: Resources | Mapping[str, Any] | None = None,
+        engine: str | None = None,
         wait_seconds: float = 0.0,
     ) -> Session:
         """Launch a session in a workspace (id, `owner/name`, name, or a folder of the server's machine).
 
         For a folder the workspace is created if there is none yet. `password` is asked of everybody who
-        enters, in addition to their sign-in. Raises Conflict (`session-exists`), LimitReached.
+        enters, in addition to their sign-in. `profile` and `resources` are for this session only: any of `cpu,
+        memory, gpu, gpu_type, disk, image`, sizes as bytes or `8g`. Raises Conflict (`session-exists`),
+        LimitReached (`limit-exceeded`, `capacity-exceeded`, `too-many-sessions`), InvalidInput
+        (`profile-unknown`, `image-not-supported`, `gpu-not-available`).
         """
-        given = {"workspace": workspace, "name": name, "password": password}
-        body = SessionLaunch(**{member: value for member, value in given.items() if value is not None})
+        body = fill(
+            SessionLaunch,
+            workspace=workspace,
+            name=name,
+            password=password,
+            profile=profile,
+            resources=resources,
+            engine=engine,
+        )
         return await self._transport.fetch(Session, "POST", _PATH, body=body, wait_seconds=wait_seconds)
 
     async def get(self, session: str, *, wait_seconds: float = 0.0) -> Session:
@@ -106,6 +125,61 @@ class Sessions:
     async def log(self, session: str, *, lines: int | None = None) -> SessionLog:
         """Return the end of a session's log."""
         return await self._transport.fetch(SessionLog, "GET", f"{_at(session)}/log", query={"lines": lines})
+
+    async def usage(self, session: str) -> SessionUsage:
+        """Return what it uses now, its limits, its last hour, and what of it ran out of memory."""
+        return await self._transport.fetch(SessionUsage, "GET", f"{_at(session)}/usage")
+
+    async def snooze(self, session: str, *, minutes: int = 120) -> Session:
+        """Keep an idle session running for so long at least."""
+        body = fill(Snooze, minutes=minutes)
+        return await self._transport.fetch(Session, "POST", f"{_at(session)}/snooze", body=body)
+
+    async def progress(self, session: str) -> AsyncIterator[Session]:
+        """Yield the session as it is and after each change, until it has settled: running, stopped or failed.
+
+        Goes on over a restart of the platform. Cancel a start with `stop`.
+        """
+        while True:
+            try:
+                async for event in self._transport.stream(f"{_at(session)}/progress"):
+                    if event.name == "session":
+                        seen = Session.model_validate_json(event.data)
+                        yield seen
+                        if has_settled(seen):
+                            return
+                return
+            except Unavailable as error:
+                if error.code != "control-plane-unreachable":
+                    raise
+                await anyio.sleep(0.5)
+                # This raises if the platform is gone for longer.
+                await self.get(session)
+
+    async def follow_log(self, session: str, *, lines: int | None = None) -> AsyncIterator[str]:
+        """Yield the last `lines` of a session's log and each new one, until the launch has ended."""
+        async for event in self._transport.stream(f"{_at(session)}/log/stream", query={"lines": lines}):
+            if event.name == "end":
+                return
+            yield event.data
+
+    async def execute(
+        self,
+        session: str,
+        argv: Sequence[str],
+        *,
+        input: bytes = b"",
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Executed:
+        """Run a command in a running session, in the workspace's environment and folder, and return what it wrote.
+
+        Raises Conflict (`session-not-running`), NotFound (`command-failed`) if it could not be started.
+        """
+        found = await self.get(session)
+        command = Command(tuple(argv), cwd=cwd, env=dict(env or {}))
+        async with attach(self._transport, found, command) as running:
+            return await run_to_end(running, input)
 
     async def _act(self, session: str, verb: str, wait_seconds: float) -> Session:
         return await self._transport.fetch(Session, "POST", f"{_at(session)}/{verb}", wait_seconds=wait_seconds)

@@ -1,17 +1,35 @@
 """Workspaces and their members."""
 
 from builtins import list as list_of
+from collections.abc import Mapping
+from typing import Any, Literal
 
+from studiolo.contract.details import (
+    Duplicate,
+    Reset,
+    Transfer,
+    TrashedWorkspace,
+    WorkspaceExport,
+    WorkspaceMetadata,
+    WorkspaceStats,
+)
 from studiolo.contract.models import Member, MemberSet, Page, Workspace, WorkspaceCreate, WorkspaceUpdate
 from studiolo.contract.operations import Role
+from studiolo.contract.resources import Resources, Scale, WorkspaceLimits
+from studiolo.sdk.forms import fill
 from studiolo.sdk.listing import Listing
 from studiolo.sdk.transport import Transport, segment
 
 _PATH = "/jupyter/workspaces"
+_TRASH = "/jupyter/trash"
 
 
 class Workspaces:
-    """Create, find, change and delete workspaces. A workspace is named by id, `owner/name` or name."""
+    """Create, find, change and delete workspaces. A workspace is named by id, `owner/name` or name.
+
+    `revision` of a method: the one that you read; Conflict (`workspace-changed`) if it is another by now.
+    `resources`: a mapping or model with any of `cpu, memory, gpu, gpu_type, disk, image`; sizes are bytes or `8g`.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -25,34 +43,151 @@ class Workspaces:
 
         return Listing(fetch)
 
-    async def create(self, name: str, *, description: str = "", root: str | None = None) -> Workspace:
+    async def create(
+        self,
+        name: str,
+        *,
+        description: str = "",
+        root: str | None = None,
+        profile: str | None = None,
+        resources: Resources | Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+        security: Mapping[str, Any] | None = None,
+        config_file: str | None = None,
+    ) -> Workspace:
         """Create a workspace. `root`: a folder of the server's machine to use as its files.
 
-        Raises InvalidInput (`name-invalid`, `name-reserved`), Conflict (`workspace-exists`).
+        `config_file`: text of a workspace-config.yaml; it counts where the arguments leave something open.
+        Raises InvalidInput (`name-invalid`, `name-reserved`, `config-invalid`), Conflict (`workspace-exists`),
+        LimitReached (`limit-exceeded`).
         """
-        body = WorkspaceCreate(name=name, description=description, root=root)
+        body = fill(
+            WorkspaceCreate,
+            name=name,
+            description=description,
+            root=root,
+            profile=profile,
+            resources=resources,
+            environment=environment,
+            security=security,
+            config_file=config_file,
+        )
         return await self._transport.fetch(Workspace, "POST", _PATH, body=body)
 
     async def get(self, workspace: str) -> Workspace:
-        """Return one workspace.
+        """Return one workspace; its former names find it too.
 
         Raises NotFound (`workspace-not-found`), Conflict (`workspace-ambiguous`, `extra["candidates"]`).
         """
         return await self._transport.fetch(Workspace, "GET", _at(workspace))
 
-    async def update(self, workspace: str, *, name: str | None = None, description: str | None = None) -> Workspace:
+    async def update(
+        self, workspace: str, *, name: str | None = None, description: str | None = None, revision: int | None = None
+    ) -> Workspace:
         """Change name or description; what is None stays."""
-        given = {"name": name, "description": description}
-        body = WorkspaceUpdate(**{member: value for member, value in given.items() if value is not None})
-        return await self._transport.fetch(Workspace, "PATCH", _at(workspace), body=body)
+        body = fill(WorkspaceUpdate, name=name, description=description)
+        return await self._transport.fetch(Workspace, "PATCH", _at(workspace), body=body, revision=revision)
 
-    async def delete(self, workspace: str, *, stop_sessions: bool = False) -> None:
-        """Delete a workspace; its files go to the trash.
+    async def delete(self, workspace: str, *, stop_sessions: bool = False, revision: int | None = None) -> None:
+        """Delete a workspace; it stays in the trash for a while.
 
         Raises Conflict (`workspace-busy`) while its sessions run, unless `stop_sessions`.
         """
         query = {"stop_sessions": True} if stop_sessions else None
-        await self._transport.send("DELETE", _at(workspace), query=query)
+        await self._transport.send("DELETE", _at(workspace), query=query, revision=revision)
+
+    async def limits(self, workspace: str) -> WorkspaceLimits:
+        """Return what its next session may use, where that comes from, and how it is enforced."""
+        return await self._transport.fetch(WorkspaceLimits, "GET", f"{_at(workspace)}/limits")
+
+    async def scale(
+        self,
+        workspace: str,
+        resources: Resources | Mapping[str, Any] | None = None,
+        *,
+        profile: str | None = None,
+        revision: int | None = None,
+    ) -> WorkspaceLimits:
+        """Change what its sessions may use, from their next start on.
+
+        Raises LimitReached (`limit-exceeded`, `capacity-exceeded`), InvalidInput (`profile-unknown`).
+        """
+        body = fill(Scale, profile=profile, resources=resources)
+        return await self._transport.fetch(
+            WorkspaceLimits, "POST", f"{_at(workspace)}/scale", body=body, revision=revision
+        )
+
+    async def config(self, workspace: str) -> str:
+        """Return its configuration as the text of a workspace-config.yaml."""
+        return await self._transport.fetch_text("GET", f"{_at(workspace)}/config")
+
+    async def set_config(self, workspace: str, text: str) -> Workspace:
+        """Replace its configuration by a workspace-config.yaml. Raises InvalidInput (`config-invalid`)."""
+        return await self._transport.fetch(Workspace, "PUT", f"{_at(workspace)}/config", body=text)
+
+    async def metadata(self, workspace: str) -> WorkspaceMetadata:
+        """Return everything that is known about it beside its files."""
+        return await self._transport.fetch(WorkspaceMetadata, "GET", f"{_at(workspace)}/metadata")
+
+    async def export(self, workspace: str) -> WorkspaceExport:
+        """Return its description for another platform: no files, no secrets."""
+        return await self._transport.fetch(WorkspaceExport, "GET", f"{_at(workspace)}/export")
+
+    async def export_file(self, workspace: str, *, format: Literal["json", "yaml"] = "json") -> str:
+        """Return the same as the text of a file."""
+        return await self._transport.fetch_text("GET", f"{_at(workspace)}/export", query={"format": format})
+
+    async def stats(self, workspace: str) -> WorkspaceStats:
+        """Return what its sessions use now, and used."""
+        return await self._transport.fetch(WorkspaceStats, "GET", f"{_at(workspace)}/stats")
+
+    async def report(self, workspace: str) -> str:
+        """Return a report of its use as an HTML page that needs no other file."""
+        return await self._transport.fetch_text("GET", f"{_at(workspace)}/report")
+
+    async def duplicate(self, workspace: str, name: str) -> Workspace:
+        """Copy its files and configuration to a new workspace of yours. Raises Conflict (`workspace-exists`)."""
+        body = fill(Duplicate, name=name)
+        return await self._transport.fetch(Workspace, "POST", f"{_at(workspace)}/duplicate", body=body)
+
+    async def transfer(self, workspace: str, person: str) -> Workspace:
+        """Make somebody (name, e-mail or id) its owner; old addresses lead to the new one."""
+        body = fill(Transfer, person=person)
+        return await self._transport.fetch(Workspace, "POST", f"{_at(workspace)}/transfer", body=body)
+
+    async def reset(
+        self, workspace: str, *, hard: bool = False, delete_files: bool = False, confirm: str | None = None
+    ) -> Workspace:
+        """Put its environment back to the platform's default.
+
+        `hard`: kernels and caches go too. `delete_files`: its files go to the trash; `confirm` must be its name.
+        """
+        body = Reset(hard=hard, delete_files=delete_files, confirm=confirm)
+        return await self._transport.fetch(Workspace, "POST", f"{_at(workspace)}/reset", body=body)
+
+    async def clear_cache(self, workspace: str) -> int:
+        """Delete what can be downloaded or made again; return the bytes freed."""
+        freed = await self._transport.fetch(dict[str, int], "POST", f"{_at(workspace)}/clear-cache")
+        return freed["freed"]
+
+    def trash(self, *, page_size: int | None = None) -> Listing[TrashedWorkspace]:
+        """Return your deleted workspaces that can still come back."""
+
+        async def fetch(cursor: str | None) -> Page[TrashedWorkspace]:
+            asked = {"limit": page_size, "cursor": cursor}
+            return await self._transport.fetch(Page[TrashedWorkspace], "GET", _TRASH, query=asked)
+
+        return Listing(fetch)
+
+    async def restore(self, workspace_id: str) -> Workspace:
+        """Bring a deleted workspace back. Raises NotFound (`trash-not-found`), Conflict (`workspace-exists`)."""
+        path = f"{_TRASH}/{segment(workspace_id, what='workspace')}/restore"
+        return await self._transport.fetch(Workspace, "POST", path)
+
+    async def erase(self, workspace_id: str, *, confirm: str) -> None:
+        """Erase a deleted workspace for good; `confirm` is its name. Raises NotFound (`trash-not-found`)."""
+        path = f"{_TRASH}/{segment(workspace_id, what='workspace')}"
+        await self._transport.send("DELETE", path, query={"confirm": confirm})
 
     async def members(self, workspace: str) -> list_of[Member]:
         """Return who has access."""
@@ -63,7 +198,7 @@ class Workspaces:
 
         Raises NotFound (`person-not-found`), Conflict or Denied (`last-owner`).
         """
-        body = MemberSet.model_validate({"person": person, "role": role})
+        body = fill(MemberSet, person=person, role=role)
         return await self._transport.fetch(Member, "PUT", f"{_at(workspace)}/members", body=body)
 
     async def remove_member(self, workspace: str, person: str) -> None:
