@@ -23,6 +23,8 @@ class LaunchRequest:
 
     `launch_folder` gets the files of LaunchFiles, `run_folder` (short, private) kernel sockets and the key,
     `socket` the server. `variables` is the whole environment of the server, its kernels and its terminals.
+    Limits are in processors, bytes, and processes with their threads; None: no limit. `groups`: for each usable
+    controller the folder in which the launch's control group is made.
     """
 
     workload_id: str
@@ -39,6 +41,10 @@ class LaunchRequest:
     api_key: str = field(repr=False)
     platform_url: str
     variables: Mapping[str, str] = field(repr=False)
+    cpu_limit: float | None = None
+    memory_limit: int | None = None
+    process_limit: int | None = None
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -90,7 +96,7 @@ class LaunchFiles:
 
     @property
     def shim(self) -> Path:
-        """{pid, start_time, boot_id, session_pid, session_start_time}."""
+        """{pid, start_time, boot_id, groups, session_pid, session_start_time}; `groups` as in LaunchRequest."""
         return self.folder / "shim.json"
 
     @property

@@ -20,8 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from studiolo.runtime import exits, processes
+from studiolo.runtime import exits, limits, processes
 from studiolo.runtime.descriptors import redirect_output
+from studiolo.runtime.groups import Group
 from studiolo.runtime.launch import (
     MAX_REQUEST_BYTES,
     LaunchFiles,
@@ -78,6 +79,7 @@ class Shim:
         self.connection = connection
         self.forks = forks
         self.files = LaunchFiles(Path(request.launch_folder))
+        self.group = Group({})
         self.session_pid = 0
         self.status: int | None = None
         self.max_rss_bytes = 0
@@ -101,14 +103,21 @@ class Shim:
             self._follow_stop()
             self._trim_log()
         stubborn = self._end_leftovers()
+        self.group.end()
         self._write_exit(before, stubborn)
 
     def _start_session(self) -> None:
         me = processes.find_process(os.getpid())
         assert me is not None
-        known = {"pid": me.pid, "start_time": me.start_time, "boot_id": processes.boot_id()}
-        # Last of what can fail: a launch that has this file is never started again.
         _make_private(Path(self.request.run_folder))
+        self.group = limits.make_group(self.request)
+        known = {
+            "pid": me.pid,
+            "start_time": me.start_time,
+            "boot_id": processes.boot_id(),
+            "groups": dict(self.request.groups),
+        }
+        # Last of what can fail: a launch that has this file is never started again.
         write_json(self.files.shim, known)
         # Started is said before the fork: the caller need not wait for it.
         tell(self.connection, "started", **known)
@@ -143,10 +152,13 @@ class Shim:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             processes.end_with_parent(shim_pid)
+            limits.enter(self.request)
             if feed is None:
                 status = session.run(self.request, self.connection)
             else:
                 session.execute(self.request, self.connection, request_descriptor=feed[0])
+        except OSError as exc:
+            print(f"The session's process cannot be made ready: {exc}", file=sys.stderr, flush=True)
         finally:
             os._exit(status)
 
