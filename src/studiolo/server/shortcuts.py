@@ -91,14 +91,18 @@ class Shortcuts:
             _log.warning("no-shortcut", session=session_id, why=repr(exc))
 
     def _link(self, name: str, target: str) -> None:
+        # The front door looks for the file, which must not be a socket itself, and takes the link beside it.
         try:
-            (self._folder / name).symlink_to(target)
+            (self._folder / f"{name}.s").symlink_to(target)
+            (self._folder / name).touch(0o600)
         except OSError:
+            self._unlink(name)
             return
         self._open.add(name)
         asyncio.get_running_loop().call_later(OPEN_SECONDS, self._unlink, name)
 
     def _unlink(self, name: str) -> None:
         self._open.discard(name)
-        with contextlib.suppress(OSError):
-            (self._folder / name).unlink()
+        for path in (self._folder / name, self._folder / f"{name}.s"):
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -13,7 +13,7 @@ from studiolo.server.supervisor.data_directory import prepare_data_directory
 from studiolo.server.supervisor.records import end_leftovers, held_lock
 
 # A session's socket is named by its id (18 characters) and a launch number.
-LONGEST_SOCKET = "d/s-0123456789abcdef.01234567890123456789012345"
+LONGEST_SOCKET = "d/s-0123456789abcdef.01234567890123456789012345.s"
 SchemaCheck = Callable[[Settings], None]
 
 
