@@ -168,6 +168,13 @@ class Logs(Protocol):
         """Return the last lines, oldest first; an empty list when there is no log yet."""
         ...
 
+    def follow(self, handle: Handle, *, lines: int) -> AsyncIterator[str]:
+        """Yield the last lines and then each new one, until the workload has ended.
+
+        Goes at its reader's pace and holds little; what was dropped meanwhile is said in a line of its own.
+        """
+        ...
+
 
 @runtime_checkable
 class Measures(Protocol):

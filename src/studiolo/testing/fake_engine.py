@@ -99,6 +99,19 @@ class FakeEngine:
         workload = self.workloads.get(_key(handle))
         return workload.log[-lines:] if workload and lines > 0 else []
 
+    async def follow(self, handle: Handle, *, lines: int) -> AsyncIterator[str]:
+        """See Logs.follow."""
+        workload = self.workloads[_key(handle)]
+        seen = max(0, len(workload.log) - lines)
+        while True:
+            for line in workload.log[seen:]:
+                seen += 1
+                yield line
+            if seen == len(workload.log):
+                if workload.phase is Phase.ENDED:
+                    return
+                await workload.news.wait()
+
     async def sweep(self, ask_wanted: AskWanted) -> list[str]:
         """See Sweeps.sweep."""
         wanted = await ask_wanted()
@@ -115,6 +128,12 @@ class FakeEngine:
     def make_ready(self, handle: Handle) -> None:
         """Let a workload that hung in STARTING become ready."""
         self._change(self.workloads[_key(handle)], Phase.READY)
+
+    def write_log(self, handle: Handle, line: str) -> None:
+        """Let a workload write a line."""
+        workload = self.workloads[_key(handle)]
+        workload.log.append(line)
+        self._change(workload, workload.phase)
 
     def crash(self, handle: Handle) -> None:
         """End a workload as if something had killed it."""

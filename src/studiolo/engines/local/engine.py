@@ -10,6 +10,7 @@ from pathlib import Path
 
 from studiolo.contract.errors import Unavailable
 from studiolo.engines.base import AskWanted, Exit, Handle, Observation, Phase, WorkloadSpec
+from studiolo.engines.local import logs
 from studiolo.engines.local.launches import Launch
 from studiolo.engines.local.starting import Starter, StartMethod
 from studiolo.engines.local.variables import session_variables
@@ -17,7 +18,6 @@ from studiolo.runtime.launch import LaunchFiles, LaunchRequest
 
 _READY_POLL_SECONDS = 0.1
 _EXIT_POLL_SECONDS = 0.5
-_TAIL_BYTES = 512 * 1024
 
 
 class LocalEngine:
@@ -96,7 +96,12 @@ class LocalEngine:
     async def tail(self, handle: Handle, *, lines: int) -> list[str]:
         """See Logs.tail. At most the last half mebibyte."""
         launch = self._launch(handle["workload_id"], handle["launch"])
-        return await asyncio.to_thread(_tail, launch.files.log, lines)
+        return await asyncio.to_thread(logs.tail, launch.files.log, lines)
+
+    def follow(self, handle: Handle, *, lines: int) -> AsyncIterator[str]:
+        """See Logs.follow."""
+        launch = self._launch(handle["workload_id"], handle["launch"])
+        return logs.follow(launch.files.log, lines=lines, is_running=launch.is_held)
 
     async def sweep(self, ask_wanted: AskWanted) -> list[str]:
         """See Sweeps.sweep. Names are `<workload id>.<launch>`."""
@@ -209,17 +214,6 @@ def _open_pidfd(launch: Launch) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
-
-
-def _tail(log: Path, lines: int) -> list[str]:
-    try:
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL_BYTES))
-            text = file.read(_TAIL_BYTES).decode(errors="replace")
-    except FileNotFoundError:
-        return []
-    return text.splitlines()[-lines:] if lines > 0 else []
 
 
 def _never_was() -> Exit:
