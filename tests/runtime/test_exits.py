@@ -4,9 +4,14 @@ import signal
 
 import pytest
 
-from studiolo.runtime.exits import Ending, OOMKills, count_oom_kills, explain
+from studiolo.runtime.exits import Ending, Memory, count_machine_kills, explain
 
-NONE = OOMKills(0, 0)
+GIB = 1024**3
+NONE = Memory(ran_out=False, machine_kills=0)
+
+
+def _out(**known: int | None) -> Memory:
+    return Memory(ran_out=True, machine_kills=1, **known)
 
 
 def _ending(status: int, **changes: object) -> Ending:
@@ -16,8 +21,7 @@ def _ending(status: int, **changes: object) -> Ending:
         "stop_was_asked": False,
         "grace_ran_out": False,
         "grace_seconds": 10.0,
-        "before": NONE,
-        "after": NONE,
+        "memory": NONE,
     }
     return Ending(**(values | changes))  # type: ignore[arg-type]
 
@@ -32,10 +36,18 @@ def _ending(status: int, **changes: object) -> Ending:
         (_ending(1, was_ready=False), "never-ready", "before it was ready"),
         (_ending(-signal.SIGKILL), "killed", "no lack of memory"),
         (_ending(-signal.SIGKILL, was_ready=False), "killed", "killed from outside"),
-        (_ending(-signal.SIGKILL, after=OOMKills(1, 5)), "out-of-memory", "than it may"),
-        (_ending(-signal.SIGKILL, after=OOMKills(None, 1)), "out-of-memory", "The machine ran out"),
-        (_ending(-signal.SIGKILL, before=OOMKills(3, 3), after=OOMKills(3, 3)), "killed", "no lack"),
-        (_ending(-signal.SIGKILL, after=OOMKills(None, None)), "killed", "probably because the machine"),
+        (_ending(-signal.SIGKILL, memory=_out(peak=2 * GIB, limit=2 * GIB)), "out-of-memory", "it used 2 of 2 GiB."),
+        (_ending(-signal.SIGKILL, memory=_out(peak=2040 * 1024**2, limit=2 * GIB)), "out-of-memory", "2.0 of 2 GiB."),
+        (
+            _ending(-signal.SIGKILL, memory=_out(peak=150 * 1024**2, limit=150 * 1024**2)),
+            "out-of-memory",
+            "0.15 of 0.15",
+        ),
+        (_ending(-signal.SIGKILL, memory=_out(peak=GIB)), "out-of-memory", "The machine ran out"),
+        (_ending(-signal.SIGKILL, memory=Memory(None, 1)), "out-of-memory", "The machine ran out"),
+        (_ending(-signal.SIGKILL, memory=Memory(False, 3)), "killed", "no lack"),
+        (_ending(-signal.SIGKILL, memory=Memory(None, 0)), "killed", "no lack"),
+        (_ending(-signal.SIGKILL, memory=Memory(None, None)), "killed", "probably because the machine"),
         (_ending(0, stop_was_asked=True), "stopped", "The session was stopped."),
         (_ending(-15, stop_was_asked=True, was_ready=False), "stopped", "The session was stopped."),
         (_ending(-9, stop_was_asked=True, grace_ran_out=True), "stopped", "within 10 s"),
@@ -50,4 +62,4 @@ def test_the_reason_is_true_and_the_message_a_sentence(ending: Ending, reason: s
 
 
 def test_the_machines_counter_of_memory_kills_is_read_where_there_is_one() -> None:
-    assert count_oom_kills().machine is None or count_oom_kills().machine >= 0
+    assert (count_machine_kills() or 0) >= 0

@@ -1,4 +1,4 @@
-"""Session extension: tells the platform what the session is doing.
+"""Session extension: tells the platform what the session is doing, and the shim of which processes it consists.
 
 POST {platform}/api/v1/sessions/{id}/report with {kernels, busy_kernels, terminals, busy_terminals,
 connections, last_active_at, notebook}: about a second after something changed, at least once a minute.
@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
 
 from jupyter_events import EventLogger
@@ -16,8 +17,9 @@ from jupyter_server.serverapp import ServerApp
 from tornado.httpclient import HTTPError
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
+from studiolo.runtime.inventory import Inventory
 from studiolo.runtime.kernels import WorkspaceKernels
-from studiolo.runtime.launch import LaunchRequest
+from studiolo.runtime.launch import LaunchFiles, LaunchRequest
 from studiolo.runtime.terminals import WorkspaceTerminals
 
 _CONTENTS_EVENTS = "https://events.jupyter.org/jupyter_server/contents_service/v1"
@@ -29,10 +31,8 @@ _TIMEOUT_SECONDS = 5.0
 
 
 def start(server: ServerApp, request: LaunchRequest) -> None:
-    """Begin to report the activity of `server`; does nothing when the platform gave no address or key."""
-    if request.platform_url and request.api_key:
-        reporter = Reporter(server, request)
-        server.io_loop.add_callback(reporter.run)
+    """Begin to report the activity of `server`; without a platform's address or key only the shim is told."""
+    server.io_loop.add_callback(Reporter(server, request).run)
 
 
 class Reporter:
@@ -42,6 +42,8 @@ class Reporter:
         self._server = server
         self._kernels = cast(WorkspaceKernels, server.kernel_manager)
         self._terminals = cast(WorkspaceTerminals, server.web_app.settings["terminal_manager"])
+        self._inventory = Inventory(server, LaunchFiles(Path(request.launch_folder)).parts)
+        self._has_platform = bool(request.platform_url and request.api_key)
         self._url = f"{request.platform_url}/api/v1/sessions/{request.workload_id}/report"
         self._key = request.api_key
         self._client = SimpleAsyncHTTPClient(force_instance=True)
@@ -62,6 +64,7 @@ class Reporter:
         sent_at = 0.0
         while True:
             try:
+                await self._inventory.write()
                 activity = await self._observe()
             except Exception:
                 # A race with something that ends just now; the next look sees it gone.
@@ -104,6 +107,8 @@ class Reporter:
 
     async def _send(self, activity: dict[str, Any]) -> None:
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        if not self._has_platform:
+            return
         # The platform may be restarting; the next report says all that this one did.
         with contextlib.suppress(HTTPError, OSError, ValueError):
             await self._client.fetch(

@@ -5,13 +5,21 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+_AFTER = "Variables are gone; saved files are safe."
+
 
 @dataclass(frozen=True, slots=True)
-class OOMKills:
-    """Kills for lack of memory so far, in the session's control group and on the machine; None: unknown."""
+class Memory:
+    """What is known of memory at a server's end.
 
-    group: int | None
-    machine: int | None
+    `ran_out`: whether the session's group says that the server was killed for lack of memory; None: nothing counts it.
+    `machine_kills`: such kills on the whole machine while it ran. `peak`, `limit`: bytes; `limit` only if reached.
+    """
+
+    ran_out: bool | None
+    machine_kills: int | None
+    peak: int | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +31,7 @@ class Ending:
     stop_was_asked: bool
     grace_ran_out: bool
     grace_seconds: float
-    before: OOMKills
-    after: OOMKills
+    memory: Memory
 
 
 def explain(ending: Ending) -> tuple[str, str]:
@@ -37,7 +44,7 @@ def explain(ending: Ending) -> tuple[str, str]:
             )
         return "stopped", "The session was stopped."
     if -ending.status == signal.SIGKILL:
-        return _explain_kill(ending)
+        return _explain_kill(ending.memory)
     if not ending.was_ready:
         return "never-ready", f"JupyterLab {_how(ending.status)} before it was ready; the log says why."
     if ending.status < 0:
@@ -47,20 +54,29 @@ def explain(ending: Ending) -> tuple[str, str]:
     return "server-exited", f"JupyterLab {_how(ending.status)}; the log says why."
 
 
-def count_oom_kills() -> OOMKills:
-    """Read the kernel's counters of kills for lack of memory, where they can be read."""
-    machine = _counter(Path("/proc/vmstat"), "oom_kill")
-    return OOMKills(_group_kills(), machine)
+def count_machine_kills() -> int | None:
+    """Return how often the machine killed something for lack of memory, where the kernel tells it."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return None
 
 
-def _explain_kill(ending: Ending) -> tuple[str, str]:
-    if _rose(ending.before.group, ending.after.group):
-        return "out-of-memory", "The session used more memory than it may and was ended by the system."
-    if _rose(ending.before.machine, ending.after.machine):
-        return "out-of-memory", "The machine ran out of memory and the system ended the session."
-    if ending.after.group is None and ending.after.machine is None:
+def _explain_kill(memory: Memory) -> tuple[str, str]:
+    if memory.ran_out and memory.limit:
+        used, limit = _gibibytes(memory.peak or memory.limit), _gibibytes(memory.limit)
+        return "out-of-memory", f"The session ran out of memory: it used {used} of {limit} GiB. {_AFTER}"
+    if memory.ran_out or (memory.ran_out is None and memory.machine_kills):
+        return "out-of-memory", f"The machine ran out of memory and the system ended the session. {_AFTER}"
+    if memory.ran_out is None and memory.machine_kills is None:
         return "killed", "JupyterLab was killed from outside, probably because the machine ran out of memory."
     return "killed", "JupyterLab was killed from outside (SIGKILL); the system reports no lack of memory."
+
+
+def _gibibytes(size: int) -> str:
+    number = size / 1024**3
+    return f"{number:.0f}" if number == int(number) else f"{number:.1f}" if number >= 1 else f"{number:.2g}"
 
 
 def _how(status: int) -> str:
@@ -69,26 +85,3 @@ def _how(status: int) -> str:
     with contextlib.suppress(ValueError):
         return f"was ended by {signal.Signals(-status).name}"
     return f"was ended by signal {-status}"
-
-
-def _rose(before: int | None, after: int | None) -> bool:
-    return after is not None and after > (before or 0)
-
-
-def _group_kills() -> int | None:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if not controllers:
-                return _counter(Path(f"/sys/fs/cgroup{path}/memory.events"), "oom_kill")
-            if "memory" in controllers.split(","):
-                return _counter(Path(f"/sys/fs/cgroup/memory{path}/memory.oom_control"), "oom_kill")
-    return None
-
-
-def _counter(file: Path, name: str) -> int | None:
-    with contextlib.suppress(OSError, ValueError):
-        for line in file.read_text().splitlines():
-            if line.startswith(f"{name} "):
-                return int(line.split()[1])
-    return None

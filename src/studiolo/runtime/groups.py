@@ -90,11 +90,9 @@ class Group:
 
     def read_memory_peak(self) -> int | None:
         """Return the most bytes that were in use at a time, files' contents included. Version 2: from Linux 5.19 on."""
-        return self._memory_number("memory.peak", "memory.max_usage_in_bytes")
-
-    def read_memory_limit(self) -> int | None:
-        """Return the limit in bytes; version 1 tells none as a very large one."""
-        return self._memory_number("memory.max", "memory.limit_in_bytes")
+        if (folder := self.folders.get("memory")) is None:
+            return None
+        return _number(folder / ("memory.peak" if cgroups.is_version_2(folder) else "memory.max_usage_in_bytes"))
 
     def read_cpu_seconds(self) -> float | None:
         """Return the processor time of all that ever ran in the group."""
@@ -110,11 +108,6 @@ class Group:
         """Return the number of processes and threads, which is what the limit counts."""
         folder = self.folders.get("pids")
         return None if folder is None else _number(folder / "pids.current")
-
-    def _memory_number(self, name: str, name_in_version_1: str) -> int | None:
-        if (folder := self.folders.get("memory")) is None:
-            return None
-        return _number(folder / (name if cgroups.is_version_2(folder) else name_in_version_1))
 
     def _distinct(self) -> list[Path]:
         return list(dict.fromkeys(self.folders.values()))

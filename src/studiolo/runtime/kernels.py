@@ -11,6 +11,8 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 from tornado.web import HTTPError
 from traitlets import Bunch, List, Unicode, default
 
+from studiolo.runtime import processes
+
 # Addresses of unix sockets have at most 103 bytes on macOS, 107 on Linux; zmq adds "-5" for the fifth.
 _MAX_PREFIX = 101
 
@@ -57,6 +59,12 @@ class WorkspaceKernel(ServerKernelManager):
             return str(super()._ip_default())
         file = Path(self.connection_file)
         return str(file.with_name(_socket_name(file.stem.removeprefix("kernel-"))))
+
+    async def _async_post_start_kernel(self, **kw: Any) -> None:
+        """Called when the kernel's process has been started or restarted."""
+        await super()._async_post_start_kernel(**kw)
+        if pid := getattr(self.provisioner, "pid", None):
+            processes.offer_to_oom_killer(processes.WORK_OOM_SCORE, pid)
 
 
 class WorkspaceKernels(AsyncMappingKernelManager):

@@ -110,8 +110,18 @@ class LaunchFiles:
         return self.folder / "stop.json"
 
     @property
+    def parts(self) -> Path:
+        """{parts: [[pid, start_time, what, name]]}: the server's kernels and terminals, see `runtime.parts`."""
+        return self.folder / "parts.json"
+
+    @property
+    def deaths(self) -> Path:
+        """{deaths: [{at, what, pid, name, peak, limit}]}: what was killed for lack of memory, oldest first."""
+        return self.folder / "deaths.json"
+
+    @property
     def exit(self) -> Path:
-        """{reason, message, code, signal, at, max_rss_bytes}: written when all of the launch has ended."""
+        """{reason, message, code, signal, at, max_rss_bytes, memory_peak, memory_limit}: written at the very end."""
         return self.folder / "exit.json"
 
     @property

@@ -14,8 +14,10 @@ _LINUX = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
-# A fifth of all memory, as if they used so much more: sessions before the platform and before their shims.
-_OOM_SCORE = "200"
+# In thousandths of the memory that ran out, as if they used so much more: kernels and terminals go before their
+# session's server, sessions before the platform and before their shims.
+SERVER_OOM_SCORE = 200
+WORK_OOM_SCORE = 700
 
 
 class Process(NamedTuple):
@@ -108,10 +110,10 @@ def end_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def offer_to_oom_killer() -> None:
-    """Have the kernel take this process and its children before others when memory runs out (Linux only)."""
+def offer_to_oom_killer(score: int, pid: int | None = None) -> None:
+    """Have `pid` (default: us) and its later children taken before others when memory runs out (Linux only)."""
     with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+        Path(f"/proc/{pid or 'self'}/oom_score_adj").write_text(str(score))
 
 
 def name_process(name: str) -> None:

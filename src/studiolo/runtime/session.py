@@ -26,7 +26,7 @@ def run(request: LaunchRequest, connection: socket.socket) -> int:
     redirect_output(LaunchFiles(Path(request.launch_folder)).log)
     _replace_environment(request)
     os.umask(_UMASK)
-    processes.offer_to_oom_killer()
+    processes.offer_to_oom_killer(processes.SERVER_OOM_SCORE)
     random.seed()
 
     def tell_ready() -> None:

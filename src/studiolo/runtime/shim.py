@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from studiolo.runtime import exits, limits, processes
+from studiolo.runtime.deaths import MemoryWatch
 from studiolo.runtime.descriptors import redirect_output
 from studiolo.runtime.groups import Group
 from studiolo.runtime.launch import (
@@ -80,6 +81,8 @@ class Shim:
         self.forks = forks
         self.files = LaunchFiles(Path(request.launch_folder))
         self.group = Group({})
+        self.memory = MemoryWatch(self.group, self.files, None)
+        self.memory_seen = exits.Memory(ran_out=None, machine_kills=None)
         self.session_pid = 0
         self.status: int | None = None
         self.max_rss_bytes = 0
@@ -96,21 +99,22 @@ class Shim:
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
         processes.become_subreaper()
-        before = exits.count_oom_kills()
+        before = exits.count_machine_kills()
         self._start_session()
         while self.status is None:
             self._wait(self._next_timeout())
             self._follow_stop()
+            self._tell_deaths()
             self._trim_log()
-        stubborn = self._end_leftovers()
-        self.group.end()
-        self._write_exit(before, stubborn)
+        self._note_memory(before)
+        self._write_exit(self._end_leftovers())
 
     def _start_session(self) -> None:
         me = processes.find_process(os.getpid())
         assert me is not None
         _make_private(Path(self.request.run_folder))
         self.group = limits.make_group(self.request)
+        self.memory = MemoryWatch(self.group, self.files, self.request.memory_limit)
         known = {
             "pid": me.pid,
             "start_time": me.start_time,
@@ -164,7 +168,7 @@ class Shim:
 
     def _wait(self, timeout: float) -> None:
         """Sleep until a signal comes or `timeout` seconds are over, then collect the children that ended."""
-        select.select([self._wake], [], [], max(0.0, timeout))
+        select.select([self._wake, *self.memory.readable], [], self.memory.exceptional, max(0.0, timeout))
         with contextlib.suppress(BlockingIOError):
             while os.read(self._wake, 512):
                 pass
@@ -179,9 +183,10 @@ class Shim:
                     self.max_rss_bytes = usage.ru_maxrss * (1024 if sys.platform == "linux" else 1)
 
     def _next_timeout(self) -> float:
+        timeout = self.memory.next_seconds or _LOG_CHECK_SECONDS
         if self.stop_deadline is None or self.killed_after_grace:
-            return _LOG_CHECK_SECONDS
-        return min(_LOG_CHECK_SECONDS, self.stop_deadline - time.monotonic())
+            return timeout
+        return min(timeout, self.stop_deadline - time.monotonic())
 
     def _follow_stop(self) -> None:
         """Pass a stop on to the session; when its grace is over, kill the session."""
@@ -202,6 +207,23 @@ class Shim:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.session_pid, number)
 
+    def _tell_deaths(self) -> None:
+        """Tell the platform what of the session was killed for lack of memory while the session goes on."""
+        if self.status is None:
+            for death in self.memory.look():
+                tell(self.connection, "death", **death)
+
+    def _note_memory(self, kills_before: int | None) -> None:
+        """Ask the group how the server ended, while there is a group."""
+        kills = exits.count_machine_kills()
+        death = self.memory.finish(self.session_pid) if self.status == -signal.SIGKILL else None
+        self.memory_seen = exits.Memory(
+            ran_out=death is not None if self.memory.can_tell else None,
+            machine_kills=None if kills is None else kills - (kills_before or 0),
+            peak=self.group.read_memory_peak(),
+            limit=death["limit"] if death else None,
+        )
+
     def _end_leftovers(self) -> int:
         """End all descendants: ask, then kill; returns how many could not be ended."""
         for number, seconds in ((signal.SIGTERM, _LEFTOVER_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
@@ -211,9 +233,10 @@ class Shim:
                     break
                 processes.send_signal(left, number)
                 self._wait(min(0.25, deadline - time.monotonic()))
+        self.group.end()
         return len(processes.list_descendants(os.getpid()))
 
-    def _write_exit(self, before: exits.OOMKills, stubborn: int) -> None:
+    def _write_exit(self, stubborn: int) -> None:
         assert self.status is not None
         ending = exits.Ending(
             status=self.status,
@@ -221,8 +244,7 @@ class Shim:
             stop_was_asked=self.stop_deadline is not None,
             grace_ran_out=self.killed_after_grace,
             grace_seconds=float((read_json(self.files.stop) or {}).get("grace_seconds", self.request.grace_seconds)),
-            before=before,
-            after=exits.count_oom_kills(),
+            memory=self.memory_seen,
         )
         reason, message = exits.explain(ending)
         if stubborn:
@@ -236,6 +258,8 @@ class Shim:
             "signal": -self.status if self.status < 0 else None,
             "at": datetime.now(UTC).isoformat(),
             "max_rss_bytes": self.max_rss_bytes,
+            "memory_peak": self.memory_seen.peak,
+            "memory_limit": self.memory_seen.limit,
         }
         write_json(self.files.exit, record, durable=True)
         tell(self.connection, "exited", **record)

@@ -9,6 +9,8 @@ from typing import Any
 
 from jupyter_server_terminals.terminalmanager import TerminalManager
 
+from studiolo.runtime import processes
+
 
 class WorkspaceTerminals(TerminalManager):
     """All terminals; tells `on_change` when one starts."""
@@ -18,7 +20,9 @@ class WorkspaceTerminals(TerminalManager):
     def new_terminal(self, **kwargs: Any) -> Any:
         """Called for each new terminal, however it was asked for."""
         self.on_change()
-        return super().new_terminal(**kwargs)
+        terminal = super().new_terminal(**kwargs)
+        processes.offer_to_oom_killer(processes.WORK_OOM_SCORE, terminal.ptyproc.pid)
+        return terminal
 
 
 def shell_command(folder: Path, environment: Path) -> list[str]:

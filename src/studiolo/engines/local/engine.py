@@ -4,24 +4,26 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from studiolo.contract.errors import Unavailable
-from studiolo.engines.base import AskWanted, Exit, Handle, Observation, Phase, WorkloadSpec
+from studiolo.engines.base import AskWanted, Exit, Handle, Machine, Observation, Phase, Usage, WorkloadSpec
 from studiolo.engines.local import logs
 from studiolo.engines.local.launches import Launch
+from studiolo.engines.local.measuring import Measuring
 from studiolo.engines.local.starting import Starter, StartMethod
 from studiolo.engines.local.variables import session_variables
 from studiolo.runtime.launch import LaunchFiles, LaunchRequest
 
 _READY_POLL_SECONDS = 0.1
 _EXIT_POLL_SECONDS = 0.5
+_DEATH_POLL_SECONDS = 2.0
 
 
 class LocalEngine:
-    """Runs each workload as a forked (or spawned) JupyterLab. Implements Engine, Watches, Logs and Sweeps.
+    """Runs each workload as a forked (or spawned) JupyterLab. Implements Engine and all capabilities.
 
     What it knows of a launch lies in `data_dir/sessions/<id>/<launch>`; the handle only names it. Sockets lie
     in `session_sockets`. `start_method` is as in the settings; `stop_grace` is for stops nobody timed.
@@ -43,11 +45,12 @@ class LocalEngine:
         self._sockets = session_sockets
         self._stop_grace = stop_grace
         self._starter = Starter(fork_server_socket, start_method)
+        self._measuring = Measuring(data_dir)
 
     async def start(self, spec: WorkloadSpec) -> Handle:
         """See Engine.start. A launch number is used once: an ended launch is found, not run again."""
         try:
-            request = self._request(spec)
+            request = self._request(spec, await self._measuring.find_places())
         except OSError as exc:
             raise Unavailable(
                 "engine-unavailable",
@@ -103,6 +106,14 @@ class LocalEngine:
         launch = self._launch(handle["workload_id"], handle["launch"])
         return logs.follow(launch.files.log, lines=lines, is_running=launch.is_held)
 
+    async def measure(self, handle: Handle) -> Usage | None:
+        """See Measures.measure. Control groups are read at once; the process table, without them, in a thread."""
+        return await self._measuring.measure(self._launch(handle["workload_id"], handle["launch"]))
+
+    async def describe(self) -> Machine:
+        """See Measures.describe."""
+        return await self._measuring.describe()
+
     async def sweep(self, ask_wanted: AskWanted) -> list[str]:
         """See Sweeps.sweep. Names are `<workload id>.<launch>`."""
         swept = []
@@ -120,6 +131,7 @@ class LocalEngine:
     async def aclose(self) -> None:
         """Let go of all connections; sessions go on."""
         await self._starter.aclose()
+        self._measuring.remove_places()
 
     async def _stop(self, launch: Launch, grace: timedelta) -> None:
         try:
@@ -136,7 +148,7 @@ class LocalEngine:
                 detail=str(exc),
             ) from exc
 
-    def _request(self, spec: WorkloadSpec) -> LaunchRequest:
+    def _request(self, spec: WorkloadSpec, places: Mapping[str, Path]) -> LaunchRequest:
         launch = self._launch(spec.workload_id, spec.launch)
         launch.files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -160,6 +172,10 @@ class LocalEngine:
                 private_folder=launch.files.folder.parent / "jupyter",
                 machine=os.environ,
             ),
+            cpu_limit=spec.limits.cpu,
+            memory_limit=spec.limits.memory,
+            process_limit=spec.limits.processes,
+            groups={controller: str(place) for controller, place in places.items()},
         )
 
     def _launch(self, workload_id: str, number: int) -> Launch:
@@ -184,13 +200,15 @@ async def _watch_from_outside(launch: Launch) -> AsyncIterator[None]:
     descriptor = _open_pidfd(launch)
     if descriptor is not None:
         loop.add_reader(descriptor, ended.set)
-    was_ready = False
+    was_ready, deaths = False, launch.last_death()
     try:
         while launch.is_held() and not ended.is_set():
             if not was_ready and launch.files.ready.exists():
                 was_ready = True
                 yield
-            pause = _EXIT_POLL_SECONDS if descriptor is None else None
+            if deaths != (deaths := launch.last_death()):
+                yield
+            pause = _EXIT_POLL_SECONDS if descriptor is None else _DEATH_POLL_SECONDS
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), pause if was_ready else _READY_POLL_SECONDS)
         yield

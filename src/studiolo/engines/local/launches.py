@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from studiolo.engines.base import Exit, Observation, Phase
+from studiolo.engines.base import Death, Exit, Observation, Phase
 from studiolo.runtime import processes
+from studiolo.runtime.groups import Group
 from studiolo.runtime.launch import MARKER, LaunchFiles, read_json, write_json
 
 # Beyond its grace a shim takes at most seven seconds to end what is left; then something holds it.
@@ -75,6 +76,21 @@ class Launch:
         found = processes.find_process(known["pid"])
         return found if found and found.start_time == known["start_time"] else None
 
+    def group(self) -> Group:
+        """Return the launch's control group as its shim recorded it, which may be none."""
+        return Group.of((read_json(self.files.shim) or {}).get("groups", {}), self.name)
+
+    def list_deaths(self) -> list[Death]:
+        """Return what of the launch was killed for lack of memory, oldest first."""
+        return [_read_death(record) for record in (read_json(self.files.deaths) or {}).get("deaths", [])]
+
+    def last_death(self) -> int:
+        """Return something that changes with each death that is told."""
+        try:
+            return self.files.deaths.stat().st_mtime_ns
+        except OSError:
+            return 0
+
     def ask_to_stop(self, grace_seconds: float) -> bool:
         """Have the shim stop the session; returns False when it is overdue since an earlier call."""
         asked = read_json(self.files.stop)
@@ -107,6 +123,7 @@ class Launch:
             known = read_json(self.files.shim) or {}
             same_boot = known.get("boot_id") == processes.boot_id()
             if same_boot:
+                self.group().end()
                 self._end_processes(known)
             shutil.rmtree(self.run_folder, ignore_errors=True)
             self.socket.unlink(missing_ok=True)
@@ -161,4 +178,17 @@ def _read_exit(record: dict[str, Any]) -> Exit:
         at=datetime.fromisoformat(record["at"]),
         code=record.get("code"),
         signal=record.get("signal"),
+        memory_peak=record.get("memory_peak"),
+        memory_limit=record.get("memory_limit"),
+    )
+
+
+def _read_death(record: dict[str, Any]) -> Death:
+    return Death(
+        at=datetime.fromisoformat(record["at"]),
+        what=record["what"],
+        peak=record["peak"],
+        limit=record["limit"],
+        pid=record["pid"],
+        name=record["name"],
     )

@@ -1,0 +1,120 @@
+"""What this machine has, where its control groups are, and what a launch uses of it."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from studiolo.engines.base import Death, Machine, Usage
+from studiolo.engines.local.launches import Launch
+from studiolo.runtime import cgroups, limits
+from studiolo.runtime.launch import read_json
+from studiolo.runtime.usage import ProcessTable
+
+_GPU_FOLDERS = Path("/proc/driver/nvidia/gpus")
+_GPU_SECONDS = 5.0
+
+
+class Measuring:
+    """Tries out this machine once, and measures launches on it. `data_dir` tells platforms on one machine apart."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._name = f"studiolo-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:8]}"
+        self._lock = asyncio.Lock()
+        self._places: dict[str, Path] | None = None
+        self._machine: Machine | None = None
+        self._table = ProcessTable()
+
+    async def find_places(self) -> dict[str, Path]:
+        """Return for each usable controller where the launches' groups are made; the first call tries it out."""
+        async with self._lock:
+            if self._places is None:
+                self._places = await asyncio.to_thread(cgroups.find_places, self._name)
+        return self._places
+
+    async def describe(self) -> Machine:
+        """See Measures.describe. The first call may take some ten milliseconds, with GPUs longer."""
+        if self._machine is None:
+            self._machine = await asyncio.to_thread(describe_machine, await self.find_places())
+        return self._machine
+
+    async def measure(self, launch: Launch) -> Usage | None:
+        """See Measures.measure."""
+        if not launch.is_held():
+            return None
+        group = launch.group()
+        deaths = tuple(launch.list_deaths())
+        if (memory := group.read_memory()) is not None:
+            return Usage(
+                at=datetime.now(UTC),
+                cpu_seconds=group.read_cpu_seconds(),
+                memory=memory,
+                memory_peak=group.read_memory_peak(),
+                processes=group.count_processes(),
+                deaths=deaths,
+            )
+        return await self._measure_by_table(launch, deaths)
+
+    def remove_places(self) -> None:
+        """Remove the groups around the launches' groups, if no launch is left."""
+        for place in set((self._places or {}).values()):
+            # Not empty, or gone.
+            with contextlib.suppress(OSError):
+                place.rmdir()
+
+    async def _measure_by_table(self, launch: Launch, deaths: tuple[Death, ...]) -> Usage:
+        shim = (read_json(launch.files.shim) or {}).get("pid", 0)
+        sums = await asyncio.to_thread(self._table.sum_below, shim)
+        return Usage(
+            at=datetime.now(UTC),
+            cpu_seconds=sums.cpu_seconds if sums else None,
+            memory=sums.memory if sums else None,
+            memory_peak=None,
+            processes=sums.tasks if sums else None,
+            deaths=deaths,
+        )
+
+
+def describe_machine(places: Mapping[str, Path]) -> Machine:
+    """Return what this process may use of the machine. Starts a program where there are GPUs."""
+    processors = _count_processors()
+    quota = cgroups.own_cpu_limit()
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return Machine(
+        cpu=min(processors, quota) if quota else processors,
+        memory=min(memory, cgroups.own_memory_limit() or memory),
+        gpu=_count_gpus(),
+        cpu_limits=_kind(places, "cpu", can_be_else=False),
+        memory_limits=_kind(places, "memory", can_be_else=limits.can_limit_memory()),
+        process_limits=_kind(places, "pids", can_be_else=limits.can_limit_processes()),
+    )
+
+
+def _kind(places: Mapping[str, Path], controller: str, *, can_be_else: bool) -> str:
+    if controller not in places:
+        return "rlimit" if can_be_else else "none"
+    # The place itself may not have been made yet.
+    return "cgroup-v2" if cgroups.is_version_2(places[controller].parent) else "cgroup-v1"
+
+
+def _count_processors() -> float:
+    return float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def _count_gpus() -> int:
+    if _GPU_FOLDERS.is_dir():
+        return len(list(_GPU_FOLDERS.iterdir()))
+    if (program := shutil.which("nvidia-smi")) is None:
+        return 0
+    try:
+        listed = subprocess.run(
+            [program, "-L"], capture_output=True, text=True, check=False, timeout=_GPU_SECONDS
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    return sum(line.startswith("GPU ") for line in listed.splitlines())
