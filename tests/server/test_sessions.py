@@ -159,7 +159,7 @@ async def test_a_session_waits_for_its_environment(
     session = await launch(ana, wait=0)
     assert session["state"] == "starting"
     await services.workspaces.set_environment(churn["id"], EnvironmentState.READY, None)
-    services.sessions.environment_changed(churn["id"])
+    services.session_reconciler.look_at_workspace(churn["id"])
     assert (await ana.get(f"{S}/{session['id']}", params={"wait": 10})).json()["state"] == "running"
 
 

@@ -183,7 +183,7 @@ class Stage:
         own = Principal(
             session.person.id, "", "", False, "key", session_id=session.id, workspace_id=session.workspace.id
         )
-        await self.services.sessions.report(own, session.id, report)
+        await self.services.session_reports.report(own, session.id, report)
 
 
 class Samples:

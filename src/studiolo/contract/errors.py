@@ -187,6 +187,7 @@ CODES: dict[str, str] = {
     "capacity-exceeded": "The machine has not that much free; the message says what is.",
     "request-in-progress": "The same request (Idempotency-Key) is being worked on.",
     "too-many-sessions": "The number of running sessions has reached its limit.",
+    "too-many-streams": "A person follows more progress and logs at once than is allowed.",
     "database-unavailable": "The database is locked, damaged or out of reach.",
     "disk-full": "The disk is full; nothing was changed.",
     "read-only": "The data directory cannot be written.",

@@ -53,6 +53,11 @@ class Live:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def tell_everybody(self, topic: str) -> None:
+        """Queue a topic for every open page; it must say nothing that only some may know."""
+        for listener in list(self._listeners):
+            listener.offer(topic)
+
     def close_logins(self, login_ids: set[str]) -> None:
         """Close the sockets of logins that ended."""
         for listener in list(self._listeners):

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import RowMapping
+
 from studiolo import __version__
 from studiolo.contract.models import PlatformInfo
 from studiolo.engines.base import Engine
@@ -27,9 +29,14 @@ from studiolo.server.schema import database_url
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.closing import SocketCloser
 from studiolo.server.sessions.entry import Entry
+from studiolo.server.sessions.idle_stop import IdleStop
+from studiolo.server.sessions.parts import Ground, build_sessions
 from studiolo.server.sessions.reconciler import SessionReconciler
+from studiolo.server.sessions.reports import Reports
 from studiolo.server.sessions.secrets import SessionSecrets
 from studiolo.server.sessions.service import Sessions
+from studiolo.server.sessions.streams import SessionStreams
+from studiolo.server.sessions.usage import Sampler, SessionUsages
 from studiolo.server.settings import Settings
 from studiolo.server.workspaces.access import Access
 from studiolo.server.workspaces.folders import Folders
@@ -64,6 +71,11 @@ class Services:
     session_secrets: SessionSecrets
     session_reconciler: SessionReconciler
     sessions: Sessions
+    session_usages: SessionUsages
+    sampler: Sampler
+    idle_stop: IdleStop
+    session_streams: SessionStreams
+    session_reports: Reports
     entry: Entry
     socket_closer: SocketCloser
     platform: PlatformInfo
@@ -80,7 +92,7 @@ def build(
     clock = clock or SystemClock()
     db = Database(database_url(settings))
     master = MasterKey.load(settings.data_dir / "secrets" / "master.key")
-    hosts, cookies, live, changes = Hosts(settings), CookieNames.of(settings), Live(), Changes()
+    hosts, cookies, live = Hosts(settings), CookieNames.of(settings), Live()
     running = Engines({"local": local_engine(settings)} if engines is None else engines)
     isolation = min((engine.isolation for engine in running.values()), default="L0")
     platform = PlatformInfo(
@@ -111,50 +123,36 @@ def build(
     folders = Folders(settings.data_dir, settings.workspaces.allowed_roots)
     workspaces = Workspaces(db, clock, accounts, audit, access, folders)
     environments = Environments(db, workspaces, folders, build_base=build_base or _base_builder(settings))
-    session_secrets = SessionSecrets(master)
-    reconciler = SessionReconciler(
-        db,
-        clock,
-        running,
-        keys,
-        audit,
-        live,
-        changes,
-        session_secrets,
-        folders,
-        settings.sessions,
-        address=settings.address,
-        variables=_session_variables(settings),
+    of_sessions = build_sessions(
+        Ground(
+            settings=settings,
+            clock=clock,
+            db=db,
+            master=master,
+            engines=running,
+            live=live,
+            audit=audit,
+            authentication=authentication,
+            keys=keys,
+            access=access,
+            folders=folders,
+            workspaces=workspaces,
+            launch_variables=_launch_variables,
+        )
     )
-    sessions = Sessions(
-        db,
-        clock,
-        running,
-        keys,
-        workspaces,
-        access,
-        audit,
-        changes,
-        reconciler,
-        session_secrets,
-        settings.sessions,
-        address=settings.address,
-    )
-    workspaces.sessions = sessions
-    socket_closer = SocketCloser(db, session_secrets)
-    accounts.on_ended = keys.on_ended = socket_closer.close
+    workspaces.sessions = of_sessions.of_workspaces
+    accounts.on_ended = keys.on_ended = of_sessions.closer.close
     trash = Trash(
         db,
         clock,
         audit,
         folders,
-        sessions,
+        of_sessions.of_workspaces,
         remove_environment=clone.remove,
         retention=settings.workspaces.trash_retention,
     )
-    environments.on_changed = sessions.environment_changed
-    reconciler.on_environment_missing = environments.restore
-    entry = Entry(db, clock, authentication, sessions, session_secrets, settings.sessions)
+    environments.on_changed = of_sessions.reconciler.look_at_workspace
+    of_sessions.reconciler.on_environment_missing = environments.restore
     return Services(
         settings=settings,
         clock=clock,
@@ -173,12 +171,17 @@ def build(
         workspaces=workspaces,
         trash=trash,
         environments=environments,
-        changes=changes,
-        session_secrets=session_secrets,
-        session_reconciler=reconciler,
-        sessions=sessions,
-        entry=entry,
-        socket_closer=socket_closer,
+        changes=of_sessions.changes,
+        session_secrets=of_sessions.secrets,
+        session_reconciler=of_sessions.reconciler,
+        sessions=of_sessions.sessions,
+        session_usages=of_sessions.usages,
+        sampler=of_sessions.sampler,
+        idle_stop=of_sessions.idle_stop,
+        session_streams=of_sessions.streams,
+        session_reports=of_sessions.reports,
+        entry=of_sessions.entry,
+        socket_closer=of_sessions.closer,
         platform=platform,
     )
 
@@ -207,5 +210,5 @@ def local_engine(settings: Settings) -> LocalEngine:
     )
 
 
-def _session_variables(settings: Settings) -> dict[str, str]:
-    return {"STUDIOLO_CA_FILE": str(settings.authority_file)} if settings.authority_file else {}
+def _launch_variables(row: RowMapping) -> dict[str, str]:
+    return dict(((row["config"] or {}).get("environment") or {}).get("variables") or {})

@@ -1,7 +1,9 @@
-"""Close what an ended login or key has open inside sessions: websockets are authorised only when they open."""
+"""Close what ended logins, keys and memberships have open inside sessions: sockets are authorised as they open."""
 
 import asyncio
 import json
+from collections.abc import Coroutine
+from typing import Any
 
 import httpx
 import structlog
@@ -25,15 +27,31 @@ class SocketCloser:
 
     def close(self, person_id: str, logins: set[str]) -> None:
         """Close the sockets of these logins or keys soon; returns at once."""
-        if not logins:
-            return
-        task = asyncio.get_running_loop().create_task(self._close(person_id, logins))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if logins:
+            self._begin(self._close(person_id, logins))
+
+    def close_workspace(self, workspace_id: str, person_id: str | None) -> None:
+        """Close soon whatever is open in a workspace's sessions (of one person), who lost their access to it."""
+        self._begin(self._close_workspace(workspace_id, person_id))
 
     async def drain(self) -> None:
         """Wait until all that were asked to close have answered, for a process that ends now."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _close_workspace(self, workspace_id: str, person_id: str | None) -> None:
+        async with self._db.read() as connection:
+            rows = await queries.list_open_to(connection, workspace_id, person_id)
+            # A session is entered by its own person only.
+            people = {row["person_id"] for row in rows}
+            logins = {person: await queries.list_credentials(connection, person) for person in people}
+        await asyncio.gather(
+            *(self._tell(row["id"], row["handle_launch"], row["upstream"], logins[row["person_id"]]) for row in rows)
+        )
 
     async def _close(self, person_id: str, logins: set[str]) -> None:
         async with self._db.read() as connection:

@@ -34,7 +34,7 @@ class SessionLookup:
         if row is None or row["deleted_at"] is not None or row["workspace_deleted_at"] is not None:
             raise not_found(reference)
         role = await self._access.role(connection, who.person_id, row["workspace_id"])
-        may_mend = operation in ("session.read", "session.stop", "session.delete", "session.log")
+        may_mend = operation in ("session.read", "session.stop", "session.delete", "session.log", "session.snooze")
         if role is not None and row["person_id"] != who.person_id and operation != "session.read":
             role = role if role is Role.OWNER and may_mend else Role.VIEWER
         who.require_on(

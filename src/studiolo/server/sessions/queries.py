@@ -4,16 +4,19 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, func, insert, or_, select, true, update
+from sqlalchemy import RowMapping, bindparam, delete, func, insert, or_, select, true, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from studiolo.server.accounts.tables import people
+from studiolo.contract.resources import Capacity
+from studiolo.server.accounts.tables import keys, logins, people
 from studiolo.server.sessions.tables import entries, entry_codes, sessions
 from studiolo.server.workspaces.tables import members, workspaces
 
 _owner = people.alias("owner")
 _launcher = people.alias("launcher")
 ALIVE = ("starting", "running", "stopping", "unknown")
+# Any number that nothing else of ours locks.
+_ADMISSION_LOCK = 0x5354554C
 
 
 def _described() -> Any:
@@ -24,6 +27,7 @@ def _described() -> Any:
             workspaces.c.owner_id,
             workspaces.c.root.label("workspace_root"),
             workspaces.c.deleted_at.label("workspace_deleted_at"),
+            workspaces.c.config,
             workspaces.c.environment_state,
             workspaces.c.environment_message,
             _owner.c.name.label("owner_name"),
@@ -102,12 +106,32 @@ async def count_running(connection: AsyncConnection, ids: Iterable[str]) -> dict
     return {row[0]: row[1] for row in await connection.execute(query.group_by(sessions.c.workspace_id))}
 
 
-async def count_alive(connection: AsyncConnection, person_id: str | None = None) -> int:
-    """Number of sessions alive, of a person or in all."""
+async def wait_for_turn(connection: AsyncConnection) -> None:
+    """Let no other transaction admit a launch until this one ends. SQLite's writers take turns anyway."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(select(func.pg_advisory_xact_lock(_ADMISSION_LOCK)))
+
+
+async def count_alive(connection: AsyncConnection, person_id: str | None = None, *, besides: str | None = None) -> int:
+    """Number of sessions alive, of a person or in all, one apart."""
     query = select(func.count()).select_from(sessions).where(sessions.c.state.in_(ALIVE))
     if person_id is not None:
         query = query.where(sessions.c.person_id == person_id)
+    if besides is not None:
+        query = query.where(sessions.c.id != besides)
     return int((await connection.execute(query)).scalar_one())
+
+
+async def claimed(connection: AsyncConnection, engine: str, *, besides: str | None = None) -> Capacity:
+    """What the sessions alive on an engine may use together, one apart; what is unlimited claims nothing."""
+    amounts = sessions.c.allowed["resources"]
+    # As floats: bytes are beyond the range of SQL's integers, and exact up to 2^53.
+    sums = [func.sum(amounts[what].as_float()) for what in ("cpu", "memory", "gpu")]
+    query = select(*sums).where(sessions.c.engine == engine, sessions.c.state.in_(ALIVE))
+    if besides is not None:
+        query = query.where(sessions.c.id != besides)
+    cpu, memory, gpu = (await connection.execute(query)).one()
+    return Capacity(cpu_claimed=cpu or 0, memory_claimed=int(memory or 0), gpu_claimed=int(gpu or 0))
 
 
 async def list_due(connection: AsyncConnection) -> list[str]:
@@ -203,3 +227,48 @@ async def insert_entry(connection: AsyncConnection, values: dict[str, Any]) -> N
 async def find_entry(connection: AsyncConnection, token_hash: str) -> RowMapping | None:
     """The record behind a session's cookie."""
     return (await connection.execute(select(entries).where(entries.c.token_hash == token_hash))).mappings().first()
+
+
+def _activity() -> Any:
+    columns = ("id", "name", "workspace_id", "launch", "activity", "snoozed_until", "idle_since", "idle_stop_at")
+    return select(*(sessions.c[name] for name in columns)).where(
+        sessions.c.state == "running", sessions.c.desired == "running", sessions.c.handle_launch == sessions.c.launch
+    )
+
+
+async def list_activity(connection: AsyncConnection) -> list[RowMapping]:
+    """What is known of the activity of all sessions that run and should."""
+    return list((await connection.execute(_activity())).mappings())
+
+
+async def find_activity(connection: AsyncConnection, session_id: str) -> RowMapping | None:
+    """What is known of one session's activity; None when it does not run or should stop."""
+    return (await connection.execute(_activity().where(sessions.c.id == session_id))).mappings().first()
+
+
+async def set_idleness(connection: AsyncConnection, values: list[dict[str, Any]]) -> None:
+    """Write idle_since and idle_stop_at of many sessions (`of_session`, `of_launch`) in one statement."""
+    which = (sessions.c.id == bindparam("of_session")) & (sessions.c.launch == bindparam("of_launch"))
+    query = update(sessions).where(which)
+    await connection.execute(
+        query.values(idle_since=bindparam("idle_since"), idle_stop_at=bindparam("idle_stop_at")), values
+    )
+
+
+async def list_open_to(connection: AsyncConnection, workspace_id: str, person_id: str | None) -> list[RowMapping]:
+    """A workspace's sessions (of one person) that can be asked something: id, handle_launch, upstream, person_id."""
+    query = select(sessions.c.id, sessions.c.handle_launch, sessions.c.upstream, sessions.c.person_id).where(
+        sessions.c.workspace_id == workspace_id, sessions.c.state.in_(ALIVE), sessions.c.upstream.is_not(None)
+    )
+    if person_id is not None:
+        query = query.where(sessions.c.person_id == person_id)
+    return list((await connection.execute(query)).mappings())
+
+
+async def list_credentials(connection: AsyncConnection, person_id: str) -> set[str]:
+    """Ids of all logins and keys of a person."""
+    query = union_all(
+        select(logins.c.id).where(logins.c.person_id == person_id),
+        select(keys.c.id).where(keys.c.person_id == person_id),
+    )
+    return set((await connection.execute(query)).scalars())

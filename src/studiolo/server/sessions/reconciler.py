@@ -1,45 +1,29 @@
 """Makes sessions so: looks at what is wanted and what is, does one step, writes down what was seen."""
 
 import asyncio
-import secrets
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import structlog
 from sqlalchemy import RowMapping
 
 from studiolo.contract.errors import Unavailable
 from studiolo.contract.models import EnvironmentState, Reason, SessionState
-from studiolo.engines.base import (
-    Closes,
-    Engine,
-    Exit,
-    Forgets,
-    Handle,
-    Logs,
-    Observation,
-    Phase,
-    Sweeps,
-    Watches,
-    WorkloadSpec,
-)
+from studiolo.engines.base import Closes, Engine, Exit, Forgets, Logs, Measures, Observation, Phase, Sweeps
 from studiolo.kit.clock import Clock
-from studiolo.kit.db import Database, Transaction
+from studiolo.kit.db import Database
 from studiolo.kit.reconcile import Runner
-from studiolo.server.accounts.keys import Keys
-from studiolo.server.audit.service import Audit
-from studiolo.server.live import Live
-from studiolo.server.principal import PLATFORM
+from studiolo.server.engines import Engines
 from studiolo.server.sessions import queries
-from studiolo.server.sessions.changes import Changes
+from studiolo.server.sessions.launch_spec import LaunchSpecs
 from studiolo.server.sessions.lifecycle import Next, Outcome, Wanted, decide_next, decide_outcome
-from studiolo.server.sessions.secrets import SessionSecrets
+from studiolo.server.sessions.memory_deaths import MemoryDeaths
+from studiolo.server.sessions.observations import Observations
+from studiolo.server.sessions.usage import usage_entry
+from studiolo.server.sessions.watching import Watching
 from studiolo.server.sessions.wire import end_reason
 from studiolo.server.settings.sessions import SessionSettings
-from studiolo.server.workspaces.folders import Folders
 
 _log = structlog.get_logger(__name__)
 _LOG_TAIL = 10
@@ -47,49 +31,43 @@ _SWEEP_SECONDS = 30.0
 
 
 class SessionReconciler:
-    """Runs the steps. Its writes are guarded by a lease: a process that lost it changes nothing."""
+    """Runs the steps. What is written goes through `observations`, which holds the lease."""
 
     def __init__(
         self,
         db: Database,
         clock: Clock,
-        engines: Mapping[str, Engine],
-        keys: Keys,
-        audit: Audit,
-        live: Live,
-        changes: Changes,
-        session_secrets: SessionSecrets,
-        folders: Folders,
+        engines: Engines,
+        observations: Observations,
+        deaths: MemoryDeaths,
+        specs: LaunchSpecs,
         settings: SessionSettings,
-        *,
-        address: str,
-        variables: Mapping[str, str],
     ) -> None:
         self._db = db
         self._clock = clock
         self._engines = engines
-        self._keys = keys
-        self._audit = audit
-        self._live = live
-        self._changes = changes
-        self._secrets = session_secrets
-        self._folders = folders
+        self._seen = observations
+        self._deaths = deaths
+        self._specs = specs
         self._settings = settings
-        self._address = address
-        self._variables = variables
-        self.owner = secrets.token_hex(8)
-        self._epochs: dict[str, int] = {}
         self._waiting: dict[str, set[str]] = defaultdict(set)
-        self._watches: dict[tuple[str, int], asyncio.Task[None]] = {}
+        # Of these the engine told that something happened.
+        self._news: set[str] = set()
+        self._watching = Watching(self._on_news)
         self.on_environment_missing: Callable[[str], Awaitable[None]] | None = None
         self.runner = Runner("sessions", step=self._step, due=self._due)
 
+    @property
+    def owner(self) -> str:
+        """Who holds the leases of what this process writes."""
+        return self._seen.owner
+
     def adopt(self, session_id: str) -> None:
         """Called when a session was inserted with our lease, so that its first step need not claim it."""
-        self._epochs[session_id] = 1
+        self._seen.adopt(session_id)
 
     def look_at_workspace(self, workspace_id: str) -> None:
-        """Look soon at the sessions that wait for a workspace's environment."""
+        """Called when a workspace's environment became ready or failed: look at the sessions that wait for it."""
         for session_id in self._waiting.pop(workspace_id, set()):
             self.runner.hint(session_id)
 
@@ -103,9 +81,7 @@ class SessionReconciler:
 
     async def close(self) -> None:
         """Stop watching; the sessions run on."""
-        for task in self._watches.values():
-            task.cancel()
-        await asyncio.gather(*self._watches.values(), return_exceptions=True)
+        await self._watching.close()
         for engine in self._engines.values():
             if isinstance(engine, Closes):
                 await engine.aclose()
@@ -125,13 +101,17 @@ class SessionReconciler:
         async with self._db.read() as connection:
             return await queries.list_due(connection)
 
+    def _on_news(self, session_id: str) -> None:
+        self._news.add(session_id)
+        self.runner.hint(session_id)
+
     async def _step(self, session_id: str) -> timedelta | None:
         async with self._db.read() as connection:
             row = await queries.find(connection, session_id)
         if row is None:
             return None
+        engine = self._engines[row["engine"]]
         if row["deleted_at"] is not None and row["handle_launch"] is None:
-            engine = self._engine(row)
             if isinstance(engine, Forgets):
                 await engine.forget(session_id)
             return None
@@ -140,36 +120,34 @@ class SessionReconciler:
             case Next.NOTHING:
                 return None
             case Next.START:
-                return await self._start(row)
+                return await self._start(row, engine)
             case Next.SETTLE:
-                reason = end_reason(row["stop_reason"], None, [], self._clock.now())
-                await self._write(row, state=SessionState.STOPPED, ended=True, reason=reason)
+                await self._write_end(row, SessionState.STOPPED, None, [])
                 return None
             case Next.OBSERVE:
-                return await self._settle(row, wanted, await self._engine(row).observe(row["handle"]))
-            case Next.STOP:
-                seen = await self._engine(row).observe(row["handle"])
-                if seen.phase is not Phase.ENDED:
-                    await self._engine(row).stop(row["handle"], grace=self._settings.stop_grace)
+                seen = await engine.observe(row["handle"])
+                if seen.phase is Phase.READY and session_id in self._news:
+                    await self._look_at_deaths(row, engine)
                 return await self._settle(row, wanted, seen)
+            case Next.STOP:
+                return await self._stop(row, wanted, engine)
 
-    async def _start(self, row: RowMapping) -> timedelta | None:
+    async def _start(self, row: RowMapping, engine: Engine) -> timedelta | None:
         if row["environment_state"] != EnvironmentState.READY:
             return await self._await_environment(row)
-        if self.on_environment_missing and not self._folders.environment(row["workspace_id"]).is_dir():
+        if self.on_environment_missing and not self._specs.environment(row).is_dir():
             await self.on_environment_missing(row["workspace_id"])
             return timedelta(0)
         try:
-            handle = await self._engine(row).start(self._spec(row))
+            handle = await engine.start(self._specs.spec(row, await self._engines.machine(row["engine"])))
         except Unavailable as exc:
             if self._clock.now() - row["requested_at"] < self._settings.start_timeout:
                 raise
-            reason = Reason(code=exc.code, message=f"{exc.message} {exc.hint or ''}".strip(), at=self._clock.now())
-            await self._write(row, state=SessionState.FAILED, ended=True, reason=reason, desired="stopped")
+            await self._fail(row, exc.code, f"{exc.message} {exc.hint or ''}".strip())
             return None
         now = self._clock.now()
         # The object is there, whatever is wanted by now: with its handle stored it ends before a newer launch begins.
-        written = await self._write(
+        written = await self._seen.write(
             row,
             of_any_launch=True,
             state=SessionState.STARTING,
@@ -178,7 +156,7 @@ class SessionReconciler:
             started_at=now,
         )
         if written:
-            self._watch(row, handle, row["launch"])
+            self._watching.watch(engine, row["id"], row["launch"], handle)
         # Look at once: it may be ready already, or a newer wish may have come, which ends this object.
         return timedelta(0)
 
@@ -188,154 +166,62 @@ class SessionReconciler:
             # It may have become ready between the look and this line: look once more, unhurried.
             return timedelta(seconds=2)
         message = f"The workspace's environment could not be made. {row['environment_message']}"
-        reason = Reason(code="environment-not-ready", message=message, at=self._clock.now())
-        await self._write(row, state=SessionState.FAILED, ended=True, reason=reason, desired="stopped")
+        await self._fail(row, "environment-not-ready", message)
         return None
+
+    async def _stop(self, row: RowMapping, wanted: Wanted, engine: Engine) -> timedelta | None:
+        seen = await engine.observe(row["handle"])
+        if seen.phase is not Phase.ENDED:
+            if row["state"] == SessionState.RUNNING and isinstance(engine, Measures):
+                # The last chance to know what this launch used in all.
+                usage = await engine.measure(row["handle"])
+                if usage is not None:
+                    await self._seen.write(row, state=SessionState.STOPPING, usage=usage_entry(usage, row["usage"]))
+            await engine.stop(row["handle"], grace=self._settings.stop_grace)
+        return await self._settle(row, wanted, seen)
 
     async def _settle(self, row: RowMapping, wanted: Wanted, seen: Observation) -> timedelta | None:
         outcome = decide_outcome(wanted, seen, self._clock.now(), self._settings.start_timeout)
         if outcome.gives_up:
-            limit = f"{self._settings.start_timeout.total_seconds():.0f} s"
-            await self._write(
-                row,
-                state=outcome.state,
-                desired="stopped",
-                stop_reason={"code": "start-timeout", "by": limit},
-            )
+            stop_reason = {"code": "start-timeout", "by": f"{self._settings.start_timeout.total_seconds():.0f} s"}
+            await self._seen.write(row, state=outcome.state, desired="stopped", stop_reason=stop_reason)
             return outcome.look_again
         if seen.phase in (Phase.STARTING, Phase.READY) and row["handle_launch"] is not None:
-            self._watch(row, row["handle"], row["handle_launch"])
+            self._watching.watch(self._engines[row["engine"]], row["id"], row["handle_launch"], row["handle"])
         if outcome.ended:
-            await self._write_end(row, outcome, seen.exit)
+            await self._end(row, outcome, seen.exit)
         elif outcome.forget_handle:
-            await self._write(row, state=outcome.state, handle=None, handle_launch=None, upstream=None)
+            await self._seen.write(row, state=outcome.state, handle=None, handle_launch=None, upstream=None)
         elif outcome.state is SessionState.RUNNING:
             if row["state"] != SessionState.RUNNING or row["upstream"] != seen.upstream:
                 ready_at = row["ready_at"] or self._clock.now()
-                await self._write(row, state=outcome.state, upstream=seen.upstream, ready_at=ready_at)
+                await self._seen.write(row, state=outcome.state, upstream=seen.upstream, ready_at=ready_at)
         elif outcome.state != row["state"]:
-            await self._write(row, state=outcome.state)
+            await self._seen.write(row, state=outcome.state)
         return outcome.look_again
 
-    async def _write_end(self, row: RowMapping, outcome: Outcome, exit_: Exit | None) -> None:
-        tail: list[str] = []
-        if outcome.state is SessionState.FAILED:
-            engine = self._engine(row)
-            tail = await engine.tail(row["handle"], lines=_LOG_TAIL) if isinstance(engine, Logs) else []
+    async def _look_at_deaths(self, row: RowMapping, engine: Engine) -> None:
+        self._news.discard(row["id"])
+        usage = await engine.measure(row["handle"]) if isinstance(engine, Measures) else None
+        if usage is not None and usage.deaths:
+            await self._deaths.note(row, row["workspace_name"], usage.deaths)
+
+    async def _end(self, row: RowMapping, outcome: Outcome, exit_: Exit | None) -> None:
+        self._news.discard(row["id"])
+        engine, tail = self._engines[row["engine"]], list[str]()
+        if outcome.state is SessionState.FAILED and isinstance(engine, Logs):
+            tail = await engine.tail(row["handle"], lines=_LOG_TAIL)
+        await self._write_end(row, outcome.state, exit_, tail)
+
+    async def _write_end(self, row: RowMapping, state: SessionState, exit_: Exit | None, tail: list[str]) -> None:
         stop = row["stop_reason"] if row["desired"] == "stopped" else None
-        reason = end_reason(stop, exit_, tail, self._clock.now())
-        await self._write(
-            row,
-            state=outcome.state,
-            ended=True,
-            reason=reason,
-            desired="stopped",
-            handle=None,
-            handle_launch=None,
-            upstream=None,
-        )
+        reason = end_reason(stop, exit_, tail, self._clock.now(), workspace=row["workspace_name"])
+        memory_peak = exit_.memory_peak if exit_ else None
+        await self._seen.write_end(row, state=state, reason=reason, memory_peak=memory_peak)
 
-    async def _write(
-        self,
-        row: RowMapping,
-        *,
-        state: SessionState,
-        ended: bool = False,
-        reason: Reason | None = None,
-        of_any_launch: bool = False,
-        **values: Any,
-    ) -> bool:
-        """Write what was seen; False if the lease or (unless `of_any_launch`) the launch is another by now."""
-        if ended:
-            at = reason.at if reason else self._clock.now()
-            values |= {"ended_at": at, "activity": _at_rest(row["activity"])}
-        if reason is not None:
-            values["reason"] = reason.model_dump(mode="json")
-        async with self._db.write() as tx:
-            epoch = self._epochs.get(row["id"])
-            if epoch is None:
-                epoch = await queries.claim(tx.connection, row["id"], self.owner)
-            launch = None if of_any_launch else row["launch"]
-            written = await queries.update_seen(
-                tx.connection, row["id"], self.owner, epoch, launch, state=state.value, **values
-            )
-            if written and ended:
-                await self._record_end(tx, row, reason)
-            tx.after_commit(lambda: self._announce(row, epoch))
-        return written
-
-    def _announce(self, row: RowMapping, epoch: int) -> None:
-        self._epochs[row["id"]] = epoch
-        self._changes.announce(row["id"])
-        topics = ("home", f"session:{row['id']}", f"workspace:{row['workspace_id']}")
-        self._live.publish(topics, workspace_id=row["workspace_id"])
-
-    async def _record_end(self, tx: Transaction, row: RowMapping, reason: Reason | None) -> None:
-        await self._keys.revoke_session_keys(tx, row["id"])
-        await self._audit.record(
-            tx,
-            PLATFORM,
-            "session.ended",
-            row["name"],
-            workspace_id=row["workspace_id"],
-            session=row["id"],
-            reason=reason.code if reason else None,
-        )
-
-    def _watch(self, row: RowMapping, handle: Handle, launch: int) -> None:
-        engine, key = self._engine(row), (row["id"], launch)
-        if key in self._watches or not isinstance(engine, Watches):
-            return
-        task = asyncio.create_task(self._follow(engine, handle, row["id"]))
-        self._watches[key] = task
-        task.add_done_callback(lambda _: self._watches.pop(key, None))
-
-    async def _follow(self, engine: Watches, handle: Handle, session_id: str) -> None:
-        try:
-            async for _ in engine.watch(handle):
-                self.runner.hint(session_id)
-        except Unavailable as exc:
-            _log.warning("watch-failed", session=session_id, message=exc.message)
-        self.runner.hint(session_id)
-
-    def _engine(self, row: RowMapping) -> Engine:
-        return self._engines[row["engine"]]
-
-    def _spec(self, row: RowMapping) -> WorkloadSpec:
-        return WorkloadSpec(
-            workload_id=row["id"],
-            launch=row["launch"],
-            folder=self._folders.of(row["workspace_id"], row["workspace_root"]),
-            environment=self._folders.environment(row["workspace_id"]),
-            base_url=f"/s/{row['id']}/",
-            secret=self._secrets.of_launch(row["id"], row["launch"]),
-            platform_url=self._address,
-            api_key=self._secrets.api_key(row["id"], row["launch"]),
-            variables={
-                **self._variables,
-                **_own_places(self._folders.of_person(row["workspace_id"], row["person_id"])),
-                "STUDIOLO_WORKSPACE": f"{row['owner_name']}/{row['workspace_name']}",
-            },
-        )
-
-
-def _at_rest(activity: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What is left of a session's activity when it has ended: where its person was."""
-    if not activity or not activity.get("notebook"):
-        return None
-    counts = ("kernels", "busy_kernels", "terminals", "busy_terminals", "connections")
-    return activity | dict.fromkeys(counts, 0)
-
-
-def _own_places(folder: Path) -> dict[str, str]:
-    """A person's own JupyterLab in a workspace: settings, tabs and history come back in their next session."""
-    return {
-        "JUPYTER_CONFIG_DIR": str(folder / "config"),
-        "JUPYTER_DATA_DIR": str(folder / "data"),
-        "JUPYTERLAB_SETTINGS_DIR": str(folder / "lab" / "user-settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "lab" / "workspaces"),
-        "IPYTHONDIR": str(folder / "ipython"),
-    }
+    async def _fail(self, row: RowMapping, code: str, message: str) -> None:
+        reason = Reason(code=code, message=message, at=self._clock.now())
+        await self._seen.write_end(row, state=SessionState.FAILED, reason=reason)
 
 
 def _wanted(row: RowMapping) -> Wanted:

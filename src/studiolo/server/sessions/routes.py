@@ -9,6 +9,8 @@ from studiolo.contract.models import Activity, Page, Request, Session, SessionLa
 from studiolo.server.http.identity import Allow
 from studiolo.server.http.services import service
 from studiolo.server.principal import Principal
+from studiolo.server.sessions import stream_routes
+from studiolo.server.sessions.reports import Reports
 from studiolo.server.sessions.service import MAX_WAIT_SECONDS, Sessions
 
 _Sessions = Annotated[Sessions, Depends(service("sessions"))]
@@ -24,6 +26,7 @@ _List = Annotated[Principal, Depends(Allow("session.list"))]
 collection = APIRouter(tags=["sessions"])
 of_workspace = APIRouter(prefix="/jupyter/workspaces/{workspace}/sessions", tags=["sessions"])
 reports = APIRouter(tags=["sessions"])
+collection.include_router(stream_routes.router)
 
 
 @of_workspace.get("")
@@ -148,8 +151,11 @@ class Report(Request):
 
 @reports.post("/sessions/{session}/report", status_code=204)
 async def report(
-    session: str, form: Report, who: Annotated[Principal, Depends(Allow("session.read"))], sessions: _Sessions
+    session: str,
+    form: Report,
+    who: Annotated[Principal, Depends(Allow("session.read"))],
+    taker: Annotated[Reports, Depends(service("session_reports"))],
 ) -> Response:
     """Taken from the session itself only, by its own key."""
-    await sessions.report(who, session, Activity(reported_at=datetime.now(UTC), **form.model_dump()))
+    await taker.report(who, session, Activity(reported_at=datetime.now(UTC), **form.model_dump()))
     return Response(status_code=204)

@@ -7,13 +7,18 @@ from typing import Any, Literal
 from sqlalchemy import RowMapping
 
 from studiolo.contract.models import Activity, PersonRef, Reason, Session, SessionState, Step, WorkspaceRef
-from studiolo.engines.base import Exit
+from studiolo.contract.resources import MemoryDeath, Resources, UsageSample
+from studiolo.contract.sizes import format_size
+from studiolo.engines.base import Exit, Handle
 
+_GIB = 1024**3
 _WORDS = {
     "stopped-by-person": "Stopped by {by}.",
     "workspace-deleted": "Stopped because {by} deleted the workspace or ended the access to it.",
+    "workspace-reset": "Stopped because {by} reset the workspace.",
     "start-timeout": "Gave up: the server was not ready within {by}.",
     "platform-stopped": "Stopped with the platform.",
+    "idle": "Stopped after {by} without activity. Files and output are here.",
 }
 
 
@@ -39,17 +44,50 @@ def session_wire(row: RowMapping, *, address: str, isolation: str, now: datetime
         started_at=row["started_at"],
         ready_at=row["ready_at"],
         ended_at=row["ended_at"],
+        profile=(row["allowed"] or {}).get("profile"),
+        resources=limits_of(row),
+        usage=UsageSample.model_validate(row["usage"]) if row["usage"] and row["state"] == "running" else None,
+        idle_stop_at=row["idle_stop_at"],
+        last_death=MemoryDeath.model_validate(row["deaths"][0]) if row["deaths"] else None,
     )
 
 
-def end_reason(stop: Mapping[str, Any] | None, exit_: Exit | None, log_tail: list[str], now: datetime) -> Reason:
+def limits_of(row: RowMapping) -> Resources:
+    """Return what a session's present launch may use."""
+    return Resources.model_validate((row["allowed"] or {}).get("resources") or {})
+
+
+def handle_of(row: RowMapping) -> Handle:
+    """Return the handle by which the engine knows the session, also one that it has let go of."""
+    return row["handle"] or {"workload_id": row["id"], "launch": row["launch"]}
+
+
+def end_reason(
+    stop: Mapping[str, Any] | None, exit_: Exit | None, log_tail: list[str], now: datetime, *, workspace: str
+) -> Reason:
     """Say why a session ended: by somebody's wish if there was one, else what the engine saw."""
     if stop is not None and stop["code"] in _WORDS:
         message = _WORDS[stop["code"]].format(by=stop.get("by") or "somebody")
         return Reason(code=stop["code"], message=message, at=exit_.at if exit_ else now, log_tail=log_tail)
     if exit_ is None:
         return Reason(code="vanished", message="It ended, and nobody saw how.", at=now, log_tail=log_tail)
-    return Reason(code=exit_.reason, message=exit_.message, at=exit_.at, log_tail=log_tail)
+    return Reason(
+        code=exit_.reason,
+        message=exit_.message,
+        at=exit_.at,
+        log_tail=log_tail,
+        memory_peak=exit_.memory_peak,
+        memory_limit=exit_.memory_limit,
+        hint=more_memory(workspace, exit_.memory_limit) if exit_.reason == "out-of-memory" else None,
+    )
+
+
+def more_memory(workspace: str, limit: int | None) -> str:
+    """Say what to do when memory ran out: twice the limit, or less data where the machine itself was the limit."""
+    if limit is None:
+        return "The whole machine is short of memory: use less data at a time, or stop other sessions."
+    wanted = max(_GIB, -(-2 * limit // _GIB) * _GIB)
+    return f"Start it again with more memory: studiolo scale {workspace} --memory {format_size(wanted)}"
 
 
 def _steps(row: RowMapping, now: datetime) -> list[Step]:

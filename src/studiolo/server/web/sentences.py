@@ -26,6 +26,9 @@ _SENTENCES = {
     "session.restart": "{who} restarted {target}",
     "session.stop": "{who} stopped {target}",
     "session.stop-all": "{who} stopped all sessions",
+    "session.idle-stop": "{target} was stopped after {idle} without activity",
+    "session.snooze": "{who} kept {target} for {time} more",
+    "session.out-of-memory": "Something in {target} ran out of memory ({what})",
     "session.delete": "{who} removed the ended session {target}",
 }
 # The reasons by which a session ends without anybody's act.
@@ -39,6 +42,8 @@ _ENDS = {
     "environment-not-ready": "its environment is not ready",
     "stopped-by-person": "as asked",
     "workspace-deleted": "with its access or workspace",
+    "workspace-reset": "its workspace was reset",
+    "idle": "nobody used it",
     "platform-stopped": "with the platform",
 }
 

@@ -1,0 +1,93 @@
+"""Whether one more launch may begin, and what it may use: limits on number, on size, on what is free."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from studiolo.contract.errors import LimitReached
+from studiolo.contract.resources import Resources
+from studiolo.engines.base import Machine
+from studiolo.server.engines import Engines, capacity_of
+from studiolo.server.sessions import queries
+from studiolo.server.settings.resources import ResourceSettings
+from studiolo.server.settings.sessions import SessionSettings
+from studiolo.server.workspaces.allowance import decide_allowance
+
+# What a row keeps as `asked` and `allowed`: {"profile": name or None, "resources": those members that were given}.
+Amounts = dict[str, Any]
+
+
+class Admission:
+    """Admits launches one after the other: what was counted still holds when the launch is written."""
+
+    def __init__(self, engines: Engines, sessions: SessionSettings, resources: ResourceSettings) -> None:
+        self._engines = engines
+        self._sessions = sessions
+        self._resources = resources
+
+    async def look(self) -> Mapping[str, Machine]:
+        """Return what each engine's machine has; asked before the transaction, since no engine is called in one."""
+        return {name: await self._engines.machine(name) for name in self._engines}
+
+    async def admit(
+        self,
+        connection: AsyncConnection,
+        machine: Machine,
+        *,
+        engine: str,
+        person_id: str,
+        asked: Mapping[str, Any] | None,
+        config: Mapping[str, Any] | None,
+        session_id: str | None = None,
+    ) -> Amounts:
+        """Return what the launch may use, within the writing transaction that adds it.
+
+        `config`: the workspace's. `session_id`: the session that is launched again; what it holds itself counts
+        as free. Raises LimitReached (`too-many-sessions`, `limit-exceeded`, `capacity-exceeded`), InvalidInput.
+        """
+        await queries.wait_for_turn(connection)
+        await self._check_numbers(connection, person_id, session_id)
+        profile, own = wish(asked, config)
+        claimed = await queries.claimed(connection, engine, besides=session_id)
+        allowed = decide_allowance(
+            profile=profile,
+            own=own,
+            settings=self._resources,
+            machine=capacity_of(machine, claimed),
+            images=False,
+            check_free=True,
+        )
+        return amounts(profile or self._resources.default_profile or None, allowed)
+
+    async def _check_numbers(self, connection: AsyncConnection, person_id: str, session_id: str | None) -> None:
+        limit = self._sessions.max_running_per_person
+        if await queries.count_alive(connection, person_id, besides=session_id) >= limit:
+            raise LimitReached(
+                "too-many-sessions",
+                f"You have {limit} sessions running, which is the limit for one person.",
+                hint="Stop one: studiolo sessions shows them.",
+            )
+        if await queries.count_alive(connection, besides=session_id) >= self._sessions.max_running:
+            raise LimitReached(
+                "too-many-sessions",
+                f"{self._sessions.max_running} sessions run on this platform, which is its limit.",
+                hint="Try again when somebody has stopped one, or ask an administrator.",
+            )
+
+
+def amounts(profile: str | None, resources: Resources) -> Amounts:
+    """Return the form in which rows keep amounts."""
+    return {"profile": profile, "resources": resources.model_dump(exclude_none=True)}
+
+
+def wish(asked: Mapping[str, Any] | None, config: Mapping[str, Any] | None) -> tuple[str | None, Resources]:
+    """Return profile and free numbers of a launch: its own over its workspace's.
+
+    A profile named for the launch replaces the workspace's profile together with the numbers that adjust it.
+    """
+    asked, config = asked or {}, config or {}
+    own = Resources.model_validate(asked.get("resources") or {})
+    if asked.get("profile"):
+        return asked["profile"], own
+    return config.get("profile"), own.over(Resources.model_validate(config.get("resources") or {}))

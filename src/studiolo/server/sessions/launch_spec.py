@@ -1,0 +1,97 @@
+"""From a session's row to what its engine is to run."""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from sqlalchemy import RowMapping
+
+from studiolo.contract.resources import Resources
+from studiolo.engines.base import Limits, Machine, WorkloadSpec
+from studiolo.server.sessions.secrets import SessionSecrets
+from studiolo.server.sessions.wire import limits_of
+from studiolo.server.settings.sessions import SessionSettings
+from studiolo.server.workspaces.folders import Folders
+
+# Libraries that start a thread for each processor of the machine unless they are told how many they have.
+_THREAD_POOLS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_MAX_THREADS",
+    "POLARS_MAX_THREADS",
+    "PYTHON_CPU_COUNT",
+)
+
+
+class LaunchSpecs:
+    """Builds specs. `variables`: for all sessions; `of_workspace`: those that a workspace's people set."""
+
+    def __init__(
+        self,
+        folders: Folders,
+        session_secrets: SessionSecrets,
+        settings: SessionSettings,
+        *,
+        address: str,
+        variables: Mapping[str, str],
+        of_workspace: Callable[[RowMapping], Mapping[str, str]],
+    ) -> None:
+        self._folders = folders
+        self._secrets = session_secrets
+        self._settings = settings
+        self._address = address
+        self._variables = variables
+        self._of_workspace = of_workspace
+
+    def environment(self, row: RowMapping) -> Path:
+        """Return where the environment of the session's workspace lies."""
+        return self._folders.environment(row["workspace_id"])
+
+    def spec(self, row: RowMapping, machine: Machine) -> WorkloadSpec:
+        """Return what to run for the launch that is wanted."""
+        allowed = limits_of(row)
+        return WorkloadSpec(
+            workload_id=row["id"],
+            launch=row["launch"],
+            folder=self._folders.of(row["workspace_id"], row["workspace_root"]),
+            environment=self.environment(row),
+            base_url=f"/s/{row['id']}/",
+            secret=self._secrets.of_launch(row["id"], row["launch"]),
+            platform_url=self._address,
+            api_key=self._secrets.api_key(row["id"], row["launch"]),
+            limits=Limits(cpu=allowed.cpu, memory=allowed.memory, processes=self._settings.max_processes),
+            variables={
+                **limit_variables(allowed, machine),
+                **self._of_workspace(row),
+                **self._variables,
+                **_own_places(self._folders.of_person(row["workspace_id"], row["person_id"])),
+                "STUDIOLO_WORKSPACE": f"{row['owner_name']}/{row['workspace_name']}",
+            },
+        )
+
+
+def limit_variables(allowed: Resources, machine: Machine) -> dict[str, str]:
+    """Tell a session its limits: MEM_LIMIT (bytes) and CPU_LIMIT, as jupyter-resource-usage reads them.
+
+    With fewer processors than the machine has, thread pools are told too, else a quota is shared by too many.
+    """
+    variables = {}
+    if allowed.memory is not None:
+        variables["MEM_LIMIT"] = str(allowed.memory)
+    if allowed.cpu is not None:
+        variables["CPU_LIMIT"] = f"{allowed.cpu:g}"
+        if machine.cpu is None or allowed.cpu < machine.cpu:
+            variables |= dict.fromkeys(_THREAD_POOLS, str(math.ceil(allowed.cpu)))
+    return variables
+
+
+def _own_places(folder: Path) -> dict[str, str]:
+    """A person's own JupyterLab in a workspace: settings, tabs and history come back in their next session."""
+    return {
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "lab" / "user-settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "lab" / "workspaces"),
+        "IPYTHONDIR": str(folder / "ipython"),
+    }

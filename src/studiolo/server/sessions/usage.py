@@ -1,0 +1,140 @@
+"""What sessions use: a sample a minute of all that run, an hour of them kept, and a look on demand."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import RowMapping
+
+from studiolo.contract.errors import StudioloError
+from studiolo.contract.models import SessionState
+from studiolo.contract.resources import MemoryDeath, SessionUsage, UsageSample
+from studiolo.engines.base import Measures, Usage
+from studiolo.kit.clock import Clock
+from studiolo.kit.db import Database
+from studiolo.server.engines import Engines, enforcement_of
+from studiolo.server.live import Live
+from studiolo.server.principal import Principal
+from studiolo.server.sessions import usage_queries
+from studiolo.server.sessions.lookup import SessionLookup
+from studiolo.server.sessions.memory_deaths import MemoryDeaths
+from studiolo.server.sessions.wire import limits_of
+
+_log = structlog.get_logger(__name__)
+_EVERY_SECONDS = 60.0
+
+
+class Sampler:
+    """Measures all running sessions in one pass and writes the pass in one transaction."""
+
+    def __init__(self, db: Database, clock: Clock, engines: Engines, live: Live, deaths: MemoryDeaths) -> None:
+        self._db = db
+        self._clock = clock
+        self._engines = engines
+        self._live = live
+        self._deaths = deaths
+
+    async def sample_forever(self) -> None:
+        """Sample once a minute; a pass that fails costs a minute of history, nothing else."""
+        while True:
+            try:
+                await self.sample()
+            except StudioloError as exc:
+                _log.warning("not-sampled", code=exc.code, detail=exc.detail)
+            except Exception:
+                _log.exception("not-sampled")
+            await asyncio.sleep(_EVERY_SECONDS)
+
+    async def sample(self) -> int:
+        """Take one sample of each running session; returns how many could be measured."""
+        async with self._db.read() as connection:
+            rows = await usage_queries.list_measurable(connection)
+        measured = [(row, usage) for row in rows if (usage := await self._measure(row)) is not None]
+        now = self._clock.now()
+        async with self._db.write() as tx:
+            await usage_queries.add_samples(tx.connection, [_sample(row, usage, now) for row, usage in measured], now)
+            if measured:
+                tx.after_commit(lambda: self._live.tell_everybody("usage"))
+        for row, usage in measured:
+            if usage.deaths:
+                await self._deaths.note(row, row["workspace_name"], usage.deaths)
+        return len(measured)
+
+    async def _measure(self, row: RowMapping) -> Usage | None:
+        engine = self._engines[row["engine"]]
+        if not isinstance(engine, Measures):
+            return None
+        # An engine may look without ever waiting: others get their turn between two sessions.
+        await asyncio.sleep(0)
+        try:
+            return await engine.measure(row["handle"])
+        except Exception:
+            _log.exception("not-measured", session=row["id"])
+            return None
+
+
+class SessionUsages:
+    """What people see of a session's use."""
+
+    def __init__(self, db: Database, clock: Clock, engines: Engines, lookup: SessionLookup) -> None:
+        self._db = db
+        self._clock = clock
+        self._engines = engines
+        self._lookup = lookup
+
+    async def get(self, who: Principal, reference: str) -> SessionUsage:
+        """Measure now, without writing anything, and return it with limits and the last hour."""
+        async with self._db.read() as connection:
+            row = await self._lookup.resolve(connection, who, reference, "session.usage")
+            since = self._clock.now() - usage_queries.KEPT
+            samples = await usage_queries.list_samples(connection, row["id"], since)
+        usage = await self._measure(row)
+        entry = usage_entry(usage, row["usage"]) if usage else None
+        peak = (entry or row["usage"] or {}).get("memory_peak")
+        return SessionUsage(
+            now=UsageSample.model_validate(entry) if entry else None,
+            limits=limits_of(row),
+            enforcement=enforcement_of(await self._engines.machine(row["engine"])),
+            memory_peak=peak,
+            history=[UsageSample.model_validate(dict(sample)) for sample in samples],
+            deaths=[MemoryDeath.model_validate(death) for death in row["deaths"] or []],
+        )
+
+    async def _measure(self, row: RowMapping) -> Usage | None:
+        engine = self._engines[row["engine"]]
+        is_measurable = row["state"] == SessionState.RUNNING and row["handle_launch"] == row["launch"]
+        return await engine.measure(row["handle"]) if is_measurable and isinstance(engine, Measures) else None
+
+
+def usage_entry(usage: Usage, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what a row keeps: a UsageSample with the sums from which the next average is made.
+
+    {at, cpu (processors since `before`), cpu_seconds, memory, memory_peak, processes}, JSON values.
+    """
+    before = before or {}
+    peaks = [peak for peak in (usage.memory_peak, usage.memory, before.get("memory_peak")) if peak is not None]
+    return {
+        "at": usage.at.isoformat(),
+        "cpu": _average(usage, before),
+        "cpu_seconds": usage.cpu_seconds,
+        "memory": usage.memory,
+        "memory_peak": max(peaks, default=None),
+        "processes": usage.processes,
+    }
+
+
+def _average(usage: Usage, before: Mapping[str, Any]) -> float | None:
+    """Processors used on average since the sample before; None without one, or when the clock was put back."""
+    if usage.cpu_seconds is None or before.get("cpu_seconds") is None:
+        return None
+    passed = usage.at - datetime.fromisoformat(before["at"])
+    used = usage.cpu_seconds - before["cpu_seconds"]
+    return round(used / passed.total_seconds(), 4) if passed > timedelta(0) and used >= 0 else None
+
+
+def _sample(row: RowMapping, usage: Usage, now: datetime) -> dict[str, Any]:
+    entry = usage_entry(usage, row["usage"])
+    kept = {name: entry[name] for name in ("cpu", "memory", "processes")}
+    return {"session_id": row["id"], "launch": row["launch"], "at": now, "usage": entry, **kept}
