@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cli import samples
 from cli.samples import EVENT, KEY, LINK, ME, MEMBER, PERSON, PLATFORM, SESSION, WORKSPACE, Ran, Run, page
 from studiolo.cli.main import run
 from studiolo.testing.stand_in import StandIn, stand_in
@@ -58,6 +59,21 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
             running.answer("GET", f"{path}/members", [MEMBER])
             running.answer("PUT", f"{path}/members", MEMBER)
             running.answer("DELETE", f"{path}/members/ana", None, status=204)
+            for name, sample in (("limits", samples.LIMITS), ("metadata", samples.METADATA), ("stats", samples.STATS)):
+                running.answer("GET", f"{path}/{name}", sample)
+            running.answer("GET", f"{path}/export", samples.EXPORT)
+            running.answer("GET", f"{path}/report", b"<!doctype html><p>Report", content_type="text/html")
+            running.answer("POST", f"{path}/scale", samples.LIMITS)
+            running.answer("POST", f"{path}/clear-cache", {"freed": 5 << 20})
+            for verb in ("duplicate", "transfer", "reset"):
+                running.answer("POST", f"{path}/{verb}", WORKSPACE)
+        trashed = f"/jupyter/trash/{samples.TRASHED['id']}"
+        running.answer("GET", "/jupyter/trash", page(samples.TRASHED))
+        running.answer("POST", f"{trashed}/restore", WORKSPACE)
+        running.answer("DELETE", trashed, None, status=204)
+        running.answer("GET", "/profiles", samples.PROFILES)
+        running.answer("GET", "/engines", [samples.ENGINE])
+        running.answer("GET", "/admin/health", samples.HEALTH)
         running.answer("GET", "/jupyter/sessions", page(SESSION))
         running.answer("POST", "/jupyter/sessions", SESSION)
         for name in ("lab-1", str(SESSION["id"])):
@@ -66,5 +82,7 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
             running.answer("POST", f"{session}/start", SESSION)
             running.answer("POST", f"{session}/stop", {**SESSION, "state": "stopped", "desired": "stopped"})
             running.answer("POST", f"{session}/restart", SESSION)
+            running.answer("POST", f"{session}/snooze", SESSION)
+            running.answer("GET", f"{session}/usage", samples.USAGE)
             running.answer("GET", f"{session}/log", {"lines": ["one", "two"], "truncated": False})
         yield running

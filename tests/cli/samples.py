@@ -73,3 +73,31 @@ Run = Callable[..., Ran]
 
 def page(*items: Any) -> dict[str, Any]:
     return {"items": list(items), "next_cursor": None}
+
+
+ENFORCEMENT = {"cpu": "cgroup-v2", "memory": "cgroup-v2", "processes": "cgroup-v2", "note": "By control groups."}
+RESOURCES = {"cpu": 4, "memory": 8 << 30}
+LIMITS = {"resources": RESOURCES, "profile": "medium", "own": {"cpu": 4}, "largest": {"cpu": 16}}
+LIMITS |= {"enforcement": ENFORCEMENT, "disk_used": 3 << 20}
+PROFILES = {"profiles": [{"name": "medium", "resources": RESOURCES}], "default": "medium", "only_profiles": False}
+PROFILES |= {"largest": {"cpu": 16}}
+ENGINE = {"name": "local", "isolation": "L0", "healthy": True, "enforcement": ENFORCEMENT, "images": False}
+ENGINE |= {"capacity": {"cpu": 8, "cpu_claimed": 4, "memory": 16 << 30, "memory_claimed": 8 << 30}}
+SAMPLE = {"at": MOMENT, "cpu": 1.25, "memory": 2 << 30, "processes": 7}
+DEATH = {"at": MOMENT, "what": "kernel", "name": "train.ipynb", "peak": 8 << 30, "limit": 8 << 30}
+DEATH |= {"message": "The kernel of train.ipynb ran out of memory at 8 GiB of 8 GiB; take a larger size."}
+USAGE = {"now": SAMPLE, "limits": RESOURCES, "enforcement": ENFORCEMENT, "memory_peak": 3 << 30, "history": [SAMPLE]}
+USAGE |= {"deaths": [DEATH]}
+STATS = {"running_sessions": 1, "cpu": 1.25, "memory": 2 << 30, "disk": None, "kernels": 2, "busy_kernels": 1}
+STATS |= {"session_hours": 12.5, "launches": 3, "since": MOMENT}
+METADATA = {"id": WORKSPACE["id"], "name": "churn", "owner": ANA, "description": "Why", "created_at": MOMENT}
+METADATA |= {"modified_at": MOMENT, "config": {"resources": RESOURCES}, "experiments": [], "sessions": 3}
+METADATA |= {"usage": {"session_hours": 12.5, "memory_peak": 3 << 30}, "packages": [{"name": "numpy", "version": "2"}]}
+METADATA |= {"executions": [{"path": "train.ipynb", "at": MOMENT, "session": None}]}
+EXPORT = {"exported_at": MOMENT, "metadata": METADATA, "members": [MEMBER], "config_file": "profile: medium\n"}
+TRASHED = {"id": "w-0000000000000000", "name": "old", "owner": ANA, "deleted_at": MOMENT, "erased_after": MOMENT}
+HEALTH = {"verdict": "All is well.", "ok": True, "people": 1, "workspaces": 2, "running_sessions": 1}
+HEALTH |= {"idle_sessions": 0, "disk_total": 4 << 30, "disk_free": 1 << 30}
+HEALTH |= {"parts": [{"name": "database", "ok": True, "message": "answers"}]}
+DEVICE = {"device_code": "std_x", "user_code": "WDJB-MJHT", "verification_uri": "http://p/sign-in/device"}
+DEVICE |= {"verification_uri_complete": "http://p/sign-in/device?code=WDJB-MJHT", "expires_in": 600, "interval": 0}

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.samples import KEY, NOTICE, SESSION, WORKSPACE, Run, page
+from cli.samples import DEATH, DEVICE, HEALTH, KEY, MOMENT, NOTICE, SESSION, WORKSPACE, Run, page
 from studiolo.cli.output import ago
 from studiolo.sdk.credentials import find_credentials, saved_addresses, store
-from studiolo.testing.stand_in import StandIn
+from studiolo.testing.stand_in import Answer, StandIn
 
 STARTING = {**SESSION, "state": "starting", "ready_at": None}
 
@@ -77,7 +77,8 @@ def test_start_waits_and_shows_steps_when_it_takes_long(
     monkeypatch.setattr("studiolo.cli.waiting._PATIENCE_SECONDS", 0.0)
     slow = {**STARTING, "steps": [{"name": "Environment", "state": "active", "seconds": None}]}
     platform.answer("POST", "/jupyter/sessions", STARTING)
-    platform.answer("GET", f"/jupyter/sessions/{SESSION['id']}", slow, slow, SESSION)
+    platform.answer("GET", f"/jupyter/sessions/{SESSION['id']}", slow)
+    platform.answer("GET", f"/jupyter/sessions/{SESSION['id']}/progress", events(slow, slow, SESSION))
     ran = cli("start", "churn")
     assert ran.code == 0
     assert ran.err.count("Environment: …") == 1
@@ -186,8 +187,30 @@ def test_login_saves_nothing_when_the_key_is_wrong(
 
 
 def test_login_without_a_terminal_says_how_else(cli: Run, platform: StandIn) -> None:
-    ran = cli("login", platform.url)
+    ran = cli("login", platform.url, "--password")
     assert (ran.code, "--key-stdin" in ran.err) == (2, True)
+
+
+def test_login_shows_a_code_and_saves_the_key_that_comes_of_it(
+    cli: Run, platform: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STUDIOLO_URL")
+    monkeypatch.delenv("STUDIOLO_KEY")
+    platform.answer("POST", "/sign-in/device", DEVICE)
+    platform.answer("POST", "/sign-in/device/token", {**KEY, "key": "sto_approved"})
+    ran = cli("login", platform.url)
+    assert ran.code == 0
+    assert "WDJB-MJHT" in ran.err
+    assert DEVICE["verification_uri_complete"] in ran.err
+    assert find_credentials().key == "sto_approved"
+    assert "sto_approved" not in ran.out + ran.err
+
+
+def test_login_by_a_code_that_is_refused_saves_nothing(cli: Run, platform: StandIn) -> None:
+    platform.answer("POST", "/sign-in/device", DEVICE)
+    platform.refuse("POST", "/sign-in/device/token", "not-found", "device-code-expired", 404)
+    assert cli("login", platform.url).code == 5
+    assert saved_addresses() == []
 
 
 def test_login_refuses_plain_http_to_another_machine(cli: Run) -> None:
@@ -246,3 +269,116 @@ def test_a_command_of_the_server_says_what_to_install(cli: Run, monkeypatch: pyt
     ran = cli("up", "--json")
     assert (ran.code, json.loads(ran.out)["code"]) == (8, "server-not-installed")
     assert "studiolo[server]" in ran.data["hint"]
+
+
+def test_create_sends_what_options_and_file_say(cli: Run, platform: StandIn, home: Path) -> None:
+    (home / "workspace-config.yaml").write_text("profile: medium\n")
+    options = ["--cpu=4", "--memory", "8g", "--gpu=1", "--gpu-type=nvidia-tesla-v100", "--disk", "20g"]
+    options += ["--image=jupyter/scipy-notebook:latest", "--config", str(home / "workspace-config.yaml")]
+    assert cli("create", "churn", *options).code == 0
+    sent = platform.last("POST").body
+    assert sent["resources"] == {
+        "cpu": 4.0,
+        "memory": 8 << 30,
+        "gpu": 1,
+        "gpu_type": "nvidia-tesla-v100",
+        "disk": 20 << 30,
+        "image": "jupyter/scipy-notebook:latest",
+    }
+    assert sent["config_file"] == "profile: medium\n"
+
+
+def test_a_size_that_is_none_is_refused_with_the_rule(cli: Run, platform: StandIn) -> None:
+    ran = cli("scale", "churn", "--memory", "lots")
+    assert (ran.code, "binary" in ran.err) == (2, True)
+    assert platform.asked == []
+
+
+def test_faults_of_a_configuration_are_told_with_their_lines(cli: Run, platform: StandIn, home: Path) -> None:
+    (home / "c.yaml").write_text("resources:\n  cpus: 4\n")
+    fault = {"location": "resources.cpus", "line": 2, "column": 3, "message": "There is no key 'cpus'."}
+    platform.refuse("POST", "/jupyter/workspaces", "invalid", "config-invalid", 422, errors=[fault])
+    ran = cli("create", "churn", "--config", str(home / "c.yaml"))
+    assert ran.code == 2
+    assert "line 2, column 3: There is no key 'cpus'." in ran.err
+
+
+def test_a_file_that_is_not_there_is_named(cli: Run, platform: StandIn) -> None:
+    ran = cli("create", "churn", "--config", "/nowhere/c.yaml")
+    assert (ran.code, "/nowhere/c.yaml" in ran.err) == (2, True)
+
+
+def test_an_end_by_memory_is_told_with_peak_limit_and_what_to_do(cli: Run, platform: StandIn) -> None:
+    reason = {"code": "out-of-memory", "message": "It ran out of memory.", "at": MOMENT, "log_tail": []}
+    reason |= {"memory_peak": 8 << 30, "memory_limit": 8 << 30, "hint": "Take a larger size: scale churn --memory=16g."}
+    ended = {**SESSION, "state": "failed", "desired": "stopped", "reason": reason}
+    platform.answer("GET", "/jupyter/sessions/lab-1", ended)
+    shown = cli("status", "lab-1").out
+    assert "It ran out of memory (peak 8 GiB, limit 8 GiB)." in shown
+    assert "--memory=16g" in shown
+    platform.answer("POST", "/jupyter/sessions", ended)
+    failed = cli("start", "churn").err
+    assert "limit 8 GiB" in failed
+    assert "--memory=16g" in failed
+
+
+def test_a_kernel_that_ran_out_of_memory_is_told_wherever_sessions_are_shown(cli: Run, platform: StandIn) -> None:
+    platform.answer("GET", "/jupyter/sessions", page({**SESSION, "last_death": DEATH}))
+    for words in (["status"], ["sessions"], ["status", "churn"]):
+        assert "train.ipynb ran out of memory" in cli(*words).err
+
+
+def test_logs_are_followed_to_the_end(cli: Run, platform: StandIn) -> None:
+    body = b"event: line\ndata: one\n\nevent: line\ndata: two\n\nevent: end\ndata: \n\n"
+    platform.answer("GET", "/jupyter/sessions/lab-1/log/stream", body, content_type="text/event-stream")
+    assert cli("logs", "lab-1", "--follow").out == "one\ntwo\n"
+
+
+def test_what_is_exported_or_reported_goes_to_the_file(cli: Run, platform: StandIn, home: Path) -> None:
+    assert cli("export", "churn", "--format=json", "-o", str(home / "c.json")).out == ""
+    assert json.loads((home / "c.json").read_text())["metadata"]["name"] == "churn"
+    assert cli("report", "churn", "--format=html", "-o", str(home / "c.html")).code == 0
+    assert "Report" in (home / "c.html").read_text()
+    assert cli("report", "churn", "-o", "/nowhere/c.html").code == 2
+
+
+def test_monitor_prints_a_line_for_each_session_and_look(cli: Run, platform: StandIn) -> None:
+    ran = cli("monitor", "churn", "--count=2", "--interval=0.5")
+    assert ran.out.count("lab-1  ● running  cpu 1.2") == 2
+    assert len(cli("monitor", "churn", "--json").data) == 1
+
+
+def test_scaling_with_restart_restarts_what_runs(cli: Run, platform: StandIn) -> None:
+    assert "keep what they have" in cli("scale", "churn", "--cpu", "8").err
+    assert cli("scale", "churn", "--profile", "large", "--restart").code == 0
+    assert platform.last("POST").path == f"/jupyter/sessions/{SESSION['id']}/restart"
+
+
+def test_files_are_deleted_by_a_reset_only_when_that_is_confirmed(cli: Run, platform: StandIn) -> None:
+    assert cli("reset", "churn", "--hard", "--delete-files", "--json").data["code"] == "confirmation-needed"
+    assert cli("reset", "churn", "--hard", "--delete-files", "--yes").code == 0
+    assert platform.last("POST").body == {"hard": True, "delete_files": True, "confirm": "churn"}
+
+
+def test_open_makes_a_workspace_that_is_not_there(cli: Run, platform: StandIn) -> None:
+    ran = cli("open", "fresh", "--json")
+    assert ran.code == 0
+    assert next(asked.body for asked in platform.asked if asked.method == "POST")["name"] == "fresh"
+    assert cli("open", "leo/fresh").code == 5
+
+
+def test_health_that_is_not_well_has_an_exit_code(cli: Run, platform: StandIn) -> None:
+    platform.answer("GET", "/admin/health", {**HEALTH, "ok": False, "verdict": "The disk is full."})
+    ran = cli("health")
+    assert (ran.code, "The disk is full." in ran.out) == (8, True)
+
+
+def test_help_has_examples_that_are_not_wrapped(cli: Run) -> None:
+    shown = cli("create", "--help").out
+    assert "  studiolo create churn --cpu=4 --memory=8g --gpu=1\n" in shown
+    assert "\b" not in shown
+
+
+def events(*sessions: object) -> Answer:
+    body = "".join(f"event: session\ndata: {json.dumps(session)}\n\n" for session in sessions).encode()
+    return Answer(body, content_type="text/event-stream")

@@ -47,3 +47,13 @@ SessionArgument = Annotated[
         show_default=False,
     ),
 ]
+SessionOrWorkspaceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="WORKSPACE",
+        help="A workspace, or a session by id or workspace/name.",
+        autocompletion=complete_workspaces,
+        show_default=False,
+    ),
+]
+RestartOption = Annotated[bool, typer.Option("--restart", help="Restart its running sessions, so that it counts now.")]

@@ -48,7 +48,11 @@ def command_tree() -> typer.Typer:
     """Return all commands that are installed as one application."""
     tree = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
     nouns: dict[str, typer.Typer] = {}
+    # `trash` alone is `trash list`; for a shell it is a noun only.
+    groups = {entry.words.split()[0] for entry in COMMANDS if " " in entry.words}
     for entry in COMMANDS:
+        if entry.words in groups:
+            continue
         noun = entry.words.rpartition(" ")[0]
         if noun not in nouns:
             nouns[noun] = typer.Typer(rich_markup_mode=None) if noun else tree

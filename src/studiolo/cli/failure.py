@@ -21,7 +21,7 @@ def report(error: BaseException, *, as_json: bool = False, verbose: bool = False
         print(json.dumps(_problem(known), indent=2, default=str))
     else:
         hint = f"\n\nhint: {known.hint}" if known.hint else ""
-        print(f"error: {known.message}{hint}", file=sys.stderr)
+        print(f"error: {known.message}{''.join(_details(known))}{hint}", file=sys.stderr)
     return EXIT_CODE.get(known.kind, 1)
 
 
@@ -49,6 +49,16 @@ def _unexpected(error: BaseException) -> Internal:
         f"An unexpected fault: {type(error).__name__}: {error}".rstrip(": ") + ".",
         hint="Run it again with --verbose to see the trace, and report it.",
     )
+
+
+def _details(error: StudioloError) -> list[str]:
+    """Return a line for each fault of a file, which has its place; faults of fields stand in the message."""
+    faults = error.extra.get("errors")
+    return [
+        f"\n  line {fault['line']}, column {fault.get('column', 1)}: {fault.get('message', '')}"
+        for fault in (faults if isinstance(faults, list) else [])
+        if isinstance(fault, dict) and fault.get("line")
+    ]
 
 
 def _problem(error: StudioloError) -> dict[str, object]:

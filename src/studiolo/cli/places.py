@@ -1,6 +1,8 @@
-"""Folders on the command line."""
+"""Folders and files on the command line."""
 
 from pathlib import Path
+
+from studiolo.contract.errors import InvalidInput
 
 
 def absolute_if_folder(reference: str) -> str:
@@ -11,3 +13,12 @@ def absolute_if_folder(reference: str) -> str:
     if reference[:1] in ("/", ".", "~"):
         return str(Path(reference).expanduser().absolute().resolve())
     return reference
+
+
+def read_text(file: Path) -> str:
+    """Return a file's text. Raises InvalidInput (`usage-invalid`) if it cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        said = exc.strerror if isinstance(exc, OSError) else "it is no UTF-8 text"
+        raise InvalidInput("usage-invalid", f"{file} cannot be read: {said}.", hint="Name a text file.") from exc

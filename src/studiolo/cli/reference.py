@@ -1,6 +1,7 @@
 """The reference page of the command line, made from the commands: `python -m studiolo.cli.reference`."""
 
 import sys
+import textwrap
 from typing import Any
 
 from typer.main import get_command
@@ -55,10 +56,17 @@ def _section(entry: Entry) -> str:
     params = [param for param in command.params if not set(param.opts) & set(_SHARED)]
     arguments = [param for param in params if param.param_type_name == "argument"]
     usage = [f"studiolo {entry.words}", *(_usage(param) for param in arguments), *_options_mark(params)]
-    lines = [f"### {entry.words}", "", f"`{' '.join(usage)}`", "", command.help or entry.summary, ""]
+    lines = [f"### {entry.words}", "", f"`{' '.join(usage)}`", "", _help(command.help or entry.summary), ""]
     if params:
         lines += ["| | |", "|---|---|", *(_row(param) for param in params), ""]
     return "\n".join(lines)
+
+
+def _help(text: str) -> str:
+    r"""Return help as Markdown: what `\b` keeps from being wrapped is code."""
+    words, *kept = text.split("\b\n")
+    blocks = [f"{head}\n\n```\n{textwrap.dedent(rest)}\n```" for head, _, rest in (k.partition("\n") for k in kept)]
+    return "\n\n".join([words.strip(), *blocks])
 
 
 def _usage(argument: Any) -> str:

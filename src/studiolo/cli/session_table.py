@@ -1,20 +1,24 @@
 """How sessions are shown."""
 
+from studiolo.cli.amounts import cpu_of, memory_of
 from studiolo.cli.invocation import current
-from studiolo.cli.output import ago, emit, state_of
+from studiolo.cli.output import ago, emit, say, state_of
 from studiolo.cli.tables import print_table
 from studiolo.contract.models import Session
 
 
 def print_sessions(sessions: list[Session], *, everyone: bool = False) -> None:
     """Print a table of sessions, with their people if they may be anybody's."""
-    headers = ["NAME!", "WORKSPACE", *(["PERSON"] if everyone else []), "STATE!", "BUSY!", "SINCE!", "ID!"]
+    people = ["PERSON"] if everyone else []
+    headers = ["NAME!", "WORKSPACE", *people, "STATE!", "CPU!", "MEMORY!", "BUSY!", "SINCE!", "ID!"]
     rows = [
         [
             session.name,
             session.workspace.name,
             *([session.person.name] if everyone else []),
             state_of(session),
+            cpu_of(session.usage, session.resources),
+            memory_of(session.usage, session.resources),
             busy(session),
             ago(session.ended_at or session.ready_at or session.created_at),
             session.id,
@@ -23,6 +27,16 @@ def print_sessions(sessions: list[Session], *, everyone: bool = False) -> None:
     ]
     empty = f"No sessions. Start one: {current().program} start WORKSPACE"
     emit(sessions, lambda: print_table(headers, rows, empty=empty))
+    for session in sessions:
+        tell_death(session)
+
+
+def tell_death(session: Session) -> None:
+    """Say, if something of a session ran out of memory, what and what to do."""
+    if session.last_death and not current().json:
+        say(
+            f"note: {session.workspace.name}/{session.name}, {ago(session.last_death.at)}: {session.last_death.message}"
+        )
 
 
 def busy(session: Session) -> str:

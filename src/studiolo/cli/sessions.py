@@ -1,15 +1,25 @@
 """Commands on sessions."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from studiolo.cli.amounts import (
+    CPUOption,
+    DiskOption,
+    GPUOption,
+    GPUTypeOption,
+    ImageOption,
+    MemoryOption,
+    ProfileOption,
+    asked_for,
+)
 from studiolo.cli.arguments import SessionArgument, complete_workspaces
 from studiolo.cli.invocation import connect, current
 from studiolo.cli.output import emit, print_fields, say
 from studiolo.cli.places import absolute_if_folder
-from studiolo.cli.session_table import print_sessions
-from studiolo.cli.waiting import going_on, wait_until_ready
+from studiolo.cli.session_table import print_sessions, tell_death
+from studiolo.cli.waiting import cancelling, going_on, wait_until_ready, why
 from studiolo.contract.errors import Conflict, InvalidInput, NotFound
 from studiolo.contract.models import Session, SessionState
 from studiolo.sdk import Studiolo
@@ -41,11 +51,26 @@ def start(
     ask_password: Annotated[
         bool, typer.Option("--ask-password", help="Ask for that password, so that no process list shows it.")
     ] = False,
+    profile: ProfileOption = None,
+    cpu: CPUOption = None,
+    memory: MemoryOption = None,
+    gpu: GPUOption = None,
+    gpu_type: GPUTypeOption = None,
+    disk: DiskOption = None,
+    image: ImageOption = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is ready.")] = True,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="The same as --no-wait.")] = False,
 ) -> None:
     """Start a session: JupyterLab in a workspace. Prints its name, id and address.
 
-    For a folder that no workspace has yet, the workspace is created. Starting what runs changes nothing.
+    For a folder that no workspace has yet, the workspace is created. Starting what runs changes nothing. Ctrl-C
+    while it starts cancels the start.
+
+    \b
+    Examples:
+      studiolo start churn
+      studiolo start churn --name training --profile large
+      studiolo start churn --cpu=4 --memory=16g --detach
     """
     if (target is None) == (workspace is None):
         raise InvalidInput(
@@ -56,16 +81,19 @@ def start(
     place = absolute_if_folder(workspace or target or "")
     if ask_password:
         password = typer.prompt("Password of the session", hide_input=True, confirmation_prompt=True, err=True)
+    wanted = asked_for(cpu=cpu, memory=memory, gpu=gpu, gpu_type=gpu_type, disk=disk, image=image)
+    new = {"name": name, "password": password, "profile": profile, "resources": wanted}
     with connect() as client:
-        session = _launch(client, place, name, password)
-        with going_on(session):
+        session = _launch(client, place, {member: value for member, value in new.items() if value is not None})
+        with cancelling(client, session):
             if not current().json:
                 _print_session(session)
                 if notice := client.platform.get().isolation_notice:
                     say(f"note: {notice}")
-            if wait:
+            if wait and not detach:
                 session = wait_until_ready(client, session)
     emit(session, lambda: None)
+    tell_death(session)
 
 
 def stop(
@@ -110,8 +138,17 @@ def logs(
     lines: Annotated[
         int, typer.Option("--lines", "-n", metavar="NUMBER", min=1, max=2000, help="How many, from the end.")
     ] = 200,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with each new line, until it ends.")] = False,
 ) -> None:
-    """Show the end of a session's log."""
+    """Show the end of a session's log, and follow it.
+
+    \b
+    Example:
+      studiolo logs churn --follow
+    """
+    if follow and not current().json:
+        _follow(session, lines)
+        return
     with connect() as client:
         log = client.sessions.log(session, lines=lines)
 
@@ -123,21 +160,33 @@ def logs(
     emit(log, text)
 
 
-def _launch(client: Studiolo, place: str, name: str | None, password: str | None) -> Session:
-    """Launch a session, or start the one that `place` or `name` means if it exists already."""
+def _follow(session: str, lines: int) -> None:
+    with connect() as client:
+        for line in client.sessions.follow_log(session, lines=lines):
+            print(line, flush=True)
+        ended = client.sessions.get(session)
+    if ended.reason:
+        say(f"{ended.name} ended: {why(ended.reason)}")
+
+
+def _launch(client: Studiolo, place: str, new: dict[str, Any]) -> Session:
+    """Launch a session, or start the one that `place` or the name means if it exists already.
+
+    `new`: what only a new session can be given: name, password, profile, resources.
+    """
     try:
-        return client.sessions.launch(place, name=name, password=password)
+        return client.sessions.launch(place, **new)
     except NotFound as missing:
-        if missing.code != "workspace-not-found" or name or password:
+        if missing.code != "workspace-not-found" or new:
             raise
         try:
             return client.sessions.start(place)
         except NotFound:
             raise missing from None
     except Conflict as conflict:
-        if conflict.code != "session-exists" or password:
+        if conflict.code != "session-exists" or new.keys() != {"name"}:
             raise
-        same = [s for s in client.sessions.list(page_size=200) if s.name == name and _is_in(client, s, place)]
+        same = [s for s in client.sessions.list(page_size=200) if s.name == new["name"] and _is_in(client, s, place)]
         if len(same) != 1:
             raise
         return client.sessions.start(same[0].id)

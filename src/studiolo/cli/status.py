@@ -4,11 +4,13 @@ from typing import Annotated
 
 import typer
 
+from studiolo.cli.amounts import cpu_of, describe, memory_of
 from studiolo.cli.arguments import complete_workspaces
 from studiolo.cli.invocation import connect, current
 from studiolo.cli.output import ago, emit, name_of, print_fields, say, state_of
-from studiolo.cli.session_table import busy
+from studiolo.cli.session_table import busy, tell_death
 from studiolo.cli.tables import print_table
+from studiolo.cli.waiting import why
 from studiolo.contract.errors import NotFound
 from studiolo.contract.ids import IdKind, looks_like_id
 from studiolo.contract.models import Session, Workspace
@@ -70,6 +72,7 @@ def _show_workspace(workspace: Workspace, sessions: list[Session]) -> None:
         print_fields(
             (
                 ("Workspace", f"{name_of(workspace)} ({workspace.id})"),
+                ("Next session", ", ".join(filter(None, (workspace.profile, describe(workspace.resources))))),
                 ("Environment", workspace.environment.state),
                 ("", workspace.environment.message or ""),
             )
@@ -89,7 +92,12 @@ def _show_session(session: Session) -> None:
                 ("Session", f"{session.workspace.name}/{session.name} ({session.id})"),
                 ("State", state_of(session)),
                 ("Since", ago(session.ended_at or session.ready_at or session.created_at)),
-                ("Why", session.reason.message if session.reason else ""),
+                ("Why", why(session.reason) if session.reason else ""),
+                ("What to do", (session.reason.hint or "") if session.reason else ""),
+                ("Out of memory", session.last_death.message if session.last_death else ""),
+                ("May use", ", ".join(filter(None, (session.profile, describe(session.resources))))),
+                ("Uses", _uses(session)),
+                ("Stops", f"{ago(session.idle_stop_at)} if nobody uses it" if session.idle_stop_at else ""),
                 ("Kernels", f"{busy(session)} busy" if activity else ""),
                 ("Notebook", (activity.notebook or "") if activity else ""),
                 ("Last active", ago(activity.last_active_at) if activity else ""),
@@ -103,17 +111,26 @@ def _show_session(session: Session) -> None:
     emit(session, text)
 
 
+def _uses(session: Session) -> str:
+    if session.usage is None:
+        return ""
+    return f"{cpu_of(session.usage, session.resources)} CPU, {memory_of(session.usage, session.resources)} memory"
+
+
 def _print_live(sessions: list[Session]) -> None:
     rows = [
         (
             session.name,
             session.workspace.name,
             state_of(session),
+            memory_of(session.usage, session.resources),
             busy(session),
             ago(session.ended_at or session.ready_at or session.created_at),
             session.reason.message if session.reason else (session.activity and session.activity.notebook) or "",
         )
         for session in sessions
     ]
-    headers = ("SESSION!", "WORKSPACE", "STATE!", "BUSY!", "SINCE!", "NOTEBOOK OR REASON")
+    headers = ("SESSION!", "WORKSPACE", "STATE!", "MEMORY!", "BUSY!", "SINCE!", "NOTEBOOK OR REASON")
     print_table(headers, rows, empty=f"No sessions. Start one: {current().program} start WORKSPACE")
+    for session in sessions:
+        tell_death(session)

@@ -22,8 +22,7 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, empty:
     if not listed:
         say(empty)
         return
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in layout(headers, listed, width=width, colour=wants_colour()):
+    for line in layout(headers, listed, width=terminal_width(), colour=wants_colour()):
         print(line)
 
 
@@ -39,6 +38,11 @@ def layout(
         widths = _fit(widths, may_shrink, width - len(_GAP) * (len(names) - 1))
     lines = [_GAP.join(_cell(*pair) for pair in zip(row, widths, strict=True)).rstrip() for row in table]
     return [_coloured(line) for line in lines] if colour else lines
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal; None where stdout is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def wants_colour() -> bool:

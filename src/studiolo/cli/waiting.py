@@ -2,18 +2,19 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from studiolo.cli.invocation import current
 from studiolo.cli.output import say
-from studiolo.contract.errors import Conflict, Unavailable
-from studiolo.contract.models import Session, SessionState
+from studiolo.contract.errors import Conflict, StudioloError, Unavailable
+from studiolo.contract.models import Reason, Session, SessionState
+from studiolo.contract.sizes import describe_size
 from studiolo.sdk import Studiolo
 from studiolo.sdk.resources.sessions import has_settled
 
 # A start that takes no longer needs no words.
 _PATIENCE_SECONDS = 0.3
-_LONGEST_WAIT_SECONDS = 300.0
+_LONGEST_WAIT_SECONDS = 600.0
 
 
 @contextmanager
@@ -28,27 +29,49 @@ def going_on(session: Session) -> Iterator[None]:
         raise
 
 
-def wait_until_ready(client: Studiolo, session: Session) -> Session:
-    """Return the session when it runs; use it under `going_on`.
+@contextmanager
+def cancelling(client: Studiolo, session: Session) -> Iterator[None]:
+    """Stop the session when Ctrl-C ends the wait for it; one that ran already is left alone."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not has_settled(session):
+            say(f"\nCancelling the start of {session.name} …")
+            with suppress(StudioloError):
+                client.sessions.stop(session.id)
+                say(f"Cancelled. Its files stay; start it again: {current().program} start {session.id}")
+        raise
 
-    Raises Conflict (`session-ended`) if it failed, Unavailable (`timeout`) after five minutes.
+
+def wait_until_ready(client: Studiolo, session: Session) -> Session:
+    """Return the session when it runs; use it under `going_on` or `cancelling`.
+
+    Raises Conflict (`session-ended`) if it failed, Unavailable (`timeout`) after ten minutes.
     """
     begun = time.monotonic()
     shown: set[str] = set()
-    hold = _PATIENCE_SECONDS
-    while not has_settled(session):
-        waited = time.monotonic() - begun
-        if waited > _LONGEST_WAIT_SECONDS:
-            raise _too_slow(session, waited)
-        session = client.sessions.get(session.id, wait_seconds=hold)
-        if time.monotonic() - begun >= _PATIENCE_SECONDS:
+    if not has_settled(session):
+        session = client.sessions.get(session.id, wait_seconds=_PATIENCE_SECONDS)
+    if not has_settled(session):
+        for seen in client.sessions.progress(session.id):
+            session = seen
             _show_steps(session, shown)
-        hold = 1.0
+            if time.monotonic() - begun > _LONGEST_WAIT_SECONDS:
+                raise _too_slow(session, time.monotonic() - begun)
     if session.state is not SessionState.RUNNING:
         raise _ended(session)
     if shown:
         say(f"Ready after {time.monotonic() - begun:.1f} s.")
     return session
+
+
+def why(reason: Reason) -> str:
+    """Return why a session ended, with peak and limit where it ran out of memory."""
+    known = ((reason.memory_peak, "peak"), (reason.memory_limit, "limit"))
+    numbers = ", ".join(
+        f"{name} {describe_size(size)}" for size, name in known if size and describe_size(size) not in reason.message
+    )
+    return f"{reason.message.rstrip('.')} ({numbers})." if numbers else reason.message
 
 
 def _show_steps(session: Session, shown: set[str]) -> None:
@@ -62,11 +85,12 @@ def _show_steps(session: Session, shown: set[str]) -> None:
 
 def _ended(session: Session) -> Conflict:
     reason = session.reason
-    said = reason.message if reason else f"It is {session.state}."
+    said = why(reason) if reason else f"It is {session.state}."
+    look = f"`{current().program} logs {session.id}` shows its log."
     return Conflict(
         "session-ended",
         f"Session {session.name} did not start: {said}",
-        hint=f"`{current().program} logs {session.id}` shows its log.",
+        hint=f"{reason.hint} {look}" if reason and reason.hint else look,
         session=session.id,
         log_tail=reason.log_tail if reason else [],
     )

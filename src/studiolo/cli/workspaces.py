@@ -1,16 +1,28 @@
 """Commands on workspaces."""
 
-import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from studiolo.cli.amounts import (
+    CPUOption,
+    DiskOption,
+    GPUOption,
+    GPUTypeOption,
+    ImageOption,
+    MemoryOption,
+    ProfileOption,
+    asked_for,
+    describe,
+)
 from studiolo.cli.arguments import WorkspaceArgument
 from studiolo.cli.invocation import connect, current
 from studiolo.cli.output import ago, emit, name_of, print_fields, say
-from studiolo.cli.places import absolute_if_folder
+from studiolo.cli.places import absolute_if_folder, read_text
 from studiolo.cli.session_table import print_sessions
 from studiolo.cli.tables import print_table
+from studiolo.cli.trash import confirm
 from studiolo.contract.errors import InvalidInput
 from studiolo.contract.models import Session, Workspace
 
@@ -21,11 +33,35 @@ def create(
     root: Annotated[
         str | None, typer.Option("--root", metavar="FOLDER", help="A folder of the platform's machine for its files.")
     ] = None,
+    cpu: CPUOption = None,
+    memory: MemoryOption = None,
+    gpu: GPUOption = None,
+    gpu_type: GPUTypeOption = None,
+    disk: DiskOption = None,
+    image: ImageOption = None,
+    profile: ProfileOption = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="A workspace-config.yaml; options win over it.")
+    ] = None,
 ) -> None:
-    """Create a workspace: files, an environment of its own, people."""
+    """Create a workspace: files, an environment of its own, people.
+
+    \b
+    Examples:
+      studiolo create churn
+      studiolo create churn --cpu=4 --memory=8g --gpu=1
+      studiolo create churn --config workspace-config.yaml --description "Who leaves, and why"
+    """
+    wanted = asked_for(cpu=cpu, memory=memory, gpu=gpu, gpu_type=gpu_type, disk=disk, image=image)
     with connect() as client:
-        folder = absolute_if_folder(root) if root else None
-        workspace = client.workspaces.create(name, description=description, root=folder)
+        workspace = client.workspaces.create(
+            name,
+            description=description,
+            root=absolute_if_folder(root) if root else None,
+            profile=profile,
+            resources=wanted,
+            config_file=read_text(config) if config else None,
+        )
 
     def text() -> None:
         print(f"Created {name_of(workspace)} ({workspace.id}).")
@@ -69,6 +105,7 @@ def info(workspace: WorkspaceArgument) -> None:
                 ("Owner", found.owner.display_name),
                 ("Your role", found.role or "none (administrator)"),
                 ("People", ", ".join(f"{member.person.name} ({member.role})" for member in members)),
+                ("Next session", ", ".join(filter(None, (found.profile, describe(found.resources))))),
                 ("Environment", _environment(found)),
                 ("Files", found.path),
                 ("Sessions", f"{found.running_sessions} running" if found.running_sessions else "none running"),
@@ -100,26 +137,15 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     stop_sessions: Annotated[bool, typer.Option("--stop-sessions", help="Stop what runs in it first.")] = False,
 ) -> None:
-    """Delete a workspace and its files."""
+    """Delete a workspace and its files; the trash keeps them for a while."""
     with connect() as client:
         found = client.workspaces.get(workspace)
         if not yes:
-            _confirm(found)
+            confirm(f"Delete {found.owner.name}/{found.name} with its files?", what=f"Deleting {found.name}")
         client.workspaces.delete(found.id, stop_sessions=stop_sessions)
     emit({"id": found.id, "deleted": True}, lambda: print(f"Deleted {found.owner.name}/{found.name} ({found.id})."))
-
-
-def _confirm(workspace: Workspace) -> None:
-    """Ask on the terminal. Raises InvalidInput where nobody can answer, or when the answer is no."""
-    name = f"{workspace.owner.name}/{workspace.name}"
-    if not sys.stdin.isatty():
-        raise InvalidInput(
-            "confirmation-needed",
-            f"Deleting {name} must be confirmed.",
-            hint="Pass --yes to delete without a question.",
-        )
-    if not typer.confirm(f"Delete {name} with its files?", err=True):
-        raise InvalidInput("cancelled", "Cancelled; nothing was deleted.")
+    if not current().json:
+        say(f"It stays in the trash for a while: {current().program} trash restore {found.id}")
 
 
 def _print_workspaces(workspaces: list[Workspace], sessions: list[Session] | None) -> None:

@@ -1,0 +1,123 @@
+"""Commands that write a workspace down: metadata, export, report."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from studiolo.cli.amounts import describe
+from studiolo.cli.arguments import WorkspaceArgument
+from studiolo.cli.invocation import connect, current
+from studiolo.cli.output import ago, emit, print_fields, say
+from studiolo.contract.errors import InvalidInput
+from studiolo.contract.sizes import describe_size
+
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file instead of stdout.")
+]
+
+
+class ExportFormat(StrEnum):
+    """How a description is written."""
+
+    JSON = "json"
+    YAML = "yaml"
+
+
+class ReportFormat(StrEnum):
+    """How a report is written."""
+
+    HTML = "html"
+
+
+def metadata(workspace: WorkspaceArgument) -> None:
+    """Show everything that is known about a workspace beside its files."""
+    with connect() as client:
+        found = client.workspaces.metadata(workspace)
+    packages = [f"{package.get('name')} {package.get('version', '')}".strip() for package in found.packages]
+    usage = ", ".join(f"{name.replace('_', ' ')} {_amount(name, value)}" for name, value in found.usage.items())
+
+    def text() -> None:
+        print_fields(
+            (
+                ("Name", f"{found.owner.name}/{found.name} ({found.id})"),
+                ("Description", found.description),
+                ("Created", f"{found.created_at:%Y-%m-%d %H:%M} ({ago(found.created_at)})"),
+                ("Changed", f"{found.modified_at:%Y-%m-%d %H:%M} ({ago(found.modified_at)})"),
+                ("Resources", describe(found.config.resources)),
+                ("Profile", found.config.profile or ""),
+                ("Experiments", ", ".join(found.experiments)),
+                ("Sessions", f"{found.sessions} launches"),
+                ("Usage", usage),
+                ("Packages", f"{len(packages)}: {', '.join(packages[:12])}{' …' if len(packages) > 12 else ''}"),
+            )
+        )
+        for run in found.executions:
+            print(f"  {run.path}, last run {ago(run.at)}")
+
+    emit(found, text)
+
+
+def export(
+    workspace: WorkspaceArgument,
+    format: Annotated[ExportFormat, typer.Option("--format", metavar="FORMAT", help="json or yaml.")] = (
+        ExportFormat.JSON
+    ),
+    output: OutputOption = None,
+) -> None:
+    """Write a workspace's description for another platform: no files, no secrets.
+
+    \b
+    Examples:
+      studiolo export churn --format=json
+      studiolo export churn --format yaml -o churn.yaml
+    """
+    form: Literal["json", "yaml"] = "json" if current().json else format.value
+    with connect() as client:
+        text = client.workspaces.export_file(workspace, format=form)
+    _write(text, output)
+
+
+def report(
+    workspace: WorkspaceArgument,
+    format: Annotated[ReportFormat, typer.Option("--format", metavar="FORMAT", help="html.")] = ReportFormat.HTML,
+    output: OutputOption = None,
+) -> None:
+    """Write a report on a workspace's use: one page that needs no other file.
+
+    \b
+    Example:
+      studiolo report churn --format=html -o churn.html
+    """
+    with connect() as client:
+        page = client.workspaces.report(workspace)
+    if current().json:
+        emit({"workspace": workspace, "format": str(format), "report": page}, lambda: None)
+    else:
+        _write(page, output)
+
+
+def _write(text: str, output: Path | None) -> None:
+    """Write to a file or stdout. Raises InvalidInput (`usage-invalid`) if the file cannot be written."""
+    if output is None:
+        print(text.rstrip("\n"))
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as exc:
+        raise InvalidInput(
+            "usage-invalid", f"{output} cannot be written: {exc.strerror}.", hint="Name another file with -o."
+        ) from exc
+    say(f"Wrote {output}.")
+
+
+def _amount(name: str, value: object) -> str:
+    is_size = isinstance(value, int) and any(word in name for word in ("memory", "disk", "bytes"))
+    return (
+        describe_size(value)
+        if is_size and isinstance(value, int)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )

@@ -1,0 +1,169 @@
+"""Commands that run commands in a session: exec and shell."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import termios
+import threading
+import tty
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from studiolo.cli.arguments import SessionOrWorkspaceArgument
+from studiolo.cli.invocation import connect, current
+from studiolo.cli.output import emit
+from studiolo.cli.resuming import session_for
+from studiolo.cli.waiting import cancelling, wait_until_ready
+from studiolo.contract.models import Session
+from studiolo.sdk import AsyncStudiolo
+from studiolo.sdk.execution import OUTPUT, Command, Running
+
+# The person's own shell there, or else the one that every machine has.
+_SHELL = ("/bin/sh", "-c", 'exec "${SHELL:-/bin/sh}"')
+_CHUNK_BYTES = 1 << 16
+_SIGNALS = {signal.SIGINT: "INT", signal.SIGTERM: "TERM", signal.SIGHUP: "HUP"}
+
+
+def exec_(
+    target: SessionOrWorkspaceArgument,
+    argv: Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="The command and its arguments.")],
+) -> None:
+    """Run a command in a workspace's environment and folder, and pass on its exit code.
+
+    Input and output are its own, byte for byte; Ctrl-C reaches it as a signal. If no session of yours runs in
+    the workspace, one is started.
+
+    \b
+    Examples:
+      studiolo exec churn -- python train.py
+      studiolo exec churn -- tar c data | tar x
+    """
+    session = _ready(target)
+    if current().json:
+        with connect() as client:
+            done = client.sessions.execute(session.id, argv, input=_all_input())
+        told = {"exit_code": done.exit_code, "stdout": done.stdout, "stderr": done.stderr}
+        emit(
+            {name: v.decode(errors="replace") if isinstance(v, bytes) else v for name, v in told.items()}, lambda: None
+        )
+        raise typer.Exit(done.exit_code)
+    raise typer.Exit(_run(session, tuple(argv)))
+
+
+def shell(target: SessionOrWorkspaceArgument) -> None:
+    """Open a shell in a workspace's environment and folder; with input that is no terminal, run it as a script.
+
+    \b
+    Examples:
+      studiolo shell churn
+      echo 'pip list' | studiolo shell churn
+    """
+    raise typer.Exit(_run(_ready(target), _SHELL))
+
+
+def _ready(target: str) -> Session:
+    with connect() as client:
+        session = session_for(client, target)
+        with cancelling(client, session):
+            return wait_until_ready(client, session)
+
+
+def _run(session: Session, argv: tuple[str, ...]) -> int:
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    size = shutil.get_terminal_size()
+    env = {"TERM": os.environ.get("TERM", "xterm")} if is_terminal else {}
+    command = Command(argv, env=env, terminal=(size.lines, size.columns) if is_terminal else None)
+    with _raw(is_terminal):
+        return asyncio.run(_attach(session, command))
+
+
+async def _attach(session: Session, command: Command) -> int:
+    called = current()
+    async with (
+        AsyncStudiolo(called.url, insecure=called.insecure) as client,
+        client.attach(session, command) as running,
+    ):
+        feeding = asyncio.create_task(_feed(running))
+        with _passing_signals(running, has_terminal=command.terminal is not None):
+            async for stream, data in running:
+                out = sys.stdout if stream == OUTPUT else sys.stderr
+                out.buffer.write(data)
+                out.buffer.flush()
+        feeding.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await feeding
+    assert running.exit_code is not None
+    return running.exit_code
+
+
+async def _feed(running: Running) -> None:
+    """Pass standard input on until it ends."""
+    chunks: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        # A thread of its own that nobody waits for: a read of a terminal cannot be broken off.
+        while True:
+            chunk = os.read(sys.stdin.fileno(), _CHUNK_BYTES)
+            try:
+                asyncio.run_coroutine_threadsafe(chunks.put(chunk), loop).result()
+            except (RuntimeError, asyncio.CancelledError):
+                return
+            if not chunk:
+                return
+
+    threading.Thread(target=read, daemon=True, name="standard input").start()
+    while chunk := await chunks.get():
+        await running.write(chunk)
+    await running.end_input()
+
+
+@contextlib.contextmanager
+def _passing_signals(running: Running, *, has_terminal: bool) -> Iterator[None]:
+    """Send on what this process is signalled; the size of the terminal too."""
+    loop, tasks = asyncio.get_running_loop(), set[asyncio.Task[None]]()
+
+    def later(task: asyncio.Task[None]) -> None:
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    def resize() -> None:
+        size = shutil.get_terminal_size()
+        later(loop.create_task(running.resize(size.lines, size.columns)))
+
+    def send(name: str) -> None:
+        later(loop.create_task(running.signal(name)))
+
+    for number, name in _SIGNALS.items():
+        loop.add_signal_handler(number, send, name)
+    if has_terminal:
+        loop.add_signal_handler(signal.SIGWINCH, resize)
+    try:
+        yield
+    finally:
+        for number in (*_SIGNALS, *([signal.SIGWINCH] if has_terminal else [])):
+            loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def _raw(is_terminal: bool) -> Iterator[None]:
+    """Hand every key to the command, and give the terminal back as it was."""
+    if not is_terminal:
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        tty.setraw(sys.stdin)
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _all_input() -> bytes:
+    """Return what is piped in; a terminal gives nothing."""
+    return b"" if sys.stdin.isatty() or not hasattr(sys.stdin, "buffer") else sys.stdin.buffer.read()

@@ -1,0 +1,104 @@
+"""Commands on what a workspace's sessions may use, and on the sizes there are."""
+
+from studiolo.cli.amounts import (
+    CPUOption,
+    DiskOption,
+    GPUOption,
+    GPUTypeOption,
+    ImageOption,
+    MemoryOption,
+    ProfileOption,
+    asked_for,
+    describe,
+)
+from studiolo.cli.arguments import RestartOption, WorkspaceArgument
+from studiolo.cli.invocation import connect, current
+from studiolo.cli.output import emit, print_fields, say
+from studiolo.cli.tables import print_table
+from studiolo.contract.errors import InvalidInput
+from studiolo.contract.resources import WorkspaceLimits
+from studiolo.contract.sizes import describe_size
+from studiolo.sdk import Studiolo
+
+_ALIVE = ("starting", "running")
+
+
+def limits(workspace: WorkspaceArgument) -> None:
+    """Show what a workspace's sessions may use, where that comes from, and what enforces it."""
+    with connect() as client:
+        found = client.workspaces.limits(workspace)
+    emit(found, lambda: _print_limits(found))
+
+
+def scale(
+    workspace: WorkspaceArgument,
+    cpu: CPUOption = None,
+    memory: MemoryOption = None,
+    gpu: GPUOption = None,
+    gpu_type: GPUTypeOption = None,
+    disk: DiskOption = None,
+    image: ImageOption = None,
+    profile: ProfileOption = None,
+    restart: RestartOption = False,
+) -> None:
+    """Change what a workspace's sessions may use, from their next start on.
+
+    \b
+    Examples:
+      studiolo scale churn --cpu=8 --memory=16g
+      studiolo scale churn --profile large --restart
+    """
+    wanted = asked_for(cpu=cpu, memory=memory, gpu=gpu, gpu_type=gpu_type, disk=disk, image=image)
+    if wanted is None and profile is None:
+        raise InvalidInput("usage-invalid", "Nothing to change.", hint="Give --cpu, --memory, --profile …")
+    with connect() as client:
+        scaled = client.workspaces.scale(workspace, wanted, profile=profile)
+        running = _running(client, workspace)
+        for session in running if restart else []:
+            client.sessions.restart(session)
+    emit(scaled, lambda: _print_limits(scaled))
+    if running and restart:
+        say(f"Restarted {len(running)} running session{'s' if len(running) > 1 else ''}.")
+    elif running:
+        say(f"Running sessions keep what they have: {current().program} scale … --restart restarts them.")
+
+
+def profiles() -> None:
+    """List the sizes that sessions can be launched with."""
+    with connect() as client:
+        found = client.platform.profiles()
+    rows = [
+        (
+            f"{profile.name} (default)" if profile.name == found.default else profile.name,
+            describe(profile.resources) or "no limits of its own",
+            profile.title or profile.description,
+        )
+        for profile in found.profiles
+    ]
+
+    def text() -> None:
+        print_table(("PROFILE!", "RESOURCES", "FOR"), rows, empty="No profiles are defined.")
+        if largest := describe(found.largest):
+            say(f"The most that may be asked for: {largest}.")
+        if found.only_profiles:
+            say("Only profiles can be asked for here, no free numbers.")
+
+    emit(found, text)
+
+
+def _print_limits(found: WorkspaceLimits) -> None:
+    used = f" ({describe_size(found.disk_used)} used)" if found.disk_used is not None else ""
+    print_fields(
+        (
+            ("Next session", (describe(found.resources) or "as much as there is") + used),
+            ("Profile", found.profile or ""),
+            ("Own numbers", describe(found.own)),
+            ("The most", describe(found.largest)),
+            ("Enforced", found.enforcement.note),
+        )
+    )
+
+
+def _running(client: Studiolo, workspace: str) -> list[str]:
+    held = client.sessions.list(workspace=workspace, states=_ALIVE, page_size=200)
+    return [session.id for session in held]
