@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from studiolo.contract.errors import Unavailable
-from studiolo.engines.base import AskWanted, Exit, Handle, Observation, Phase, WorkloadSpec
+from studiolo.engines.base import AskWanted, Death, Exit, Handle, Machine, Observation, Phase, Usage, WorkloadSpec
 
 
 @dataclass
@@ -35,17 +36,25 @@ class FakeWorkload:
     phase: Phase
     exit: Exit | None = None
     log: list[str] = field(default_factory=list)
+    # What it used; change it at any time, or by `use`.
+    usage: Usage = field(default_factory=lambda: Usage(datetime.now(UTC), 0.0, 0, 0, 1))
     changes: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class FakeEngine:
-    """Implements Engine, Watches, Logs and Sweeps in memory. `calls` records verb and name of each call."""
+    """Implements Engine, Watches, Logs, Measures and Sweeps in memory.
+
+    `calls` records verb and name of each call. `machine`: what `describe` says; change it at any time.
+    """
 
     def __init__(self, name: str = "fake", isolation: str = "L0") -> None:
         self.name = name
         self.isolation = isolation
         self.behaviour = Behaviour()
+        self.machine = Machine(
+            cpu=None, memory=None, gpu=None, cpu_limits="none", memory_limits="none", process_limits="none"
+        )
         self.workloads: dict[tuple[str, int], FakeWorkload] = {}
         self.calls: list[tuple[str, str]] = []
 
@@ -112,6 +121,17 @@ class FakeEngine:
                     return
                 await workload.news.wait()
 
+    async def measure(self, handle: Handle) -> Usage | None:
+        """See Measures.measure."""
+        workload = self.workloads.get(_key(handle))
+        return workload.usage if workload is not None and workload.phase is not Phase.ENDED else None
+
+    async def describe(self) -> Machine:
+        """See Measures.describe."""
+        if not self.behaviour.answers:
+            raise _unavailable()
+        return self.machine
+
     async def sweep(self, ask_wanted: AskWanted) -> list[str]:
         """See Sweeps.sweep."""
         wanted = await ask_wanted()
@@ -128,6 +148,17 @@ class FakeEngine:
     def make_ready(self, handle: Handle) -> None:
         """Let a workload that hung in STARTING become ready."""
         self._change(self.workloads[_key(handle)], Phase.READY)
+
+    def use(self, handle: Handle, **values: Any) -> None:
+        """Let a workload have used something: members of Usage."""
+        workload = self.workloads[_key(handle)]
+        workload.usage = replace(workload.usage, **values)
+
+    def run_out_of_memory(self, handle: Handle, death: Death) -> None:
+        """Let a part of a workload die for want of memory, the workload going on; the engine tells it."""
+        workload = self.workloads[_key(handle)]
+        self.use(handle, deaths=(*workload.usage.deaths, death))
+        self._change(workload, workload.phase)
 
     def write_log(self, handle: Handle, line: str) -> None:
         """Let a workload write a line."""
