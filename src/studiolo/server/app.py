@@ -13,8 +13,9 @@ from studiolo.server.accounts import routes as account_routes
 from studiolo.server.audit import routes as audit_routes
 from studiolo.server.door import PATH as DOOR_PATH
 from studiolo.server.door import Door
-from studiolo.server.http import problems
+from studiolo.server.http import description, problems
 from studiolo.server.http.edge import ASGIApp, Edge, Receive, Scope, Send
+from studiolo.server.http.idempotency import Idempotency
 from studiolo.server.http.identity import check_operations
 from studiolo.server.services import Services
 from studiolo.server.sessions import routes as session_routes
@@ -46,6 +47,7 @@ def create_app(services: Services) -> ASGIApp:
     api.include_router(live_routes.router)
     pages.install(api)
     problems.install(api)
+    description.install(api)
     check_operations(api)
     shortcuts = Shortcuts(services.settings.shortcuts)
     shortcuts.prepare()
@@ -61,7 +63,7 @@ def create_app(services: Services) -> ASGIApp:
         services.cookies,
         shortcuts,
     )
-    edge = Edge(api, services.hosts)
+    edge = Edge(Idempotency(api, services.db, services.clock, services.identity), services.hosts)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         # Only the front door and the operator can send the header: it is stripped from clients' requests.

@@ -17,7 +17,6 @@ from studiolo.contract.errors import (
     NotFound,
     StudioloError,
 )
-from studiolo.contract.models import Problem
 
 MEDIA_TYPE = "application/problem+json"
 # For the description of the API: any operation may answer so.
@@ -65,14 +64,7 @@ def bare_page(error: StudioloError, request_id: str | None = None) -> HTMLRespon
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the API a problem reply, and say so in its description."""
-
-    def openapi() -> dict[str, Any]:
-        description = FastAPI.openapi(app)
-        description["components"]["schemas"]["Problem"] = Problem.model_json_schema()
-        return description
-
-    app.openapi = openapi  # type: ignore[method-assign]
+    """Make every error of the API a problem reply."""
 
     @app.exception_handler(StudioloError)
     async def _ours(request: Request, error: Exception) -> Response:
