@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from cli.samples import KEY, SESSION, WORKSPACE
-from studiolo.contract.errors import Conflict, InvalidInput, NotFound, Unavailable
+from studiolo.contract.errors import Conflict, InvalidInput, NotFound, NotSignedIn, Unavailable
 from studiolo.sdk import AsyncStudiolo, Studiolo
 from studiolo.sdk.events import read_events
 from studiolo.testing.stand_in import Answer, StandIn
@@ -122,6 +122,14 @@ def test_a_stream_that_is_refused_raises_the_error(platform: StandIn) -> None:
     platform.refuse("GET", f"{SESSION_PATH}/log/stream", "not-found", "session-not-found", 404)
     with Studiolo(platform.url, "key") as client, pytest.raises(NotFound):
         next(client.sessions.follow_log("s"))
+
+
+def test_a_right_that_ends_on_the_way_raises_the_error(platform: StandIn) -> None:
+    problem = {"code": "login-ended", "kind": "not-signed-in", "detail": "Your sign-in has ended."}
+    body = f"event: line\ndata: one\n\nevent: problem\ndata: {json.dumps(problem)}\n\n".encode()
+    platform.answer("GET", f"{SESSION_PATH}/log/stream", body, content_type="text/event-stream")
+    with Studiolo(platform.url, "key") as client, pytest.raises(NotSignedIn, match="ended"):
+        list(client.sessions.follow_log("s"))
 
 
 async def test_events_are_read_wherever_the_chunks_end() -> None:

@@ -1,5 +1,6 @@
 """Turn error replies back into the error that the server raised."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -12,9 +13,12 @@ _MEMBERS = frozenset({"type", "title", "status", "detail", "code", "kind", "hint
 def error_from(reply: httpx.Response) -> StudioloError:
     """Return the error that a reply of status 400 or more stands for (RFC 9457 problem, or none of ours)."""
     problem = _problem(reply)
-    if problem is None:
-        return _error_without_problem(reply)
-    cls = KINDS.get(str(problem.get("kind"))) or _class_for(reply.status_code)
+    return _error_without_problem(reply) if problem is None else error_of(problem, reply.status_code)
+
+
+def error_of(problem: Mapping[str, Any], status: int) -> StudioloError:
+    """Return the error that a problem object stands for; `status` decides where it names no kind that we know."""
+    cls = KINDS.get(str(problem.get("kind"))) or _class_for(status)
     extra = {name: value for name, value in problem.items() if name not in _MEMBERS}
     message = str(problem.get("detail") or problem.get("title") or "The platform refused this.")
     hint = problem.get("hint")

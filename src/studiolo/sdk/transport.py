@@ -1,5 +1,6 @@
 """One HTTP conversation with a platform: sends, waits, tries again where that is safe, raises our errors."""
 
+import json
 import os
 import ssl
 import uuid
@@ -16,7 +17,7 @@ from studiolo.contract.errors import InvalidInput, Unavailable
 from studiolo.sdk.address import is_encrypted, is_loopback
 from studiolo.sdk.credentials import Credentials
 from studiolo.sdk.events import Event, read_events
-from studiolo.sdk.problems import error_from, not_studiolo
+from studiolo.sdk.problems import error_from, error_of, not_studiolo
 
 Reply = TypeVar("Reply")
 
@@ -91,7 +92,7 @@ class Transport:
     async def stream(self, path: str, **asked: Unpack[Asked]) -> AsyncIterator[Event]:
         """Yield the events of a stream until the server ends it; comments that keep it open are left out.
 
-        Raises Unavailable (`control-plane-unreachable`) when it breaks off.
+        Raises Unavailable (`control-plane-unreachable`) when it breaks off, and what the server raises on the way.
         """
         request = self._build("GET", path, asked)
         request.headers["Accept"] = "text/event-stream"
@@ -103,6 +104,9 @@ class Transport:
                 await response.aread()
                 raise error_from(response)
             async for event in read_events(response.aiter_bytes()):
+                if event.name == "problem":
+                    # The status had left already when this happened.
+                    raise error_of(json.loads(event.data), 500)
                 yield event
         except httpx.TransportError as exc:
             raise _broken(self.credentials.url, "") from exc
