@@ -41,7 +41,7 @@ def _ending(status: int, **changes: object) -> Ending:
         (
             _ending(-signal.SIGKILL, memory=_out(peak=150 * 1024**2, limit=150 * 1024**2)),
             "out-of-memory",
-            "0.15 of 0.15",
+            "150 of 150 MiB",
         ),
         (_ending(-signal.SIGKILL, memory=_out(peak=GIB)), "out-of-memory", "The machine ran out"),
         (_ending(-signal.SIGKILL, memory=Memory(None, 1)), "out-of-memory", "The machine ran out"),

@@ -65,8 +65,7 @@ def count_machine_kills() -> int | None:
 
 def _explain_kill(memory: Memory) -> tuple[str, str]:
     if memory.ran_out and memory.limit:
-        used, limit = _gibibytes(memory.peak or memory.limit), _gibibytes(memory.limit)
-        return "out-of-memory", f"The session ran out of memory: it used {used} of {limit} GiB. {_AFTER}"
+        return "out-of-memory", f"The session ran out of memory: it used {_of(memory.peak, memory.limit)}. {_AFTER}"
     if memory.ran_out or (memory.ran_out is None and memory.machine_kills):
         return "out-of-memory", f"The machine ran out of memory and the system ended the session. {_AFTER}"
     if memory.ran_out is None and memory.machine_kills is None:
@@ -74,9 +73,11 @@ def _explain_kill(memory: Memory) -> tuple[str, str]:
     return "killed", "JupyterLab was killed from outside (SIGKILL); the system reports no lack of memory."
 
 
-def _gibibytes(size: int) -> str:
-    number = size / 1024**3
-    return f"{number:.0f}" if number == int(number) else f"{number:.1f}" if number >= 1 else f"{number:.2g}"
+def _of(peak: int | None, limit: int) -> str:
+    """Return "2.0 of 2 GiB"."""
+    unit, size = ("GiB", 1024**3) if limit >= 1024**3 else ("MiB", 1024**2)
+    used, may = (peak or limit) / size, limit / size
+    return f"{used:.0f} of {may:.0f} {unit}" if used == may == int(may) else f"{used:.1f} of {may:g} {unit}"
 
 
 def _how(status: int) -> str:
