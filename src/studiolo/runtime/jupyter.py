@@ -13,6 +13,7 @@ from tornado.web import RequestHandler
 from traitlets.config import Config
 
 from studiolo.runtime import activity
+from studiolo.runtime.execute import serve_commands
 from studiolo.runtime.identity import FrontDoorIdentity, guard
 from studiolo.runtime.kernels import (
     PromptChannels,
@@ -42,6 +43,7 @@ def run_lab(request: LaunchRequest, tell_ready: Callable[[], None]) -> None:
     server.no_browser_open_file = True
     # What LabApp.initialize_server does, less the search for extensions.
     server.initialize(argv=[], starter_extension=LabApp.name, find_extensions=False)
+    serve_commands(server, Path(request.folder))
     shortcuts = Shortcuts(Path(request.run_folder), lambda listener: server.http_server.add_socket(listener))
     guard(server.web_app, request.secret, request.base_url, shortcuts)
     activity.start(server, request)
