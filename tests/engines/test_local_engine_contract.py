@@ -23,9 +23,14 @@ def case(bench: LocalBench) -> EngineCase:
         assert known is not None
         os.kill(known["session_pid"], signal.SIGKILL)
 
+    async def run(handle: Handle, code: str) -> str:
+        client = bench.client(handle)
+        return await client.run(await client.start_kernel(), code)
+
     return EngineCase(
         engine=bench.engine,
         make_spec=bench.spec,
         unknown_handle=lambda: {"workload_id": bench.spec().workload_id, "launch": 1},
         crash=crash,
+        run=run,
     )

@@ -13,14 +13,34 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from studiolo.engines.base import Engine, Handle, Logs, Observation, Phase, Sweeps, Watches, WorkloadSpec
+import pytest
+
+from studiolo.engines.base import (
+    Death,
+    Engine,
+    Handle,
+    Limits,
+    Logs,
+    Machine,
+    Measures,
+    Observation,
+    Phase,
+    Sweeps,
+    Watches,
+    WorkloadSpec,
+)
 
 __all__ = [
     "test_a_crash_is_seen_with_a_reason",
+    "test_a_kernel_that_takes_too_much_memory_is_told_and_the_workload_goes_on",
     "test_a_launch_number_is_used_once",
+    "test_a_machine_says_how_it_limits",
+    "test_a_running_workload_is_measured_and_an_ended_one_is_not",
     "test_a_second_launch_is_another_workload",
     "test_a_started_workload_becomes_ready_and_has_an_upstream",
     "test_a_watch_tells_of_the_end_and_finishes",
+    "test_a_workload_gets_no_more_processes_than_it_may",
+    "test_a_workload_gets_no_more_processor_time_than_it_may",
     "test_handles_are_json_and_hold_no_secret",
     "test_observing_a_launch_that_never_was_says_vanished",
     "test_racing_starts_make_one_workload",
@@ -40,8 +60,9 @@ class EngineCase:
     """An engine under test.
 
     `make_spec` returns a spec with a workload id not used before, `unknown_handle` a handle of such a workload
-    that was never started. `crash` kills a ready workload without asking it. `patience_seconds` is how long a
-    start or a stop may take.
+    that was never started. `crash` kills a ready workload without asking it. `run` runs Python code in a kernel of a
+    ready workload and returns what it printed, or anything when that kernel died; None: there are no kernels, and
+    limits cannot be measured from inside. `patience_seconds` is how long a start or a stop may take.
     """
 
     engine: Engine
@@ -49,6 +70,7 @@ class EngineCase:
     unknown_handle: Callable[[], Handle]
     crash: Callable[[Handle], Awaitable[None]]
     patience_seconds: float = 30.0
+    run: Callable[[Handle, str], Awaitable[str]] | None = None
 
 
 async def settle(case: EngineCase, handle: Handle, *phases: Phase) -> Observation:
@@ -59,9 +81,9 @@ async def settle(case: EngineCase, handle: Handle, *phases: Phase) -> Observatio
     return seen
 
 
-async def start_ready(case: EngineCase) -> tuple[WorkloadSpec, Handle]:
+async def start_ready(case: EngineCase, limits: Limits | None = None) -> tuple[WorkloadSpec, Handle]:
     """Start a fresh workload and wait until it is ready."""
-    spec = case.make_spec()
+    spec = replace(case.make_spec(), limits=limits or Limits())
     handle = await case.engine.start(spec)
     seen = await settle(case, handle, Phase.READY, Phase.ENDED)
     assert seen.phase is Phase.READY, seen
@@ -202,3 +224,103 @@ async def test_sweep_ends_what_is_not_wanted_and_nothing_else(case: EngineCase) 
     await settle(case, unwanted, Phase.ENDED)
     assert (await case.engine.observe(kept)).phase is Phase.READY
     await end(case, kept)
+
+
+async def test_a_machine_says_how_it_limits(case: EngineCase) -> None:
+    machine = await _describe(case)
+    kinds = {machine.cpu_limits, machine.memory_limits, machine.process_limits}
+    assert kinds <= {"cgroup-v1", "cgroup-v2", "rlimit", "none"}
+    assert machine.cpu is None or machine.cpu > 0
+    assert machine.memory is None or machine.memory > 0
+
+
+async def test_a_running_workload_is_measured_and_an_ended_one_is_not(case: EngineCase) -> None:
+    if not isinstance(case.engine, Measures):
+        pytest.skip("the engine does not measure")
+    _, handle = await start_ready(case)
+    used = await case.engine.measure(handle)
+    assert used is not None
+    assert used.at.tzinfo is not None
+    assert used.deaths == ()
+    assert all(number is None or number >= 0 for number in (used.cpu_seconds, used.memory, used.processes))
+    await end(case, handle)
+    assert await case.engine.measure(handle) is None
+    assert await case.engine.measure(case.unknown_handle()) is None
+
+
+async def test_a_workload_gets_no_more_processes_than_it_may(case: EngineCase) -> None:
+    run = _runner(case, (await _describe(case)).process_limits)
+    _, handle = await start_ready(case, Limits(processes=120))
+    made = int(await run(handle, _FORK_500))
+    assert 0 < made < 120
+    assert (await case.engine.observe(handle)).phase is Phase.READY
+    await end(case, handle)
+
+
+async def test_a_workload_gets_no_more_processor_time_than_it_may(case: EngineCase) -> None:
+    run = _runner(case, (await _describe(case)).cpu_limits)
+    _, handle = await start_ready(case, Limits(cpu=0.5))
+    assert float(await run(handle, _SPEND_ON_TWO_PROCESSORS)) < 0.75
+    await end(case, handle)
+
+
+async def test_a_kernel_that_takes_too_much_memory_is_told_and_the_workload_goes_on(case: EngineCase) -> None:
+    run = _runner(case, (await _describe(case)).memory_limits)
+    _, handle = await start_ready(case, Limits(memory=200 * 1024**2))
+    taking = asyncio.ensure_future(run(handle, "held = b'x' * (800 << 20)"))
+    async with asyncio.timeout(case.patience_seconds):
+        while not (deaths := await _list_deaths(case, handle)):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert deaths[0].what in {"kernel", "processes"}
+    assert deaths[0].limit == 200 * 1024**2
+    assert (await case.engine.observe(handle)).phase is Phase.READY
+    taking.cancel()
+    await end(case, handle)
+
+
+_FORK_500 = """
+import os, signal
+made = []
+try:
+    for _ in range(500):
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+        made.append(child)
+except BlockingIOError:
+    pass
+for child in made:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+print(len(made))
+"""
+
+# Prints processor seconds per second. A machine that is busy gives less, never more.
+_SPEND_ON_TWO_PROCESSORS = """
+import subprocess, sys, time, resource
+program = "import time\\nwhile time.process_time() < 0.5: pass"
+begun = time.monotonic()
+for child in [subprocess.Popen([sys.executable, "-S", "-c", program]) for _ in range(2)]:
+    child.wait()
+spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+print((spent.ru_utime + spent.ru_stime) / (time.monotonic() - begun))
+"""
+
+
+async def _describe(case: EngineCase) -> Machine:
+    if not isinstance(case.engine, Measures):
+        pytest.skip("the engine does not measure")
+    return await case.engine.describe()
+
+
+def _runner(case: EngineCase, kind: str) -> Callable[[Handle, str], Awaitable[str]]:
+    if not kind.startswith("cgroup"):
+        pytest.skip(f"the engine holds no workload as a whole to this limit here (it says: {kind})")
+    if case.run is None:
+        pytest.skip("the engine's workloads have no kernels")
+    return case.run
+
+
+async def _list_deaths(case: EngineCase, handle: Handle) -> tuple[Death, ...]:
+    used = await case.engine.measure(handle) if isinstance(case.engine, Measures) else None
+    return used.deaths if used else ()

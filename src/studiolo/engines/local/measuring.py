@@ -45,7 +45,8 @@ class Measuring:
 
     async def measure(self, launch: Launch) -> Usage | None:
         """See Measures.measure."""
-        if not launch.is_held():
+        # The shim writes down the end first and dies then.
+        if launch.files.exit.exists() or not launch.is_held():
             return None
         group = launch.group()
         deaths = tuple(launch.list_deaths())
