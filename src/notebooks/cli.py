@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from notebooks.launcher import NotebookLauncher
+from notebooks.models import ResourceConfig
+from studiolo.cli.amounts import CPUOption, GPUOption, GPUTypeOption, MemoryOption
 from studiolo.cli.command import run_command
 from studiolo.cli.failure import report
 from studiolo.cli.invocation import current
@@ -14,6 +16,7 @@ from studiolo.cli.output import emit, print_fields
 from studiolo.cli.overview import overview
 from studiolo.cli.table import SESSIONS, Entry
 from studiolo.contract.errors import InvalidInput
+from studiolo.contract.sizes import parse_size
 
 _PROGRAM = "python -m notebooks.cli"
 _LAUNCH = Entry("launch", "notebooks.cli:launch", "Launch JupyterLab and print its address", SESSIONS)
@@ -27,10 +30,15 @@ def launch(
         str | None,
         typer.Option("--workspace", metavar="WORKSPACE", help="Name, owner/name, id or folder; else `default`."),
     ] = None,
+    cpu: CPUOption = None,
+    memory: MemoryOption = None,
+    gpu: GPUOption = None,
+    gpu_type: GPUTypeOption = None,
 ) -> None:
     """Launch JupyterLab, wait until it is ready, and print its address."""
     called = current()
-    session = NotebookLauncher(called.url, insecure=called.insecure).launch(user_email=user, workspace=workspace)
+    launcher = NotebookLauncher(called.url, insecure=called.insecure)
+    session = launcher.launch(user, workspace, ResourceConfig(cpu, _gibibytes(memory), gpu, gpu_type))
     fields = (
         ("Notebook URL", session.notebook_url),
         ("Session ID", session.session_id),
@@ -42,6 +50,15 @@ def launch(
         "status": session.status,
     }
     emit(data, lambda: print_fields(fields))
+
+
+def _gibibytes(memory: str | None) -> float | None:
+    if memory is None:
+        return None
+    try:
+        return parse_size(memory) / 1024**3
+    except ValueError as exc:
+        raise InvalidInput("usage-invalid", f"--memory: {exc}.", hint="For example 16Gi.") from exc
 
 
 def main(args: Sequence[str]) -> int:

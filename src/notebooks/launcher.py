@@ -1,8 +1,10 @@
 """Launch notebooks and share workspaces in a few lines, over the client in `studiolo.sdk`."""
 
 import functools
+from typing import Any
 
-from notebooks.models import NotebookSession, NotebookWorkspace, WorkspaceMember
+from notebooks.models import NotebookSession, NotebookWorkspace, ResourceConfig, SharedResource, WorkspaceMember
+from studiolo.contract.details import Share
 from studiolo.contract.errors import Conflict, Denied
 from studiolo.contract.models import Session, SessionState
 from studiolo.sdk import Studiolo
@@ -16,17 +18,24 @@ class NotebookLauncher:
     def __init__(self, url: str | None = None, key: str | None = None, *, insecure: bool = False) -> None:
         self._connect = functools.partial(Studiolo, url, key, insecure=insecure)
 
-    def launch(self, user_email: str | None = None, workspace: str | None = None) -> NotebookSession:
+    def launch(
+        self,
+        user_email: str | None = None,
+        workspace: str | None = None,
+        resources: ResourceConfig | None = None,
+    ) -> NotebookSession:
         """Launch a session and return it when it is ready.
 
         `user_email` (or name) must be the signed-in person; Denied otherwise. `workspace` is a name,
         `owner/name`, id or folder; left out, it is your workspace `default`, made if you have none.
-        Raises Conflict (`session-ended`) if the session fails, Unavailable (`timeout`) after two minutes.
+        `resources` are for this session only. Raises LimitReached (`limit-exceeded`, `capacity-exceeded`) and
+        InvalidInput (`gpu-not-available`) where they cannot be had, Conflict (`session-ended`) if the session
+        fails, Unavailable (`timeout`) after two minutes.
         """
         with self._connect() as client:
             check_claim(client, user_email)
             place = workspace or _default_workspace(client)
-            session = client.sessions.wait(client.sessions.launch(place).id)
+            session = client.sessions.wait(client.sessions.launch(place, resources=_amounts(resources)).id)
         if session.state is not SessionState.RUNNING:
             raise _failed(session)
         return NotebookSession(session.id, session.notebook_url, str(session.state))
@@ -51,6 +60,18 @@ class WorkspaceManager:
             member = client.workspaces.set_member(workspace_id, user_email, role)
         return WorkspaceMember(workspace_id, member.person.name, str(member.role))
 
+    def share_notebook(self, workspace_id: str, notebook_path: str, shared_by: str | None = None) -> SharedResource:
+        """Show a notebook to the workspace's members. `shared_by` must be the signed-in person, an editor."""
+        with self._connect() as client:
+            check_claim(client, shared_by)
+            share = client.shares.create(workspace_id, notebook_path)
+        return _shared(share)
+
+    def list_shared_resources(self, workspace_id: str) -> list[SharedResource]:
+        """Return what was shared in a workspace, newest first."""
+        with self._connect() as client:
+            return [_shared(share) for share in client.shares.list(workspace_id)]
+
 
 def check_claim(client: Studiolo, claimed: str | None) -> None:
     """Raise Denied unless `claimed` (e-mail, name or id; None claims nothing) is the signed-in person."""
@@ -63,6 +84,18 @@ def check_claim(client: Studiolo, claimed: str | None) -> None:
             f"You are signed in as {me.email or me.name}, so you cannot act as {claimed}.",
             hint="Leave the person out, or sign in as them: studiolo login URL",
         )
+
+
+def _amounts(wanted: ResourceConfig | None) -> dict[str, Any] | None:
+    if wanted is None:
+        return None
+    memory = None if wanted.memory_gb is None else f"{wanted.memory_gb}Gi"
+    given = {"cpu": wanted.cpu_cores, "memory": memory, "gpu": wanted.gpu_count, "gpu_type": wanted.gpu_type}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _shared(share: Share) -> SharedResource:
+    return SharedResource(share.id, share.kind, share.path, share.shared_by.name)
 
 
 def _default_workspace(client: Studiolo) -> str:

@@ -27,7 +27,7 @@ HEALTH = {"status": "ok", "version": "1"}
 
 def test_the_public_names_are_these() -> None:
     assert studiolo.sdk.__all__ == ["AsyncStudiolo", "Credentials", "Studiolo", "find_credentials"]
-    resources = ["audit", "keys", "me", "people", "platform", "sessions", "workspaces"]
+    resources = ["audit", "keys", "me", "people", "platform", "sessions", "shares", "workspaces"]
     with Studiolo("http://localhost:1") as client:
         assert sorted(name for name in vars(client) if not name.startswith("_")) == sorted([*resources, "url"])
         methods = {name: sorted(m for m in dir(getattr(client, name)) if not m.startswith("_")) for name in resources}
@@ -63,6 +63,7 @@ def test_the_public_names_are_these() -> None:
             "usage",
             "wait",
         ],
+        "shares": ["create", "delete", "list"],
         "workspaces": [
             "clear_cache",
             "config",

@@ -23,8 +23,6 @@ from studiolo.contract.models import Session
 from studiolo.sdk import AsyncStudiolo
 from studiolo.sdk.execution import OUTPUT, Command, Running
 
-# The person's own shell there, or else the one that every machine has.
-_SHELL = ("/bin/sh", "-c", 'exec "${SHELL:-/bin/sh}"')
 _CHUNK_BYTES = 1 << 16
 _SIGNALS = {signal.SIGINT: "INT", signal.SIGTERM: "TERM", signal.SIGHUP: "HUP"}
 
@@ -63,7 +61,7 @@ def shell(target: SessionOrWorkspaceArgument) -> None:
       studiolo shell churn
       echo 'pip list' | studiolo shell churn
     """
-    raise typer.Exit(_run(_ready(target), _SHELL))
+    raise typer.Exit(_run(_ready(target), ()))
 
 
 def _ready(target: str) -> Session:

@@ -124,6 +124,22 @@ class WorkspaceStats(Wire):
     since: datetime
 
 
+class Share(Wire):
+    """Something of a workspace that one member showed to the others."""
+
+    id: str
+    kind: Literal["notebook", "file"]
+    path: str = Field(description="Relative to the workspace's folder.")
+    shared_by: PersonRef
+    at: datetime
+
+
+class ShareCreate(Request):
+    """Show a file of a workspace to its members. Notebooks are told by their ending."""
+
+    path: str = Field(min_length=1, max_length=1024, examples=["notebooks/model-training.ipynb"])
+
+
 class DeviceCode(Wire):
     """A sign-in begun on a machine without a browser (after RFC 8628)."""
 

@@ -18,6 +18,7 @@ class IdKind(StrEnum):
     LOGIN = "l"
     PERSON = "p"
     SESSION = "s"
+    SHARE = "h"
     WORKSPACE = "w"
 
 

@@ -17,7 +17,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from studiolo.contract.models import Page
 from studiolo.sdk.client import AsyncStudiolo
 from studiolo.sdk.listing import Listing
-from studiolo.sdk.resources import account, platform, sessions, workspaces
+from studiolo.sdk.resources import account, platform, sessions, shares, workspaces
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -146,6 +146,14 @@ class Sessions(Blocking[sessions.Sessions]):
     execute = _blocking(sessions.Sessions.execute)
 
 
+class Shares(Blocking[shares.Shares]):
+    """Share notebooks and files with those who are members of a workspace."""
+
+    list = _paged(shares.Shares.list)
+    create = _blocking(shares.Shares.create)
+    delete = _blocking(shares.Shares.delete)
+
+
 class Account(Blocking[account.Account]):
     """The person whose key the client uses."""
 
@@ -213,6 +221,7 @@ class Studiolo:
         self.url = client.url
         self.workspaces = Workspaces(client.workspaces, portal)
         self.sessions = Sessions(client.sessions, portal)
+        self.shares = Shares(client.shares, portal)
         self.me = Account(client.me, portal)
         self.keys = Keys(client.keys, portal)
         self.people = People(client.people, portal)

@@ -12,6 +12,7 @@ from studiolo.sdk.execution import Command, Running, attach
 from studiolo.sdk.resources.account import Account, Keys
 from studiolo.sdk.resources.platform import Audit, People, Platform
 from studiolo.sdk.resources.sessions import Sessions
+from studiolo.sdk.resources.shares import Shares
 from studiolo.sdk.resources.workspaces import Workspaces
 from studiolo.sdk.transport import Transport
 
@@ -38,6 +39,7 @@ class AsyncStudiolo:
         self.url = credentials.url
         self.workspaces = Workspaces(self._transport)
         self.sessions = Sessions(self._transport)
+        self.shares = Shares(self._transport)
         self.me = Account(self._transport)
         self.keys = Keys(self._transport)
         self.people = People(self._transport)

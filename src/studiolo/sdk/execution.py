@@ -29,7 +29,10 @@ _CHUNK_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run. `cwd` None: the workspace's folder. `terminal`: rows and columns of one, None for pipes."""
+    """What to run; an empty `argv` is the person's shell there. `cwd` None: the workspace's folder.
+
+    `terminal`: rows and columns of one, None for pipes.
+    """
 
     argv: tuple[str, ...]
     cwd: str | None = None
@@ -119,7 +122,8 @@ async def attach(transport: Transport, session: Session, command: Command) -> As
             additional_headers={"Authorization": f"Bearer {transport.credentials.key or ''}"},
             ssl=trust(transport.credentials) if is_encrypted(url) else None,
             proxy=None if is_loopback(url) else True,
-            max_size=None,
+            # The session sends pieces of 64 KiB, and answers a ping late while its command is busy.
+            ping_timeout=None,
             compression=None,
         )
     except InvalidStatus as exc:

@@ -19,6 +19,7 @@ from studiolo.server.http.idempotency import Idempotency
 from studiolo.server.http.identity import check_operations
 from studiolo.server.services import Services
 from studiolo.server.sessions import routes as session_routes
+from studiolo.server.sharing import routes as share_routes
 from studiolo.server.shortcuts import Shortcuts
 from studiolo.server.web import pages
 from studiolo.server.workspaces import routes as workspace_routes
@@ -88,6 +89,7 @@ def _version_1() -> APIRouter:
     router.include_router(account_routes.router)
     router.include_router(audit_routes.router)
     router.include_router(workspace_routes.router)
+    router.include_router(share_routes.router)
     router.include_router(session_routes.of_workspace)
     for path in _SESSION_PATHS:
         router.include_router(session_routes.collection, prefix=path, include_in_schema=path == _SESSION_PATHS[0])

@@ -38,6 +38,7 @@ from studiolo.server.sessions.service import Sessions
 from studiolo.server.sessions.streams import SessionStreams
 from studiolo.server.sessions.usage import Sampler, SessionUsages
 from studiolo.server.settings import Settings
+from studiolo.server.sharing.service import Shares
 from studiolo.server.workspaces.access import Access
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.service import Workspaces
@@ -63,6 +64,7 @@ class Services:
     keys: Keys
     accounts: Accounts
     devices: Devices
+    shares: Shares
     access: Access
     workspaces: Workspaces
     trash: Trash
@@ -167,6 +169,7 @@ def build(
         keys=keys,
         accounts=accounts,
         devices=Devices(db, clock, master, keys, audit, address=settings.address),
+        shares=Shares(db, clock, workspaces, audit),
         access=access,
         workspaces=workspaces,
         trash=trash,

@@ -5,8 +5,9 @@ from studiolo.server.audit import tables as _audit
 from studiolo.server.http import tables as _http
 from studiolo.server.metadata import metadata
 from studiolo.server.sessions import tables as _sessions
+from studiolo.server.sharing import tables as _sharing
 from studiolo.server.workspaces import tables as _workspaces
 
 __all__ = ["metadata"]
 
-_ = (_accounts, _audit, _http, _sessions, _workspaces)
+_ = (_accounts, _audit, _http, _sessions, _sharing, _workspaces)

@@ -19,6 +19,8 @@ _SENTENCES = {
     "person.password": "{who} set the password of {target}",
     "workspace.create": "{who} made the workspace {target}",
     "workspace.delete": "{who} deleted the workspace {target}",
+    "share.create": "{who} shared {path} in {target}",
+    "share.delete": "{who} no longer shares {path} in {target}",
     "member.set": "{who} made {person} {role} of {target}",
     "member.remove": "{who} took away the access of {person} to {target}",
     "session.launch": "{who} launched {target}",

@@ -1,0 +1,1 @@
+"""What people of a workspace show each other."""
