@@ -78,7 +78,7 @@ def test_more_than_the_largest_names_both() -> None:
 
 def test_more_than_the_machine_names_its_size_and_what_is_free() -> None:
     busy = Capacity(cpu=8, memory=32 * GIB, memory_claimed=120 * GIB)
-    error = refusal(own=Resources(memory=64 * GIB), machine=busy, check_free=False)
+    error = refusal(own=Resources(memory=64 * GIB), machine=busy)
     assert error.code == "capacity-exceeded"
     assert "64 GiB of memory; the machine has 32 GiB of memory, of which 8 GiB of memory" in error.message
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import uvicorn
 
+from studiolo.contract.details import DeviceStart
 from studiolo.contract.models import (
     Activity,
     EnvironmentState,
@@ -205,9 +206,9 @@ class Samples:
         forecasts = await stage.workspace(ana, "forecasts-2027")
         reading = await stage.workspace(leo, "reading-group", "Paper of the week, with the code that goes with it.")
         clock.behind = timedelta(days=8)
-        await stage.services.workspaces.set_member(ana, churn, MemberSet(person="leo", role=Role.EDITOR))
-        await stage.services.workspaces.set_member(ana, churn, MemberSet(person="mia", role=Role.VIEWER))
-        await stage.services.workspaces.set_member(leo, reading, MemberSet(person="ana", role=Role.VIEWER))
+        await stage.services.members.set_member(ana, churn, MemberSet(person="leo", role=Role.EDITOR))
+        await stage.services.members.set_member(ana, churn, MemberSet(person="mia", role=Role.VIEWER))
+        await stage.services.members.set_member(leo, reading, MemberSet(person="ana", role=Role.VIEWER))
         clock.behind = timedelta(days=2, hours=5)
         stopped = await stage.session(ana, churn, "lab-1", until=SessionState.STOPPED)
         failed = await stage.session(ana, forecasts, "nightly", until=SessionState.FAILED)
@@ -224,7 +225,9 @@ class Samples:
         for number in range(64):
             form = WorkspaceCreate(name=f"study-{number:02}-{'long-' * (number % 7)}name", description="")
             await stage.services.workspaces.create(mia, form)
+        device = await stage.services.devices.begin(DeviceStart(key_name="ana on gpu-node-7"), "10.4.0.17")
         self.ids = {
+            "device": device.user_code,
             "churn": churn,
             "forecasts": forecasts,
             "reading": reading,

@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import RowMapping
-
 from studiolo import __version__
 from studiolo.contract.models import PlatformInfo
 from studiolo.engines.base import Engine
@@ -21,6 +19,7 @@ from studiolo.server.audit.service import Audit
 from studiolo.server.engines import Engines
 from studiolo.server.environments import clone
 from studiolo.server.environments.base import ensure_base
+from studiolo.server.environments.interpreters import OLDEST, Interpreters
 from studiolo.server.environments.service import BuildBase, Environments
 from studiolo.server.http.hosts import Hosts
 from studiolo.server.http.identity import CookieNames, Identity
@@ -40,8 +39,12 @@ from studiolo.server.sessions.usage import Sampler, SessionUsages
 from studiolo.server.settings import Settings
 from studiolo.server.sharing.service import Shares
 from studiolo.server.workspaces.access import Access
+from studiolo.server.workspaces.copies import Copies
 from studiolo.server.workspaces.folders import Folders
+from studiolo.server.workspaces.members import Members
+from studiolo.server.workspaces.parts import build_workspaces
 from studiolo.server.workspaces.service import Workspaces
+from studiolo.server.workspaces.sizes import Sizes
 from studiolo.server.workspaces.trash import Trash
 
 _NOTICES = {"L0": "Anyone with a session on this machine can read everyone's files here."}
@@ -67,6 +70,9 @@ class Services:
     shares: Shares
     access: Access
     workspaces: Workspaces
+    members: Members
+    sizes: Sizes
+    copies: Copies
     trash: Trash
     environments: Environments
     changes: Changes
@@ -123,8 +129,29 @@ def build(
     access = Access(db)
     live.audience = access.audience
     folders = Folders(settings.data_dir, settings.workspaces.allowed_roots)
-    workspaces = Workspaces(db, clock, accounts, audit, access, folders)
-    environments = Environments(db, workspaces, folders, build_base=build_base or _base_builder(settings))
+    interpreters = Interpreters(settings.environments.python, oldest=_oldest_python(settings))
+    of_workspaces = build_workspaces(
+        settings,
+        clock=clock,
+        db=db,
+        accounts=accounts,
+        audit=audit,
+        access=access,
+        folders=folders,
+        machines=running,
+        tools=interpreters,
+        remove_environment=clone.remove,
+    )
+    workspaces = of_workspaces.workspaces
+    environments = Environments(
+        db,
+        workspaces,
+        folders,
+        interpreters,
+        build_base=build_base or _base_builder(settings),
+        build_other=lambda python, progress: _build_base(settings, python, progress),
+    )
+    of_workspaces.trash.on_restored = environments.runner.hint
     of_sessions = build_sessions(
         Ground(
             settings=settings,
@@ -139,20 +166,11 @@ def build(
             access=access,
             folders=folders,
             workspaces=workspaces,
-            launch_variables=_launch_variables,
+            launch_variables=workspaces.launch_variables,
         )
     )
-    workspaces.sessions = of_sessions.of_workspaces
+    of_workspaces.register.sessions = of_sessions.of_workspaces
     accounts.on_ended = keys.on_ended = of_sessions.closer.close
-    trash = Trash(
-        db,
-        clock,
-        audit,
-        folders,
-        of_sessions.of_workspaces,
-        remove_environment=clone.remove,
-        retention=settings.workspaces.trash_retention,
-    )
     environments.on_changed = of_sessions.reconciler.look_at_workspace
     of_sessions.reconciler.on_environment_missing = environments.restore
     return Services(
@@ -172,7 +190,10 @@ def build(
         shares=Shares(db, clock, workspaces, audit),
         access=access,
         workspaces=workspaces,
-        trash=trash,
+        members=of_workspaces.members,
+        sizes=of_workspaces.sizes,
+        copies=of_workspaces.copies,
+        trash=of_workspaces.trash,
         environments=environments,
         changes=of_sessions.changes,
         session_secrets=of_sessions.secrets,
@@ -190,16 +211,22 @@ def build(
 
 
 def _base_builder(settings: Settings) -> BuildBase:
-    async def build_base(progress: Callable[[str], None]) -> Path:
-        return await ensure_base(
-            settings.data_dir,
-            python=settings.environments.python,
-            lock_file=settings.environments.lock_file,
-            timeout=settings.environments.build_timeout,
-            progress=progress,
-        )
+    return lambda progress: _build_base(settings, settings.environments.python, progress)
 
-    return build_base
+
+async def _build_base(settings: Settings, python: str, progress: Callable[[str], None]) -> Path:
+    return await ensure_base(
+        settings.data_dir,
+        python=python,
+        lock_file=settings.environments.lock_file,
+        timeout=settings.environments.build_timeout,
+        progress=progress,
+    )
+
+
+def _oldest_python(settings: Settings) -> tuple[int, ...]:
+    # For which versions another lock was made, its administrator knows.
+    return OLDEST if settings.environments.lock_file is None else (3,)
 
 
 def local_engine(settings: Settings) -> LocalEngine:
@@ -211,7 +238,3 @@ def local_engine(settings: Settings) -> LocalEngine:
         start_method=settings.sessions.start_method,
         stop_grace=settings.sessions.stop_grace,
     )
-
-
-def _launch_variables(row: RowMapping) -> dict[str, str]:
-    return dict(((row["config"] or {}).get("environment") or {}).get("variables") or {})

@@ -14,6 +14,7 @@ from studiolo.contract.models import EnvironmentState
 from studiolo.kit.db import Database
 from studiolo.kit.reconcile import Runner
 from studiolo.server.environments.clone import clone, take
+from studiolo.server.environments.interpreters import Interpreters
 from studiolo.server.workspaces import queries
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.service import Workspaces
@@ -23,17 +24,31 @@ _RETRY = timedelta(seconds=30)
 
 # Makes the default environment, or finds it; tells of its progress.
 BuildBase = Callable[[Callable[[str], None]], Coroutine[Any, Any, Path]]
+# The same for another interpreter than the default one.
+BuildOther = Callable[[str, Callable[[str], None]], Coroutine[Any, Any, Path]]
 
 
 class Environments:
     """Environments of workspaces. `on_changed(workspace_id)` is called when one became ready or failed."""
 
-    def __init__(self, db: Database, workspaces: Workspaces, folders: Folders, *, build_base: BuildBase) -> None:
+    def __init__(
+        self,
+        db: Database,
+        workspaces: Workspaces,
+        folders: Folders,
+        interpreters: Interpreters,
+        *,
+        build_base: BuildBase,
+        build_other: BuildOther,
+    ) -> None:
         self._db = db
         self._workspaces = workspaces
         self._folders = folders
+        self._interpreters = interpreters
         self._build_base = build_base
-        self._base: asyncio.Task[Path] | None = None
+        self._build_other = build_other
+        # By interpreter; the default one is the empty string.
+        self._bases: dict[str, asyncio.Task[Path]] = {}
         self._refill: asyncio.Task[None] | None = None
         self.on_changed: Callable[[str], None] = lambda workspace_id: None
         self.runner = Runner("environments", step=self._step, due=self._due, concurrency=2)
@@ -42,7 +57,7 @@ class Environments:
     async def warm_up(self) -> None:
         """Build the default environment now, and a spare clone, so that the first workspace does not wait."""
         try:
-            self._prepare_spare(await self._default())
+            self._prepare_spare(await self._base(""))
         except StudioloError as exc:
             _log.warning("base-environment-failed", message=exc.message, hint=exc.hint, detail=exc.detail)
 
@@ -54,7 +69,7 @@ class Environments:
 
     async def close(self) -> None:
         """Stop what goes on in the background; it is done again at the next start."""
-        tasks = [task for task in (self._base, self._refill) if task is not None]
+        tasks = [*self._bases.values(), *([self._refill] if self._refill is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -66,7 +81,8 @@ class Environments:
     async def _step(self, workspace_id: str) -> timedelta | None:
         started = time.monotonic()
         try:
-            base = await self._default()
+            python = await self._python_of(workspace_id)
+            base = await self._base(python)
             await asyncio.to_thread(self._provide, base, workspace_id)
         except (StudioloError, OSError) as exc:
             message = f"{exc.message} {exc.hint or ''}".strip() if isinstance(exc, StudioloError) else str(exc)
@@ -78,7 +94,8 @@ class Environments:
         _log.info("environment-ready", workspace=workspace_id, seconds=round(time.monotonic() - started, 3))
         await self._workspaces.set_environment(workspace_id, EnvironmentState.READY, None)
         self.on_changed(workspace_id)
-        self._prepare_spare(base)
+        if not python:
+            self._prepare_spare(base)
         return None
 
     def _provide(self, base: Path, workspace_id: str) -> None:
@@ -91,10 +108,19 @@ class Environments:
         if self._refill is None or self._refill.done():
             self._refill = asyncio.create_task(_make_spare(base))
 
-    async def _default(self) -> Path:
-        if self._base is None or (self._base.done() and (self._base.cancelled() or self._base.exception())):
-            self._base = asyncio.create_task(self._build_base(_log_progress))
-        return await asyncio.shield(self._base)
+    async def _python_of(self, workspace_id: str) -> str:
+        """The interpreter that a workspace wants; empty: the default one. Raises InvalidInput if it is gone."""
+        async with self._db.read() as connection:
+            config = await queries.find_config(connection, workspace_id)
+        wanted = (config or {}).get("environment", {}).get("python_version")
+        return await self._interpreters.choose(wanted) if wanted else ""
+
+    async def _base(self, python: str) -> Path:
+        task = self._bases.get(python)
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            making = self._build_other(python, _log_progress) if python else self._build_base(_log_progress)
+            self._bases[python] = task = asyncio.create_task(making)
+        return await asyncio.shield(task)
 
 
 async def _make_spare(base: Path) -> None:

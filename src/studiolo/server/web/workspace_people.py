@@ -36,9 +36,9 @@ async def set_member(
     role: _Text = "",
 ) -> Response:
     """Add somebody or change their role."""
-    before = {member.person.id for member in await services.workspaces.list_members(who, workspace)}
+    before = {member.person.id for member in await services.members.list_members(who, workspace)}
     try:
-        member = await services.workspaces.set_member(
+        member = await services.members.set_member(
             who, workspace, forms.read(MemberSet, person=person.strip(), role=role)
         )
     except StudioloError as problem:
@@ -57,7 +57,7 @@ async def remove_member(
 ) -> Response:
     """Take somebody's access away, or leave."""
     try:
-        await services.workspaces.remove_member(who, workspace, person)
+        await services.members.remove_member(who, workspace, person)
     except StudioloError as problem:
         return await _show_people(request, who, services, workspace, problem=problem)
     return see("/", "left") if person == who.person_id else see(f"/w/{workspace}/people", "removed")
@@ -79,7 +79,7 @@ async def _show_people(
         who,
         status=status_of(problem),
         workspace=own,
-        members=await services.workspaces.list_members(who, own.id),
+        members=await services.members.list_members(who, own.id),
         roles=[role.value for role in Role],
         problem=problem,
         canonical=f"/w/{own.id}/people",

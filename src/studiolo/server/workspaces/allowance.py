@@ -4,8 +4,8 @@ Pure. All amounts come in as plain values, so that launch, scale and create deci
 """
 
 import difflib
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
 from studiolo.contract.errors import InvalidInput, LimitReached
 from studiolo.contract.resources import Capacity, Profile, Resources
@@ -28,7 +28,7 @@ def decide_allowance(
     """Return what counts; a member that is None has no limit.
 
     `profile`: name, None for the default one. `own`: free numbers, those of a launch already over the workspace's.
-    `images`: whether the engine runs container images. `check_free`: also compare with what others have claimed.
+    `images`: whether the engine runs container images. `check_free`: also compare with what others hold (a launch).
     Raises InvalidInput (`profile-unknown`, `profiles-only`, `image-not-supported`, `gpu-not-available`), LimitReached
     (`limit-exceeded`, `capacity-exceeded`).
     """
@@ -63,6 +63,16 @@ def find_profile(name: str | None, settings: ResourceSettings) -> Profile | None
         hint=meant + _describe_profiles(settings),
         candidates=[profile.name for profile in settings.profiles],
     )
+
+
+def foresee_resources(profile: str | None, own: Mapping[str, Any] | None, settings: ResourceSettings) -> Resources:
+    """Return what would count without asking a machine; a profile that is gone gives nothing. For lists: never raises.
+
+    `own`: free numbers as a row keeps them.
+    """
+    name = profile or settings.default_profile
+    chosen = next((one.resources for one in settings.profiles if one.name == name), _NOTHING) if name else _NOTHING
+    return Resources.model_validate(own).over(chosen) if own and not settings.only_profiles else chosen
 
 
 def largest_allowed(settings: ResourceSettings, machine: Capacity) -> Resources:
@@ -114,10 +124,10 @@ def _check_machine(allowed: Resources, settings: ResourceSettings, machine: Capa
         free = _free(what, settings, machine)
         if amount > largest or (check_free and amount > free):
             later = "" if amount > largest else " Or stop a session, or try again when somebody has."
+            now = f", of which {_amount(what, free)} can be promised now" if check_free else ""
             raise LimitReached(
                 "capacity-exceeded",
-                f"You asked for {_amount(what, amount)}; the machine has {_amount(what, largest)}, "
-                f"of which {_amount(what, free)} can be promised now.",
+                f"You asked for {_amount(what, amount)}; the machine has {_amount(what, largest)}{now}.",
                 hint=f"Ask for less.{later} {_describe_profiles(settings)}",
             )
 

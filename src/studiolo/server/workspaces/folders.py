@@ -1,11 +1,16 @@
 """A workspace's folder: where it lies, what it begins with, which folders of the machine may be one."""
 
+import contextlib
 import json
+import os
 import shutil
+import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from studiolo.contract.errors import InvalidInput, Unavailable
+from studiolo.contract.ids import looks_like_id
 from studiolo.kit.files import write_atomically
 
 _SYSTEM = (
@@ -93,9 +98,51 @@ class Folders:
                 "folder-not-found", f"The folder {str(folder)!r} cannot be used: {exc.strerror or exc}."
             ) from exc
 
+    def measure(self, folder: Path, *, within: timedelta = timedelta(seconds=2)) -> int | None:
+        """Return the bytes of all files below `folder`, links not followed; None if that takes longer."""
+        until, size, waiting = time.monotonic() + within.total_seconds(), 0, [str(folder)]
+        while waiting:
+            if time.monotonic() > until:
+                return None
+            with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    else:
+                        size += entry.stat(follow_symlinks=False).st_blocks * 512
+        return size
+
+    def list_ids(self) -> list[str]:
+        """List the ids of workspaces whose files lie in our own place."""
+        place = self._data_dir / "workspaces"
+        return [entry.name for entry in os.scandir(place) if looks_like_id(entry.name)] if place.is_dir() else []
+
     def erase_files(self, workspace_id: str) -> None:
         """Remove the files that lie in our own place; a folder of the machine stays its people's. Repeatable."""
         shutil.rmtree(self.of(workspace_id, None), ignore_errors=True)
+
+    def discard_files(self, workspace_id: str, at: datetime) -> None:
+        """Put all files of a workspace aside in one step, to be erased when the retention is over."""
+        self._discarded.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            self.of(workspace_id, None).rename(self._discarded / f"{workspace_id}.{int(at.timestamp())}")
+
+    def erase_discarded(self, before: datetime) -> None:
+        """Remove files that were put aside before a time."""
+        if self._discarded.is_dir():
+            for entry in os.scandir(self._discarded):
+                since = entry.name.rpartition(".")[2]
+                if since.isdecimal() and int(since) < before.timestamp():
+                    shutil.rmtree(entry.path, ignore_errors=True)
+
+    def caches(self, workspace_id: str) -> list[Path]:
+        """List the folders in which tools of the workspace's people keep what they can make or load again."""
+        people = self._data_dir / "people"
+        return [cache for cache in people.glob(f"*/{workspace_id}/cache") if cache.is_dir() and not cache.is_symlink()]
+
+    @property
+    def _discarded(self) -> Path:
+        return self._data_dir / "discarded"
 
 
 _WELCOME_CELLS = (

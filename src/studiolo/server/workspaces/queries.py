@@ -1,15 +1,15 @@
 """All SQL of workspaces and members."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy import RowMapping, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.operations import Role
 from studiolo.server.accounts.tables import people
-from studiolo.server.workspaces.tables import members, workspaces
+from studiolo.server.workspaces.tables import former_names, members, workspaces
 
 _owner = people.alias("owner")
 _mine = members.alias("mine")
@@ -49,6 +49,43 @@ async def find_named(
         query = query.where(or_(_owner.c.name == owner, _owner.c.email == owner))
     query = query.order_by(workspaces.c.owner_id != person_id, _owner.c.name).limit(20)
     return list((await connection.execute(query)).mappings())
+
+
+async def find_former(
+    connection: AsyncConnection, person_id: str, name: str, owner: str | None, *, everything: bool
+) -> list[RowMapping]:
+    """Visible live workspaces that had this name, or this owner with this name; the last renamed first."""
+    query = _visible(person_id, everything=everything).join(
+        former_names, former_names.c.workspace_id == workspaces.c.id
+    )
+    query = query.where(former_names.c.name == name)
+    if owner is not None:
+        had = people.alias("had")
+        query = query.join(had, had.c.id == former_names.c.owner_id)
+        query = query.where(or_(had.c.name == owner, had.c.email == owner))
+    query = query.order_by(workspaces.c.owner_id != person_id, former_names.c.since.desc()).limit(20)
+    found = {row["id"]: row for row in (await connection.execute(query)).mappings()}
+    return list(found.values())
+
+
+async def add_former_name(
+    connection: AsyncConnection, owner_id: str, name: str, workspace_id: str, at: datetime
+) -> None:
+    """Let an address that a workspace had lead to it, and to no other that had it before."""
+    await free_name(connection, owner_id, name)
+    values = {"owner_id": owner_id, "name": name, "workspace_id": workspace_id, "since": at}
+    await connection.execute(insert(former_names).values(**values))
+
+
+async def free_name(connection: AsyncConnection, owner_id: str, name: str) -> None:
+    """Let an address lead nowhere else: a live workspace takes it."""
+    which = (former_names.c.owner_id == owner_id) & (former_names.c.name == name)
+    await connection.execute(delete(former_names).where(which))
+
+
+async def lock(connection: AsyncConnection, workspace_id: str) -> None:
+    """Hold a workspace's row until the transaction ends; SQLite has one writer anyway."""
+    await connection.execute(select(workspaces.c.id).where(workspaces.c.id == workspace_id).with_for_update())
 
 
 async def find_by_root(connection: AsyncConnection, person_id: str, root: str) -> RowMapping | None:
@@ -155,12 +192,74 @@ async def list_without_environment(connection: AsyncConnection) -> list[str]:
     return list((await connection.execute(query)).scalars())
 
 
+async def find_config(connection: AsyncConnection, workspace_id: str) -> dict[str, Any] | None:
+    """What a workspace's people configured."""
+    query = select(workspaces.c.config).where(workspaces.c.id == workspace_id)
+    return (await connection.execute(query)).scalar_one_or_none()
+
+
 async def list_trash(connection: AsyncConnection) -> list[RowMapping]:
     """Deleted workspaces that are not erased yet, longest deleted first."""
-    query = select(workspaces).where(workspaces.c.deleted_at.is_not(None), workspaces.c.erased_at.is_(None))
+    query = select(workspaces).where(_in_trash())
     return list((await connection.execute(query.order_by(workspaces.c.deleted_at).limit(500))).mappings())
 
 
-async def mark_erased(connection: AsyncConnection, workspace_id: str, at: datetime) -> None:
-    """Write that the files of a deleted workspace are gone."""
-    await connection.execute(update(workspaces).where(workspaces.c.id == workspace_id).values(erased_at=at))
+async def list_trash_of(
+    connection: AsyncConnection, person_id: str, *, only: str | None, after: tuple[str, str] | None, limit: int
+) -> list[RowMapping]:
+    """A page of the deleted workspaces of which a person is an owner, by name; `only`: of this id."""
+    query = _trashed(person_id).order_by(workspaces.c.name, workspaces.c.id).limit(limit)
+    if only is not None:
+        query = query.where(workspaces.c.id == only)
+    if after is not None:
+        query = query.where(tuple_(workspaces.c.name, workspaces.c.id) > after)
+    return list((await connection.execute(query)).mappings())
+
+
+async def find_trashed(connection: AsyncConnection, person_id: str, workspace_id: str) -> RowMapping | None:
+    """A deleted workspace of which the person is an owner."""
+    query = _trashed(person_id).where(workspaces.c.id == workspace_id)
+    return (await connection.execute(query)).mappings().first()
+
+
+async def restore_workspace(connection: AsyncConnection, workspace_id: str, **values: Any) -> None:
+    """Take a workspace out of the trash."""
+    changed = values | {"deleted_at": None}
+    await connection.execute(update(workspaces).where(workspaces.c.id == workspace_id, _in_trash()).values(**changed))
+
+
+async def mark_erased(connection: AsyncConnection, workspace_id: str, at: datetime) -> bool:
+    """Write that a deleted workspace is gone; False if it is not in the trash any more."""
+    which = update(workspaces).where(workspaces.c.id == workspace_id, _in_trash())
+    return bool((await connection.execute(which.values(erased_at=at))).rowcount)
+
+
+async def list_erased(connection: AsyncConnection, ids: Sequence[str]) -> list[str]:
+    """Those of some workspaces that were erased."""
+    found: list[str] = []
+    for start in range(0, len(ids), 500):
+        query = select(workspaces.c.id).where(
+            workspaces.c.id.in_(ids[start : start + 500]), workspaces.c.erased_at.is_not(None)
+        )
+        found += (await connection.execute(query)).scalars()
+    return found
+
+
+def _trashed(person_id: str) -> Any:
+    owns = (_mine.c.workspace_id == workspaces.c.id) & (_mine.c.person_id == person_id)
+    return (
+        select(workspaces, _owner.c.name.label("owner_name"), _owner.c.display_name.label("owner_display_name"))
+        .join(_owner, _owner.c.id == workspaces.c.owner_id)
+        .join(_mine, owns & (_mine.c.role == Role.OWNER.value))
+        .where(_in_trash())
+    )
+
+
+def _in_trash() -> Any:
+    return workspaces.c.deleted_at.is_not(None) & workspaces.c.erased_at.is_(None)
+
+
+async def is_name_taken(connection: AsyncConnection, owner_id: str, name: str) -> bool:
+    """Tell whether a live workspace of this owner has the name."""
+    which = (workspaces.c.owner_id == owner_id) & (workspaces.c.name == name) & workspaces.c.deleted_at.is_(None)
+    return (await connection.execute(select(workspaces.c.id).where(which))).first() is not None

@@ -16,10 +16,12 @@ from studiolo.contract.models import (
 from studiolo.server.http.identity import Allow
 from studiolo.server.http.services import service
 from studiolo.server.principal import Principal
+from studiolo.server.workspaces.members import Members
 from studiolo.server.workspaces.service import Workspaces
 
 router = APIRouter(prefix="/jupyter/workspaces", tags=["workspaces"])
 _Workspaces = Annotated[Workspaces, Depends(service("workspaces"))]
+_Members = Annotated[Members, Depends(service("members"))]
 
 
 @router.get("")
@@ -78,10 +80,10 @@ async def delete_workspace(
 
 @router.get("/{workspace}/members")
 async def list_members(
-    workspace: str, who: Annotated[Principal, Depends(Allow("member.list"))], workspaces: _Workspaces
+    workspace: str, who: Annotated[Principal, Depends(Allow("member.list"))], members: _Members
 ) -> list[Member]:
     """Who has access."""
-    return await workspaces.list_members(who, workspace)
+    return await members.list_members(who, workspace)
 
 
 @router.put("/{workspace}/members")
@@ -89,10 +91,10 @@ async def set_member(
     workspace: str,
     form: MemberSet,
     who: Annotated[Principal, Depends(Allow("member.set"))],
-    workspaces: _Workspaces,
+    members: _Members,
 ) -> Member:
     """Give somebody a role, or change it."""
-    return await workspaces.set_member(who, workspace, form)
+    return await members.set_member(who, workspace, form)
 
 
 @router.delete("/{workspace}/members/{person}", status_code=204)
@@ -100,10 +102,10 @@ async def remove_member(
     workspace: str,
     person: str,
     who: Annotated[Principal, Depends(Allow("member.remove"))],
-    workspaces: _Workspaces,
+    members: _Members,
 ) -> Response:
     """Take somebody's access away; their sessions here end."""
-    await workspaces.remove_member(who, workspace, person)
+    await members.remove_member(who, workspace, person)
     return Response(status_code=204)
 
 

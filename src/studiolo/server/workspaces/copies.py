@@ -1,0 +1,81 @@
+"""Copy a workspace: its files and configuration under a new name, with a fresh environment."""
+
+import asyncio
+import contextlib
+import errno
+import shutil
+from pathlib import Path
+
+from studiolo.contract.details import Duplicate
+from studiolo.contract.errors import InvalidInput, Unavailable
+from studiolo.contract.ids import IdKind, new_id
+from studiolo.contract.models import Workspace, WorkspaceCreate
+from studiolo.contract.names import check_name
+from studiolo.contract.sizes import describe_size
+from studiolo.kit.db import Database
+from studiolo.server.principal import Principal
+from studiolo.server.workspaces import queries
+from studiolo.server.workspaces.copying import copy_tree
+from studiolo.server.workspaces.folders import Folders
+from studiolo.server.workspaces.register import Register, already_exists, config_of
+from studiolo.server.workspaces.service import Workspaces
+
+# Left on the disk for everybody else.
+_RESERVE_BYTES = 256 * 1024**2
+
+
+class Copies:
+    """Makes copies of workspaces."""
+
+    def __init__(self, db: Database, folders: Folders, register: Register, workspaces: Workspaces) -> None:
+        self._db = db
+        self._folders = folders
+        self._register = register
+        self._workspaces = workspaces
+
+    async def duplicate(self, who: Principal, reference: str, form: Duplicate) -> Workspace:
+        """Copy a workspace; the caller owns the copy. Sessions of the original may run on.
+
+        Raises Conflict (`workspace-exists`), Unavailable (`disk-full`, before anything is written where it can be
+        foreseen).
+        """
+        who.require("workspace.create")
+        check_name(form.name)
+        async with self._db.read() as connection:
+            row = await self._register.resolve(connection, who, reference, "workspace.duplicate")
+            if await queries.is_name_taken(connection, who.person_id, form.name):
+                raise already_exists(form.name)
+        copy_id = new_id(IdKind.WORKSPACE)
+        await asyncio.to_thread(self._copy, self._folders.of(row["id"], row["root"]), copy_id, row["name"])
+        made = WorkspaceCreate(name=form.name, description=row["description"])
+        return await self._workspaces.add(
+            who, made, config_of(row), None, workspace_id=copy_id, action="workspace.duplicate"
+        )
+
+    def _copy(self, source: Path, copy_id: str, name: str) -> None:
+        target = self._folders.of(copy_id, None)
+        part = target.with_name(f".{copy_id}.part")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        size = self._folders.measure(source) or 0
+        free = shutil.disk_usage(target.parent).free
+        if size + _RESERVE_BYTES > free:
+            raise _no_space(
+                f"{name!r} has {describe_size(size)} of files and {describe_size(free)} of the disk are free"
+            )
+        try:
+            copy_tree(source, part)
+            part.rename(target)
+        except OSError as exc:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(part)
+            if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise _no_space("The disk is full") from exc
+            raise InvalidInput(
+                "folder-not-found", f"The files of {name!r} could not be copied: {exc.strerror or exc}."
+            ) from exc
+
+
+def _no_space(what: str) -> Unavailable:
+    return Unavailable(
+        "disk-full", f"{what}; nothing was copied.", hint="Delete files or empty the trash, then try again."
+    )

@@ -1,0 +1,89 @@
+"""Copy a folder of files that people may be changing meanwhile: no file shared, no link followed. Blocking.
+
+Where the file system can share blocks (reflink) it does, which is no sharing of files: a change of one stays there.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+from pathlib import Path
+
+# FICLONE of linux/fs.h: _IOW(0x94, 9, int).
+_FICLONE = 0x40049409
+_BLOCK = 1 << 20
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy folders, files and links below `source` into the new folder `target`.
+
+    Modes and times are kept, hard links become files of their own, sockets and devices are left out, and so is what
+    vanishes meanwhile. Raises OSError; the caller removes what was made by then.
+    """
+    target.mkdir()
+    waiting = [""]
+    while waiting:
+        waiting += _copy_folder(source, target, waiting.pop())
+
+
+def _copy_folder(source: Path, target: Path, inner: str) -> list[str]:
+    """Copy what lies directly in one folder; return the paths of its folders below the top."""
+    try:
+        here = os.open(source / inner, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    there = os.open(target / inner, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    folders = []
+    try:
+        with os.scandir(here) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    os.mkdir(entry.name, dir_fd=there)
+                    folders.append(os.path.join(inner, entry.name))  # noqa: PTH118
+                elif entry.is_symlink():
+                    os.symlink(os.readlink(entry.name, dir_fd=here), entry.name, dir_fd=there)
+                elif entry.is_file(follow_symlinks=False):
+                    _copy_file(entry.name, here, there)
+        seen = os.fstat(here)
+        os.fchmod(there, stat.S_IMODE(seen.st_mode) | stat.S_IRWXU)
+    finally:
+        os.close(here)
+        os.close(there)
+    return folders
+
+
+def _copy_file(name: str, here: int, there: int) -> None:
+    try:
+        # Should somebody put a pipe in its place, opening must not wait for a writer.
+        source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=here)
+    except FileNotFoundError:
+        return
+    try:
+        seen = os.fstat(source)
+        if not stat.S_ISREG(seen.st_mode):
+            return
+        copy = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR, dir_fd=there)
+        try:
+            _fill(source, copy)
+            # Never with the rights of another account.
+            os.fchmod(copy, stat.S_IMODE(seen.st_mode) & ~(stat.S_ISUID | stat.S_ISGID))
+            os.utime(copy, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+        finally:
+            os.close(copy)
+    finally:
+        os.close(source)
+
+
+def _fill(source: int, copy: int) -> None:
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(copy, _FICLONE, source)
+        return
+    try:
+        while os.copy_file_range(source, copy, _BLOCK):
+            pass
+    except OSError as exc:
+        if exc.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM):
+            raise
+        while block := os.read(source, _BLOCK):
+            os.write(copy, block)

@@ -1,0 +1,66 @@
+"""Builds the services of this folder: what the composition root passes in, and what it gets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from studiolo.kit.clock import Clock
+from studiolo.kit.db import Database
+from studiolo.server.accounts.service import Accounts
+from studiolo.server.audit.service import Audit
+from studiolo.server.settings import Settings
+from studiolo.server.workspaces.access import Access
+from studiolo.server.workspaces.copies import Copies
+from studiolo.server.workspaces.folders import Folders
+from studiolo.server.workspaces.members import Members
+from studiolo.server.workspaces.register import Register
+from studiolo.server.workspaces.service import Workspaces
+from studiolo.server.workspaces.sizes import Machines, Sizes, Tools
+from studiolo.server.workspaces.trash import Trash
+
+
+@dataclass(frozen=True)
+class WorkspaceParts:
+    """The services of workspaces by name. `register.sessions` is set once sessions are built."""
+
+    register: Register
+    workspaces: Workspaces
+    members: Members
+    sizes: Sizes
+    copies: Copies
+    trash: Trash
+
+
+def build_workspaces(
+    settings: Settings,
+    *,
+    clock: Clock,
+    db: Database,
+    accounts: Accounts,
+    audit: Audit,
+    access: Access,
+    folders: Folders,
+    machines: Machines,
+    tools: Tools,
+    remove_environment: Callable[[Path], None],
+) -> WorkspaceParts:
+    """Build them; nothing runs yet."""
+    register = Register(clock, audit, folders, settings.resources)
+    sizes = Sizes(db, register, machines, tools, folders, settings.resources)
+    workspaces = Workspaces(db, clock, audit, access, folders, register, sizes)
+    return WorkspaceParts(
+        register=register,
+        workspaces=workspaces,
+        members=Members(db, clock, accounts, access, register),
+        sizes=sizes,
+        copies=Copies(db, folders, register, workspaces),
+        trash=Trash(
+            db,
+            clock,
+            access,
+            folders,
+            register,
+            remove_environment=remove_environment,
+            retention=settings.workspaces.trash_retention,
+        ),
+    )
