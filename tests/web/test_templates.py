@@ -28,10 +28,10 @@ from studiolo.contract.models import (
 from studiolo.contract.operations import Role
 from studiolo.kit.clock import ManualClock
 from studiolo.server.web.home import list_needs
+from studiolo.server.web.launch import choose_session
 from studiolo.server.web.presentation import resume_url
 from studiolo.server.web.problems import explain
 from studiolo.server.web.render import STATIC_FOLDER, environment
-from studiolo.server.web.workspace import choose_session
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ANA = PersonRef(id="p-ana", name="ana", display_name="Ana Ruiz")
@@ -90,6 +90,7 @@ def render(name: str, *, single_team: bool = False, **context: Any) -> str:
         "csrf_token": "token",
         "request_path": "/",
         "said": None,
+        "undo": None,
         "problem": None,
         "canonical": None,
     }
@@ -108,6 +109,10 @@ def render_session(shown: Session, **context: Any) -> str:
         "log": [],
         "tail": [],
         "details": "",
+        "usage": None,
+        "memory_chart": None,
+        "cpu_chart": None,
+        "more_memory": None,
     }
     return render("session.html", **common | context)
 
@@ -138,7 +143,8 @@ def home(workspaces: list[Workspace]) -> dict[str, Any]:
         "running": [],
         "needs": needs,
         "workspaces": workspaces,
-        "more_workspaces": False,
+        "text": "",
+        "next_url": None,
         "form": {"name": ""},
     }
 

@@ -11,7 +11,7 @@ from studiolo.contract.errors import Conflict, InvalidInput
 from studiolo.contract.ids import IdKind, new_id
 from studiolo.contract.models import Page, Session, SessionLaunch, SessionLog, SessionState
 from studiolo.contract.names import check_name
-from studiolo.contract.resources import Capacity
+from studiolo.contract.resources import Capacity, Resources
 from studiolo.engines.base import Logs, Machine
 from studiolo.kit.clock import Clock
 from studiolo.kit.cursors import cursor_invalid, read_cursor, write_cursor
@@ -139,29 +139,39 @@ class Sessions:
             row = await self.resolve(connection, who, reference, "session.read")
         return await self._view.wait(self._view.wire(row), min(wait_seconds, MAX_WAIT_SECONDS))
 
-    async def start(self, who: Principal, reference: str) -> Session:
-        """Start a session that ended, as a new launch of it; starting a running one is success."""
+    async def start(self, who: Principal, reference: str, *, resources: Resources | None = None) -> Session:
+        """Start a session that ended, as a new launch of it; starting a running one is success.
+
+        `resources`: what it asks for from now on, over what it asked for before.
+        """
         machines = await self._admission.look()
         async with self._db.write() as tx:
             row = await self.resolve(tx.connection, who, reference, "session.start")
             if row["desired"] != "running":
-                await self._launch_again(tx, who, row, "session.start", machines)
+                await self._launch_again(tx, who, row, "session.start", machines, resources)
             return await self._view.read(tx.connection, row["id"])
 
-    async def restart(self, who: Principal, reference: str) -> Session:
-        """End the session's server and its kernels and start it anew, with what its workspace allows by now."""
+    async def restart(self, who: Principal, reference: str, *, resources: Resources | None = None) -> Session:
+        """End the session's server and its kernels and start it anew, with what its workspace allows by now.
+
+        `resources` as with `start`.
+        """
         machines = await self._admission.look()
         async with self._db.write() as tx:
             row = await self.resolve(tx.connection, who, reference, "session.restart")
-            await self._launch_again(tx, who, row, "session.restart", machines)
+            await self._launch_again(tx, who, row, "session.restart", machines, resources)
             return await self._view.read(tx.connection, row["id"])
 
-    async def stop(self, who: Principal, reference: str) -> Session:
-        """Stop a session, also one that only starts; stopping one that ended is success."""
+    async def stop(self, who: Principal, reference: str, *, note: str | None = None) -> Session:
+        """Stop a session, also one that only starts; stopping one that ended is success.
+
+        `note`: what its person reads with the reason.
+        """
         async with self._db.write() as tx:
             row = await self.resolve(tx.connection, who, reference, "session.stop")
             if row["desired"] == "running" or row["state"] not in ENDED:
-                await self._wishes.want_stopped(tx, row["id"], "stopped-by-person", who.display_name)
+                by = f"{who.display_name}: {note.rstrip('.')}" if note else who.display_name
+                await self._wishes.want_stopped(tx, row["id"], "stopped-by-person", by)
                 await self._wishes.record(tx, who, "session.stop", row["id"], row["name"], row["workspace_id"])
             return await self._view.read(tx.connection, row["id"])
 
@@ -214,14 +224,26 @@ class Sessions:
         return await self._lookup.resolve(connection, who, reference, operation)
 
     async def _launch_again(
-        self, tx: Transaction, who: Principal, row: RowMapping, action: str, machines: Mapping[str, Machine]
+        self,
+        tx: Transaction,
+        who: Principal,
+        row: RowMapping,
+        action: str,
+        machines: Mapping[str, Machine],
+        resources: Resources | None,
     ) -> None:
+        asked = row["asked"]
+        if resources is not None:
+            before = asked or {}
+            own = resources.over(Resources.model_validate(before.get("resources") or {}))
+            asked = amounts(before.get("profile"), own)
+            await queries.update_intent(tx.connection, row["id"], asked=asked)
         allowed = await self._admission.admit(
             tx.connection,
             machines[row["engine"]],
             engine=row["engine"],
             person_id=row["person_id"],
-            asked=row["asked"],
+            asked=asked,
             config=row["config"],
             session_id=row["id"],
         )

@@ -11,11 +11,17 @@ from studiolo.server.http.identity import Allow
 from studiolo.server.principal import Principal
 from studiolo.server.services import Services
 from studiolo.server.web import forms
-from studiolo.server.web.render import render
+from studiolo.server.web.render import render, see
 from studiolo.server.web.routing import PAGE_SIZE, Cursor, ServicesOf, pager, pages_router, status_of
 
 router = pages_router()
 _Text = Annotated[str, Form(max_length=1000)]
+
+
+@router.get("/admin", dependencies=[Depends(Allow("platform.inspect"))])
+async def first() -> Response:
+    """Where administration begins."""
+    return see("/admin/sessions")
 
 
 @router.get("/admin/people")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import Response
 
 from studiolo.contract.models import EnvironmentState, Session, SessionState, Workspace
@@ -11,12 +11,11 @@ from studiolo.server.http.identity import Allow
 from studiolo.server.principal import Principal
 from studiolo.server.web.presentation import last_used
 from studiolo.server.web.render import render
-from studiolo.server.web.routing import ServicesOf, pages_router
+from studiolo.server.web.routing import PAGE_SIZE, ServicesOf, pager, pages_router
 
 router = pages_router()
 ALIVE = (SessionState.STARTING, SessionState.RUNNING, SessionState.STOPPING, SessionState.UNKNOWN)
 _FIRST_NAME = "first-look"
-_SHOWN_WORKSPACES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +33,15 @@ class Need:
 
 @router.get("/")
 async def show(
-    request: Request, who: Annotated[Principal, Depends(Allow("workspace.list"))], services: ServicesOf
+    request: Request,
+    who: Annotated[Principal, Depends(Allow("workspace.list"))],
+    services: ServicesOf,
+    q: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
-    """Home."""
-    workspaces = await services.workspaces.list_(who, limit=_SHOWN_WORKSPACES)
+    """Home; `q` narrows its workspaces."""
+    text = q.strip()
+    workspaces = await services.workspaces.list_(who, text=text or None, limit=PAGE_SIZE)
+    query = {"q": text} if text else {}
     sessions = (await services.sessions.list_(who, limit=100)).items
     return await render(
         request,
@@ -47,8 +51,9 @@ async def show(
         running=[session for session in sessions if session.state in ALIVE],
         needs=list_needs(sessions, workspaces.items),
         workspaces=workspaces.items,
-        more_workspaces=workspaces.next_cursor is not None,
-        form={"name": propose_name(workspaces.items)},
+        text=text,
+        form={"name": "" if text else propose_name(workspaces.items)},
+        **pager("/workspaces", workspaces.next_cursor, None, query),
     )
 
 

@@ -2,12 +2,16 @@
 
 from fastapi import FastAPI
 
+from studiolo.server.services import Services
 from studiolo.server.web import (
     account,
     admin,
+    admin_sessions,
+    device,
     find,
     go,
     home,
+    launch,
     sessions,
     sign_in,
     workspace,
@@ -20,15 +24,18 @@ from studiolo.server.web.render import STATIC_FOLDER, KeptFiles, environment, st
 
 _ROUTERS = (
     sign_in.router,
+    device.router,
     home.router,
     workspaces.router,
     workspace.router,
+    launch.router,
     workspace_people.router,
     workspace_settings.router,
     sessions.router,
     go.router,
     find.router,
     account.router,
+    admin_sessions.router,
     admin.router,
 )
 
@@ -37,6 +44,7 @@ def install(api: FastAPI) -> None:
     """Add the pages and their static files to the application."""
     for router in _ROUTERS:
         api.include_router(router)
-    api.state.templates = environment(api.state.services.clock)
+    services: Services = api.state.services
+    api.state.templates = environment(services.clock, services.settings.sessions.idle_warning)
     api.state.problem_page = problem_page
     api.mount(static_path(), KeptFiles(directory=STATIC_FOLDER), name="static")

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 from studiolo.contract.models import EnvironmentInfo, EnvironmentState, Session, SessionState
+from studiolo.contract.sizes import describe_size
+from studiolo.server.web import amounts
 
 
 class Look(NamedTuple):
@@ -121,6 +123,11 @@ def resume_url(session: Session) -> str:
     return f"/go/{session.id}{inside}"
 
 
+def is_warned(session: Session, now: datetime, warning: timedelta) -> bool:
+    """Tell whether the session will be stopped soon because nobody uses it."""
+    return session.idle_stop_at is not None and session.idle_stop_at - now <= warning
+
+
 def last_used(session: Session) -> datetime:
     """Return when a session was last of use to its person."""
     active = session.activity.last_active_at if session.activity else None
@@ -144,8 +151,8 @@ def device(user_agent: str) -> str:
     return re.sub(r"\s.*", "", user_agent)[:40] or "Unknown"
 
 
-def filters(now: Callable[[], datetime]) -> dict[str, Callable[..., object]]:
-    """Return all filters by name; `now` tells the time."""
+def filters(now: Callable[[], datetime], idle_warning: timedelta) -> dict[str, Callable[..., object]]:
+    """Return all filters by name; `now` tells the time, `idle_warning` how long before an idle stop warns."""
     plain = (
         state_look,
         environment_look,
@@ -161,6 +168,12 @@ def filters(now: Callable[[], datetime]) -> dict[str, Callable[..., object]]:
     )
     return {
         **{function.__name__: function for function in plain},
+        "is_warned": lambda session: is_warned(session, now(), idle_warning),
+        "amounts": amounts.describe,
+        "used_of": amounts.used_of,
+        "processors": amounts.processors,
+        "processors_of": amounts.processors_of,
+        "size": describe_size,
         "ago": lambda at: ago(at, now()),
         "since": lambda at: seconds((now() - at).total_seconds()),
     }

@@ -52,7 +52,7 @@ async def problem_page(request: Request, error: StudioloError) -> Response:
         return problem(error, request.scope.get("request_id"))
     if isinstance(error, NotSignedIn):
         return _to_sign_in(request, error)
-    if error.code == "denied" and request.url.path.startswith(_HIDDEN_PATHS):
+    if error.code == "denied" and f"{request.url.path}/".startswith(_HIDDEN_PATHS):
         error = NotFound("route-not-found", "There is nothing at this address.")
     status, who = status_of(error), await _find(request)
     return await render(request, "problem.html", who, status=status, **explain(error, request))

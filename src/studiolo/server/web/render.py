@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from studiolo.contract.ids import IdKind, looks_like_id
 from studiolo.contract.models import PlatformInfo
 from studiolo.kit.clock import Clock
 from studiolo.server.principal import Principal
@@ -25,38 +27,62 @@ STATIC_FOLDER = _HERE / "static"
 SAID = {
     "added": "Added.",
     "changed": "Changed.",
-    "deleted": "Deleted. Its name is free again.",
+    "copied": "Copied. This is the copy.",
+    "deleted": "Deleted. It is in the trash.",
+    "erased": "Erased.",
     "forgotten": "Forgotten.",
+    "handed-over": "Handed over.",
+    "kept": "It keeps running.",
     "left": "Left. You have no access any more.",
     "login-ended": "Your sign-in has ended. Nothing that runs was stopped.",
     "nothing-changed": "Your sign-in has ended; nothing was changed.",
     "password": "Password changed. Your other logins have ended.",
     "removed": "Removed. Their sessions here are being stopped.",
     "restarted": "Restarted.",
+    "restored": "Restored.",
     "revoked": "Revoked.",
     "role": "Role changed.",
     "saved": "Saved.",
+    "scaled": "Saved. It counts from the next start of a session.",
     "stopped": "Stopped.",
+    "stopping": "It is being stopped. Its person reads your note.",
 }
 
 
 async def render(
     request: Request, name: str, who: Principal | None, /, *, status: int = 200, **context: Any
 ) -> Response:
-    """Render `name` with `context` and what every page needs (me, platform, csrf_token, request_path)."""
+    """Render `name` with `context` and what every page needs (me, platform, csrf_token, request_path).
+
+    A workspace's page that was asked for by a name, a former one too, redirects to its one address, by id.
+    """
+    if (moved := _moved(request, context)) is not None:
+        return moved
     services: Services = request.app.state.services
     templates: Environment = request.app.state.templates
+    undo = request.query_params.get("undo", "")
     common = {
         "me": await services.accounts.me(who) if who else None,
         "platform": _as_met(services, request),
         "csrf_token": services.identity.csrf_token(who) if who else "",
         "request_path": here(request),
         "said": SAID.get(request.query_params.get("said", "")),
+        # What was just deleted and can be brought back.
+        "undo": undo if looks_like_id(undo, IdKind.WORKSPACE) else None,
         "problem": None,
         # Where a page that answers a form can be loaded again.
         "canonical": None,
     }
     return HTMLResponse(templates.get_template(name).render(common | context), status)
+
+
+def _moved(request: Request, context: dict[str, Any]) -> Response | None:
+    asked, shown = request.path_params.get("workspace"), context.get("workspace")
+    if request.method != "GET" or asked is None or shown is None or asked == shown.id:
+        return None
+    rest = request.url.path.removeprefix("/w/").partition("/")[2]
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/w/{shown.id}" + (f"/{rest}" if rest else "") + query, status_code=308)
 
 
 def _as_met(services: Services, request: Request) -> PlatformInfo:
@@ -65,8 +91,8 @@ def _as_met(services: Services, request: Request) -> PlatformInfo:
     return services.platform.model_copy(update={"single_team": not has_own})
 
 
-def environment(clock: Clock) -> Environment:
-    """Return the templates: all output escaped, a missing value an error."""
+def environment(clock: Clock, idle_warning: timedelta = timedelta(minutes=15)) -> Environment:
+    """Return the templates: all output escaped, a missing value an error. For `idle_warning` see `filters`."""
     made = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
@@ -74,7 +100,7 @@ def environment(clock: Clock) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= filters(clock.now) | {"sentence": sentence}
+    made.filters |= filters(clock.now, idle_warning) | {"sentence": sentence}
     made.globals["static"] = static_path()
     return made
 
@@ -102,7 +128,7 @@ class KeptFiles(StaticFiles):
 
 def here(request: Request) -> str:
     """Return this page's own path and query, without what was said on it."""
-    query = request.url.remove_query_params("said").query
+    query = request.url.remove_query_params(("said", "undo")).query
     return request.url.path + (f"?{query}" if query else "")
 
 

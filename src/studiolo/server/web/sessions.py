@@ -1,7 +1,7 @@
 """A session's page in each of its states, and what can be done to it."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -9,17 +9,23 @@ from fastapi import Depends, Form, Query, Request
 from fastapi.responses import Response
 
 from studiolo.contract.errors import StudioloError
-from studiolo.contract.models import Session, SessionState
+from studiolo.contract.models import Session, SessionState, Snooze
+from studiolo.contract.resources import Resources, SessionUsage
 from studiolo.server.http.identity import Allow
 from studiolo.server.principal import Principal
 from studiolo.server.services import Services
+from studiolo.server.web import forms
+from studiolo.server.web.charts import Chart, draw
+from studiolo.server.web.launch_choices import more_memory
 from studiolo.server.web.render import local, render, see
 from studiolo.server.web.routing import ServicesOf, pages_router, status_of
 
 router = pages_router()
 _LOG_LINES = 60
 _TAIL_LINES = 10
+_LAST_MINUTES = timedelta(minutes=10)
 _Back = Annotated[str, Form(max_length=2000)]
+_Size = Annotated[str, Form(max_length=40)]
 _HEADINGS = {
     SessionState.STARTING: "JupyterLab is starting",
     SessionState.RUNNING: "JupyterLab is running",
@@ -51,10 +57,11 @@ async def start(
     who: Annotated[Principal, Depends(Allow("session.start"))],
     services: ServicesOf,
     next: Annotated[str, Form(max_length=2000)] = "",
+    memory: _Size = "",
 ) -> Response:
-    """Start again what ended, and go there."""
+    """Start again what ended, with other memory if that is said, and go there."""
     try:
-        started = await services.sessions.start(who, session)
+        started = await services.sessions.start(who, session, resources=_memory(memory))
     except StudioloError as problem:
         return await _refused(request, who, services, session, problem)
     return see(f"/go/{started.id}" + (f"?{urlencode({'next': next})}" if next else ""))
@@ -78,13 +85,26 @@ async def restart(
     session: str,
     who: Annotated[Principal, Depends(Allow("session.restart"))],
     services: ServicesOf,
+    memory: _Size = "",
 ) -> Response:
-    """End its server and kernels and start it anew."""
+    """End its server and kernels and start it anew, with other memory if that is said."""
     try:
-        restarted = await services.sessions.restart(who, session)
+        restarted = await services.sessions.restart(who, session, resources=_memory(memory))
     except StudioloError as problem:
         return await _refused(request, who, services, session, problem)
     return see(f"/sessions/{restarted.id}", "restarted")
+
+
+@router.post("/sessions/{session}/snooze")
+async def keep_running(
+    session: str,
+    who: Annotated[Principal, Depends(Allow("session.snooze"))],
+    services: ServicesOf,
+    back: _Back = "",
+) -> Response:
+    """Keep an idle session for another while."""
+    kept = await services.idle_stop.snooze(who, session, Snooze())
+    return see(local(back, f"/sessions/{kept.id}"), "kept")
 
 
 @router.post("/sessions/{session}/forget")
@@ -116,6 +136,7 @@ async def show_session(
     services: Services = request.app.state.services
     log = [] if session.state is SessionState.RUNNING else await _log(services, who, session)
     tail = (session.reason.log_tail if session.reason else []) or log
+    usage = await _usage(services, who, session)
     return await render(
         request,
         "session.html",
@@ -131,6 +152,10 @@ async def show_session(
         log=log,
         tail=tail[-_TAIL_LINES:] if session.state is SessionState.FAILED else [],
         details=describe(session, tail[-_TAIL_LINES:]),
+        usage=usage,
+        memory_chart=_memory_chart(usage, session),
+        cpu_chart=_cpu_chart(usage),
+        more_memory=more_memory(session),
         problem=problem,
         canonical=f"/sessions/{session.id}" if problem else None,
     )
@@ -164,6 +189,34 @@ async def _log(services: Services, who: Principal, session: Session) -> list[str
         return (await services.sessions.log(who, session.id, lines=_LOG_LINES)).lines
     except StudioloError:
         return []
+
+
+async def _usage(services: Services, who: Principal, session: Session) -> SessionUsage | None:
+    """What it uses, for those who may see it; before it was ready there is nothing to see."""
+    if session.ready_at is None:
+        return None
+    try:
+        return await services.session_usages.get(who, session.id)
+    except StudioloError:
+        return None
+
+
+def _memory_chart(usage: SessionUsage | None, session: Session) -> Chart | None:
+    if usage is None:
+        return None
+    samples = usage.history + ([usage.now] if usage.now else [])
+    span = None if session.state is SessionState.RUNNING else _LAST_MINUTES
+    return draw([(sample.at, sample.memory) for sample in samples], limit=usage.limits.memory, span=span)
+
+
+def _cpu_chart(usage: SessionUsage | None) -> Chart | None:
+    if usage is None or usage.now is None:
+        return None
+    return draw([(sample.at, sample.cpu) for sample in [*usage.history, usage.now]], limit=usage.limits.cpu)
+
+
+def _memory(text: str) -> Resources | None:
+    return forms.read(Resources, memory=text) if text else None
 
 
 async def _refused(

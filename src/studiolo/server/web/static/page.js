@@ -67,6 +67,7 @@ const address = new URL(location.href);
 if (address.searchParams.has("said")) {
   // A reload should not say it again.
   address.searchParams.delete("said");
+  address.searchParams.delete("undo");
   history.replaceState(history.state, "", address);
 }
 const canonical = document.querySelector("link[rel=canonical]");

@@ -1,0 +1,71 @@
+"""How amounts of processors and memory read on a page, and in a command. Pure functions."""
+
+import shlex
+
+from studiolo.contract.resources import Resources
+from studiolo.contract.sizes import describe_size, format_size
+
+UNLIMITED = "no limits"
+
+
+def describe(resources: Resources) -> str:
+    """Return `4 CPU, 16 GiB`; nothing limited: `no limits`."""
+    named = [
+        f"{resources.cpu:g} CPU" if resources.cpu else "",
+        describe_size(resources.memory) if resources.memory else "",
+        (f"{resources.gpu} " + (resources.gpu_type or "GPU")) if resources.gpu else "",
+    ]
+    return ", ".join(filter(None, named)) or UNLIMITED
+
+
+def used_of(used: float | None, limit: int | None) -> str:
+    """Return memory as `7.4 of 16 GiB`, without a limit `7.4 GiB`, not known a dash."""
+    if used is None:
+        return "\N{EN DASH}"
+    if limit is None:
+        return describe_size(used)
+    amount, unit = describe_size(used).rsplit(" ", 1)
+    whole, whole_unit = describe_size(limit).rsplit(" ", 1)
+    return f"{amount}{'' if unit == whole_unit else f' {unit}'} of {whole} {whole_unit}"
+
+
+def processors(number: float) -> str:
+    """Return `3.2 CPU`, below a tenth `0.05 CPU`."""
+    return f"{number:.2f} CPU" if 0 < number < 0.1 else f"{round(number, 1):g} CPU"
+
+
+def processors_of(used: float | None, limit: float | None) -> str:
+    """Return `3.2 of 4 CPU`, without a limit `3.2 CPU`, not known a dash."""
+    if used is None:
+        return "\N{EN DASH}"
+    return processors(used) if limit is None else f"{processors(used).removesuffix(' CPU')} of {limit:g} CPU"
+
+
+def as_command(workspace: str, profile: str | None, own: Resources, name: str | None) -> str:
+    """Return the command line that launches the same."""
+    words = ["studiolo", "start", workspace]
+    options = {
+        "--name": name,
+        "--profile": profile,
+        "--cpu": f"{own.cpu:g}" if own.cpu else None,
+        "--memory": format_size(own.memory) if own.memory else None,
+        "--gpu": str(own.gpu) if own.gpu else None,
+    }
+    for option, value in options.items():
+        words += [option, value] if value else []
+    return shlex.join(words)
+
+
+def as_python(workspace: str, profile: str | None, own: Resources, name: str | None) -> str:
+    """Return the lines of Python that launch the same."""
+    given = {
+        **({"cpu": own.cpu} if own.cpu else {}),
+        **({"memory": format_size(own.memory)} if own.memory else {}),
+        **({"gpu": own.gpu} if own.gpu else {}),
+    }
+    options = {"name": name, "profile": profile, "resources": given}
+    listed = "".join(f", {option}={value!r}" for option, value in options.items() if value)
+    return (
+        "from studiolo.sdk import Studiolo\n\n"
+        f"with Studiolo() as client:\n    session = client.sessions.launch({workspace!r}{listed}, wait_seconds=60)"
+    )
