@@ -143,7 +143,9 @@ def test_the_launcher_runs_as_a_module(server: ControlPlane) -> None:
         assert "/go/s-" in done.stdout
 
 
-@pytest.mark.req("S2-53", "S2-55", "S2-60", "S2-61", "S2-65", "S2-66", "S2-67", "S2-68", "S2-69", "S2-70", "S2-71")
+@pytest.mark.req(
+    "S2-53", "S2-55", "S2-60", "S2-61", "S2-65", "S2-66", "S2-67", "S2-68", "S2-69", "S2-70", "S2-71", "S2-72", "S2-73"
+)
 def test_the_launcher_does_what_the_documents_show(server: ControlPlane) -> None:
     with Studiolo() as client:
         for name in ("alice", "bob"):
@@ -157,6 +159,11 @@ def test_the_launcher_does_what_the_documents_show(server: ControlPlane) -> None
     session = NotebookLauncher().launch(user_email=server.person, workspace="ml-research-team")
     assert session.status == "running"
     assert session.notebook_url.endswith(f"/go/{session.session_id}")
+    manager.share_notebook(
+        workspace_id=workspace.workspace_id, notebook_path="/notebooks/model-training.ipynb", shared_by=server.person
+    )
+    resources = manager.list_shared_resources(workspace.workspace_id)
+    assert [f"{r.resource_type}: {r.resource_path}" for r in resources] == ["notebook: notebooks/model-training.ipynb"]
     with Studiolo() as client:
         roles = {member.person.name: member.role for member in client.workspaces.members(workspace.workspace_id)}
     assert (roles["alice"], roles["bob"]) == ("editor", "viewer")

@@ -6,7 +6,7 @@ import pytest
 from cli.samples import ANA, ME, MEMBER, SESSION, WORKSPACE
 from notebooks import NotebookLauncher, WorkspaceManager
 from notebooks.cli import main
-from notebooks.models import NotebookSession
+from notebooks.models import NotebookSession, ResourceConfig
 from studiolo.contract.errors import Conflict, Denied, NotSignedIn
 from studiolo.testing.stand_in import StandIn
 
@@ -79,9 +79,47 @@ def test_the_command_prints_what_the_launcher_returns(account: StandIn, capsys: 
     assert "Status:" in out
 
 
+def test_a_session_is_launched_with_what_was_asked_for(account: StandIn) -> None:
+    wanted = ResourceConfig(cpu_cores=4, memory_gb=16, gpu_count=1, gpu_type="nvidia-tesla-v100")
+    NotebookLauncher().launch(workspace="churn", resources=wanted)
+    body = account.last("POST").body
+    assert body["resources"] == {"cpu": 4.0, "memory": 16 << 30, "gpu": 1, "gpu_type": "nvidia-tesla-v100"}
+
+
+def test_the_command_takes_resources(account: StandIn) -> None:
+    options = ["--cpu", "4", "--memory", "16Gi", "--gpu", "1", "--gpu-type", "nvidia-tesla-v100"]
+    assert main(["launch", "--user", "ana@example.com", "--workspace", "churn", *options]) == 0
+    body = account.last("POST").body
+    assert body["resources"] == {"cpu": 4.0, "memory": 16 << 30, "gpu": 1, "gpu_type": "nvidia-tesla-v100"}
+
+
+def test_a_size_that_is_none_is_refused(account: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["launch", "--memory", "lots"]) == 2
+    assert "binary" in capsys.readouterr().err
+
+
+def test_a_notebook_is_shared_and_listed(account: StandIn) -> None:
+    share = {
+        "id": "h-1",
+        "kind": "notebook",
+        "path": "notebooks/a.ipynb",
+        "shared_by": ANA,
+        "at": SESSION["created_at"],
+    }
+    path = f"/jupyter/workspaces/{WORKSPACE['id']}/shares"
+    account.answer("POST", path, share, status=201)
+    account.answer("GET", path, {"items": [share], "next_cursor": None})
+    manager = WorkspaceManager()
+    manager.share_notebook(WORKSPACE["id"], "/notebooks/a.ipynb", shared_by="ana@example.com")
+    listed = manager.list_shared_resources(WORKSPACE["id"])
+    assert [(found.resource_type, found.resource_path) for found in listed] == [("notebook", "notebooks/a.ipynb")]
+    with pytest.raises(Denied):
+        manager.share_notebook(WORKSPACE["id"], "/notebooks/a.ipynb", shared_by="leo@example.com")
+
+
 def test_the_command_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["templates"]) == 2
-    assert main(["launch", "--cpu", "4"]) == 2
+    assert main(["launch", "--cpus", "4"]) == 2
     assert "No such option" in capsys.readouterr().err
 
 
