@@ -59,7 +59,7 @@ class MemoryWatch:
         return _LOOK_AGAIN_SECONDS if is_open else None
 
     def look(self) -> list[dict[str, Any]]:
-        """Return new deaths as {at, what, pid, name, peak, limit}, having written them down. Raises OSError."""
+        """Return new deaths as {at, what, pid, name, peak, limit}, having written them down."""
         now = time.monotonic()
         if self._take_event():
             self._look_until = now + _PATIENCE_SECONDS
@@ -133,4 +133,6 @@ class MemoryWatch:
 
     def _write(self, deaths: list[dict[str, Any]]) -> None:
         known = (read_json(self._files.deaths) or {}).get("deaths", [])
-        write_json(self._files.deaths, {"deaths": [*known, *deaths][-_MOST:]})
+        # On a full disk the session goes on without it.
+        with contextlib.suppress(OSError):
+            write_json(self._files.deaths, {"deaths": [*known, *deaths][-_MOST:]})

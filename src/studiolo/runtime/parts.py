@@ -25,6 +25,16 @@ def write_parts(file: Path, parts: Sequence[Part]) -> None:
 
 
 def read_parts(file: Path) -> list[Part]:
-    """Return what a server wrote last; nothing when it wrote nothing that can be read."""
-    written = (read_json(file) or {}).get("parts", [])
-    return [Part(*part) for part in written if isinstance(part, list) and len(part) == len(Part._fields)]
+    """Return what a server wrote last, less what makes no sense: programs of a session can write it too."""
+    written = (read_json(file) or {}).get("parts")
+    return [Part(*part) for part in written if _is_part(part)] if isinstance(written, list) else []
+
+
+def _is_part(part: object) -> bool:
+    return (
+        isinstance(part, list)
+        and [type(member) for member in part[:3]] == [int, str, str]
+        and len(part) == len(Part._fields)
+        and isinstance(part[3], str | None)
+        and part[2] in ("kernel", "terminal")
+    )
