@@ -131,7 +131,7 @@ async def test_an_ended_launch_is_counted_for_its_workspace(
     await services.sampler.sample()
     clock.advance(timedelta(hours=1))
     async with services.db.read() as connection:
-        used = await services.workspaces.sessions.usage_of_workspace(connection, session["workspace"]["id"])
+        used = await services.workspace_sessions.usage_of_workspace(connection, session["workspace"]["id"])
     assert (used["session_hours"], used["launches"], used["running"]) == (3.0, 2, 1)
     assert (used["cpu_hours"], used["memory_peak"], used["memory"]) == (0.5, GIB, GIB)
 
@@ -142,7 +142,7 @@ async def test_what_a_stopped_launch_used_last_is_not_lost(
     engine.use(handle(session), cpu_seconds=7200.0, memory_peak=5 * GIB)
     await ana.post(f"{S}/{session['id']}/stop", params={"wait": 5})
     async with services.db.read() as connection:
-        used = await services.workspaces.sessions.usage_of_workspace(connection, session["workspace"]["id"])
+        used = await services.workspace_sessions.usage_of_workspace(connection, session["workspace"]["id"])
     assert (used["cpu_hours"], used["memory_peak"]) == (2.0, 5 * GIB)
 
 
@@ -201,7 +201,7 @@ async def test_notebooks_that_were_run_are_remembered(session: dict[str, Any], s
         )
         await services.session_reports.report(own, session["id"], activity)
     async with services.db.read() as connection:
-        found = await services.workspaces.sessions.executions_of_workspace(connection, workspace_id, limit=500)
+        found = await services.workspace_sessions.executions_of_workspace(connection, workspace_id, limit=500)
     assert [entry["path"] for entry in found[:2]] == ["n1.ipynb", "n0.ipynb"]
     assert (len(found), found[0]["session"]) == (200, session["name"])
 

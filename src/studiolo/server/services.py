@@ -36,6 +36,7 @@ from studiolo.server.sessions.secrets import SessionSecrets
 from studiolo.server.sessions.service import Sessions
 from studiolo.server.sessions.streams import SessionStreams
 from studiolo.server.sessions.usage import Sampler, SessionUsages
+from studiolo.server.sessions.workspace_sessions import WorkspaceSessions
 from studiolo.server.settings import Settings
 from studiolo.server.sharing.service import Shares
 from studiolo.server.workspaces.access import Access
@@ -43,6 +44,8 @@ from studiolo.server.workspaces.copies import Copies
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.members import Members
 from studiolo.server.workspaces.parts import build_workspaces
+from studiolo.server.workspaces.records import Records
+from studiolo.server.workspaces.resets import Resets
 from studiolo.server.workspaces.service import Workspaces
 from studiolo.server.workspaces.sizes import Sizes
 from studiolo.server.workspaces.trash import Trash
@@ -73,12 +76,15 @@ class Services:
     members: Members
     sizes: Sizes
     copies: Copies
+    records: Records
+    resets: Resets
     trash: Trash
     environments: Environments
     changes: Changes
     session_secrets: SessionSecrets
     session_reconciler: SessionReconciler
     sessions: Sessions
+    workspace_sessions: WorkspaceSessions
     session_usages: SessionUsages
     sampler: Sampler
     idle_stop: IdleStop
@@ -141,6 +147,7 @@ def build(
         machines=running,
         tools=interpreters,
         remove_environment=clone.remove,
+        spoil_environment=clone.spoil,
     )
     workspaces = of_workspaces.workspaces
     environments = Environments(
@@ -151,7 +158,7 @@ def build(
         build_base=build_base or _base_builder(settings),
         build_other=lambda python, progress: _build_base(settings, python, progress),
     )
-    of_workspaces.trash.on_restored = environments.runner.hint
+    of_workspaces.trash.on_restored = of_workspaces.resets.on_reset = environments.runner.hint
     of_sessions = build_sessions(
         Ground(
             settings=settings,
@@ -193,12 +200,15 @@ def build(
         members=of_workspaces.members,
         sizes=of_workspaces.sizes,
         copies=of_workspaces.copies,
+        records=of_workspaces.records,
+        resets=of_workspaces.resets,
         trash=of_workspaces.trash,
         environments=environments,
         changes=of_sessions.changes,
         session_secrets=of_sessions.secrets,
         session_reconciler=of_sessions.reconciler,
         sessions=of_sessions.sessions,
+        workspace_sessions=of_sessions.of_workspaces,
         session_usages=of_sessions.usages,
         sampler=of_sessions.sampler,
         idle_stop=of_sessions.idle_stop,
