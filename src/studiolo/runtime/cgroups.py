@@ -39,11 +39,7 @@ def find_places(name: str, proc: Path = _PROC) -> dict[str, Path]:
     places: dict[str, Path] = {}
     for hierarchy in list_hierarchies(proc):
         missing = [controller for controller in hierarchy.controllers if controller not in places]
-        for ancestor in list_ancestors(hierarchy) if missing else ():
-            usable = _try(ancestor / name, hierarchy.version, missing)
-            if usable:
-                places |= dict.fromkeys(usable, ancestor / name)
-                break
+        places |= _find_in(hierarchy, name, missing) if missing else {}
     return places
 
 
@@ -150,6 +146,21 @@ def own_cpu_limit(proc: Path = _PROC) -> float | None:
     return min(limits, default=None)
 
 
+def _find_in(hierarchy: Hierarchy, name: str, missing: list[str]) -> dict[str, Path]:
+    """Return the nearest place that has the most of the `missing` controllers."""
+    best: dict[str, Path] = {}
+    for ancestor in list_ancestors(hierarchy):
+        usable = _try(ancestor / name, hierarchy.version, missing)
+        if len(usable) > len(best):
+            _remove_empty(*best.values())
+            best = dict.fromkeys(usable, ancestor / name)
+        else:
+            _remove_empty(ancestor / name)
+        if len(best) == len(missing):
+            break
+    return best
+
+
 def _try(place: Path, version: int, controllers: list[str]) -> list[str]:
     """Return which of `controllers` a process can be held by in a group made in `place`."""
     probe = place / f"try-{os.getpid()}"
@@ -163,10 +174,14 @@ def _try(place: Path, version: int, controllers: list[str]) -> list[str]:
         usable = usable if usable and _can_hold(probe) else []
     finally:
         remove(probe)
-    if not usable:
+    return usable
+
+
+def _remove_empty(*places: Path) -> None:
+    for place in places:
+        # Launches of an earlier run may be in it.
         with contextlib.suppress(OSError):
             place.rmdir()
-    return usable
 
 
 def _can_hold(probe: Path) -> bool:
