@@ -1,7 +1,7 @@
 """What sessions use: a sample a minute of all that run, an hour of them kept, and a look on demand."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import RowMapping
 
 from studiolo.contract.errors import StudioloError
-from studiolo.contract.models import SessionState
+from studiolo.contract.models import Session, SessionState
 from studiolo.contract.resources import MemoryDeath, SessionUsage, UsageSample
 from studiolo.engines.base import Measures, Usage
 from studiolo.kit.clock import Clock
@@ -106,6 +106,19 @@ class SessionUsages:
         engine = self._engines[row["engine"]]
         is_measurable = row["state"] == SessionState.RUNNING and row["handle_launch"] == row["launch"]
         return await engine.measure(row["handle"]) if is_measurable and isinstance(engine, Measures) else None
+
+    async def memory_of(
+        self, who: Principal, sessions: Sequence[Session]
+    ) -> dict[str, list[tuple[datetime, int | None]]]:
+        """Return the last hour's memory of sessions that `who` was given by `Sessions`: by id, oldest first."""
+        who.require("session.usage")
+        since = self._clock.now() - usage_queries.KEPT
+        async with self._db.read() as connection:
+            rows = await usage_queries.list_memory(connection, [session.id for session in sessions], since)
+        by_id: dict[str, list[tuple[datetime, int | None]]] = {}
+        for session_id, at, memory in rows:
+            by_id.setdefault(session_id, []).append((at, memory))
+        return by_id
 
 
 def usage_entry(usage: Usage, before: Mapping[str, Any] | None) -> dict[str, Any]:

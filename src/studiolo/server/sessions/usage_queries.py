@@ -61,6 +61,16 @@ async def list_samples(connection: AsyncConnection, session_id: str, since: date
     return list((await connection.execute(query.order_by(session_usage.c.at))).mappings())
 
 
+async def list_memory(
+    connection: AsyncConnection, session_ids: Sequence[str], since: datetime
+) -> list[tuple[str, datetime, int | None]]:
+    """The memory of several sessions' samples as (session, at, bytes), oldest first."""
+    query = select(session_usage.c.session_id, session_usage.c.at, session_usage.c.memory).where(
+        session_usage.c.session_id.in_(session_ids), session_usage.c.at >= since
+    )
+    return [(row[0], row[1], row[2]) for row in await connection.execute(query.order_by(session_usage.c.at))]
+
+
 async def insert_launch(
     connection: AsyncConnection, row: RowMapping, *, ended_at: datetime, memory_peak: int | None, reason: str | None
 ) -> None:
