@@ -23,6 +23,8 @@ from studiolo.contract.models import Session
 from studiolo.sdk import AsyncStudiolo
 from studiolo.sdk.execution import OUTPUT, Command, Running
 
+# Without a terminal a shell reads its input as a script: it shows no prompt.
+_SCRIPT = ("/bin/sh", "-c", 'exec "${SHELL:-/bin/sh}"')
 _CHUNK_BYTES = 1 << 16
 _SIGNALS = {signal.SIGINT: "INT", signal.SIGTERM: "TERM", signal.SIGHUP: "HUP"}
 
@@ -61,7 +63,7 @@ def shell(target: SessionOrWorkspaceArgument) -> None:
       studiolo shell churn
       echo 'pip list' | studiolo shell churn
     """
-    raise typer.Exit(_run(_ready(target), ()))
+    raise typer.Exit(_run(_ready(target), () if _is_terminal() else _SCRIPT))
 
 
 def _ready(target: str) -> Session:
@@ -72,12 +74,16 @@ def _ready(target: str) -> Session:
 
 
 def _run(session: Session, argv: tuple[str, ...]) -> int:
-    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    is_terminal = _is_terminal()
     size = shutil.get_terminal_size()
     env = {"TERM": os.environ.get("TERM", "xterm")} if is_terminal else {}
     command = Command(argv, env=env, terminal=(size.lines, size.columns) if is_terminal else None)
     with _raw(is_terminal):
         return asyncio.run(_attach(session, command))
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 async def _attach(session: Session, command: Command) -> int:

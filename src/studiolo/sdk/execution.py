@@ -8,7 +8,7 @@ command ends when its websocket closes. Source: decision 003.
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -60,7 +60,7 @@ class Running:
     async def write(self, data: bytes) -> None:
         """Send standard input."""
         for start in range(0, len(data), _CHUNK_BYTES):
-            await self._socket.send(bytes((INPUT,)) + data[start : start + _CHUNK_BYTES])
+            await self._send(bytes((INPUT,)) + data[start : start + _CHUNK_BYTES])
 
     async def end_input(self) -> None:
         """Close standard input."""
@@ -94,7 +94,14 @@ class Running:
             self.exit_code = int(told["exit"])
 
     async def _order(self, **order: Any) -> None:
-        await self._socket.send(json.dumps(order))
+        await self._send(json.dumps(order))
+
+    async def _send(self, frame: str | bytes) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        # A command that has ended reads no more; how it ended is told to the one who iterates.
+        with suppress(ConnectionClosed):
+            await self._socket.send(frame)
 
 
 @asynccontextmanager

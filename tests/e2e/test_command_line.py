@@ -1,0 +1,151 @@
+"""The command line inside real sessions: exec, shell, logs, usage, and Ctrl-C."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.conftest import BIN, Platform
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def workspace(platform: Platform) -> Iterator[str]:
+    """A workspace with a session that runs."""
+    platform.run("create", "by-hand")
+    platform.run("start", "by-hand")
+    yield "by-hand"
+    platform.run("stop", "by-hand")
+
+
+def exec_in(
+    platform: Platform, workspace: str, *words: str, given: bytes = b""
+) -> "subprocess.CompletedProcess[bytes]":
+    command = [BIN / "studiolo", "exec", workspace, "--", *words]
+    return subprocess.run(command, input=given, capture_output=True, env=platform.variables, timeout=60, check=False)
+
+
+def test_a_command_runs_in_the_workspace_and_its_exit_code_is_passed_on(platform: Platform, workspace: str) -> None:
+    done = exec_in(platform, workspace, "sh", "-c", "which python; pwd; echo err >&2; exit 7")
+    python, folder = done.stdout.decode().split()
+    assert done.returncode == 7
+    assert done.stderr == b"err\n"
+    identity = platform.json("info", workspace)["id"]
+    assert f"/environments/{identity}/" in python
+    assert folder.endswith(f"/workspaces/{identity}")
+
+
+def test_input_and_output_are_the_same_byte_for_byte(platform: Platform, workspace: str) -> None:
+    given = os.urandom(3_000_000)
+    assert exec_in(platform, workspace, "cat", given=given).stdout == given
+
+
+def test_what_is_no_program_is_told(platform: Platform, workspace: str) -> None:
+    done = exec_in(platform, workspace, "no-such-program")
+    assert done.returncode == 5
+    assert done.stderr.startswith(b"error: There is no program 'no-such-program'")
+    assert b"Traceback" not in done.stderr
+
+
+def test_exec_as_json_holds_what_was_written(platform: Platform, workspace: str) -> None:
+    done = platform.run("exec", workspace, "--json", "--", "sh", "-c", "echo hi; exit 3", check=False)
+    assert done.returncode == 3
+    assert '"stdout": "hi\\n"' in done.stdout
+
+
+def test_a_shell_reads_a_script_without_showing_a_prompt(platform: Platform, workspace: str) -> None:
+    done = subprocess.run(
+        [BIN / "studiolo", "shell", workspace],
+        input=b"echo one; exit 3\n",
+        capture_output=True,
+        env=platform.variables,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"one\n", b"")
+
+
+def test_ctrl_c_reaches_the_command(platform: Platform, workspace: str) -> None:
+    script = "trap 'echo interrupted; exit 9' INT; echo ready; while :; do sleep 0.1; done"
+    # Whoever runs the tests in the background has SIGINT ignored, which programs inherit.
+    with subprocess.Popen(
+        [BIN / "studiolo", "exec", workspace, "--", "sh", "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=platform.variables,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"ready\n"
+        running.send_signal(signal.SIGINT)
+        assert running.stdout.readline() == b"interrupted\n"
+        assert running.wait(20) == 9
+
+
+def test_a_shell_on_a_terminal_has_one(platform: Platform, workspace: str) -> None:
+    master, terminal = pty.openpty()
+    ends = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
+    with subprocess.Popen(
+        [BIN / "studiolo", "shell", workspace], env=platform.variables, start_new_session=True, **ends
+    ) as running:
+        os.close(terminal)
+        _read_until(master, b"# ", b"$ ")
+        os.write(master, b"sleep 60\r")
+        _read_until(master, b"sleep 60")
+        os.write(master, b"\x03")
+        _read_until(master, b"# ", b"$ ")
+        os.write(master, b"tty; exit 4\r")
+        assert b"/dev/pts/" in _read_until(master, b"/dev/pts/")
+        assert running.wait(20) == 4
+    os.close(master)
+
+
+def test_exec_starts_a_session_where_none_runs(platform: Platform) -> None:
+    platform.run("create", "asleep")
+    assert exec_in(platform, "asleep", "echo", "awake").stdout == b"awake\n"
+    assert platform.json("sessions", "asleep")[0]["state"] == "running"
+    platform.run("stop", "asleep")
+
+
+def test_usage_is_measured(platform: Platform, workspace: str) -> None:
+    found = platform.json("usage", workspace)
+    assert found["now"]["memory"] > 1 << 20
+    assert found["enforcement"]["note"]
+
+
+@pytest.mark.req("S0-117")
+def test_monitor_looks_again_and_again(platform: Platform, workspace: str) -> None:
+    shown = platform.run("jupyter", "monitor", workspace, "--count=2", "--interval=0.5", program="ml").stdout
+    assert shown.count("● running") == 2
+
+
+def test_a_log_is_followed_until_the_session_ends(platform: Platform) -> None:
+    platform.run("create", "chatty")
+    platform.run("start", "chatty")
+    with subprocess.Popen(
+        [BIN / "studiolo", "logs", "chatty", "--follow"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=platform.variables,
+    ) as following:
+        assert following.stdout is not None
+        assert following.stdout.readline()
+        platform.run("stop", "chatty")
+        _, said = following.communicate(timeout=60)
+    assert following.returncode == 0, said
+
+
+def _read_until(master: int, *ends: bytes, seconds: float = 20) -> bytes:
+    """Return what a terminal shows up to one of `ends`."""
+    shown, until = b"", time.monotonic() + seconds
+    while not any(end in shown for end in ends):
+        assert time.monotonic() < until, shown
+        if select.select([master], [], [], 0.5)[0]:
+            shown += os.read(master, 4096)
+    return shown
