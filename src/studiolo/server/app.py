@@ -22,6 +22,7 @@ from studiolo.server.sessions import routes as session_routes
 from studiolo.server.sharing import routes as share_routes
 from studiolo.server.shortcuts import Shortcuts
 from studiolo.server.web import pages
+from studiolo.server.workspaces import dealing_routes
 from studiolo.server.workspaces import routes as workspace_routes
 
 # Where another process of the platform says that it changed what is wanted.
@@ -89,6 +90,8 @@ def _version_1() -> APIRouter:
     router.include_router(account_routes.router)
     router.include_router(audit_routes.router)
     router.include_router(workspace_routes.router)
+    router.include_router(dealing_routes.router)
+    router.include_router(dealing_routes.trash_router)
     router.include_router(share_routes.router)
     router.include_router(session_routes.of_workspace)
     for path in _SESSION_PATHS:

@@ -57,6 +57,11 @@ def take(spare: Path, target: Path) -> bool:
     return True
 
 
+def spoil(target: Path) -> None:
+    """Have an environment count as unfinished, so that the next `clone` replaces it."""
+    (target / READY).unlink(missing_ok=True)
+
+
 def remove(target: Path) -> None:
     """Remove a clone and whatever killed builders left of it; success if nothing is there. Follows no link."""
     discard(target)

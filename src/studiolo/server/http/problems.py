@@ -27,7 +27,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     }
 }
 # Cases for which HTTP has a closer status than their kind's.
-_OWN_STATUS = {"host-unknown": 421, "request-too-large": 413, "method-not-allowed": 405}
+_OWN_STATUS = {"host-unknown": 421, "request-too-large": 413, "method-not-allowed": 405, "workspace-changed": 412}
 
 
 def status_of(error: StudioloError) -> int:

@@ -21,6 +21,13 @@ _SENTENCES = {
     "workspace.delete": "{who} deleted the workspace {target}",
     "share.create": "{who} shared {path} in {target}",
     "share.delete": "{who} no longer shares {path} in {target}",
+    "workspace.duplicate": "{who} made the workspace {target} as a copy",
+    "workspace.scale": "{who} changed what sessions of {target} may use",
+    "workspace.transfer": "{who} handed {target} over to {person}",
+    "workspace.reset": "{who} reset {target}",
+    "workspace.clear-cache": "{who} cleared the caches of {target}",
+    "workspace.restore": "{who} brought {target} back from the trash",
+    "workspace.erase": "{who} erased {target} for good",
     "member.set": "{who} made {person} {role} of {target}",
     "member.remove": "{who} took away the access of {person} to {target}",
     "session.launch": "{who} launched {target}",
@@ -75,7 +82,8 @@ class _Values(dict[str, Any]):
 
 
 def _updated(event: AuditEvent, who: str) -> str:
-    name = event.detail.get("name")
+    changes = event.detail.get("changes")
+    name = changes.get("name") if isinstance(changes, dict) else None
     if isinstance(name, str) and name != event.target:
         return f"{who} renamed {event.target} to {name}"
     return f"{who} described {event.target} anew"

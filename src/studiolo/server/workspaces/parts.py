@@ -13,7 +13,9 @@ from studiolo.server.workspaces.access import Access
 from studiolo.server.workspaces.copies import Copies
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.members import Members
+from studiolo.server.workspaces.records import Records
 from studiolo.server.workspaces.register import Register
+from studiolo.server.workspaces.resets import Resets
 from studiolo.server.workspaces.service import Workspaces
 from studiolo.server.workspaces.sizes import Machines, Sizes, Tools
 from studiolo.server.workspaces.trash import Trash
@@ -28,6 +30,8 @@ class WorkspaceParts:
     members: Members
     sizes: Sizes
     copies: Copies
+    records: Records
+    resets: Resets
     trash: Trash
 
 
@@ -43,6 +47,7 @@ def build_workspaces(
     machines: Machines,
     tools: Tools,
     remove_environment: Callable[[Path], None],
+    spoil_environment: Callable[[Path], None],
 ) -> WorkspaceParts:
     """Build them; nothing runs yet."""
     register = Register(clock, audit, folders, settings.resources)
@@ -54,6 +59,8 @@ def build_workspaces(
         members=Members(db, clock, accounts, access, register),
         sizes=sizes,
         copies=Copies(db, folders, register, workspaces),
+        records=Records(db, clock, folders, register),
+        resets=Resets(db, clock, folders, register, spoil=spoil_environment),
         trash=Trash(
             db,
             clock,

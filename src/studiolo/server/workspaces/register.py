@@ -29,8 +29,16 @@ class SessionsOfWorkspaces(Protocol):
         """Number of running sessions for each workspace."""
         ...
 
-    async def stop_all(self, tx: Transaction, who: Principal, workspace_id: str, *, person_id: str | None) -> None:
-        """Want every session of a workspace (and person) stopped, in the same transaction."""
+    async def stop_all(
+        self,
+        tx: Transaction,
+        who: Principal,
+        workspace_id: str,
+        *,
+        person_id: str | None,
+        code: str = "workspace-deleted",
+    ) -> None:
+        """Want every session of a workspace (and person) stopped, in the same transaction; `code`: why."""
         ...
 
     async def usage_of_workspace(self, connection: AsyncConnection, workspace_id: str) -> dict[str, Any]:

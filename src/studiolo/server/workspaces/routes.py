@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import RedirectResponse
 
 from studiolo.contract.models import (
     AuditEvent,
@@ -13,10 +14,12 @@ from studiolo.contract.models import (
     WorkspaceCreate,
     WorkspaceUpdate,
 )
+from studiolo.server.http.etags import IfMatch, tagged
 from studiolo.server.http.identity import Allow
 from studiolo.server.http.services import service
 from studiolo.server.principal import Principal
 from studiolo.server.workspaces.members import Members
+from studiolo.server.workspaces.register import is_former
 from studiolo.server.workspaces.service import Workspaces
 
 router = APIRouter(prefix="/jupyter/workspaces", tags=["workspaces"])
@@ -37,44 +40,61 @@ async def list_workspaces(
     return await workspaces.list_(who, text=q, cursor=cursor, limit=limit, everything=everything)
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, response_model=Workspace)
 async def create_workspace(
+    request: Request,
+    response: Response,
     form: WorkspaceCreate,
     who: Annotated[Principal, Depends(Allow("workspace.create"))],
     workspaces: _Workspaces,
-) -> Workspace:
-    """Create a workspace; you become its owner."""
-    return await workspaces.create(who, form)
+) -> object:
+    """Create a workspace; you become its owner.
+
+    `config_file` may hold the text of a workspace-config.yaml; what is given beside it wins.
+    """
+    return tagged(request, response, await workspaces.create(who, form))
 
 
-@router.get("/{workspace}")
+@router.get("/{workspace}", response_model=Workspace, responses={304: {"description": "Unchanged (If-None-Match)."}})
 async def get_workspace(
-    workspace: str, who: Annotated[Principal, Depends(Allow("workspace.read"))], workspaces: _Workspaces
-) -> Workspace:
-    """One workspace."""
-    return await workspaces.get(who, workspace)
+    request: Request,
+    response: Response,
+    workspace: str,
+    who: Annotated[Principal, Depends(Allow("workspace.read"))],
+    workspaces: _Workspaces,
+) -> object:
+    """One workspace. Its ETag names its state; an address that it had answers 308 to the present one."""
+    found = await workspaces.get(who, workspace)
+    if is_former(workspace, found):
+        there = request.url.path.rpartition("/")[0]
+        return RedirectResponse(f"{there}/{found.owner.name}~{found.name}", status_code=308)
+    return tagged(request, response, found)
 
 
-@router.patch("/{workspace}")
+@router.patch("/{workspace}", response_model=Workspace)
 async def update_workspace(
+    request: Request,
+    response: Response,
     workspace: str,
     form: WorkspaceUpdate,
+    revision: IfMatch,
     who: Annotated[Principal, Depends(Allow("workspace.update"))],
     workspaces: _Workspaces,
-) -> Workspace:
-    """Rename or describe it."""
-    return await workspaces.update(who, workspace, form)
+) -> object:
+    """Rename or describe it; a former name leads here on."""
+    return tagged(request, response, await workspaces.update(who, workspace, form, revision=revision))
 
 
 @router.delete("/{workspace}", status_code=204)
 async def delete_workspace(
     workspace: str,
+    revision: IfMatch,
     who: Annotated[Principal, Depends(Allow("workspace.delete"))],
     workspaces: _Workspaces,
     stop_sessions: bool = False,
 ) -> Response:
     """Put it into the trash; running sessions must be stopped first, or are with `stop_sessions`."""
-    await workspaces.delete(who, workspace, stop_sessions=stop_sessions)
+    await workspaces.delete(who, workspace, stop_sessions=stop_sessions, revision=revision)
     return Response(status_code=204)
 
 
