@@ -183,13 +183,12 @@ async def test_two_kernels_that_die_are_told_one_by_one(bench: LocalBench) -> No
 
 
 async def test_stop_and_kill_leave_no_group_behind(bench: LocalBench) -> None:
-    places = await bench.engine._measuring.find_places()
     first, second = [await bench.start_ready(limits=Limits(memory=LIMIT)) for _ in range(2)]
-    assert all(len(list(place.glob("s-*"))) == 2 for place in places.values())
+    known = [read_json(LaunchFiles(bench.files(handle)).shim) or {} for handle in (first, second)]
+    places = [Path(place) for place in known[0]["groups"].values()]
+    assert all(len(list(place.glob("s-*"))) == 2 for place in places)
     await bench.engine.stop(first, grace=timedelta(seconds=5))
-    known = read_json(LaunchFiles(bench.files(second)).shim)
-    assert known is not None
-    os.kill(known["pid"], signal.SIGKILL)
+    os.kill(known[1]["pid"], signal.SIGKILL)
     for handle in (first, second):
         await bench.settle(handle, Phase.ENDED)
-    assert not any(list(place.glob("s-*")) for place in places.values())
+    assert not any(place.exists() for place in places)

@@ -85,12 +85,20 @@ def list_ancestors(hierarchy: Hierarchy) -> Iterator[Path]:
         yield folder
 
 
-def prepare(place: Path) -> None:
-    """Make `place`, and with version 2 hand the controllers down to the groups in it. Repeatable; raises OSError."""
-    place.mkdir(exist_ok=True)
-    if is_version_2(place):
-        _hand_down(place.parent)
-        _hand_down(place)
+def make(group: Path) -> None:
+    """Make the group and the place around it; with version 2 controllers are handed down to it. Raises OSError."""
+    for last in (False, False, True):
+        _hand_down(group.parent.parent)
+        group.parent.mkdir(exist_ok=True)
+        _hand_down(group.parent)
+        try:
+            group.mkdir(mode=0o700, exist_ok=True)
+        except FileNotFoundError:
+            # Another launch ended just now and removed the place that it left empty.
+            if last:
+                raise
+        else:
+            return
 
 
 def is_version_2(folder: Path) -> bool:
@@ -98,12 +106,12 @@ def is_version_2(folder: Path) -> bool:
     return (folder / "cgroup.controllers").exists()
 
 
-def remove(folder: Path) -> bool:
-    """Remove the group and those in it; False when processes are left in them. No error if it is gone."""
+def remove(group: Path) -> bool:
+    """Remove the group with those in it, and its place when that is empty; False when processes are left in them."""
     deadline = time.monotonic() + _REMOVE_SECONDS
     while True:
         try:
-            for inner, _, _ in os.walk(folder, topdown=False):
+            for inner, _, _ in os.walk(group, topdown=False):
                 Path(inner).rmdir()
         except FileNotFoundError:
             return True
@@ -113,6 +121,8 @@ def remove(folder: Path) -> bool:
                 return False
             time.sleep(_PAUSE_SECONDS)
         else:
+            with contextlib.suppress(OSError):
+                group.parent.rmdir()
             return True
 
 
@@ -152,10 +162,7 @@ def _find_in(hierarchy: Hierarchy, name: str, missing: list[str]) -> dict[str, P
     for ancestor in list_ancestors(hierarchy):
         usable = _try(ancestor / name, hierarchy.version, missing)
         if len(usable) > len(best):
-            _remove_empty(*best.values())
             best = dict.fromkeys(usable, ancestor / name)
-        else:
-            _remove_empty(ancestor / name)
         if len(best) == len(missing):
             break
     return best
@@ -165,23 +172,13 @@ def _try(place: Path, version: int, controllers: list[str]) -> list[str]:
     """Return which of `controllers` a process can be held by in a group made in `place`."""
     probe = place / f"try-{os.getpid()}"
     try:
-        prepare(place)
-        probe.mkdir()
+        make(probe)
+        usable = [name for name in controllers if version == 1 or name in _words(probe / "cgroup.controllers")]
+        return usable if usable and _can_hold(probe) else []
     except OSError:
         return []
-    try:
-        usable = [name for name in controllers if version == 1 or name in _words(probe / "cgroup.controllers")]
-        usable = usable if usable and _can_hold(probe) else []
     finally:
         remove(probe)
-    return usable
-
-
-def _remove_empty(*places: Path) -> None:
-    for place in places:
-        # Launches of an earlier run may be in it.
-        with contextlib.suppress(OSError):
-            place.rmdir()
 
 
 def _can_hold(probe: Path) -> bool:

@@ -33,8 +33,7 @@ class Group:
     def make(self, *, cpu: float | None, memory: int | None, processes: int | None) -> None:
         """Make the group with its limits: processors, bytes, processes and threads. Raises OSError."""
         for folder in self._distinct():
-            cgroups.prepare(folder.parent)
-            folder.mkdir(mode=0o700, exist_ok=True)
+            cgroups.make(folder)
         if memory is not None and "memory" in self.folders:
             _limit_memory(self.folders["memory"], memory)
         if processes is not None and "pids" in self.folders:

@@ -131,7 +131,6 @@ class LocalEngine:
     async def aclose(self) -> None:
         """Let go of all connections; sessions go on."""
         await self._starter.aclose()
-        self._measuring.remove_places()
 
     async def _stop(self, launch: Launch, grace: timedelta) -> None:
         try:

@@ -1,7 +1,6 @@
 """What this machine has, where its control groups are, and what a launch uses of it."""
 
 import asyncio
-import contextlib
 import hashlib
 import os
 import shutil
@@ -61,13 +60,6 @@ class Measuring:
             )
         return await self._measure_by_table(launch, deaths)
 
-    def remove_places(self) -> None:
-        """Remove the groups around the launches' groups, if no launch is left."""
-        for place in set((self._places or {}).values()):
-            # Not empty, or gone.
-            with contextlib.suppress(OSError):
-                place.rmdir()
-
     async def _measure_by_table(self, launch: Launch, deaths: tuple[Death, ...]) -> Usage:
         shim = (read_json(launch.files.shim) or {}).get("pid", 0)
         sums = await asyncio.to_thread(self._table.sum_below, shim)
@@ -99,7 +91,7 @@ def describe_machine(places: Mapping[str, Path]) -> Machine:
 def _kind(places: Mapping[str, Path], controller: str, *, can_be_else: bool) -> str:
     if controller not in places:
         return "rlimit" if can_be_else else "none"
-    # The place itself may not have been made yet.
+    # The place is there only while launches are.
     return "cgroup-v2" if cgroups.is_version_2(places[controller].parent) else "cgroup-v1"
 
 
