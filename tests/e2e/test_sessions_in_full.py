@@ -149,6 +149,24 @@ def test_a_kernel_out_of_memory_is_told_within_five_seconds(ana: httpx.Client) -
     stop(ana, session)
 
 
+def test_a_command_from_outside_counts_as_a_running_job(ana: httpx.Client) -> None:
+    session = launch(ana)
+    address = str(ana.base_url).rstrip("/").replace("http", "ws", 1)
+    headers = {"Authorization": ana.headers["Authorization"]}
+    with connect(f"{address}/s/{session['id']}/studiolo/execute", additional_headers=headers) as command:
+        command.send(json.dumps({"argv": ["sh", "-c", "echo begun; sleep 100"], "cwd": None, "env": {}, "tty": None}))
+        assert b"begun" in bytes(command.recv(timeout=20))
+        # A kernel that starts has the session report at once.
+        start_kernel(ana, session["id"])
+
+        def is_busy() -> bool:
+            activity = ana.get(f"{S}/{session['id']}").json()["activity"]
+            return bool(activity and activity["busy_terminals"] == 1)
+
+        wait_for(is_busy, "the command is reported")
+    stop(ana, session)
+
+
 def seconds_until_closed(socket: Any) -> float:
     began = time.monotonic()
     while True:

@@ -17,6 +17,7 @@ from jupyter_server.serverapp import ServerApp
 from tornado.httpclient import HTTPError
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
+from studiolo.runtime.execute import RUNNING
 from studiolo.runtime.inventory import Inventory
 from studiolo.runtime.kernels import WorkspaceKernels
 from studiolo.runtime.launch import LaunchFiles, LaunchRequest
@@ -83,14 +84,16 @@ class Reporter:
     async def _observe(self) -> dict[str, Any]:
         kernels = self._kernels.list_kernels()  # type: ignore[no-untyped-call]
         terminals: list[Any] = list(self._terminals.terminals.values())
+        # A command that somebody runs from outside is a terminal whose foreground is a job.
+        commands = len(self._server.web_app.settings.get(RUNNING, ()))
         times = [kernel["last_activity"] for kernel in kernels]
         times += [terminal.last_activity.isoformat() for terminal in terminals]
         times += [self._saved_at.isoformat()] if self._saved_at else []
         return {
             "kernels": len(kernels),
             "busy_kernels": sum(kernel["execution_state"] == "busy" for kernel in kernels),
-            "terminals": len(terminals),
-            "busy_terminals": sum(_is_busy(terminal.ptyproc) for terminal in terminals),
+            "terminals": len(terminals) + commands,
+            "busy_terminals": sum(_is_busy(terminal.ptyproc) for terminal in terminals) + commands,
             "connections": sum(kernel["connections"] for kernel in kernels),
             "last_active_at": max(map(datetime.fromisoformat, times)).isoformat() if times else None,
             "notebook": await self._find_notebook(),

@@ -29,6 +29,8 @@ class Reports:
             await queries.update_intent(tx.connection, session_id, activity=now)
             was_run = (known.get("notebook"), known.get("last_active_at")) != (path, now["last_active_at"])
             if path and at and was_run and len(path) <= _LONGEST_PATH:
+                # No session's clock makes its notebooks the newest for ever.
+                at = min(at, activity.reported_at)
                 await usage_queries.note_execution(tx.connection, workspace_id, path, at, session_id)
             topics = ("home", f"session:{session_id}")
             tx.after_commit(lambda: self._live.publish(topics, workspace_id=workspace_id, person_id=who.person_id))

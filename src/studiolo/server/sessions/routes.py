@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
+from pydantic import AwareDatetime, Field
 
 from studiolo.contract.models import Activity, Page, Request, Session, SessionLaunch, SessionLog, SessionState
 from studiolo.server.http.identity import Allow
@@ -20,6 +21,7 @@ _Wait = Annotated[
 ]
 _Cursor = Annotated[str | None, Query(max_length=500)]
 _Limit = Annotated[int, Query(ge=1, le=200)]
+_Count = Annotated[int, Field(ge=0, le=1_000_000)]
 _Launch = Annotated[Principal, Depends(Allow("session.launch"))]
 _List = Annotated[Principal, Depends(Allow("session.list"))]
 
@@ -140,13 +142,13 @@ async def session_log(
 class Report(Request):
     """What a session's own extension reports."""
 
-    kernels: int = 0
-    busy_kernels: int = 0
-    terminals: int = 0
-    busy_terminals: int = 0
-    connections: int = 0
-    last_active_at: datetime | None = None
-    notebook: str | None = None
+    kernels: _Count = 0
+    busy_kernels: _Count = 0
+    terminals: _Count = 0
+    busy_terminals: _Count = 0
+    connections: _Count = 0
+    last_active_at: AwareDatetime | None = None
+    notebook: Annotated[str, Field(max_length=4096)] | None = None
 
 
 @reports.post("/sessions/{session}/report", status_code=204)
