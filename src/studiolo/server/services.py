@@ -23,6 +23,7 @@ from studiolo.server.environments.interpreters import OLDEST, Interpreters
 from studiolo.server.environments.service import BuildBase, Environments
 from studiolo.server.http.hosts import Hosts
 from studiolo.server.http.identity import CookieNames, Identity
+from studiolo.server.inspection import Inspection
 from studiolo.server.live import Live
 from studiolo.server.schema import database_url
 from studiolo.server.sessions.changes import Changes
@@ -92,6 +93,7 @@ class Services:
     session_reports: Reports
     entry: Entry
     socket_closer: SocketCloser
+    inspection: Inspection
     platform: PlatformInfo
 
 
@@ -216,6 +218,7 @@ def build(
         session_reports=of_sessions.reports,
         entry=of_sessions.entry,
         socket_closer=of_sessions.closer,
+        inspection=Inspection(settings, db, running, environments, of_sessions.sessions),
         platform=platform,
     )
 

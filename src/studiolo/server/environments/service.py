@@ -61,6 +61,16 @@ class Environments:
         except StudioloError as exc:
             _log.warning("base-environment-failed", message=exc.message, hint=exc.hint, detail=exc.detail)
 
+    def base_state(self) -> tuple[bool, str]:
+        """Tell whether the default environment is no worry (there, or being built), and the same as a sentence."""
+        task = self._bases.get("")
+        if task is None or not task.done():
+            return True, "The default environment is being looked for or built."
+        failed = None if task.cancelled() else task.exception()
+        if isinstance(failed, StudioloError):
+            return False, f"{failed.message} {failed.hint or ''}".strip()
+        return failed is None, "The default environment is ready." if failed is None else str(failed)
+
     async def restore(self, workspace_id: str) -> None:
         """Make anew an environment whose folder has vanished."""
         _log.warning("environment-vanished", workspace=workspace_id)

@@ -1,0 +1,116 @@
+"""What the platform has to offer, and whether all is well with it."""
+
+import asyncio
+import shutil
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from studiolo.contract.details import AdminHealth, PartHealth
+from studiolo.contract.errors import StudioloError
+from studiolo.contract.resources import Capacity, EngineInfo, Profiles
+from studiolo.contract.sizes import describe_size
+from studiolo.kit.db import Database
+from studiolo.server.census import Census, take_census
+from studiolo.server.engines import Engines, capacity_of
+from studiolo.server.environments.service import Environments
+from studiolo.server.principal import Principal
+from studiolo.server.sessions.service import Sessions
+from studiolo.server.settings import Settings
+from studiolo.server.workspaces.allowance import largest_allowed
+
+_LEAST_FREE_BYTES = 1024**3
+_CONNECT_SECONDS = 1.0
+
+
+class Inspection:
+    """Looks at the platform; changes nothing."""
+
+    def __init__(
+        self, settings: Settings, db: Database, engines: Engines, environments: Environments, sessions: Sessions
+    ) -> None:
+        self._settings = settings
+        self._db = db
+        self._engines = engines
+        self._environments = environments
+        self._sessions = sessions
+
+    async def profiles(self, who: Principal) -> Profiles:
+        """Return the sizes that sessions can be launched with."""
+        who.require("engine.list")
+        settings = self._settings.resources
+        machine = await self._engines.machine(self._engines.choose(None))
+        return Profiles(
+            profiles=settings.profiles,
+            default=settings.default_profile or None,
+            only_profiles=settings.only_profiles,
+            largest=largest_allowed(settings, capacity_of(machine, Capacity())),
+        )
+
+    async def engines(self, who: Principal) -> list[EngineInfo]:
+        """Return where sessions can run, and what is claimed there."""
+        who.require("engine.list")
+        async with self._db.read() as connection:
+            claimed = await self._claimed(connection)
+        return await self._infos(claimed)
+
+    async def health(self, who: Principal) -> AdminHealth:
+        """Return how each part is, with the one thing to do first if something is wrong."""
+        who.require("platform.inspect")
+        database, census, claimed = await self._database()
+        disk = await asyncio.to_thread(shutil.disk_usage, self._settings.data_dir)
+        parts = [database, _disk(disk.free, disk.total), await self._front_door()]
+        parts += [_engine(info) for info in await self._infos(claimed)]
+        ok, message = self._environments.base_state()
+        parts.append(PartHealth(name="notebook environment", ok=ok, message=message))
+        wrong = [part for part in parts if not part.ok]
+        return AdminHealth(
+            verdict=f"{wrong[0].name.capitalize()}: {wrong[0].message}" if wrong else "All is well.",
+            ok=not wrong,
+            parts=parts,
+            people=census.people,
+            workspaces=census.workspaces,
+            running_sessions=census.running_sessions,
+            idle_sessions=census.idle_sessions,
+            disk_total=disk.total,
+            disk_free=disk.free,
+        )
+
+    async def _database(self) -> tuple[PartHealth, Census, dict[str, Capacity]]:
+        try:
+            async with self._db.read() as connection:
+                census, claimed = await take_census(connection), await self._claimed(connection)
+        except StudioloError as exc:
+            return PartHealth(name="database", ok=False, message=exc.message), Census(0, 0, 0, 0), {}
+        return PartHealth(name="database", ok=True, message="It answers."), census, claimed
+
+    async def _claimed(self, connection: AsyncConnection) -> dict[str, Capacity]:
+        return {name: await self._sessions.claimed(connection, name) for name in self._engines}
+
+    async def _infos(self, claimed: dict[str, Capacity]) -> list[EngineInfo]:
+        return [await self._engines.info(name, claimed.get(name, Capacity())) for name in self._engines]
+
+    async def _front_door(self) -> PartHealth:
+        host, port = self._settings.host, self._settings.port
+        # Who listens everywhere is heard on loopback too.
+        heard_at = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                _, writer = await asyncio.open_connection(heard_at, port)
+        except (OSError, TimeoutError):
+            words = f"Nothing answers on {host}, port {port}. Its log is logs/front-door.log in the data directory."
+            return PartHealth(name="front door", ok=False, message=words)
+        writer.close()
+        return PartHealth(name="front door", ok=True, message=f"It answers on port {port}.")
+
+
+def _disk(free: int, total: int) -> PartHealth:
+    words = f"{describe_size(free)} of {describe_size(total)} are free."
+    if free < _LEAST_FREE_BYTES:
+        words += " Free some: empty the trash, or move the data directory to a larger disk."
+    return PartHealth(name="disk", ok=free >= _LEAST_FREE_BYTES, message=words)
+
+
+def _engine(info: EngineInfo) -> PartHealth:
+    return PartHealth(
+        name=f"engine {info.name}", ok=info.healthy, message=info.message or info.enforcement.note or "It answers."
+    )
