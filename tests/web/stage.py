@@ -8,6 +8,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from studiolo.contract.models import (
     WorkspaceCreate,
 )
 from studiolo.contract.operations import Role
+from studiolo.engines.base import Death, Exit, Machine, Phase
 from studiolo.server.app import create_app
 from studiolo.server.principal import OPERATOR, Principal
 from studiolo.server.schema import check_schema
@@ -37,6 +39,7 @@ from studiolo.testing.fake_engine import FakeEngine
 
 PASSWORD = "a long enough password"
 Result = TypeVar("Result")
+_GIB = 1024**3
 _LOG = (
     "[I 2026-11-21 05:12:01.204 ServerApp] jupyterlab | extension was successfully loaded.",
     "[I 2026-11-21 05:12:01.207 ServerApp] Serving notebooks from local directory: /workspace",
@@ -54,6 +57,9 @@ class ShiftedClock:
     def now(self) -> datetime:
         return datetime.now(UTC) - self.behind
 
+    def running(self) -> timedelta:
+        return timedelta(seconds=time.monotonic())
+
 
 class Stage:
     """Runs in a thread with an event loop of its own; `do` runs something on it and returns the result."""
@@ -63,6 +69,7 @@ class Stage:
         self.address = f"http://localhost:{self.port}"
         self.clock = ShiftedClock()
         self.engine = FakeEngine()
+        self.engine.machine = Machine(16, 64 * _GIB, 0, "cgroup-v2", "cgroup-v2", "cgroup-v2")
         self.settings = Settings(data_dir=folder / "data", port=self.port, run_dir=folder / "run", **settings)
         self.services = self._build()
         self._loop = asyncio.new_event_loop()
@@ -186,6 +193,45 @@ class Stage:
         )
         await self.services.session_reports.report(own, session.id, report)
 
+    async def measure_an_hour(self, *sessions: Session) -> None:
+        """Give sessions an hour of samples, a minute apart: memory and processors go up and down, and up in all."""
+        cpu_seconds = 0.0
+        for minute in range(58, -1, -1):
+            self.clock.behind = timedelta(minutes=minute)
+            cpu_seconds += 60 * (0.4 + 2.4 * ((minute // 7) % 2))
+            memory = int(_GIB * (9.5 - minute / 9 + 0.8 * ((minute // 5) % 2)))
+            for session in sessions:
+                limit = session.resources.memory or memory
+                self.engine.use(
+                    {"workload_id": session.id, "launch": 1},
+                    at=self.clock.now(),
+                    cpu_seconds=cpu_seconds,
+                    memory=min(memory, limit),
+                    memory_peak=min(memory + _GIB, limit),
+                    processes=14,
+                )
+            await self.services.sampler.sample()
+
+    async def run_out_of_memory(self, session: Session) -> None:
+        """End a session whose server ran out of memory."""
+        workload = self.engine.workloads[(session.id, 1)]
+        message = "The session ran out of memory: it used 2 GiB of 2 GiB."
+        workload.exit = Exit("out-of-memory", message, self.clock.now(), memory_peak=2 * _GIB, memory_limit=2 * _GIB)
+        workload.phase = Phase.ENDED
+        workload.changes += 1
+        workload.news.set()
+
+        async def is_over() -> bool:
+            return (await self.services.sessions.get(OPERATOR, session.id)).ended_at is not None
+
+        await eventually(is_over)
+
+    async def lose_a_kernel(self, session: Session) -> None:
+        """Let a kernel of a running session run out of memory."""
+        death = Death(self.clock.now(), "kernel", 16 * _GIB, 16 * _GIB, name="notebooks/survival-by-plan.ipynb")
+        self.engine.run_out_of_memory({"workload_id": session.id, "launch": 1}, death)
+        await self.services.sampler.sample()
+
 
 class Samples:
     """Ana has a bit of everything, Nils nothing yet, Mia administers and has a lot."""
@@ -213,13 +259,20 @@ class Samples:
         stopped = await stage.session(ana, churn, "lab-1", until=SessionState.STOPPED)
         failed = await stage.session(ana, forecasts, "nightly", until=SessionState.FAILED)
         clock.behind = timedelta(hours=3)
-        running = await stage.session(ana, churn, "lab-2", until=SessionState.RUNNING)
+        running = await stage.session(ana, churn, "lab-2", until=SessionState.RUNNING, profile="large")
         await stage.session(leo, churn, "lab-3", until=SessionState.RUNNING)
         secret = await stage.session(ana, forecasts, "guarded", until=SessionState.RUNNING, password="open")
+        hungry = await stage.session(ana, churn, "hungry", until=SessionState.RUNNING, profile="small")
+        await stage.measure_an_hour(running, hungry)
+        await stage.run_out_of_memory(hungry)
         clock.behind = timedelta(minutes=41)
         await stage.report(running, "notebooks/survival-by-plan.ipynb", busy=1, kernels=2)
         await stage.report(secret, "notebooks/read-billing-export.ipynb", busy=0)
+        clock.behind = timedelta(hours=1)
+        deleted = await stage.workspace(ana, "old-attempt")
+        await stage.services.workspaces.delete(ana, deleted)
         clock.behind = timedelta(0)
+        await stage.lose_a_kernel(running)
         starting = await stage.session(ana, forecasts, "wide", until=SessionState.STARTING)
         await stage.services.keys.create_key(ana, KeyCreate(name="laptop"))
         for number in range(64):
@@ -232,6 +285,7 @@ class Samples:
             "forecasts": forecasts,
             "reading": reading,
             "stopped": stopped.id,
+            "hungry": hungry.id,
             "failed": failed.id,
             "running": running.id,
             "secret": secret.id,

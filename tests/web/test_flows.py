@@ -5,7 +5,9 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from studiolo.contract.models import SessionState
+from studiolo.contract.details import DevicePoll, DeviceStart
+from studiolo.contract.models import MemberSet, SessionState
+from studiolo.contract.operations import Role
 from studiolo.server.principal import OPERATOR, Principal
 from web.conftest import Visitors
 from web.stage import PASSWORD, Samples
@@ -138,15 +140,137 @@ def test_members_are_added_changed_and_removed(visitors: Visitors, samples: Samp
     expect(page.get_by_label("Role of Leo Brandt")).to_have_count(0)
 
 
-def test_deleting_asks_for_the_name(visitors: Visitors, samples: Samples) -> None:
-    made = samples.stage.do(samples.stage.workspace(person(samples, "ana"), "to-be-deleted"))
+def test_a_deleted_workspace_comes_back_by_undo(visitors: Visitors, samples: Samples) -> None:
+    made = samples.stage.do(samples.stage.workspace(person(samples, "ana"), "deleted-by-mistake"))
     page = visitors.get("ana").open(f"/w/{made}/settings")
-    page.fill("#typed", "something else")
-    page.get_by_role("button", name="Delete workspace").click()
-    expect(page.get_by_role("alert")).to_contain_text("Nothing was deleted")
-    page.fill("#typed", "to-be-deleted")
     page.get_by_role("button", name="Delete workspace").click()
     expect(page.locator("[data-result]")).to_contain_text("Deleted.")
+    expect(page.locator("#workspaces")).not_to_contain_text("deleted-by-mistake")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("heading", name="deleted-by-mistake")).to_be_visible()
+
+
+def test_erasing_asks_for_the_name(visitors: Visitors, samples: Samples) -> None:
+    stage, ana = samples.stage, person(samples, "ana")
+    made = stage.do(stage.workspace(ana, "to-be-erased"))
+    stage.do(stage.services.workspaces.delete(ana, made))
+    page = visitors.get("ana").open("/trash")
+    row = page.locator(f"[data-key='{made}']")
+    row.get_by_text("Erase…").click()
+    row.get_by_label("Type").fill("something else")
+    row.get_by_role("button", name="Erase", exact=True).click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    row.get_by_text("Erase…").click()
+    row.get_by_label("Type").fill("to-be-erased")
+    row.get_by_role("button", name="Erase", exact=True).click()
+    expect(page.locator("[data-result]")).to_have_text("Erased.")
+    expect(row).to_have_count(0)
+
+
+def test_the_form_says_what_it_starts_and_its_address_holds_it(visitors: Visitors, samples: Samples) -> None:
+    page = visitors.get("ana").open(f"/w/{samples.ids['forecasts']}/launch")
+    page.get_by_label("Large").first.check()
+    expect(page.locator("#outlook")).to_contain_text("Starts 4 CPU, 16 GiB on local; leaves you")
+    page.get_by_text("Numbers of your own").click()
+    page.get_by_label("Memory").fill("900g")
+    expect(page.get_by_role("button", name="Launch")).to_be_disabled()
+    expect(page.locator("#why-not")).to_contain_text("900 GiB")
+    page.get_by_label("Memory").fill("6g")
+    expect(page.locator("#outlook")).to_contain_text("Starts 4 CPU, 6 GiB on local")
+    expect(page).to_have_url(re.compile(r"launch\?.*profile=large.*memory=6g"))
+    page.get_by_text("Name and password").click()
+    page.get_by_label("Name", exact=True).fill("roomy")
+    page.get_by_label("Password of the session").fill("not in the address")
+    expect(page.locator("#as-command")).to_have_text(
+        "studiolo start ana/forecasts-2027 --name roomy --profile large --memory 6Gi"
+    )
+    assert "not+in" not in page.url
+    page.get_by_role("button", name="Launch").click()
+    page.wait_for_url(re.compile(r"/go/s-"))
+    found = samples.stage.do(samples.stage.services.sessions.get(person(samples, "ana"), "forecasts-2027~roomy"))
+    assert (found.profile, found.resources.cpu, found.resources.memory) == ("large", 4, 6 * 1024**3)
+    again = visitors.get("ana").open(f"/w/{samples.ids['forecasts']}/launch")
+    expect(again.get_by_label("Large").first).to_be_checked()
+    expect(again.get_by_label("Memory")).to_have_value("6Gi")
+
+
+def test_what_ran_out_of_memory_restarts_with_twice_as_much(visitors: Visitors, samples: Samples) -> None:
+    stage, ana = samples.stage, person(samples, "ana")
+    session = stage.do(stage.session(ana, samples.ids["churn"], "greedy", until=SessionState.RUNNING, profile="small"))
+    page = visitors.get("ana").open(f"/sessions/{session.id}")
+    expect(page.get_by_role("heading", name="JupyterLab is running")).to_be_visible()
+    stage.do(stage.run_out_of_memory(session))
+    expect(page.get_by_role("heading", name="JupyterLab failed")).to_be_visible()
+    page.get_by_role("button", name="Restart with 4 GiB").click()
+    page.wait_for_url(re.compile(rf"//{session.id}\.localhost"))
+    again = stage.do(stage.services.sessions.get(ana, session.id))
+    assert again.resources.memory == 4 * 1024**3
+    stage.do(stage.services.sessions.stop(ana, session.id))
+
+
+def test_a_workspace_is_resized_and_configured(visitors: Visitors, samples: Samples) -> None:
+    made = samples.stage.do(samples.stage.workspace(person(samples, "ana"), "sized"))
+    page = visitors.get("ana").open(f"/w/{made}/settings")
+    page.get_by_label("Profile").select_option("medium")
+    page.get_by_label("Memory").fill("3g")
+    page.get_by_role("button", name="Change size").click()
+    expect(page.locator("#size")).to_contain_text("2 CPU, 3 GiB, by the profile medium")
+    text = page.get_by_label("workspace-config.yaml")
+    assert "medium" in text.input_value()
+    text.fill("profile: medium\nresources:\n  memory: lots\n")
+    page.get_by_role("button", name="Save file").click()
+    expect(page.locator("#faults")).to_contain_text("Line 3, column 11 resources.memory")
+    assert "lots" in text.input_value()
+    text.fill("profile: small\n")
+    page.get_by_role("button", name="Save file").click()
+    expect(page.locator("#size")).to_contain_text("1 CPU, 2 GiB")
+
+
+def test_a_workspace_is_copied_and_handed_over_and_old_addresses_lead_on(visitors: Visitors, samples: Samples) -> None:
+    stage, ana = samples.stage, person(samples, "ana")
+    made = stage.do(stage.workspace(ana, "first-name"))
+    stage.do(stage.services.members.set_member(ana, made, MemberSet(person="leo", role=Role.EDITOR)))
+    page = visitors.get("ana").open(f"/w/{made}/settings")
+    page.get_by_label("Name of the copy").fill("first-copy")
+    page.get_by_role("button", name="Duplicate").click()
+    expect(page.get_by_role("heading", name="first-copy")).to_be_visible()
+    page = visitors.get("ana").open(f"/w/{made}/settings")
+    page.get_by_label("Name", exact=True).fill("second-name")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page = visitors.get("ana").open("/w/ana~first-name/people")
+    expect(page).to_have_url(re.compile(f"/w/{made}/people$"))
+    page = visitors.get("ana").open(f"/w/{made}/settings")
+    page.get_by_label("New owner").select_option("Leo Brandt")
+    page.get_by_role("button", name="Hand over").click()
+    expect(page.locator("#workspace-head")).to_contain_text("Leo Brandt")
+
+
+def test_a_program_is_signed_in_by_its_code(visitors: Visitors, samples: Samples) -> None:
+    stage = samples.stage
+    begun = stage.do(stage.services.devices.begin(DeviceStart(key_name="batch node"), "10.1.1.1"))
+    page = visitors.new(None).open(begun.verification_uri_complete.removeprefix(stage.address))
+    page.fill("#name", "leo")
+    page.fill("#password", PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("main")).to_contain_text("batch node")
+    expect(page.locator("main")).to_contain_text("10.1.1.1")
+    page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_role("heading", name="Approved")).to_be_visible()
+    key = stage.do(stage.services.devices.poll(DevicePoll(device_code=begun.device_code)))
+    assert key.name == "batch node"
+
+
+def test_an_administrator_stops_a_session_with_a_note(visitors: Visitors, samples: Samples) -> None:
+    stage, ana = samples.stage, person(samples, "ana")
+    session = stage.do(stage.session(ana, samples.ids["churn"], "left-alone", until=SessionState.RUNNING))
+    page = visitors.get("mia").open("/admin/sessions")
+    row = page.locator(f"[data-key='{session.id}']")
+    row.get_by_text("Stop…").click()
+    row.get_by_label("Note to Ana Ruiz").fill("the node needs new memory")
+    row.get_by_role("button", name="Stop", exact=True).click()
+    expect(row).to_have_count(0)
+    mine = visitors.get("ana").open(f"/sessions/{session.id}")
+    expect(mine.locator("#stage")).to_contain_text("Stopped by Mia Okonkwo: the node needs new memory.")
 
 
 def test_a_key_is_shown_once(visitors: Visitors) -> None:

@@ -82,8 +82,8 @@ def event(action: str, target: str, *, via: str = "login", actor: str | None = "
     [
         (event("member.set", "churn", person="leo", role="editor"), "Ana made leo editor of churn"),
         (event("member.remove", "churn", person="ana"), "Ana left churn"),
-        (event("workspace.update", "churn", name="churn-2"), "Ana renamed churn to churn-2"),
-        (event("workspace.update", "churn", description="x"), "Ana described churn anew"),
+        (event("workspace.update", "churn", changes={"name": "churn-2"}), "Ana renamed churn to churn-2"),
+        (event("workspace.update", "churn", changes={"description": "x"}), "Ana described churn anew"),
         (event("person.create", "leo", via="operator", actor=None), "The operator added leo"),
         (
             event("session.ended", "lab-1", via="platform", actor=None, reason="out-of-memory"),

@@ -141,6 +141,7 @@ def home(workspaces: list[Workspace]) -> dict[str, Any]:
     return {
         "resume": None,
         "running": [],
+        "sparks": {},
         "needs": needs,
         "workspaces": workspaces,
         "text": "",

@@ -1,8 +1,10 @@
 """Draw what was used as lines: pure geometry in per cent of the drawing, so that templates only place it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from studiolo.contract.models import Session
 
 _TOP, _BOTTOM = 12.0, 86.0
 # Room for the number at the end of the line, and above the limit.
@@ -16,10 +18,19 @@ class Chart:
     """One line. `paths`: `d` of each unbroken piece; all places in per cent from the left and from the top."""
 
     paths: tuple[str, ...]
+    last: float
     end_y: float
     limit_y: float | None
     first_at: datetime
     last_at: datetime
+
+
+def sparks(
+    histories: Mapping[str, Sequence[tuple[datetime, int | None]]], sessions: Sequence[Session]
+) -> dict[str, Chart]:
+    """Return a line of each session's memory against its limit, where there is one to draw."""
+    drawn = {one.id: draw(histories.get(one.id, []), limit=one.resources.memory) for one in sessions}
+    return {session_id: chart for session_id, chart in drawn.items() if chart is not None}
 
 
 def draw(
@@ -50,4 +61,4 @@ def draw(
         else:
             paths[-1] += f"L{place}"
         before = at
-    return Chart(tuple(paths), height(known[-1][1]), height(limit) if limit else None, first, last)
+    return Chart(tuple(paths), known[-1][1], height(known[-1][1]), height(limit) if limit else None, first, last)

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from studiolo.contract.models import EnvironmentState, Session, SessionState, Workspace
 from studiolo.server.http.identity import Allow
 from studiolo.server.principal import Principal
+from studiolo.server.web.charts import sparks
 from studiolo.server.web.presentation import last_used
 from studiolo.server.web.render import render
 from studiolo.server.web.routing import PAGE_SIZE, ServicesOf, pager, pages_router
@@ -43,12 +44,14 @@ async def show(
     workspaces = await services.workspaces.list_(who, text=text or None, limit=PAGE_SIZE)
     query = {"q": text} if text else {}
     sessions = (await services.sessions.list_(who, limit=100)).items
+    running = [session for session in sessions if session.state in ALIVE]
     return await render(
         request,
         "home.html",
         who,
         resume=max(sessions, key=last_used, default=None),
-        running=[session for session in sessions if session.state in ALIVE],
+        running=running,
+        sparks=sparks(await services.session_usages.memory_of(who, running), running),
         needs=list_needs(sessions, workspaces.items),
         workspaces=workspaces.items,
         text=text,

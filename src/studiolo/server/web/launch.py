@@ -98,7 +98,7 @@ async def _show(
     choice = given if given is not None else last_choice(last, settings)
     engine = await engine_info(services)
     running = (await services.sessions.list_(who, states=ALIVE, limit=_MOST_LISTED)).items
-    address = f"/w/{own.id}/launch"
+    filled = f"/w/{own.id}/launch" + (f"?{choice.query}" if choice.query else "")
     return await render(
         request,
         "launch.html",
@@ -110,7 +110,8 @@ async def _show(
         only_profiles=settings.only_profiles,
         outlook=foresee(choice, own, settings, engine, running=len(running), most=most),
         engine=engine,
-        filled_address=f"{services.platform.address}{address}" + (f"?{choice.query}" if choice.query else ""),
+        filled_path=filled,
+        filled_address=f"{services.platform.address}{filled}",
         problem=problem,
-        canonical=(address + (f"?{choice.query}" if choice.query else "")) if problem else None,
+        canonical=filled if problem else None,
     )

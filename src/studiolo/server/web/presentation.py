@@ -7,6 +7,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 from studiolo.contract.models import EnvironmentInfo, EnvironmentState, Session, SessionState
+from studiolo.contract.resources import MemoryDeath
 from studiolo.contract.sizes import describe_size
 from studiolo.server.web import amounts
 
@@ -111,6 +112,13 @@ def doing(session: Session) -> str:
     return f"Idle, {count(activity.kernels, 'kernel')}" if activity.kernels else "No kernel yet"
 
 
+def what_died(death: MemoryDeath) -> str:
+    """Say in a few words what ran out of memory; its own message says all of it."""
+    subject = {"kernel": "A kernel", "terminal": "A terminal", "server": "Its server"}.get(death.what, "Programs in it")
+    amount = f": {amounts.used_of(death.peak, death.limit)}" if death.peak else ""
+    return f"{subject} ran out of memory{amount}"
+
+
 def place_of(session: Session) -> str:
     """Name where somebody was: the notebook last used, else the session."""
     return session.activity.notebook if session.activity and session.activity.notebook else session.name
@@ -160,6 +168,7 @@ def filters(now: Callable[[], datetime], idle_warning: timedelta) -> dict[str, C
         seconds,
         count,
         doing,
+        what_died,
         place_of,
         resume_url,
         last_used,

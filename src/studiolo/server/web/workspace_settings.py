@@ -1,28 +1,35 @@
-"""One workspace: name, description, deletion."""
+"""One workspace's settings: name, size, configuration file; each form shows its own problem."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Form, Request
 from fastapi.responses import Response
 
-from studiolo.contract.errors import InvalidInput, StudioloError
-from studiolo.contract.models import Workspace, WorkspaceUpdate
+from studiolo.contract.errors import StudioloError
+from studiolo.contract.models import WorkspaceUpdate
+from studiolo.contract.operations import Role
+from studiolo.contract.resources import Scale
+from studiolo.contract.sizes import format_size
 from studiolo.server.http.identity import Allow
 from studiolo.server.principal import Principal
+from studiolo.server.services import Services
 from studiolo.server.web import forms
+from studiolo.server.web.launch_choices import Choice
 from studiolo.server.web.render import render, see
 from studiolo.server.web.routing import ServicesOf, pages_router, status_of
 
 router = pages_router()
 _Text = Annotated[str, Form(max_length=4000)]
+_Scales = Annotated[Principal, Depends(Allow("workspace.scale"))]
+_LONGEST_FILE = 200_000
 
 
 @router.get("/w/{workspace}/settings")
 async def settings(
     request: Request, workspace: str, who: Annotated[Principal, Depends(Allow("workspace.read"))], services: ServicesOf
 ) -> Response:
-    """A workspace: name, description, deletion."""
-    return await _show_settings(request, who, await services.workspaces.get(who, workspace))
+    """A workspace: all that can be changed."""
+    return await show_settings(request, who, services, workspace)
 
 
 @router.post("/w/{workspace}/settings")
@@ -39,47 +46,88 @@ async def save(
         form = forms.read(WorkspaceUpdate, name=name.strip(), description=description)
         saved = await services.workspaces.update(who, workspace, form)
     except StudioloError as problem:
-        own = await services.workspaces.get(who, workspace)
-        return await _show_settings(request, who, own, problem=problem, form={"name": name, "description": description})
+        given = {"name": name, "description": description}
+        return await show_settings(request, who, services, workspace, problem=problem, at="about", given=given)
     return see(f"/w/{saved.id}/settings", "saved")
 
 
-@router.post("/w/{workspace}/delete")
-async def delete(
+@router.post("/w/{workspace}/size")
+async def scale(
     request: Request,
     workspace: str,
-    who: Annotated[Principal, Depends(Allow("workspace.delete"))],
+    who: _Scales,
     services: ServicesOf,
-    typed: _Text = "",
+    profile: _Text = "",
+    cpu: _Text = "",
+    memory: _Text = "",
+    gpu: _Text = "",
 ) -> Response:
-    """Delete, when the name was typed."""
-    own = await services.workspaces.get(who, workspace)
+    """Change what its sessions may use from their next start on."""
+    choice = Choice(profile=profile, cpu=cpu, memory=memory, gpu=gpu)
     try:
-        if typed.strip() != own.name:
-            raise InvalidInput("request-invalid", f"Nothing was deleted: the name to type is {own.name!r}.")
-        await services.workspaces.delete(who, own.id, stop_sessions=True)
+        own = choice.read(workspace).resources
+        await services.sizes.scale(who, workspace, Scale(profile=profile or None, resources=own))
     except StudioloError as problem:
-        return await _show_settings(request, who, own, problem=problem)
-    return see("/", "deleted")
+        given = {"profile": profile, "cpu": cpu, "memory": memory, "gpu": gpu}
+        return await show_settings(request, who, services, workspace, problem=problem, at="size", given=given)
+    return see(f"/w/{workspace}/settings", "scaled")
 
 
-async def _show_settings(
+@router.post("/w/{workspace}/config")
+async def configure(
+    request: Request,
+    workspace: str,
+    who: _Scales,
+    services: ServicesOf,
+    text: Annotated[str, Form(max_length=_LONGEST_FILE)] = "",
+) -> Response:
+    """Replace its workspace-config.yaml."""
+    try:
+        # Browsers send line ends as CRLF.
+        await services.sizes.write_file(who, workspace, text.replace("\r\n", "\n").encode())
+    except StudioloError as problem:
+        given = {"text": text}
+        return await show_settings(request, who, services, workspace, problem=problem, at="config", given=given)
+    return see(f"/w/{workspace}/settings", "scaled")
+
+
+async def show_settings(
     request: Request,
     who: Principal,
-    workspace: Workspace,
+    services: Services,
+    reference: str,
     *,
     problem: StudioloError | None = None,
-    form: dict[str, str] | None = None,
+    at: str = "",
+    given: dict[str, str] | None = None,
 ) -> Response:
-    given = form or {"name": workspace.name, "description": workspace.description}
-    status = status_of(problem)
+    """Return the page; `problem` stands at the form `at`, which holds what was `given`."""
+    own = await services.workspaces.get(who, reference)
+    limits = await services.sizes.limits(who, own.id)
+    members = await services.members.list_members(who, own.id)
+    form: dict[str, Any] = {
+        "name": own.name,
+        "description": own.description,
+        "profile": limits.profile or "",
+        "cpu": f"{limits.own.cpu:g}" if limits.own.cpu else "",
+        "memory": format_size(limits.own.memory) if limits.own.memory else "",
+        "gpu": str(limits.own.gpu) if limits.own.gpu else "",
+        "text": await services.sizes.read_file(who, own.id),
+        "copy_name": f"{own.name}-copy"[:63],
+        "person": "",
+    }
     return await render(
         request,
         "workspace_settings.html",
         who,
-        status=status,
-        workspace=workspace,
+        status=status_of(problem),
+        workspace=own,
+        limits=limits,
+        profiles=services.settings.resources.profiles,
+        only_profiles=services.settings.resources.only_profiles,
+        heirs=[member.person for member in members if member.role is not Role.OWNER],
+        form=form | (given or {}),
         problem=problem,
-        canonical=f"/w/{workspace.id}/settings",
-        form=given,
+        problem_at=at,
+        canonical=f"/w/{own.id}/settings" if problem else None,
     )

@@ -59,6 +59,10 @@ document.addEventListener("click", (event) => {
 document.addEventListener("change", (event) => {
   if (event.target.matches("select[data-submit]")) event.target.form.requestSubmit();
 });
+// The address of a form that is being filled holds it, so that a reload or a copied link does too.
+document.addEventListener("htmx:afterSettle", ({ target }) => {
+  if (target.dataset.address) history.replaceState(history.state, "", target.dataset.address);
+});
 for (const event of ["studiolo:fresh", "htmx:afterSettle"]) {
   document.addEventListener(event, () => { tellTimes(); tellElapsed(); moveOn(); });
 }
