@@ -300,7 +300,7 @@ def test_faults_of_a_configuration_are_told_with_their_lines(cli: Run, platform:
     platform.refuse("POST", "/jupyter/workspaces", "invalid", "config-invalid", 422, errors=[fault])
     ran = cli("create", "churn", "--config", str(home / "c.yaml"))
     assert ran.code == 2
-    assert "line 2, column 3: There is no key 'cpus'." in ran.err
+    assert "line 2, column 3: resources.cpus: There is no key 'cpus'." in ran.err
 
 
 def test_a_file_that_is_not_there_is_named(cli: Run, platform: StandIn) -> None:

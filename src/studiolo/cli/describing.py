@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -36,7 +36,6 @@ def metadata(workspace: WorkspaceArgument) -> None:
     with connect() as client:
         found = client.workspaces.metadata(workspace)
     packages = [f"{package.get('name')} {package.get('version', '')}".strip() for package in found.packages]
-    usage = ", ".join(f"{name.replace('_', ' ')} {_amount(name, value)}" for name, value in found.usage.items())
 
     def text() -> None:
         print_fields(
@@ -48,8 +47,8 @@ def metadata(workspace: WorkspaceArgument) -> None:
                 ("Resources", describe(found.config.resources)),
                 ("Profile", found.config.profile or ""),
                 ("Experiments", ", ".join(found.experiments)),
-                ("Sessions", f"{found.sessions} launches"),
-                ("Usage", usage),
+                ("Sessions", f"{found.sessions} launch{'' if found.sessions == 1 else 'es'}"),
+                ("Usage", _used(found.usage)),
                 ("Packages", f"{len(packages)}: {', '.join(packages[:12])}{' …' if len(packages) > 12 else ''}"),
             )
         )
@@ -112,12 +111,13 @@ def _write(text: str, output: Path | None) -> None:
     say(f"Wrote {output}.")
 
 
-def _amount(name: str, value: object) -> str:
-    is_size = isinstance(value, int) and any(word in name for word in ("memory", "disk", "bytes"))
-    return (
-        describe_size(value)
-        if is_size and isinstance(value, int)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+def _used(usage: dict[str, Any]) -> str:
+    """Return what is known of its use as a line; measured values that are not there are left out."""
+    words = {
+        "session_hours": "{:.1f} session hours",
+        "cpu_hours": "{:.2f} processor hours",
+        "memory_peak": "at most {} of memory",
+        "disk": "{} on disk",
+    }
+    known = {name: usage[name] for name in words if usage.get(name) is not None}
+    return ", ".join(words[n].format(describe_size(v) if n in ("memory_peak", "disk") else v) for n, v in known.items())

@@ -8,15 +8,17 @@ import signal
 import sys
 import termios
 import threading
+import time
 import tty
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from studiolo.cli.arguments import SessionOrWorkspaceArgument
 from studiolo.cli.invocation import connect, current
-from studiolo.cli.output import emit
+from studiolo.cli.output import emit, say
 from studiolo.cli.resuming import session_for
 from studiolo.cli.waiting import cancelling, wait_until_ready
 from studiolo.contract.models import Session
@@ -26,6 +28,9 @@ from studiolo.sdk.execution import OUTPUT, Command, Running
 # Without a terminal a shell reads its input as a script: it shows no prompt.
 _SCRIPT = ("/bin/sh", "-c", 'exec "${SHELL:-/bin/sh}"')
 _CHUNK_BYTES = 1 << 16
+# What shells report for a program that SIGKILL ended.
+_KILLED = 137
+_LOOKS = 4
 _SIGNALS = {signal.SIGINT: "INT", signal.SIGTERM: "TERM", signal.SIGHUP: "HUP"}
 
 
@@ -78,8 +83,23 @@ def _run(session: Session, argv: tuple[str, ...]) -> int:
     size = shutil.get_terminal_size()
     env = {"TERM": os.environ.get("TERM", "xterm")} if is_terminal else {}
     command = Command(argv, env=env, terminal=(size.lines, size.columns) if is_terminal else None)
+    began = datetime.now(UTC)
     with _raw(is_terminal):
-        return asyncio.run(_attach(session, command))
+        code = asyncio.run(_attach(session, command))
+    if code == _KILLED:
+        _tell_death(session, began)
+    return code
+
+
+def _tell_death(session: Session, began: datetime) -> None:
+    """Say so if the command was ended for want of memory; that is known within seconds of its end."""
+    with connect() as client:
+        for _ in range(_LOOKS):
+            for death in client.sessions.usage(session.id).deaths:
+                if death.at >= began:
+                    say(f"note: {death.message}")
+                    return
+            time.sleep(0.5)
 
 
 def _is_terminal() -> bool:

@@ -55,7 +55,7 @@ def _details(error: StudioloError) -> list[str]:
     """Return a line for each fault of a file, which has its place; faults of fields stand in the message."""
     faults = error.extra.get("errors")
     return [
-        f"\n  line {fault['line']}, column {fault.get('column', 1)}: {fault.get('message', '')}"
+        f"\n  line {fault['line']}, column {fault.get('column', 1)}: {fault.get('location')}: {fault.get('message')}"
         for fault in (faults if isinstance(faults, list) else [])
         if isinstance(fault, dict) and fault.get("line")
     ]

@@ -164,7 +164,10 @@ def _print_stats(found: WorkspaceStats) -> None:
             ("Memory", describe_size(found.memory)),
             ("Disk", "" if found.disk is None else describe_size(found.disk)),
             ("Kernels", f"{found.busy_kernels} of {found.kernels} busy"),
-            ("Session hours", f"{found.session_hours:.1f} in {found.launches} launches"),
+            (
+                "Session hours",
+                f"{found.session_hours:.1f} in {found.launches} launch{'' if found.launches == 1 else 'es'}",
+            ),
             ("Since", f"{found.since:%Y-%m-%d}"),
         )
     )
