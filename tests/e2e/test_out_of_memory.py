@@ -1,0 +1,125 @@
+"""Memory runs out on a real platform: each of the three ways is told within five seconds, and told apart."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from e2e.conftest import Platform, wait_for
+from e2e.kernels import channels, execute, send
+from studiolo.runtime import cgroups
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+S = "/api/v1/jupyter/sessions"
+LIMIT = 250 * 1024**2
+WITHIN_SECONDS = 5
+
+
+class Session:
+    """A session of LIMIT in which a notebook runs."""
+
+    def __init__(self, client: httpx.Client, name: str) -> None:
+        self.client = client
+        client.post("/api/v1/jupyter/workspaces", json={"name": name})
+        wish = {"workspace": name, "resources": {"cpu": 1, "memory": "250m"}}
+        made = client.post(S, json=wish, params={"wait": 60}).json()
+        assert made["state"] == "running", made
+        self.id = made["id"]
+        notebook = {"path": "sales.ipynb", "name": "sales.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+        reply = client.post(f"/s/{self.id}/api/sessions", json=notebook)
+        self.kernel = reply.json()["kernel"]["id"]
+        with channels(client, self.id, self.kernel) as socket:
+            self.kernel_process = psutil.Process(int(execute(socket, "import os; print(os.getpid())")))
+        self.server_process = psutil.Process(self.kernel_process.ppid())
+
+    def get(self) -> dict[str, Any]:
+        return dict(self.client.get(f"{S}/{self.id}").json())
+
+    def usage(self) -> dict[str, Any]:
+        return dict(self.client.get(f"{S}/{self.id}/usage").json())
+
+    @contextmanager
+    def cell(self, code: str) -> Iterator[None]:
+        with channels(self.client, self.id, self.kernel) as socket:
+            send(socket, code)
+            yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memory_groups() -> None:
+    if "memory" not in cgroups.find_places("studiolo-test-e2e"):
+        pytest.skip("no group of this machine can be limited in memory")
+
+
+@pytest.fixture
+def session(platform: Platform, request: pytest.FixtureRequest) -> Iterator[Session]:
+    client = platform.client()
+    running = Session(client, f"memory-{request.node.name.rpartition('_')[2]}")
+    yield running
+    client.post(f"{S}/{running.id}/stop", params={"wait": 60})
+
+
+def seconds_until(check: Callable[[], Any], what: str) -> float:
+    begun = time.monotonic()
+    wait_for(check, what, seconds=15)
+    return time.monotonic() - begun
+
+
+def test_one_kernel(session: Session) -> None:
+    with session.cell(f"held = b'x' * {4 * LIMIT}"):
+        wait_for(lambda: not session.kernel_process.is_running(), "the kernel is gone")
+        assert seconds_until(lambda: session.get()["last_death"], "the death is told") < WITHIN_SECONDS
+    death = session.get()["last_death"]
+    assert (death["what"], death["name"], death["limit"]) == ("kernel", "sales.ipynb", LIMIT)
+    assert "sales.ipynb" in death["message"]
+    assert "of 250 MiB" in death["message"]
+    assert session.get()["state"] == "running"
+    assert session.usage()["enforcement"]["memory"].startswith("cgroup")
+    assert session.usage()["now"]["memory"] < LIMIT
+
+
+WORKERS = f"""
+import subprocess, sys
+program = "held = b'x' * {LIMIT * 3 // 5}; input()"
+workers = [subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) for _ in range(3)]
+os.wait()
+died = os.times().elapsed
+"""
+
+
+def test_many_processes(session: Session) -> None:
+    with channels(session.client, session.id, session.kernel) as socket:
+        execute(socket, WORKERS)
+        assert seconds_until(lambda: session.get()["last_death"], "the deaths are told") < WITHIN_SECONDS
+        assert session.get()["last_death"]["what"] == "processes"
+        assert execute(socket, "print(len(workers)); [worker.kill() for worker in workers]") == "3\n"
+    assert session.get()["state"] == "running"
+
+
+# A process may offer itself less, down to what it was born with, and others of its account more.
+TAKE_SERVER = f"""
+import pathlib
+pathlib.Path('/proc/self/oom_score_adj').write_text('0')
+pathlib.Path(f'/proc/{{os.getppid()}}/oom_score_adj').write_text('1000')
+held = b'x' * {4 * LIMIT}
+"""
+
+
+def test_the_sessions_server(session: Session, platform: Platform) -> None:
+    with session.cell(TAKE_SERVER):
+        wait_for(lambda: not session.server_process.is_running(), "the server is gone")
+        assert seconds_until(lambda: session.get()["state"] == "failed", "the end is told") < WITHIN_SECONDS
+    reason = session.get()["reason"]
+    assert reason["code"] == "out-of-memory"
+    assert reason["message"].startswith("The session ran out of memory: it used ")
+    assert "saved files are safe" in reason["message"]
+    assert reason["memory_limit"] == LIMIT
+    assert reason["memory_peak"] >= 0.95 * LIMIT
+    assert "--memory" in reason["hint"]
+    told = platform.run("status", session.get()["workspace"]["name"]).stdout
+    assert "ran out of memory" in told
