@@ -1,4 +1,4 @@
-"""The fork server: has JupyterLab imported, forks a shim per request, knows nothing else.
+"""The fork server: has JupyterLab imported, forks a shim per request or has a spare take it, knows nothing else.
 
 `python -m studiolo.runtime.forkserver --socket PATH`. It accepts a connection and forks at once; the child
 reads the request, so that this process never holds a secret and no slow caller can hold it up. It starts no
@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import random
+import select
 import signal
 import socket
 import struct
@@ -22,6 +23,7 @@ from types import FrameType
 from studiolo.runtime import shim
 from studiolo.runtime.notify import tell_ready
 from studiolo.runtime.preload import preload
+from studiolo.runtime.spares import Spares
 
 _BACKLOG = 128
 _PAUSE_SECONDS = 0.1
@@ -31,7 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; sessions go on without it."""
     parser = argparse.ArgumentParser(prog="studiolo.runtime.forkserver")
     parser.add_argument("--socket", required=True, metavar="PATH", help="unix socket to listen on")
-    path = parser.parse_args(arguments).socket
+    parser.add_argument("--spares", type=int, default=0, metavar="N", help="started servers to keep ready (default: 0)")
+    options = parser.parse_args(arguments)
+    path = options.socket
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     # The kernel reaps the shims: nobody here asks how they ended, their exit files tell.
@@ -44,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     tell_ready()
     server = os.getpid()
     with contextlib.suppress(SystemExit):
-        _serve(listener)
+        _serve(listener, Spares(options.spares))
     if os.getpid() == server:
         Path(path).unlink(missing_ok=True)
     return 0
@@ -62,21 +66,34 @@ def _listen(path: str) -> socket.socket:
     return listener
 
 
-def _serve(listener: socket.socket) -> None:
+def _serve(listener: socket.socket, spares: Spares) -> None:
     while True:
-        try:
-            connection, _ = listener.accept()
-        except OSError as exc:
-            # Out of descriptors, say: others may give some back.
-            print(f"accept failed: {exc}", file=sys.stderr, flush=True)
-            time.sleep(_PAUSE_SECONDS)
-            continue
-        with connection:
-            if _is_own_account(connection):
-                _fork_shim(listener, connection)
+        pause = spares.seconds_until_due()
+        if pause == 0:
+            spares.fill()
+        readable, _, _ = select.select([*spares.sockets(), listener], [], [], pause)
+        # The listener is the last: whoever connects is given a spare that got ready before.
+        for one in readable:
+            if one is listener:
+                _accept(listener, spares)
+            else:
+                spares.look(one)
 
 
-def _fork_shim(listener: socket.socket, connection: socket.socket) -> None:
+def _accept(listener: socket.socket, spares: Spares) -> None:
+    try:
+        connection, _ = listener.accept()
+    except OSError as exc:
+        # Out of descriptors, say: others may give some back.
+        print(f"accept failed: {exc}", file=sys.stderr, flush=True)
+        time.sleep(_PAUSE_SECONDS)
+        return
+    with connection:
+        if _is_own_account(connection) and not spares.claim(connection):
+            _fork_shim(listener, spares, connection)
+
+
+def _fork_shim(listener: socket.socket, spares: Spares, connection: socket.socket) -> None:
     try:
         pid = os.fork()
     except OSError as exc:
@@ -94,6 +111,7 @@ def _fork_shim(listener: socket.socket, connection: socket.socket) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         listener.close()
+        spares.let_go()
         random.seed()
         status = shim.serve(connection, forks=True)
     finally:

@@ -36,6 +36,7 @@ _LATE_IMPORTS = (
     "jupyterlab.labapp",
     "studiolo.runtime.session",
     "studiolo.runtime.jupyter",
+    "studiolo.runtime.rehearsal",
     "tornado.platform.asyncio",
     "tornado.simple_httpclient",
     "zmq.eventloop.zmqstream",

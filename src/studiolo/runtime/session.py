@@ -1,9 +1,11 @@
 """The session's own process: leaves behind what it inherited, then runs JupyterLab until it ends."""
 
+import multiprocessing
 import os
 import random
 import socket
 import sys
+import tempfile
 import time
 import traceback
 from pathlib import Path
@@ -27,7 +29,7 @@ def run(request: LaunchRequest, connection: socket.socket) -> int:
     _replace_environment(request)
     os.umask(_UMASK)
     processes.offer_to_oom_killer(processes.SERVER_OOM_SCORE)
-    random.seed()
+    _forget_shared()
 
     def tell_ready() -> None:
         LaunchFiles(Path(request.launch_folder)).ready.touch()
@@ -75,6 +77,14 @@ def main() -> int:
 def _start_environment(request: LaunchRequest) -> dict[str, str]:
     # The server's own interpreter must not be led astray by what is meant for the workspace's.
     return {name: value for name, value in request.variables.items() if not name.startswith("PYTHON")}
+
+
+def _forget_shared() -> None:
+    """Take secrets and places of our own for those that other forks have as well."""
+    random.seed()
+    multiprocessing.current_process().authkey = os.urandom(32)
+    # Found by the variables, which were others before.
+    tempfile.tempdir = None
 
 
 def _replace_environment(request: LaunchRequest) -> None:

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,8 @@ from studiolo.runtime.launch import (
     write_json,
 )
 
+Claim = Callable[[LaunchRequest, socket.socket], int | None]
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP)
 _REQUEST_SECONDS = 5.0
 _LOCK_SECONDS = 2.0
@@ -44,12 +47,14 @@ _LOG_LIMIT_BYTES = 4 * 1024 * 1024
 _LOG_CHECK_SECONDS = 10.0
 
 
-def serve(connection: socket.socket, *, forks: bool) -> int:
+def serve(connection: socket.socket, *, forks: bool, claim: Claim | None = None) -> int:
     """Read one launch request from `connection` and see it through; returns this process's exit code.
 
-    `forks`: the session is forked from this process, which has JupyterLab imported; otherwise it is exec'd.
+    `forks`: the session is forked from this process, which has JupyterLab imported; otherwise it is exec'd. `claim`:
+    hands the request to a child that waits for it and returns its process id, or None if that child has died.
     """
-    os.setsid()
+    if claim is None:
+        os.setsid()
     os.chdir("/")
     processes.name_process("studiolo-shim")
     try:
@@ -59,7 +64,7 @@ def serve(connection: socket.socket, *, forks: bool) -> int:
             tell(connection, "started", existing=True, **_existing(request))
             return 0
         redirect_output(LaunchFiles(Path(request.launch_folder)).log)
-        Shim(request, connection, forks=forks).run()
+        Shim(request, connection, forks=forks, claim=claim).run()
     except (RefusedRequestError, OSError) as exc:
         tell(connection, "error", message=str(exc))
         return 1
@@ -75,10 +80,13 @@ def tell(connection: socket.socket, event: str, **members: Any) -> None:
 class Shim:
     """Runs one launch whose lock this process holds."""
 
-    def __init__(self, request: LaunchRequest, connection: socket.socket, *, forks: bool) -> None:
+    def __init__(
+        self, request: LaunchRequest, connection: socket.socket, *, forks: bool, claim: Claim | None = None
+    ) -> None:
         self.request = request
         self.connection = connection
         self.forks = forks
+        self.claim = claim
         self.files = LaunchFiles(Path(request.launch_folder))
         self.group = Group({})
         self.memory = MemoryWatch(self.group, self.files, None)
@@ -128,7 +136,7 @@ class Shim:
         shim_pid, feed = me.pid, None if self.forks else os.pipe()
         # A stop that comes before the child has let go of our handlers would be lost in them.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        self.session_pid = os.fork()
+        self.session_pid = (self.claim and self.claim(self.request, self.connection)) or os.fork()
         if self.session_pid == 0:
             self._become_session(shim_pid, feed)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

@@ -36,14 +36,14 @@ def build_environment(folder: Path) -> Path:
 
 
 @contextmanager
-def run_fork_server(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def run_fork_server(path: Path, *, spares: int = 0) -> Iterator[subprocess.Popen[bytes]]:
     """Run a fork server that listens on `path`, from the moment it says that it is ready."""
     notify_path = path.with_suffix(".notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(notify_path))
         notify.settimeout(_FORK_SERVER_SECONDS)
         process = subprocess.Popen(
-            [sys.executable, "-m", "studiolo.runtime.forkserver", "--socket", str(path)],
+            [sys.executable, "-m", "studiolo.runtime.forkserver", "--socket", str(path), "--spares", str(spares)],
             env={"NOTIFY_SOCKET": str(notify_path)},
         )
         try:

@@ -39,7 +39,11 @@ def platform_parts(settings: Settings) -> list[Part]:
 
 def fork_server(settings: Settings) -> Part:
     """The process that sessions are forked from. Sessions inherit its environment: no more than they may see."""
-    argv = (sys.executable, "-m", "studiolo.runtime.forkserver", "--socket", str(settings.fork_server_socket))
+    # Where sessions are spawned, nothing would ever claim a spare.
+    forks = settings.sessions.start_method != "spawn" and sys.platform == "linux"
+    spares = str(settings.sessions.spares if forks else 0)
+    socket = str(settings.fork_server_socket)
+    argv = (sys.executable, "-m", "studiolo.runtime.forkserver", "--socket", socket, "--spares", spares)
     path = {"PATH": os.environ["PATH"]} if "PATH" in os.environ else {}
     return Part("fork-server", argv, path | passed_on(os.environ))
 

@@ -1,0 +1,173 @@
+"""Spares: shims whose server is forked and has rehearsed its start, and that know of no launch yet.
+
+The fork server keeps some. A launch claims one: the fork server hands its connection on, the shim reads the request,
+and the request goes on to the waiting server. What is claimed is never returned; what dies is replaced. A spare
+waits on a socket to the fork server, its server on one to the shim, and both end when that socket does.
+"""
+
+import contextlib
+import functools
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from studiolo.runtime import limits, processes, shim
+from studiolo.runtime.descriptors import close_inherited, redirect_output
+from studiolo.runtime.launch import LaunchFiles, LaunchRequest
+
+# Launches come in bursts, and each has the processors to itself for so long before a spare is made again.
+_QUIET_SECONDS = 1.0
+# Something is wrong with a spare that ends before it is ready: the next is not made at once.
+_FAILED_SECONDS = 60.0
+_READY = b"r"
+_PIECE_BYTES = 65536
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+class Spares:
+    """The fork server's side: which spares there are, and when to make another."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._ready: list[socket.socket] = []
+        self._warming: socket.socket | None = None
+        self._due_at = time.monotonic()
+
+    def sockets(self) -> list[socket.socket]:
+        """Return what to wait on; whatever turns readable goes to `look`."""
+        return [*self._ready, *([self._warming] if self._warming else [])]
+
+    def seconds_until_due(self) -> float | None:
+        """Return when to call `fill`; None while nothing is missing, or one is being made."""
+        if self._warming is not None or len(self._ready) >= self._count:
+            return None
+        return max(0.0, self._due_at - time.monotonic())
+
+    def look(self, link: socket.socket) -> None:
+        """Note that a spare is ready or has ended."""
+        word = b""
+        with contextlib.suppress(OSError):
+            word = link.recv(1)
+        if link is self._warming:
+            self._warming = None
+            if word:
+                self._ready.append(link)
+                return
+            print("a spare ended before it was ready", file=sys.stderr, flush=True)
+            self._due_at = time.monotonic() + _FAILED_SECONDS
+        else:
+            self._ready.remove(link)
+        link.close()
+
+    def claim(self, connection: socket.socket) -> bool:
+        """Hand a caller's connection to a spare that is ready, for good; False when there is none."""
+        self._due_at = max(self._due_at, time.monotonic() + _QUIET_SECONDS)
+        while self._ready:
+            with self._ready.pop(0) as link, contextlib.suppress(OSError):
+                socket.send_fds(link, [_READY], [connection.fileno()])
+                return True
+        return False
+
+    def fill(self) -> None:
+        """Fork the next spare. In the child it does not return."""
+        ours, theirs = socket.socketpair()
+        try:
+            pid = os.fork()
+        except OSError as exc:
+            print(f"cannot fork a spare: {exc}", file=sys.stderr, flush=True)
+            ours.close()
+            theirs.close()
+            self._due_at = time.monotonic() + _FAILED_SECONDS
+            return
+        if pid == 0:
+            _run_to_exit(theirs)
+        theirs.close()
+        self._warming = ours
+
+    def let_go(self) -> None:
+        """Close the sockets in a process that is not the fork server."""
+        for link in self.sockets():
+            link.close()
+
+
+def _run_to_exit(link: socket.socket) -> None:
+    """Be a spare, then the shim of the launch that claims it; never returns."""
+    status = 1
+    try:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        close_inherited(keep=link.fileno())
+        os.setsid()
+        os.chdir("/")
+        status = _wait_as_spare(link)
+    finally:
+        os._exit(status)
+
+
+def _wait_as_spare(link: socket.socket) -> int:
+    ours, theirs = socket.socketpair()
+    me = os.getpid()
+    server = os.fork()
+    if server == 0:
+        status = 1
+        try:
+            processes.end_with_parent(me)
+            close_inherited(keep=theirs.fileno())
+            status = _serve_claim(theirs)
+        finally:
+            os._exit(status)
+    theirs.close()
+    if not ours.recv(1):
+        return 1
+    link.sendall(_READY)
+    processes.name_process("studiolo-spare")
+    if ours in select.select([link, ours], [], [])[0]:
+        # The server has nothing more to say: it is dead.
+        return 1
+    _, descriptors, _, _ = socket.recv_fds(link, 1, 1)
+    link.close()
+    if not descriptors:
+        # The fork server is gone.
+        return 0
+    connection = socket.socket(fileno=descriptors[0])
+    return shim.serve(connection, forks=True, claim=functools.partial(_hand_on, server, ours))
+
+
+def _hand_on(server: int, link: socket.socket, request: LaunchRequest, connection: socket.socket) -> int | None:
+    """Hand a request to the spare's server, for good; returns its process id, None if it has died meanwhile."""
+    line = memoryview(request.to_line())
+    with link, contextlib.suppress(OSError):
+        sent = socket.send_fds(link, [line[:_PIECE_BYTES]], [connection.fileno()])
+        if sent < len(line):
+            link.sendall(line[sent:])
+        return server
+    return None
+
+
+def _serve_claim(link: socket.socket) -> int:
+    """Rehearse, say so, wait for the request, and be its session; returns the exit code."""
+    # Imported here: the fork server has it, the shim that execs its session does without.
+    from studiolo.runtime import session
+    from studiolo.runtime.rehearsal import rehearse
+
+    rehearse()
+    gc.freeze()
+    link.sendall(_READY)
+    line, descriptors, _, _ = socket.recv_fds(link, _PIECE_BYTES, 1)
+    if not descriptors:
+        return 0
+    while not line.endswith(b"\n"):
+        part = link.recv(_PIECE_BYTES)
+        if not part:
+            return 1
+        line += part
+    link.close()
+    request, connection = LaunchRequest.from_line(line), socket.socket(fileno=descriptors[0])
+    redirect_output(LaunchFiles(Path(request.launch_folder)).log)
+    limits.enter(request)
+    return session.run(request, connection)
