@@ -239,3 +239,22 @@ def test_a_kill_of_the_control_plane_cuts_a_stream_and_loses_nothing(platform: P
     with events(ana, f"{S}/{session['id']}/progress") as stream:
         assert [json.loads(text)["state"] for _, text in stream] == ["running"]
     stop(ana, session)
+
+
+def test_kills_while_samples_are_written_leave_a_whole_history(platform: Platform, ana: httpx.Client) -> None:
+    session = launch(ana)
+    for _ in range(3):
+        # A new process samples as soon as it answers.
+        platform.kill(platform.part("studiolo.server.main"))
+        platform.wait_up()
+    usage = wait_for(lambda: ana.get(f"{S}/{session['id']}/usage").json()["now"] and _usage(ana, session), "a sample")
+    times = [sample["at"] for sample in usage["history"]]
+    assert times == sorted(set(times))
+    assert (ana.get(f"{S}/{session['id']}").json()["state"], usage["deaths"]) == ("running", [])
+    stop(ana, session)
+    used = ana.get(f"{W}/in-full/stats").json()
+    assert (used["running_sessions"], used["launches"] > 0) == (0, True)
+
+
+def _usage(client: httpx.Client, session: dict[str, Any]) -> dict[str, Any]:
+    return dict(client.get(f"{S}/{session['id']}/usage").json())

@@ -96,6 +96,7 @@ async def test_what_is_promised_is_not_promised_again(
 
 
 @pytest.mark.usefixtures("churn")
+@pytest.mark.req("S3-11")
 async def test_launches_at_once_never_claim_more_than_there_is(ana: httpx.AsyncClient, services: Services) -> None:
     services.settings.resources.overcommit = 1
     replies = await asyncio.gather(*(launch(ana, resources={"cpu": 1}) for _ in range(8)))
@@ -105,6 +106,7 @@ async def test_launches_at_once_never_claim_more_than_there_is(ana: httpx.AsyncC
 
 
 @pytest.mark.usefixtures("churn")
+@pytest.mark.req("S3-11")
 async def test_launches_at_once_keep_to_the_number_per_person(ana: httpx.AsyncClient, services: Services) -> None:
     services.settings.sessions.max_running_per_person = 3
     replies = await asyncio.gather(*(launch(ana) for _ in range(8)))
@@ -112,7 +114,7 @@ async def test_launches_at_once_keep_to_the_number_per_person(ana: httpx.AsyncCl
     assert {reply.json()["code"] for reply in replies if reply.status_code == 429} == {"too-many-sessions"}
 
 
-async def test_two_people_launch_stop_and_restart_at_once(
+async def test_two_people_scale_launch_stop_and_restart_at_once(
     ana: httpx.AsyncClient, leo: httpx.AsyncClient, churn: dict[str, Any], engine: FakeEngine
 ) -> None:
     await ana.put(f"{W}/churn/members", json={"person": "leo", "role": "owner"})
@@ -123,6 +125,7 @@ async def test_two_people_launch_stop_and_restart_at_once(
         leo.post(f"{S}/{mine}/stop"),
         leo.post(f"{S}/{theirs}/restart"),
         ana.post(f"{S}/{theirs}/stop"),
+        leo.post(f"{W}/{churn['id']}/scale", json={"resources": {"cpu": 2}}),
         launch(ana, name="third"),
         leo.post(S, json={"workspace": churn["id"], "name": "fourth"}),
     )
@@ -134,6 +137,9 @@ async def test_two_people_launch_stop_and_restart_at_once(
         return settled and set(engine.running()) == running and len(listed) == 4
 
     await eventually(all_is_as_wanted)
+    # What was scaled counts from the next start on.
+    again = (await ana.post(f"{S}/{mine}/restart", params={"wait": 5})).json()
+    assert again["resources"]["cpu"] == 2
 
 
 def test_a_profile_named_for_the_launch_replaces_the_workspaces_numbers() -> None:
