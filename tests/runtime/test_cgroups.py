@@ -1,6 +1,7 @@
 """Where control groups can be made, how one holds a process, and that nothing is left of it."""
 
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -129,6 +130,11 @@ def test_a_process_moves_into_a_real_group_of_version_2_and_ends_with_it() -> No
         assert process.stdout is not None
         process.stdout.readline()
         assert group.list_pids() == [process.pid]
+        with (group.folders[""] / "cgroup.events").open() as events:
+            assert "populated 1" in events.read()
+            process.kill()
+            # As memory.events does, which this machine may have in version 1 only.
+            assert select.select([], [], [events], 10)[2]
         assert group.end()
     assert not (unified / NAME).exists()
 
