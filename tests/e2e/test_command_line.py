@@ -1,5 +1,6 @@
 """The command line inside real sessions: exec, shell, logs, usage, and Ctrl-C."""
 
+import json
 import os
 import pty
 import select
@@ -7,10 +8,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 
-from e2e.conftest import BIN, Platform
+from e2e.conftest import BIN, Platform, sign_in_cookie
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -104,6 +107,25 @@ def test_a_shell_on_a_terminal_has_one(platform: Platform, workspace: str) -> No
         assert b"/dev/pts/" in _read_until(master, b"/dev/pts/")
         assert running.wait(20) == 4
     os.close(master)
+
+
+def test_a_machine_without_a_browser_signs_in_by_a_code(platform: Platform, tmp_path: Path) -> None:
+    elsewhere = {**platform.variables, "XDG_CONFIG_HOME": str(tmp_path)}
+    elsewhere = {name: value for name, value in elsewhere.items() if not name.startswith("STUDIOLO_")}
+    origin = f"http://127.0.0.1:{platform.port}"
+    with subprocess.Popen(
+        [BIN / "studiolo", "login", platform.address], env=elsewhere, stderr=subprocess.PIPE, text=True
+    ) as signing_in:
+        assert signing_in.stderr is not None
+        code = signing_in.stderr.readline().split()[-1]
+        with httpx.Client(base_url=origin, headers={"Origin": origin}, cookies=sign_in_cookie(platform)) as browser:
+            page = browser.get("/sign-in/device", params={"code": code})
+            csrf = page.text.partition('name="csrf" value="')[2].partition('"')[0]
+            browser.post("/sign-in/device/approve", data={"csrf": csrf, "code": code}).raise_for_status()
+        assert signing_in.wait(30) == 0
+    command = [BIN / "studiolo", "whoami", "--json"]
+    who = subprocess.run(command, env=elsewhere, capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(who.stdout)["url"] == platform.address
 
 
 def test_exec_starts_a_session_where_none_runs(platform: Platform) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from studiolo.cli.output import ago, emit, print_fields, say, state_of
 from studiolo.cli.session_table import busy
 from studiolo.cli.tables import layout, print_table, terminal_width, wants_colour
 from studiolo.contract.details import WorkspaceStats
+from studiolo.contract.errors import Conflict, NotFound
 from studiolo.contract.models import Session
 from studiolo.contract.resources import SessionUsage
 from studiolo.contract.sizes import describe_size
@@ -87,12 +89,12 @@ def snooze(
 
 def _measured(client: Studiolo, workspace_id: str) -> list[Session]:
     """Return the workspace's live sessions, their usage measured now."""
-    return [
-        session.model_copy(update={"usage": client.sessions.usage(session.id).now})
-        if session.state == "running"
-        else session
-        for session in client.sessions.list(workspace=workspace_id, states=_ALIVE, page_size=200)
-    ]
+    sessions = list(client.sessions.list(workspace=workspace_id, states=_ALIVE, page_size=200))
+    for index, session in enumerate(sessions):
+        # One that ends between the two questions is shown as it was.
+        with suppress(Conflict, NotFound):
+            sessions[index] = session.model_copy(update={"usage": client.sessions.usage(session.id).now})
+    return sessions
 
 
 def _row(session: Session) -> tuple[str, ...]:
