@@ -190,7 +190,7 @@ async def test_notebooks_that_were_run_are_remembered(session: dict[str, Any], s
     own = Principal("p", "ana", "ana", is_admin=False, via="key", workspace_id=workspace_id, session_id=session["id"])
     for number in range(205):
         activity = Activity(
-            reported_at=BEGIN,
+            reported_at=BEGIN + timedelta(days=1),
             kernels=1,
             busy_kernels=0,
             terminals=0,
@@ -209,3 +209,15 @@ async def test_notebooks_that_were_run_are_remembered(session: dict[str, Any], s
 async def test_nobody_but_the_session_reports(people: People, session: dict[str, Any]) -> None:
     async with await people.client("mia") as mia:
         assert (await mia.post(f"/api/v1/sessions/{session['id']}/report", json={"kernels": 1})).status_code == 404
+
+
+async def test_a_measurement_that_fails_holds_up_no_stop_and_no_pass(
+    ana: httpx.AsyncClient, session: dict[str, Any], engine: FakeEngine, services: Services
+) -> None:
+    async def fail(handle: dict[str, Any]) -> None:
+        raise OSError("the group is gone")
+
+    engine.measure = fail  # type: ignore[method-assign]
+    assert await services.sampler.sample() == 0
+    stopped = (await ana.post(f"{S}/{session['id']}/stop", params={"wait": 5})).json()
+    assert stopped["state"] == "stopped"

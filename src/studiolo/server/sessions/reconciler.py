@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping
 
 from studiolo.contract.errors import Unavailable
 from studiolo.contract.models import EnvironmentState, Reason, SessionState
-from studiolo.engines.base import Closes, Engine, Exit, Forgets, Logs, Measures, Observation, Phase, Sweeps
+from studiolo.engines.base import Closes, Engine, Exit, Forgets, Logs, Measures, Observation, Phase, Sweeps, Usage
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
 from studiolo.kit.reconcile import Runner
@@ -172,11 +172,9 @@ class SessionReconciler:
     async def _stop(self, row: RowMapping, wanted: Wanted, engine: Engine) -> timedelta | None:
         seen = await engine.observe(row["handle"])
         if seen.phase is not Phase.ENDED:
-            if row["state"] == SessionState.RUNNING and isinstance(engine, Measures):
+            if row["state"] == SessionState.RUNNING and (usage := await _measure(row, engine)) is not None:
                 # The last chance to know what this launch used in all.
-                usage = await engine.measure(row["handle"])
-                if usage is not None:
-                    await self._seen.write(row, state=SessionState.STOPPING, usage=usage_entry(usage, row["usage"]))
+                await self._seen.write(row, state=SessionState.STOPPING, usage=usage_entry(usage, row["usage"]))
             await engine.stop(row["handle"], grace=self._settings.stop_grace)
         return await self._settle(row, wanted, seen)
 
@@ -202,7 +200,7 @@ class SessionReconciler:
 
     async def _look_at_deaths(self, row: RowMapping, engine: Engine) -> None:
         self._news.discard(row["id"])
-        usage = await engine.measure(row["handle"]) if isinstance(engine, Measures) else None
+        usage = await _measure(row, engine)
         if usage is not None and usage.deaths:
             await self._deaths.note(row, row["workspace_name"], usage.deaths)
 
@@ -222,6 +220,17 @@ class SessionReconciler:
     async def _fail(self, row: RowMapping, code: str, message: str) -> None:
         reason = Reason(code=code, message=message, at=self._clock.now())
         await self._seen.write_end(row, state=SessionState.FAILED, reason=reason)
+
+
+async def _measure(row: RowMapping, engine: Engine) -> Usage | None:
+    """Nothing that a step must do depends on a measurement: one that fails holds up no stop."""
+    if not isinstance(engine, Measures):
+        return None
+    try:
+        return await engine.measure(row["handle"])
+    except Exception:
+        _log.exception("not-measured", session=row["id"])
+        return None
 
 
 def _wanted(row: RowMapping) -> Wanted:

@@ -63,13 +63,11 @@ class Sampler:
         return len(measured)
 
     async def _measure(self, row: RowMapping) -> Usage | None:
-        engine = self._engines[row["engine"]]
-        if not isinstance(engine, Measures):
-            return None
         # An engine may look without ever waiting: others get their turn between two sessions.
         await asyncio.sleep(0)
         try:
-            return await engine.measure(row["handle"])
+            engine = self._engines[row["engine"]]
+            return await engine.measure(row["handle"]) if isinstance(engine, Measures) else None
         except Exception:
             _log.exception("not-measured", session=row["id"])
             return None
