@@ -15,7 +15,7 @@ from studiolo.kit.db import Database
 from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.accounts.passwords import is_password
 from studiolo.server.principal import Principal
-from studiolo.server.sessions import queries
+from studiolo.server.sessions import entry_queries, queries
 from studiolo.server.sessions.secrets import SessionSecrets
 from studiolo.server.sessions.service import Sessions
 from studiolo.server.settings.sessions import SessionSettings
@@ -58,7 +58,7 @@ class Entry:
         code = secrets.token_urlsafe(24)
         async with self._db.write() as tx:
             await self._sessions.resolve(tx.connection, who, session_id, "session.enter")
-            await queries.insert_code(
+            await entry_queries.insert_code(
                 tx.connection,
                 {
                     "code_hash": self._secrets.hash_code(code),
@@ -74,7 +74,7 @@ class Entry:
     async def redeem(self, session_id: str, code: str, nonce: str) -> str:
         """Exchange a code for the session's cookie; raises NotFound (`link-invalid`)."""
         async with self._db.write() as tx:
-            row = await queries.take_code(tx.connection, self._secrets.hash_code(code), self._clock.now())
+            row = await entry_queries.take_code(tx.connection, self._secrets.hash_code(code), self._clock.now())
             fits = (
                 row is not None
                 and row["session_id"] == session_id
@@ -93,7 +93,7 @@ class Entry:
     async def by_cookie(self, token: str) -> Entered:
         """Return who a session's cookie lets in, by their login as it is now; raises NotSignedIn."""
         async with self._db.read() as connection:
-            row = await queries.find_entry(connection, self._secrets.hash_entry(token))
+            row = await entry_queries.find_entry(connection, self._secrets.hash_entry(token))
         if row is None:
             raise NotSignedIn("login-ended", "Your way into this session has ended.", hint="Open it again.")
         who = await self._authentication.by_login_id(row["login_id"])
@@ -137,7 +137,7 @@ class Entry:
         self, connection: AsyncConnection, session_id: str, login_id: str, *, shared_origin: bool
     ) -> str:
         token = secrets.token_urlsafe(32)
-        await queries.insert_entry(
+        await entry_queries.insert_entry(
             connection,
             {
                 "token_hash": self._secrets.hash_entry(token),

@@ -1,15 +1,15 @@
-"""All SQL of sessions, and of the codes and cookies by which browsers enter them."""
+"""All SQL of sessions, but for what they use (usage_queries) and how browsers enter them (entry_queries)."""
 
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, delete, func, insert, or_, select, true, union_all, update
+from sqlalchemy import RowMapping, bindparam, func, insert, or_, select, true, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.resources import Capacity
 from studiolo.server.accounts.tables import keys, logins, people
-from studiolo.server.sessions.tables import entries, entry_codes, sessions
+from studiolo.server.sessions.tables import sessions
 from studiolo.server.workspaces.tables import members, workspaces
 
 _owner = people.alias("owner")
@@ -203,30 +203,6 @@ async def update_seen(
         & (true() if launch is None else sessions.c.launch == launch)
     )
     return bool((await connection.execute(update(sessions).where(which).values(**values))).rowcount)
-
-
-async def insert_code(connection: AsyncConnection, values: dict[str, Any]) -> None:
-    """Add a single-use code."""
-    await connection.execute(insert(entry_codes).values(**values))
-
-
-async def take_code(connection: AsyncConnection, code_hash: str, now: datetime) -> RowMapping | None:
-    """Use a code up; drops expired ones on the way."""
-    row = (await connection.execute(select(entry_codes).where(entry_codes.c.code_hash == code_hash))).mappings().first()
-    await connection.execute(
-        delete(entry_codes).where(or_(entry_codes.c.code_hash == code_hash, entry_codes.c.expires_at < now))
-    )
-    return row if row is not None and row["expires_at"] >= now else None
-
-
-async def insert_entry(connection: AsyncConnection, values: dict[str, Any]) -> None:
-    """Add the record behind a session's cookie."""
-    await connection.execute(insert(entries).values(**values))
-
-
-async def find_entry(connection: AsyncConnection, token_hash: str) -> RowMapping | None:
-    """The record behind a session's cookie."""
-    return (await connection.execute(select(entries).where(entries.c.token_hash == token_hash))).mappings().first()
 
 
 def _activity() -> Any:
