@@ -104,9 +104,16 @@ def test_progress_yields_until_the_session_has_settled(platform: StandIn) -> Non
 
 async def test_progress_goes_on_when_the_stream_breaks_off(platform: StandIn) -> None:
     platform.answer("GET", f"{SESSION_PATH}/progress", HANG_UP, _stream(SESSION))
-    platform.answer("GET", SESSION_PATH, {**SESSION, "state": "starting"})
     async with AsyncStudiolo(platform.url, "key") as client:
         assert [seen.state async for seen in client.sessions.progress("s")] == ["running"]
+
+
+async def test_progress_does_not_go_on_for_ever(platform: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studiolo.sdk.resources.sessions._LONGEST_LOSS_SECONDS", 0.1)
+    platform.answer("GET", f"{SESSION_PATH}/progress", HANG_UP)
+    async with AsyncStudiolo(platform.url, "key") as client:
+        with pytest.raises(Unavailable):
+            _ = [seen async for seen in client.sessions.progress("s")]
 
 
 def test_a_log_is_followed_to_its_end_and_may_be_left_before(platform: StandIn) -> None:

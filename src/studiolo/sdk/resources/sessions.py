@@ -17,6 +17,8 @@ from studiolo.sdk.transport import Transport, segment
 _PATH = "/jupyter/sessions"
 # The server holds an answer no longer than this.
 _LONGEST_HOLD_SECONDS = 60.0
+# A restart of the platform takes a few.
+_LONGEST_LOSS_SECONDS = 30.0
 
 
 class Sessions:
@@ -138,11 +140,14 @@ class Sessions:
     async def progress(self, session: str) -> AsyncIterator[Session]:
         """Yield the session as it is and after each change, until it has settled: running, stopped or failed.
 
-        Goes on over a restart of the platform. Cancel a start with `stop`.
+        Goes on over a restart of the platform. Cancel a start with `stop`. Raises Unavailable
+        (`control-plane-unreachable`) when nothing was heard for half a minute.
         """
+        heard = time.monotonic()
         while True:
             try:
                 async for event in self._transport.stream(f"{_at(session)}/progress"):
+                    heard = time.monotonic()
                     if event.name == "session":
                         seen = Session.model_validate_json(event.data)
                         yield seen
@@ -150,11 +155,9 @@ class Sessions:
                             return
                 return
             except Unavailable as error:
-                if error.code != "control-plane-unreachable":
+                if error.code != "control-plane-unreachable" or time.monotonic() - heard > _LONGEST_LOSS_SECONDS:
                     raise
                 await anyio.sleep(0.5)
-                # This raises if the platform is gone for longer.
-                await self.get(session)
 
     async def follow_log(self, session: str, *, lines: int | None = None) -> AsyncIterator[str]:
         """Yield the last `lines` of a session's log and each new one, until the launch has ended."""
