@@ -35,6 +35,7 @@ from studiolo.server.principal import OPERATOR, Principal
 from studiolo.server.schema import check_schema
 from studiolo.server.services import Services, build
 from studiolo.server.settings import Settings
+from studiolo.server.settings.sessions import SessionSettings
 from studiolo.testing.fake_engine import FakeEngine
 
 PASSWORD = "a long enough password"
@@ -70,7 +71,11 @@ class Stage:
         self.clock = ShiftedClock()
         self.engine = FakeEngine()
         self.engine.machine = Machine(16, 64 * _GIB, 0, "cgroup-v2", "cgroup-v2", "cgroup-v2")
-        self.settings = Settings(data_dir=folder / "data", port=self.port, run_dir=folder / "run", **settings)
+        # A sample that starts goes on starting, however long the tests take.
+        patient = SessionSettings(start_timeout=timedelta(hours=1))
+        self.settings = Settings(
+            data_dir=folder / "data", port=self.port, run_dir=folder / "run", **({"sessions": patient} | settings)
+        )
         self.services = self._build()
         self._loop = asyncio.new_event_loop()
         self._server = uvicorn.Server(

@@ -47,6 +47,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "sign in a program, asked": ("ana", "/sign-in/device?code={device}"),
     "everybody's sessions": ("mia", "/admin/sessions"),
     "account": ("ana", "/account"),
+    "health": ("mia", "/admin"),
     "people": ("mia", "/admin/people"),
     "audit": ("mia", "/admin/audit"),
     "find": ("mia", "/find?q=s"),

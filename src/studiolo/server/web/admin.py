@@ -1,4 +1,4 @@
-"""Pages for administrators: people and the record of changes."""
+"""Pages for administrators: health, people and the record of changes."""
 
 from typing import Annotated, Any
 
@@ -11,17 +11,20 @@ from studiolo.server.http.identity import Allow
 from studiolo.server.principal import Principal
 from studiolo.server.services import Services
 from studiolo.server.web import forms
-from studiolo.server.web.render import render, see
+from studiolo.server.web.render import render
 from studiolo.server.web.routing import PAGE_SIZE, Cursor, ServicesOf, pager, pages_router, status_of
 
 router = pages_router()
 _Text = Annotated[str, Form(max_length=1000)]
 
 
-@router.get("/admin", dependencies=[Depends(Allow("platform.inspect"))])
-async def first() -> Response:
-    """Where administration begins."""
-    return see("/admin/sessions")
+@router.get("/admin")
+async def health(
+    request: Request, who: Annotated[Principal, Depends(Allow("platform.inspect"))], services: ServicesOf
+) -> Response:
+    """Whether all is well, and what is used."""
+    found, engines = await services.inspection.health(who), await services.inspection.engines(who)
+    return await render(request, "health.html", who, health=found, engines=engines)
 
 
 @router.get("/admin/people")

@@ -32,11 +32,15 @@ _ACTIONS = (
     Found("Go home", "action", "/"),
     Found("New workspace", "action", "/workspaces#new-name"),
     Found("All workspaces", "action", "/workspaces"),
+    Found("Bring back a deleted workspace", "action", "/trash"),
+    Found("Sign in a program by its code", "action", "/sign-in/device"),
     Found("Make an API key", "action", "/account#keys"),
     Found("Change your password", "action", "/account#password"),
     Found("See where you are signed in", "action", "/account#logins"),
 )
 _ADMIN_ACTIONS = (
+    Found("See whether all is well", "action", "/admin"),
+    Found("See everybody's sessions", "action", "/admin/sessions"),
     Found("Add a person", "action", "/admin/people"),
     Found("Read the audit record", "action", "/admin/audit"),
 )

@@ -7,7 +7,6 @@ from fastapi.responses import Response
 
 from studiolo.contract.errors import StudioloError
 from studiolo.contract.models import Session, SessionLaunch, SessionState
-from studiolo.contract.resources import EngineInfo
 from studiolo.server.http.identity import Allow
 from studiolo.server.principal import Principal
 from studiolo.server.services import Services
@@ -70,14 +69,6 @@ def choose_session(own: list[Session]) -> Session | None:
     return max(alive or usable, key=last_used, default=None)
 
 
-async def engine_info(services: Services, name: str | None = None) -> EngineInfo:
-    """Return an engine with what is free of it now; without a name the one that runs what names none."""
-    chosen = services.engines.choose(name)
-    async with services.db.read() as connection:
-        claimed = await services.sessions.claimed(connection, chosen)
-    return await services.engines.info(chosen, claimed)
-
-
 async def _list_own(services: Services, who: Principal, workspace_id: str) -> list[Session]:
     found = await services.sessions.list_(who, workspace=workspace_id, limit=_MOST_LISTED)
     return [session for session in found.items if session.person.id == who.person_id]
@@ -96,7 +87,7 @@ async def _show(
     settings, most = services.settings.resources, services.settings.sessions.max_running_per_person
     last = max(await _list_own(services, who, own.id), key=last_used, default=None)
     choice = given if given is not None else last_choice(last, settings)
-    engine = await engine_info(services)
+    engine = (await services.inspection.engines(who))[0]
     running = (await services.sessions.list_(who, states=ALIVE, limit=_MOST_LISTED)).items
     filled = f"/w/{own.id}/launch" + (f"?{choice.query}" if choice.query else "")
     return await render(
