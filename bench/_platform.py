@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 from _http import Client
 from _processes import clean_environment, free_port, wait_until
 
@@ -17,11 +18,12 @@ _COMMAND_SECONDS = 300
 
 
 class Platform:
-    """One platform with its data in `folder`. `client` is set while it runs."""
+    """One platform with its data in `folder`, which keeps `spares` started servers. `client` is set while it runs."""
 
     client: Client
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, spares: int) -> None:
+        self.spares = spares
         self.port = free_port()
         self.data = folder / "data"
         self.run = folder / "run"
@@ -32,6 +34,7 @@ class Platform:
             STUDIOLO_PORT=str(self.port),
             # The benchmark's one person launches more than people do.
             STUDIOLO_SESSIONS__MAX_RUNNING_PER_PERSON="1000",
+            STUDIOLO_SESSIONS__SPARES=str(spares),
             XDG_CONFIG_HOME=str(folder / "config"),
         )
 
@@ -70,6 +73,18 @@ class Platform:
         wait_until(is_ready, f"the environment of {name}", seconds=300)
         return str(made["id"])
 
+    def await_spares(self) -> list[int]:
+        """Wait until the pool is full; return the pids of its shims."""
+        found: list[int] = []
+
+        def is_full() -> bool:
+            children = psutil.Process(self.process_of("fork-server")).children()
+            found[:] = [child.pid for child in children if child.name() == "studiolo-spare"]
+            return len(found) == self.spares
+
+        wait_until(is_full, f"a pool of {self.spares} spares")
+        return found
+
     def launch(self, workspace: str) -> str:
         """Launch a session and return its id at once."""
         return str(self.client.ask("POST", "/api/v1/jupyter/sessions", {"workspace": workspace}).json["id"])
@@ -94,11 +109,11 @@ class Platform:
 
 
 @contextlib.contextmanager
-def studiolo() -> Iterator[Platform]:
+def studiolo(*, spares: int = 2) -> Iterator[Platform]:
     """Run a platform for the length of a block; then stop all of it and remove its data."""
     # Sockets have short paths: not below a long TMPDIR.
     folder = Path(tempfile.mkdtemp(prefix="studiolo-bench-", dir="/tmp"))
-    platform = Platform(folder)
+    platform = Platform(folder, spares)
     try:
         platform.up()
         yield platform

@@ -61,14 +61,18 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 def pss_bytes(pids: Iterable[int]) -> int:
     """Return the proportional set size of processes: their own pages, and their share of shared ones."""
-    return sum(_pss_bytes(pid) for pid in pids)
+    return sum(_rollup_bytes(pid, "Pss:") for pid in pids)
 
 
-def _pss_bytes(pid: int) -> int:
+def uss_bytes(pids: Iterable[int]) -> int:
+    """Return the unique set size of processes: what would be free if they ended."""
+    return sum(_rollup_bytes(pid, "Private_") for pid in pids)
+
+
+def _rollup_bytes(pid: int, name: str) -> int:
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
     return 0
 
 

@@ -102,10 +102,10 @@ class Platform:
     def part(self, words: str) -> psutil.Process:
         """The process of a part: the supervisor's child whose command line holds `words`.
 
-        Shims of a fork server that was killed are the supervisor's children too, under their own name.
+        Shims and spares of a fork server that was killed are the supervisor's children too, under their own names.
         """
         children = self.supervisor().children()
-        found = [p for p in children if words in " ".join(p.cmdline()) and p.name() != "studiolo-shim"]
+        found = [p for p in children if words in " ".join(p.cmdline()) and not p.name().startswith("studiolo-")]
         assert len(found) == 1, (words, found)
         return found[0]
 

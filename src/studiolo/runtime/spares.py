@@ -104,6 +104,7 @@ def _run_to_exit(link: socket.socket) -> None:
         close_inherited(keep=link.fileno())
         os.setsid()
         os.chdir("/")
+        processes.name_process("studiolo-warm")
         status = _wait_as_spare(link)
     finally:
         os._exit(status)
