@@ -5,7 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from studiolo.contract.models import SessionState
+from studiolo.contract.models import MemberSet, SessionState
+from studiolo.contract.operations import Role
 from web.conftest import Visitors
 from web.stage import Samples
 from web.test_flows import person
@@ -64,6 +65,17 @@ def test_twelve_tabs_share_one_websocket(visitors: Visitors, samples: Samples) -
     nils = person(samples, "nils")
     listening = [one for one in samples.stage.services.live._listeners if one.person_id == nils.person_id]
     assert len(listening) == len({one.login_id for one in listening})
+
+
+def test_who_loses_access_loses_the_open_page(visitors: Visitors, samples: Samples) -> None:
+    stage, ana = samples.stage, person(samples, "ana")
+    made = stage.do(stage.workspace(ana, "shared-for-a-while"))
+    stage.do(stage.services.members.set_member(ana, made, MemberSet(person="leo", role=Role.VIEWER)))
+    page = visitors.get("leo").open(f"/w/{made}/settings")
+    expect(page.get_by_role("heading", name="shared-for-a-while")).to_be_visible()
+    expect(page.locator("[data-health-word]").first).to_have_text("Live")
+    stage.do(stage.services.members.remove_member(ana, made, "leo"))
+    expect(page.get_by_role("heading", name="Nothing here that you can see.")).to_be_visible(timeout=5000)
 
 
 def test_the_palette_finds_and_opens(visitors: Visitors) -> None:

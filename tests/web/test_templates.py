@@ -26,6 +26,7 @@ from studiolo.contract.models import (
     WorkspaceRef,
 )
 from studiolo.contract.operations import Role
+from studiolo.contract.resources import MemoryDeath
 from studiolo.kit.clock import ManualClock
 from studiolo.server.web.home import list_needs
 from studiolo.server.web.launch import choose_session
@@ -121,6 +122,27 @@ def test_an_engine_without_answer_ends_nothing() -> None:
     page = render_session(session(SessionState.UNKNOWN))
     assert "No answer" in page
     assert "has not been stopped" in page
+
+
+def test_who_leaves_a_session_idle_is_warned_and_can_keep_it() -> None:
+    # The templates' clock stands an hour after NOW, and people are warned a quarter of an hour before.
+    soon = NOW + timedelta(hours=1, minutes=10)
+    page = render_session(session(SessionState.RUNNING, idle_stop_at=soon))
+    assert "nobody uses it: it stops" in page
+    assert "Keep running" in page
+    later = render_session(session(SessionState.RUNNING, idle_stop_at=NOW + timedelta(hours=20)))
+    assert "Keep running" not in later
+    assert "if nobody uses it" in later
+
+
+def test_a_kernel_out_of_memory_is_told_while_the_session_runs() -> None:
+    death = MemoryDeath(at=NOW, what="kernel", name="a.ipynb", peak=2**34, limit=2**34, message="All of it.")
+    running = session(SessionState.RUNNING, last_death=death)
+    page = render_session(running, more_memory=2**35)
+    assert "All of it." in page
+    assert "Restart with 32 GiB" in page
+    row = render("home.html", **(home([workspace()]) | {"running": [running]}))
+    assert "A kernel ran out of memory: 16 of 16 GiB" in row
 
 
 def test_a_failed_start_says_that_nothing_was_lost() -> None:
