@@ -80,7 +80,8 @@ def _add_sessions(connection: Connection, platform: Platform, person_id: str, ch
         }
         for one, workspace in zip(ids, chosen, strict=True)
     ]
-    connection.execute(insert(sessions), rows)
+    if rows:
+        connection.execute(insert(sessions), rows)
     return ids
 
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -20,9 +20,11 @@ _POLL_SECONDS = 0.01
 class Hub:
     """A running JupyterHub. Servers have names, as our sessions do."""
 
-    def __init__(self, client: Client, pid: int) -> None:
+    def __init__(self, client: Client, pid: int, headers: Mapping[str, str]) -> None:
         self._client = client
         self.pid = pid
+        self.port = client.port
+        self.headers = {"Host": f"127.0.0.1:{client.port}", **headers}
 
     def launch(self, name: str) -> None:
         """Launch a server and return once its JupyterLab has answered 200 through the proxy."""
@@ -47,26 +49,27 @@ class Hub:
 
 
 @contextlib.contextmanager
-def jupyterhub() -> Iterator[Hub]:
-    """Run a JupyterHub for the length of a block."""
+def jupyterhub(people: int = 0) -> Iterator[Hub]:
+    """Run a JupyterHub for the length of a block; it knows users person-0, person-1, … from its start."""
     with tempfile.TemporaryDirectory(prefix="studiolo-bench-hub-", ignore_cleanup_errors=True) as name:
         folder, port, token = Path(name), free_port(), secrets.token_hex(16)
         config = folder / "jupyterhub_config.py"
-        config.write_text(_config(folder, port, token))
+        config.write_text(_config(folder, port, token, people))
         programs = jupyter_programs()
         path = f"{programs}{os.pathsep}{os.environ['PATH']}"
         argv = (programs / "jupyterhub", "--config", config)
         env = clean_environment(PATH=path, HOME=str(folder))
-        client = Client(port, {"Authorization": f"token {token}"})
+        headers = {"Authorization": f"token {token}"}
+        client = Client(port, headers)
         with running(argv, log=folder / "hub.log", env=env, cwd=folder) as process:
-            wait_until(lambda: client.answers("/hub/api/"), "JupyterHub's answer")
+            wait_until(lambda: client.answers("/hub/api/"), "JupyterHub's answer", seconds=300)
             client.ask("POST", f"/hub/api/users/{_PERSON}").json  # noqa: B018 ends the benchmark unless it is made
-            yield Hub(client, process.pid)
+            yield Hub(client, process.pid, headers)
 
 
-def _config(folder: Path, port: int, token: str) -> str:
+def _config(folder: Path, port: int, token: str, people: int) -> str:
     arguments = ["--allow-root"] if os.getuid() == 0 else []
-    scopes = ["admin:users", "admin:servers", "access:servers"]
+    scopes = ["admin:users", "admin:servers", "access:servers", "list:users", "read:users"]
     return f"""
 c.JupyterHub.bind_url = "http://127.0.0.1:{port}"
 c.JupyterHub.hub_bind_url = "http://127.0.0.1:{free_port()}"
@@ -78,6 +81,7 @@ c.Spawner.default_url = "/lab"
 c.Spawner.args = {arguments}
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
+c.Authenticator.allowed_users = {{f"person-{{number}}" for number in range({people})}}
 c.JupyterHub.allow_named_servers = True
 c.JupyterHub.services = [{{"name": "benchmark", "api_token": "{token}"}}]
 c.JupyterHub.load_roles = [{{"name": "benchmark", "scopes": {scopes}, "services": ["benchmark"]}}]

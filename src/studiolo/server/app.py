@@ -14,6 +14,7 @@ from studiolo.server.audit import routes as audit_routes
 from studiolo.server.door import PATH as DOOR_PATH
 from studiolo.server.door import Door
 from studiolo.server.http import description, problems
+from studiolo.server.http.answers import KnownAnswers
 from studiolo.server.http.edge import ASGIApp, Edge, Receive, Scope, Send
 from studiolo.server.http.idempotency import Idempotency
 from studiolo.server.http.identity import check_operations
@@ -65,7 +66,8 @@ def create_app(services: Services) -> ASGIApp:
         services.cookies,
         shortcuts,
     )
-    edge = Edge(Idempotency(api, services.db, services.clock, services.identity), services.hosts)
+    repeatable = Idempotency(api, services.db, services.clock, services.identity)
+    edge = Edge(KnownAnswers(repeatable, services.db, services.identity), services.hosts)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         # Only the front door and the operator can send the header: it is stripped from clients' requests.
