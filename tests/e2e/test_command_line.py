@@ -135,6 +135,15 @@ def test_exec_starts_a_session_where_none_runs(platform: Platform) -> None:
     platform.run("stop", "asleep")
 
 
+def test_a_sessions_password_is_asked_of_commands_too(platform: Platform, workspace: str) -> None:
+    platform.run("start", workspace, "--name", "locked", "--password", "open sesame")
+    locked = f"{workspace}/locked"
+    refused = platform.run("exec", locked, "--", "echo", "hi", check=False)
+    assert (refused.returncode, "started with a password" in refused.stderr) == (4, True)
+    assert platform.run("exec", locked, "--password", "open sesame", "--", "echo", "hi").stdout == "hi\n"
+    platform.run("stop", locked)
+
+
 def test_usage_is_measured(platform: Platform, workspace: str) -> None:
     found = platform.json("usage", workspace)
     assert found["now"]["memory"] > 1 << 20

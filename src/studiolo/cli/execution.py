@@ -11,6 +11,7 @@ import threading
 import time
 import tty
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -25,6 +26,9 @@ from studiolo.contract.models import Session
 from studiolo.sdk import AsyncStudiolo
 from studiolo.sdk.execution import OUTPUT, Command, Running
 
+PasswordOption = Annotated[
+    str | None, typer.Option("--password", metavar="PASSWORD", help="The session's password, where it has one.")
+]
 # Without a terminal a shell reads its input as a script: it shows no prompt.
 _SCRIPT = ("/bin/sh", "-c", 'exec "${SHELL:-/bin/sh}"')
 _CHUNK_BYTES = 1 << 16
@@ -37,6 +41,7 @@ _SIGNALS = {signal.SIGINT: "INT", signal.SIGTERM: "TERM", signal.SIGHUP: "HUP"}
 def exec_(
     target: SessionOrWorkspaceArgument,
     argv: Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="The command and its arguments.")],
+    password: PasswordOption = None,
 ) -> None:
     """Run a command in a workspace's environment and folder, and pass on its exit code.
 
@@ -49,18 +54,19 @@ def exec_(
       studiolo exec churn -- tar c data | tar x
     """
     session = _ready(target)
+    password = password or _ask_password(session)
     if current().json:
         with connect() as client:
-            done = client.sessions.execute(session.id, argv, input=_all_input())
+            done = client.sessions.execute(session.id, argv, input=_all_input(), password=password)
         told = {"exit_code": done.exit_code, "stdout": done.stdout, "stderr": done.stderr}
         emit(
             {name: v.decode(errors="replace") if isinstance(v, bytes) else v for name, v in told.items()}, lambda: None
         )
         raise typer.Exit(done.exit_code)
-    raise typer.Exit(_run(session, tuple(argv)))
+    raise typer.Exit(_run(session, Command(tuple(argv), password=password)))
 
 
-def shell(target: SessionOrWorkspaceArgument) -> None:
+def shell(target: SessionOrWorkspaceArgument, password: PasswordOption = None) -> None:
     """Open a shell in a workspace's environment and folder; with input that is no terminal, run it as a script.
 
     \b
@@ -68,7 +74,9 @@ def shell(target: SessionOrWorkspaceArgument) -> None:
       studiolo shell churn
       echo 'pip list' | studiolo shell churn
     """
-    raise typer.Exit(_run(_ready(target), () if _is_terminal() else _SCRIPT))
+    session = _ready(target)
+    argv = () if _is_terminal() else _SCRIPT
+    raise typer.Exit(_run(session, Command(argv, password=password or _ask_password(session))))
 
 
 def _ready(target: str) -> Session:
@@ -78,11 +86,18 @@ def _ready(target: str) -> Session:
             return wait_until_ready(client, session)
 
 
-def _run(session: Session, argv: tuple[str, ...]) -> int:
-    is_terminal = _is_terminal()
-    size = shutil.get_terminal_size()
-    env = {"TERM": os.environ.get("TERM", "xterm")} if is_terminal else {}
-    command = Command(argv, env=env, terminal=(size.lines, size.columns) if is_terminal else None)
+def _ask_password(session: Session) -> str | None:
+    """Ask for a session's password where it has one and somebody can answer."""
+    if not session.has_password or not sys.stdin.isatty():
+        return None
+    return str(typer.prompt(f"Password of {session.name}", hide_input=True, err=True))
+
+
+def _run(session: Session, command: Command) -> int:
+    if is_terminal := _is_terminal():
+        size = shutil.get_terminal_size()
+        env = {"TERM": os.environ.get("TERM", "xterm")}
+        command = replace(command, env=env, terminal=(size.lines, size.columns))
     began = datetime.now(UTC)
     with _raw(is_terminal):
         code = asyncio.run(_attach(session, command))

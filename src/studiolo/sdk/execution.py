@@ -18,6 +18,7 @@ import anyio
 from studiolo.contract.errors import KINDS, Conflict, NotFound, StudioloError, Unavailable
 from studiolo.contract.models import Session, SessionState
 from studiolo.sdk.address import is_encrypted, is_loopback
+from studiolo.sdk.problems import error_of
 from studiolo.sdk.transport import Transport, trust
 
 if TYPE_CHECKING:
@@ -31,13 +32,14 @@ _CHUNK_BYTES = 1 << 16
 class Command:
     """What to run; an empty `argv` is the person's shell there. `cwd` None: the workspace's folder.
 
-    `terminal`: rows and columns of one, None for pipes.
+    `terminal`: rows and columns of one, None for pipes. `password`: the session's, where it has one.
     """
 
     argv: tuple[str, ...]
     cwd: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     terminal: tuple[int, int] | None = None
+    password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +124,14 @@ async def attach(transport: Transport, session: Session, command: Command) -> As
         )
     url = transport.credentials.url
     # The path alone is taken over: the key goes to no other address than its own.
+    headers = {"Authorization": f"Bearer {transport.credentials.key or ''}"}
+    if command.password is not None:
+        headers["Studiolo-Session-Password"] = command.password
     address = f"ws{url.removeprefix('http')}{urlsplit(session.api_url).path}studiolo/execute"
     try:
         socket = await connect(
             address,
-            additional_headers={"Authorization": f"Bearer {transport.credentials.key or ''}"},
+            additional_headers=headers,
             ssl=trust(transport.credentials) if is_encrypted(url) else None,
             proxy=None if is_loopback(url) else True,
             # The session sends pieces of 64 KiB, and answers a ping late while its command is busy.
@@ -134,7 +139,7 @@ async def attach(transport: Transport, session: Session, command: Command) -> As
             compression=None,
         )
     except InvalidStatus as exc:
-        raise _not_entered(session, exc.response.status_code) from exc
+        raise _not_entered(session, exc.response.status_code, exc.response.body) from exc
     except (OSError, InvalidHandshake, TimeoutError) as exc:
         raise _cut(session, "") from exc
     async with socket:
@@ -170,7 +175,11 @@ def _refused(problem: Any) -> StudioloError:
     return cls("command-failed", str(told.get("message") or told.get("detail")), hint=told.get("hint"))
 
 
-def _not_entered(session: Session, status: int) -> StudioloError:
+def _not_entered(session: Session, status: int, body: bytes | bytearray) -> StudioloError:
+    with suppress(ValueError, AttributeError):
+        # What the front door refuses, it refuses with a problem object.
+        if "code" in (problem := json.loads(body)):
+            return error_of(problem, status)
     if status in (401, 403):
         return KINDS["denied"](
             "denied",

@@ -174,13 +174,15 @@ class Sessions:
         input: bytes = b"",
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
+        password: str | None = None,
     ) -> Executed:
         """Run a command in a running session, in the workspace's environment and folder, and return what it wrote.
 
-        Raises Conflict (`session-not-running`), NotFound (`command-failed`) if it could not be started.
+        `password`: the session's, where it has one. Raises Denied (`session-password-needed`), Conflict
+        (`session-not-running`), NotFound (`command-failed`) if it could not be started.
         """
         found = await self.get(session)
-        command = Command(tuple(argv), cwd=cwd, env=dict(env or {}))
+        command = Command(tuple(argv), cwd=cwd, env=dict(env or {}), password=password)
         async with attach(self._transport, found, command) as running:
             return await run_to_end(running, input)
 
