@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from studiolo.runtime import limits
+from studiolo.runtime import limits, processes
+from studiolo.runtime.commands import OUTPUT, Command, CommandRequest
 from studiolo.runtime.launch import LaunchRequest
 
 MIB = 1024**2
@@ -92,3 +94,15 @@ def test_without_a_group_an_account_gets_no_more_processes_than_it_may() -> None
 @pytest.mark.skipif(os.geteuid() != 0, reason="tells what holds for root")
 def test_processes_of_root_are_not_said_to_be_limited() -> None:
     assert not limits.can_limit_processes()
+
+
+async def test_commands_go_before_the_server_when_memory_runs_out(tmp_path: Path) -> None:
+    # It looks only when it is told to, since it is offered just after its start.
+    request = CommandRequest(["sh", "-c", "read line; cat /proc/self/oom_score_adj"])
+    command = await Command.start(request, tmp_path, ["sh"])
+    command.input.write(b"now\n")
+    score = await command.read(OUTPUT)
+    assert await command.wait() == 0
+    await command.end()
+    command.close()
+    assert int(score) == processes.WORK_OOM_SCORE > processes.SERVER_OOM_SCORE

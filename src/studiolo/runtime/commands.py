@@ -90,6 +90,7 @@ class Command:
             process, terminal = _spawn(argv, cwd, env, request.size)
         except (OSError, subprocess.SubprocessError) as exc:
             raise RefusedCommandError(_explain(exc, argv[0], cwd)) from exc
+        processes.offer_to_oom_killer(processes.WORK_OOM_SCORE, process.pid)
         command = cls(process, marker, terminal)
         await command._connect()
         return command
