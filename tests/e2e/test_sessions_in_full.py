@@ -119,13 +119,13 @@ def test_a_log_is_followed_unbuffered_to_its_end(ana: httpx.Client) -> None:
 
 def test_usage_tells_limits_and_what_is_used_now(ana: httpx.Client) -> None:
     session = launch(ana, resources={"cpu": 1, "memory": "1g"})
+    with channels(ana, session["id"], start_kernel(ana, session["id"])) as socket:
+        told = execute(socket, "import os; print(os.environ['MEM_LIMIT'], os.environ['CPU_LIMIT'])")
+    assert told.split() == [str(1024 * MIB), "1"]
     usage = ana.get(f"{S}/{session['id']}/usage").json()
     assert usage["limits"] == {**usage["limits"], "cpu": 1, "memory": 1024 * MIB}
     assert usage["now"]["memory"] > 10 * MIB
     assert usage["enforcement"]["note"]
-    with channels(ana, session["id"], start_kernel(ana, session["id"])) as socket:
-        told = execute(socket, "import os; print(os.environ['MEM_LIMIT'], os.environ['CPU_LIMIT'])")
-    assert told.split() == [str(1024 * MIB), "1"]
     stop(ana, session)
 
 
@@ -195,7 +195,8 @@ def test_who_loses_access_loses_pages_sockets_and_keys(
         connect(f"ws://127.0.0.1:{platform.port}/live", additional_headers=leo.cookies()) as live,
         channels(leo.browser, theirs["id"], made.json()["id"], leo.cookies()) as socket,
     ):
-        assert execute(socket, "print(open(__import__('os').environ['STUDIOLO_KEY_FILE']).read())").startswith("sts")
+        key = execute(socket, "print(open(__import__('os').environ['STUDIOLO_KEY_FILE']).read())").strip()
+        assert httpx.get(f"{platform.address}{W}", headers={"Authorization": f"Bearer {key}"}).status_code == 200
         if how == "removed":
             ana.delete(f"{W}/in-full/members/leo")
         else:
@@ -207,6 +208,7 @@ def test_who_loses_access_loses_pages_sockets_and_keys(
             topics.add(json.loads(live.recv(timeout=5))["topic"])
         assert f"workspace:{workspace}" in topics
     assert leo.browser.get(f"/s/{theirs['id']}/api/status").status_code in (403, 404)
+    assert httpx.get(f"{platform.address}{W}", headers={"Authorization": f"Bearer {key}"}).status_code == 401
     if how == "removed":
         assert leo.browser.get(f"{W}/{workspace}").status_code == 404
     ended = ana.get(f"{S}/{theirs['id']}", params={"wait": 60}).json()
