@@ -119,24 +119,38 @@ def test_an_absent_group_answers_nothing() -> None:
     assert Group({}).end()
 
 
-def test_a_process_moves_into_a_real_group_of_version_2_and_ends_with_it() -> None:
+@pytest.fixture
+def unified() -> Iterator[Group]:
+    """A real group of version 2, with whatever controllers."""
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    unified = next((Path(line.split()[4]) for line in mounts if " - cgroup2 " in line), None)
-    if unified is None or not os.access(unified, os.W_OK) or os.geteuid() != 0:
+    mount = next((Path(line.split()[4]) for line in mounts if " - cgroup2 " in line), None)
+    if mount is None or not os.access(mount, os.W_OK) or os.geteuid() != 0:
         pytest.skip("no hierarchy of version 2 can be written here")
-    group = Group({"": unified / NAME / "s-1.1"})
-    group.make(cpu=None, memory=None, processes=None)
-    with run_in(group, "import signal; print(flush=True); signal.pause()") as process:
+    group = Group({"": mount / NAME / "s-1.1"})
+    yield group
+    assert group.end()
+
+
+def test_a_process_moves_into_a_real_group_of_version_2_and_ends_with_it(unified: Group) -> None:
+    unified.make(cpu=None, memory=None, processes=None)
+    with run_in(unified, "import signal; print(flush=True); signal.pause()") as process:
         assert process.stdout is not None
         process.stdout.readline()
-        assert group.list_pids() == [process.pid]
-        with (group.folders[""] / "cgroup.events").open() as events:
+        assert unified.list_pids() == [process.pid]
+        assert unified.end()
+    assert not unified.folders[""].parent.exists()
+
+
+def test_events_of_a_real_group_of_version_2_wake_who_waits_for_them(unified: Group) -> None:
+    unified.make(cpu=None, memory=None, processes=None)
+    with run_in(unified, "import signal; print(flush=True); signal.pause()") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with (unified.folders[""] / "cgroup.events").open() as events:
             assert "populated 1" in events.read()
             process.kill()
             # As memory.events does, which this machine may have in version 1 only.
             assert select.select([], [], [events], 10)[2]
-        assert group.end()
-    assert not (unified / NAME).exists()
 
 
 @pytest.fixture
