@@ -84,16 +84,17 @@ class Reporter:
     async def _observe(self) -> dict[str, Any]:
         kernels = self._kernels.list_kernels()  # type: ignore[no-untyped-call]
         terminals: list[Any] = list(self._terminals.terminals.values())
-        # A command that somebody runs from outside is a terminal whose foreground is a job.
-        commands = len(self._server.web_app.settings.get(RUNNING, ()))
+        # A command that somebody runs from outside is a terminal, and busy unless it is a shell at rest.
+        commands = self._server.web_app.settings.get(RUNNING, ())
         times = [kernel["last_activity"] for kernel in kernels]
         times += [terminal.last_activity.isoformat() for terminal in terminals]
         times += [self._saved_at.isoformat()] if self._saved_at else []
         return {
             "kernels": len(kernels),
             "busy_kernels": sum(kernel["execution_state"] == "busy" for kernel in kernels),
-            "terminals": len(terminals) + commands,
-            "busy_terminals": sum(_is_busy(terminal.ptyproc) for terminal in terminals) + commands,
+            "terminals": len(terminals) + len(commands),
+            "busy_terminals": sum(_is_busy(terminal.ptyproc) for terminal in terminals)
+            + sum(command.is_busy() for command in commands),
             "connections": sum(kernel["connections"] for kernel in kernels),
             "last_active_at": max(map(datetime.fromisoformat, times)).isoformat() if times else None,
             "notebook": await self._find_notebook(),
