@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from studiolo.engines.base import Handle, Phase
+from studiolo.engines.base import Handle, Limits, Phase
 from studiolo.engines.local.engine import LocalEngine
 from studiolo.runtime.launch import LaunchFiles, read_json
 from studiolo.testing.fixtures import LocalBench, nothing_wanted
@@ -217,6 +218,19 @@ async def test_the_variables_of_a_claimed_spare_are_the_requests(
     assert "studiolo-spare" not in json.dumps(variables)
 
 
+async def test_a_claimed_spare_is_held_to_its_limits(pooled: LocalBench, pool: Pool) -> None:
+    (spare,) = await pool.full()
+    handle = await pooled.start_ready(limits=Limits(memory=500 << 20, processes=300))
+    shim, server = _pids(pooled, handle)
+    assert shim == spare.pid
+    name = f"{handle['workload_id']}.{handle['launch']}"
+    groups = Path(f"/proc/{server}/cgroup").read_text().count(f"/{name}\n")
+    files = read_json(LaunchFiles(pooled.files(handle)).shim)
+    assert files is not None
+    limits = resource.prlimit(server, resource.RLIMIT_DATA)
+    assert groups >= 1 if "memory" in files["groups"] else limits == (500 << 20, 500 << 20)
+
+
 def test_forks_share_no_seed_no_key_and_no_temporary_folder() -> None:
     ran = subprocess.run([sys.executable, "-c", FORGET], capture_output=True, text=True, check=True)
     (seed, key, folder), (other_seed, other_key, _) = (line.split() for line in ran.stdout.splitlines())
@@ -267,6 +281,7 @@ async def _facts(bench: LocalBench, handle: Handle) -> dict[str, Any]:
         "kernel": _neutral(kernel, handle),
         "cwd": (proc / "cwd").readlink(),
         "comm": [(proc / "comm").read_text(), Path(f"/proc/{shim}/comm").read_text()],
+        "groups": _neutral((proc / "cgroup").read_text(), handle),
         "limits": (proc / "limits").read_text(),
         "oom": (proc / "oom_score_adj").read_text(),
         "nice": os.getpriority(os.PRIO_PROCESS, server),

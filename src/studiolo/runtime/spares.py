@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from pathlib import Path
 
 from studiolo.runtime import limits, processes, shim
@@ -120,6 +121,10 @@ def _wait_as_spare(link: socket.socket) -> int:
             processes.end_with_parent(me)
             close_inherited(keep=theirs.fileno())
             status = _serve_claim(theirs)
+        except OSError as exc:
+            print(f"The session's process cannot be made ready: {exc}", file=sys.stderr, flush=True)
+        except Exception:
+            traceback.print_exc()
         finally:
             os._exit(status)
     theirs.close()
