@@ -268,7 +268,7 @@ class Samples:
         await stage.session(leo, churn, "lab-3", until=SessionState.RUNNING)
         secret = await stage.session(ana, forecasts, "guarded", until=SessionState.RUNNING, password="open")
         hungry = await stage.session(ana, churn, "hungry", until=SessionState.RUNNING, profile="small")
-        await stage.measure_an_hour(running, hungry)
+        await stage.measure_an_hour(running, hungry, secret)
         await stage.run_out_of_memory(hungry)
         clock.behind = timedelta(minutes=41)
         await stage.report(running, "notebooks/survival-by-plan.ipynb", busy=1, kernels=2)

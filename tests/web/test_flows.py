@@ -167,6 +167,8 @@ def test_erasing_asks_for_the_name(visitors: Visitors, samples: Samples) -> None
     expect(row).to_have_count(0)
 
 
+@pytest.mark.req("S3-02")
+@pytest.mark.req("S3-04")
 def test_the_form_says_what_it_starts_and_its_address_holds_it(visitors: Visitors, samples: Samples) -> None:
     page = visitors.get("ana").open(f"/w/{samples.ids['forecasts']}/launch")
     page.get_by_label("Large").first.check()

@@ -135,6 +135,14 @@ def test_who_leaves_a_session_idle_is_warned_and_can_keep_it() -> None:
     assert "if nobody uses it" in later
 
 
+def test_an_idle_stop_says_why_once_and_offers_to_resume() -> None:
+    reason = Reason(code="idle", message="Stopped after 2 h without activity. Files and output are here.", at=NOW)
+    page = render_session(session(SessionState.STOPPED, reason=reason, ended_at=NOW))
+    assert "Stopped after 2 h without activity." in page
+    assert page.count("are here") == 1
+    assert "Resume" in page
+
+
 def test_a_kernel_out_of_memory_is_told_while_the_session_runs() -> None:
     death = MemoryDeath(at=NOW, what="kernel", name="a.ipynb", peak=2**34, limit=2**34, message="All of it.")
     running = session(SessionState.RUNNING, last_death=death)

@@ -155,7 +155,8 @@ async def show_session(
         usage=usage,
         memory_chart=_memory_chart(usage, session),
         cpu_chart=_cpu_chart(usage),
-        more_memory=more_memory(session),
+        # Where only profiles count, another number would be refused.
+        more_memory=None if services.settings.resources.only_profiles else more_memory(session),
         problem=problem,
         canonical=f"/sessions/{session.id}" if problem else None,
     )
