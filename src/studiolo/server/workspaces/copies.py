@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 from studiolo.contract.details import Duplicate
@@ -22,6 +23,8 @@ from studiolo.server.workspaces.service import Workspaces
 
 # Left on the disk for everybody else.
 _RESERVE_BYTES = 256 * 1024**2
+# Larger trees are copied unmeasured; a disk that fills on the way is told as such.
+_MEASURE = timedelta(seconds=60)
 
 
 class Copies:
@@ -56,7 +59,7 @@ class Copies:
         target = self._folders.of(copy_id, None)
         part = target.with_name(f".{copy_id}.part")
         target.parent.mkdir(parents=True, exist_ok=True)
-        size = self._folders.measure(source) or 0
+        size = self._folders.measure(source, within=_MEASURE) or 0
         free = shutil.disk_usage(target.parent).free
         if size + _RESERVE_BYTES > free:
             raise _no_space(
