@@ -1,11 +1,14 @@
 """What a workspace's sessions may use, over REST."""
 
+import sys
+from dataclasses import replace
+
 import httpx
 import pytest
 
 from server.conftest import eventually
-from studiolo.server.services import Services
 from studiolo.server.settings import Settings
+from studiolo.testing.fake_engine import FakeEngine
 
 W = "/api/v1/jupyter/workspaces"
 GIB = 1024**3
@@ -70,6 +73,28 @@ async def test_the_latest_jupyter_is_stored_as_the_version_that_it_is(ana: httpx
     assert "python_version: '3'\n  jupyter_version: 4." in shown
 
 
+@pytest.mark.req("S0-13", "S0-14", "S0-15", "S0-16", "S0-17", "S0-18", "S0-19", "S0-20")
+async def test_the_whole_file_is_taken_where_the_machine_has_it(ana: httpx.AsyncClient, engine: FakeEngine) -> None:
+    engine.machine = replace(engine.machine, cpu=8, memory=32 * GIB, gpu=1)
+    running = ".".join(map(str, sys.version_info[:2]))
+    text = (
+        "resources:\n  cpu: 4\n  memory: 8g\n  gpu: 1\n  disk: 20g\n\n"
+        f'environment:\n  python_version: "{running}"\n  jupyter_version: "latest"\n\n'
+        'security:\n  trusted_channels: ["conda-forge", "defaults", "pytorch"]\n'
+        '  blocked_packages: ["aiohttp", "telnetlib"]\n'
+    )
+    made = await create(ana, config_file=text)
+    amounts = {"cpu": 4, "memory": 8 * GIB, "gpu": 1, "disk": 20 * GIB, "gpu_type": None, "image": None}
+    assert made["resources"] == amounts
+    config = (await ana.get(f"{W}/churn/metadata")).json()["config"]
+    assert config["environment"]["python_version"] == running
+    assert config["environment"]["jupyter_version"] != "latest"
+    assert config["security"] == {
+        "trusted_channels": ["conda-forge", "defaults", "pytorch"],
+        "blocked_packages": ["aiohttp", "telnetlib"],
+    }
+
+
 async def test_what_is_given_beside_a_file_wins(ana: httpx.AsyncClient) -> None:
     made = await create(ana, config_file="profile: large\nresources:\n  memory: 2g\n", resources={"memory": "3g"})
     assert made["profile"] == "large"
@@ -130,16 +155,15 @@ async def test_the_file_is_put_and_read_back(ana: httpx.AsyncClient) -> None:
     ]
 
 
-async def test_variables_of_the_file_reach_the_session(ana: httpx.AsyncClient, services: Services) -> None:
+async def test_variables_of_the_file_reach_the_session(ana: httpx.AsyncClient, engine: FakeEngine) -> None:
     await create(ana, environment={"TEAM": "red"})
     await ana.post("/api/v1/jupyter/sessions", json={"workspace": "churn"}, params={"wait": 10})
-    engine = services.engines["local"]
 
     async def has_started() -> bool:
-        return bool(engine.workloads)  # type: ignore[attr-defined]
+        return bool(engine.workloads)
 
     await eventually(has_started)
-    spec = next(iter(engine.workloads.values())).spec  # type: ignore[attr-defined]
+    spec = next(iter(engine.workloads.values())).spec
     assert spec.variables["TEAM"] == "red"
     assert spec.variables["XDG_CACHE_HOME"].endswith("/cache")
 
