@@ -41,6 +41,8 @@ def run_lab(request: LaunchRequest, tell_ready: Callable[[], None]) -> None:
         Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
     server = ServerApp.instance(jpserver_extensions=dict.fromkeys(server_extensions(), True), config=settings(request))
     server.no_browser_open_file = True
+    # There is none; to find that out takes a tenth of the start.
+    server.parse_command_line = lambda argv=None: None  # type: ignore[method-assign]
     # What LabApp.initialize_server does, less the search for extensions.
     server.initialize(argv=[], starter_extension=LabApp.name, find_extensions=False)
     serve_commands(server, Path(request.folder))
