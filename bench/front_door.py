@@ -1,8 +1,7 @@
 """How many requests per second pass the front door, authorisation included?
 
-Both contenders carry the same requests to the same upstream: Studiolo's front door authorises
-each of them (by a question or a shortcut) and takes a unix socket, configurable-http-proxy asks nobody and takes a port of
-loopback.
+Both contenders carry the same requests to the same upstream: Studiolo's front door authorises each of them (by a
+question or a shortcut) and takes a unix socket, configurable-http-proxy asks nobody and takes a port of loopback.
 Load: wrk with 32 kept connections; small replies of 64 bytes and files of 1 MiB, two seconds a run.
 """
 
