@@ -31,7 +31,7 @@ def used_of(used: float | None, limit: int | None) -> str:
 
 def processors(number: float) -> str:
     """Return `3.2 CPU`, below a tenth `0.05 CPU`."""
-    return f"{number:.2f} CPU" if 0 < number < 0.1 else f"{round(number, 1):g} CPU"
+    return f"{number:.2f} CPU" if 0.005 <= number < 0.1 else f"{round(number, 1):g} CPU"
 
 
 def processors_of(used: float | None, limit: float | None) -> str:

@@ -79,6 +79,12 @@ palette.addEventListener("keydown", (event) => {
 for (const dialog of [palette, help]) {
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 }
+// Results that come late do not take away the one that is marked.
+let marked = null;
+found.addEventListener("htmx:beforeSwap", () => { marked = found.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null; });
+found.addEventListener("htmx:afterSwap", () => {
+  if (marked !== null) (found.querySelector(`a[href="${CSS.escape(marked)}"]`) ?? found.querySelector("a"))?.focus();
+});
 // A link to another place on this page leaves the palette open over it otherwise.
 found.addEventListener("click", (event) => { if (event.target.closest("a")) palette.close(); });
 document.querySelector("[data-open-palette]")?.addEventListener("click", openPalette);
