@@ -10,6 +10,7 @@ from websockets.exceptions import InvalidStatus
 
 from studiolo.engines.base import Handle, Phase
 from studiolo.engines.local.engine import LocalEngine
+from studiolo.runtime import processes
 from studiolo.runtime.launch import LaunchFiles, read_json
 from studiolo.testing.fixtures import SECRET, LocalBench
 from studiolo.testing.local import SessionClient, execute
@@ -168,7 +169,8 @@ async def test_memory_is_taken_from_sessions_before_the_platform(
     bench: LocalBench, session: Handle, client: SessionClient
 ) -> None:
     kernel_id = await client.start_kernel()
-    assert await client.run(kernel_id, "print(open('/proc/self/oom_score_adj').read().strip())") == "200\n"
+    own_score = "print(open('/proc/self/oom_score_adj').read().strip())"
+    assert await client.run(kernel_id, own_score) == f"{processes.WORK_OOM_SCORE}\n"
     shim = read_json(LaunchFiles(bench.files(session)).shim)
     assert shim is not None
     own = Path("/proc/self/oom_score_adj").read_text()
