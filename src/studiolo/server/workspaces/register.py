@@ -84,8 +84,17 @@ class Register:
             )
         row = rows[0]
         role = Role(row["role"]) if row["role"] else None
-        missing = await self._missing(connection, who, reference) if role is None else not_found(reference, [])
-        who.require_on(operation, role, workspace_id=row["id"], missing=missing, owner=row["owner_display_name"])
+        try:
+            who.require_on(
+                operation,
+                role,
+                workspace_id=row["id"],
+                missing=not_found(reference, []),
+                owner=row["owner_display_name"],
+            )
+        except NotFound:
+            # As for a name that nobody has.
+            raise await self._missing(connection, who, reference) from None
         return row
 
     async def resolve_to_change(
