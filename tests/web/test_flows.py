@@ -270,7 +270,7 @@ def test_an_administrator_stops_a_session_with_a_note(visitors: Visitors, sample
     row.get_by_text("Stop…").click()
     row.get_by_label("Note to Ana Ruiz").fill("the node needs new memory")
     row.get_by_role("button", name="Stop", exact=True).click()
-    expect(row).to_have_count(0)
+    expect(row).to_have_count(0, timeout=10000)
     mine = visitors.get("ana").open(f"/sessions/{session.id}")
     expect(mine.locator("#stage")).to_contain_text("Stopped by Mia Okonkwo: the node needs new memory.")
 

@@ -37,7 +37,9 @@ async def stop(
 ) -> Response:
     """Stop somebody's session; the note is what they read."""
     try:
-        await services.sessions.stop(who, session, note=note.strip() or None)
+        stopped = await services.sessions.stop(who, session, note=note.strip() or None)
+        # So that the page that follows shows the result.
+        await services.sessions.wait(who, stopped, 1.0)
     except StudioloError as problem:
         return await _show(request, who, services, problem=problem)
     return see("/admin/sessions", "stopping")
