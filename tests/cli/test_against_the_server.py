@@ -85,6 +85,10 @@ def test_status_and_restart_take_a_workspace(cli: Run, server: ControlPlane) -> 
     assert cli("status", "lab-1", "--json").data["launch"] == 2
     assert "of your sessions" in cli("status").out
     assert cli("logs", "alive").out.startswith("started s-")
+    assert cli("restart", "alive", "--memory", "1g", "--json").data["resources"]["memory"] == 1024**3
+    cli("stop", "alive", "--note", "Back at noon")
+    assert "Back at noon" in cli("status", "lab-1", "--json").data["reason"]["message"]
+    assert cli("start", "alive/lab-1", "--cpu", "1", "--json").data["resources"]["cpu"] == 1
     cli("stop", "alive")
 
 

@@ -77,6 +77,25 @@ async def test_a_restart_ends_the_old_launch_before_the_new_begins(ana: httpx.As
 
 
 @pytest.mark.usefixtures("churn")
+async def test_a_session_starts_again_with_more_and_keeps_it(ana: httpx.AsyncClient) -> None:
+    session = await launch(ana)
+    more = {"resources": {"memory": "2g"}}
+    again = (await ana.post(f"{S}/{session['id']}/restart", json=more, params={"wait": 5})).json()
+    assert again["resources"]["memory"] == 2 * 1024**3
+    await ana.post(f"{S}/{session['id']}/stop", params={"wait": 5})
+    again = (await ana.post(f"{S}/{session['id']}/start", json={"resources": {"cpu": 1}}, params={"wait": 5})).json()
+    assert (again["resources"]["memory"], again["resources"]["cpu"]) == (2 * 1024**3, 1)
+
+
+@pytest.mark.usefixtures("churn")
+async def test_whoever_stops_a_session_tells_its_person_why(ana: httpx.AsyncClient) -> None:
+    session = await launch(ana)
+    form = {"note": "The machine is needed at noon"}
+    stopped = (await ana.post(f"{S}/{session['id']}/stop", json=form, params={"wait": 5})).json()
+    assert "The machine is needed at noon" in stopped["reason"]["message"]
+
+
+@pytest.mark.usefixtures("churn")
 async def test_a_restart_in_the_middle_of_a_start_leaves_one_launch(ana: httpx.AsyncClient, engine: FakeEngine) -> None:
     engine.behaviour.may_start = asyncio.Event()
     session = await launch(ana, wait=0)

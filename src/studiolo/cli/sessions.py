@@ -98,22 +98,34 @@ def start(
 
 def stop(
     session: SessionArgument,
+    note: Annotated[
+        str | None, typer.Option("--note", metavar="TEXT", help="What its person reads with the reason.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it has ended.")] = True,
 ) -> None:
     """Stop a session; its files stay."""
     with connect() as client:
-        stopped = client.sessions.stop(session, wait_seconds=30.0 if wait else 0.0)
+        stopped = client.sessions.stop(session, note=note, wait_seconds=30.0 if wait else 0.0)
     word = "Stopped" if stopped.state in (SessionState.STOPPED, SessionState.FAILED) else "Stopping"
     emit(stopped, lambda: print(f"{word} {stopped.workspace.name}/{stopped.name} ({stopped.id})."))
 
 
 def restart(
     session: SessionArgument,
+    cpu: CPUOption = None,
+    memory: MemoryOption = None,
+    gpu: GPUOption = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is ready.")] = True,
 ) -> None:
-    """Restart a session: its server and kernels end and start anew."""
+    """Restart a session: its server and kernels end and start anew.
+
+    \b
+    Examples:
+      studiolo restart churn
+      studiolo restart churn --memory 8g
+    """
     with connect() as client:
-        begun = client.sessions.restart(session)
+        begun = client.sessions.restart(session, resources=asked_for(cpu=cpu, memory=memory, gpu=gpu))
         with going_on(begun):
             if not current().json:
                 _print_session(begun)
@@ -177,19 +189,19 @@ def _launch(client: Studiolo, place: str, new: dict[str, Any]) -> Session:
     try:
         return client.sessions.launch(place, **new)
     except NotFound as missing:
-        if missing.code != "workspace-not-found" or new:
+        if missing.code != "workspace-not-found" or not new.keys() <= {"resources"}:
             raise
         try:
-            return client.sessions.start(place)
+            return client.sessions.start(place, resources=new.get("resources"))
         except NotFound:
             raise missing from None
     except Conflict as conflict:
-        if conflict.code != "session-exists" or new.keys() != {"name"}:
+        if conflict.code != "session-exists" or not new.keys() <= {"name", "resources"}:
             raise
         same = [s for s in client.sessions.list(page_size=200) if s.name == new["name"] and _is_in(client, s, place)]
         if len(same) != 1:
             raise
-        return client.sessions.start(same[0].id)
+        return client.sessions.start(same[0].id, resources=new.get("resources"))
 
 
 def _is_in(client: Studiolo, session: Session, place: str) -> bool:

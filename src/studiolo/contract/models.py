@@ -335,6 +335,18 @@ class SessionLaunch(Request):
     resources: Resources = Field(default_factory=Resources, description="For this session only; over the workspace's.")
 
 
+class SessionStart(Request):
+    """Start or restart a session, with other resources from now on if any are named."""
+
+    resources: Resources = Field(default_factory=Resources, examples=[{"memory": "16g"}])
+
+
+class SessionStop(Request):
+    """Stop a session. `note`: what its person reads with the reason."""
+
+    note: str | None = Field(None, max_length=500, examples=["The machine is restarted at noon"])
+
+
 class Snooze(Request):
     """Keep an idle session running a while longer."""
 

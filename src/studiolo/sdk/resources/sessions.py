@@ -7,7 +7,16 @@ from typing import Any
 import anyio
 
 from studiolo.contract.errors import Unavailable
-from studiolo.contract.models import Page, Session, SessionLaunch, SessionLog, SessionState, Snooze
+from studiolo.contract.models import (
+    Page,
+    Session,
+    SessionLaunch,
+    SessionLog,
+    SessionStart,
+    SessionState,
+    SessionStop,
+    Snooze,
+)
 from studiolo.contract.resources import Resources, SessionUsage
 from studiolo.sdk.execution import Command, Executed, attach, run_to_end
 from studiolo.sdk.forms import fill
@@ -90,17 +99,21 @@ class Sessions:
         """Return one session. Raises NotFound (`session-not-found`), Conflict (`session-ambiguous`)."""
         return await self._transport.fetch(Session, "GET", _at(session), wait_seconds=wait_seconds)
 
-    async def start(self, session: str, *, wait_seconds: float = 0.0) -> Session:
-        """Start a session that ended; one that runs stays as it is."""
-        return await self._act(session, "start", wait_seconds)
+    async def start(
+        self, session: str, *, resources: Resources | Mapping[str, Any] | None = None, wait_seconds: float = 0.0
+    ) -> Session:
+        """Start a session that ended, with these `resources` from now on; one that runs stays as it is."""
+        return await self._act(session, "start", wait_seconds, resources=resources)
 
-    async def stop(self, session: str, *, wait_seconds: float = 0.0) -> Session:
-        """Stop a session; its files stay. One that ended stays as it is."""
-        return await self._act(session, "stop", wait_seconds)
+    async def stop(self, session: str, *, note: str | None = None, wait_seconds: float = 0.0) -> Session:
+        """Stop a session; its files stay. One that ended stays as it is. `note`: what its person reads."""
+        return await self._act(session, "stop", wait_seconds, note=note)
 
-    async def restart(self, session: str, *, wait_seconds: float = 0.0) -> Session:
-        """Stop a session and start it again under the same id and name."""
-        return await self._act(session, "restart", wait_seconds)
+    async def restart(
+        self, session: str, *, resources: Resources | Mapping[str, Any] | None = None, wait_seconds: float = 0.0
+    ) -> Session:
+        """Stop a session and start it again under the same id and name, with these `resources` from now on."""
+        return await self._act(session, "restart", wait_seconds, resources=resources)
 
     async def wait(self, session: str, *, timeout_seconds: float = 120.0) -> Session:
         """Return the session once it has settled: running, stopped or failed.
@@ -186,8 +199,15 @@ class Sessions:
         async with attach(self._transport, found, command) as running:
             return await run_to_end(running, input)
 
-    async def _act(self, session: str, verb: str, wait_seconds: float) -> Session:
-        return await self._transport.fetch(Session, "POST", f"{_at(session)}/{verb}", wait_seconds=wait_seconds)
+    async def _act(self, session: str, verb: str, wait_seconds: float, **given: Any) -> Session:
+        form = fill(SessionStop if verb == "stop" else SessionStart, **given)
+        return await self._transport.fetch(
+            Session,
+            "POST",
+            f"{_at(session)}/{verb}",
+            body=form if form.model_fields_set else None,
+            wait_seconds=wait_seconds,
+        )
 
 
 def has_settled(session: Session) -> bool:

@@ -6,7 +6,17 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AwareDatetime, Field
 
-from studiolo.contract.models import Activity, Page, Request, Session, SessionLaunch, SessionLog, SessionState
+from studiolo.contract.models import (
+    Activity,
+    Page,
+    Request,
+    Session,
+    SessionLaunch,
+    SessionLog,
+    SessionStart,
+    SessionState,
+    SessionStop,
+)
 from studiolo.server.http.identity import Allow
 from studiolo.server.http.services import service
 from studiolo.server.principal import Principal
@@ -100,10 +110,12 @@ async def start_session(
     session: str,
     who: Annotated[Principal, Depends(Allow("session.start"))],
     sessions: _Sessions,
+    form: SessionStart | None = None,
     wait: _Wait = 0,
 ) -> Session:
-    """Start a session that ended."""
-    return await sessions.wait(who, await sessions.start(who, session), wait)
+    """Start a session that ended, with more or less than before if the body says so."""
+    resources = form.resources if form else None
+    return await sessions.wait(who, await sessions.start(who, session, resources=resources), wait)
 
 
 @collection.post("/{session}/stop")
@@ -111,10 +123,11 @@ async def stop_session(
     session: str,
     who: Annotated[Principal, Depends(Allow("session.stop"))],
     sessions: _Sessions,
+    form: SessionStop | None = None,
     wait: _Wait = 0,
 ) -> Session:
-    """Stop a session; its files stay."""
-    return await sessions.wait(who, await sessions.stop(who, session), wait)
+    """Stop a session, also one that only starts; its files stay."""
+    return await sessions.wait(who, await sessions.stop(who, session, note=form.note if form else None), wait)
 
 
 @collection.post("/{session}/restart")
@@ -122,10 +135,12 @@ async def restart_session(
     session: str,
     who: Annotated[Principal, Depends(Allow("session.restart"))],
     sessions: _Sessions,
+    form: SessionStart | None = None,
     wait: _Wait = 0,
 ) -> Session:
-    """End its server and kernels, start anew."""
-    return await sessions.wait(who, await sessions.restart(who, session), wait)
+    """End its server and kernels, start anew, with more or less than before if the body says so."""
+    resources = form.resources if form else None
+    return await sessions.wait(who, await sessions.restart(who, session, resources=resources), wait)
 
 
 @collection.get("/{session}/log")
