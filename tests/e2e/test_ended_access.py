@@ -52,6 +52,16 @@ def test_a_revoked_key_loses_its_open_kernel_sockets(session: tuple[httpx.Client
         assert execute(mine, "print(2)").strip() == "2"
 
 
+def test_no_client_keeps_its_socket_by_having_its_key_left_out(session: tuple[httpx.Client, str, str]) -> None:
+    client, session_id, kernel = session
+    made = client.post("/api/v1/me/keys", json={"name": "left out"}).json()
+    # What Connection names is taken off by proxies.
+    headers = {"Authorization": f"Bearer {made['key']}", "Connection": "Upgrade, X-Studiolo-Login"}
+    with channels(client, session_id, kernel, headers) as theirs:
+        client.delete(f"/api/v1/me/keys/{made['id']}")
+        assert seconds_until_closed(theirs) < 5
+
+
 def test_signing_out_everywhere_closes_pages_and_sessions(
     platform: Platform, session: tuple[httpx.Client, str, str]
 ) -> None:

@@ -64,6 +64,16 @@ async def test_websockets_need_the_secret(client: SessionClient) -> None:
     assert refusal.value.response.status_code == 403
 
 
+async def test_a_websocket_of_nobody_whom_we_could_cut_off_is_refused(client: SessionClient) -> None:
+    kernel_id = await client.start_kernel()
+    headers = client.headers() | {"X-Studiolo-Login": ""}
+    url = f"ws://localhost{client.base_url}api/kernels/{kernel_id}/channels"
+    with pytest.raises(InvalidStatus) as refusal:
+        async with unix_connect(str(client.socket), url, additional_headers=headers):
+            pass
+    assert refusal.value.response.status_code == 403
+
+
 async def test_lab_knows_the_person_of_the_headers(client: SessionClient) -> None:
     async with client.http("login") as http:
         assert (await http.get("lab")).status_code == 200

@@ -144,6 +144,20 @@ async def test_a_websocket_is_asked_about_once_and_carried(door: Door) -> None:
     assert door.session.seen[0].header("x-studiolo-secret") == "of-launch"
 
 
+async def test_no_client_has_what_we_add_taken_off_on_the_way(door: Door) -> None:
+    added = {"x-studiolo-person": "cGVyc29u", "x-studiolo-auth": "key", "x-studiolo-login": "k-1"}
+    door.allow(**added)
+    headers = {"Connection": ", ".join(["Upgrade", "x-studiolo-secret", *added])}
+    await door.http.get("/s/s-1/", headers=headers)
+    url = f"ws://127.0.0.1:{door.settings.port}/s/s-1/api/kernels/k/channels"
+    async with websockets.connect(url, additional_headers=headers, proxy=None) as socket:
+        await socket.send("one")
+    for seen in door.session.seen:
+        assert {name: seen.header(name) for name in added} == added
+        assert seen.header("x-studiolo-secret") == "of-launch"
+    assert [seen.method for seen in door.session.seen] == ["GET", "WS"]
+
+
 async def test_requests_wait_through_a_restart_of_the_control_plane(door: Door) -> None:
     async with asyncio.timeout(20):
         started = asyncio.Event()

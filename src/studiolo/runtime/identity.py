@@ -69,12 +69,16 @@ class OpenSockets:
     def __init__(self) -> None:
         self._streams: dict[str, WeakSet[IOStream]] = defaultdict(WeakSet)
 
-    def note(self, request: HTTPServerRequest) -> None:
-        """Remember the connection of a request that asks for an upgrade."""
+    def note(self, request: HTTPServerRequest) -> bool:
+        """Remember the connection of a request that asks for an upgrade; False when nobody could have it closed."""
+        if "Upgrade" not in request.headers:
+            return True
         login = request.headers.get(LOGIN_HEADER)
         stream = getattr(request.connection, "stream", None)
-        if login and stream is not None and request.headers.get("Upgrade", "").lower() == "websocket":
-            self._streams[login].add(stream)
+        if not login or stream is None:
+            return False
+        self._streams[login].add(stream)
+        return True
 
     def close(self, logins: list[str]) -> int:
         """Cut the connections of these logins; return how many were open."""
@@ -99,10 +103,7 @@ class _WithoutSecret(Matcher):
             return None
         given = request.headers.get_list(SECRET_HEADER)
         good = bool(self._secret) and len(given) == 1 and hmac.compare_digest(given[0].encode(), self._secret)
-        if not good:
-            return {}
-        self._sockets.note(request)
-        return None
+        return None if good and self._sockets.note(request) else {}
 
 
 class _OfPlatform(RequestHandler):

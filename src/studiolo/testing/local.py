@@ -70,6 +70,7 @@ class SessionClient:
             "X-Studiolo-Secret": self.secret,
             "X-Studiolo-Person": base64.urlsafe_b64encode(person.encode()).decode(),
             "X-Studiolo-Auth": auth,
+            "X-Studiolo-Login": "k-0000000000000001",
         }
 
     def http(self, auth: str | None = "key") -> httpx.AsyncClient:
