@@ -32,7 +32,8 @@ from studiolo.server.web.home import list_needs
 from studiolo.server.web.launch import choose_session
 from studiolo.server.web.presentation import resume_url
 from studiolo.server.web.problems import explain
-from studiolo.server.web.render import STATIC_FOLDER, environment
+from studiolo.server.web.render import environment
+from studiolo.server.web.static_files import FOLDER as STATIC_FILES
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ANA = PersonRef(id="p-ana", name="ana", display_name="Ana Ruiz")
@@ -211,13 +212,13 @@ def test_open_prefers_what_runs_and_leaves_what_is_ending() -> None:
 
 
 def test_no_template_holds_script_or_style() -> None:
-    for template in (STATIC_FOLDER.parent / "templates").glob("*.html"):
+    for template in (STATIC_FILES.parent / "templates").glob("*.html"):
         text = template.read_text()
         assert not re.search(r"\sstyle=|<style|\son[a-z]+=|javascript:|hx-on|hx-vals=.js", text), template.name
         assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", text)), template.name
 
 
-@pytest.mark.parametrize("folder", [STATIC_FOLDER / "vendor", Path(__file__).parent / "vendor"])
+@pytest.mark.parametrize("folder", [STATIC_FILES / "vendor", Path(__file__).parent / "vendor"])
 def test_vendored_files_are_the_listed_ones(folder: Path) -> None:
     listed = dict(re.findall(r"\| `([^`]+)` \|.*\| `([0-9a-f]{64})` \|", (folder / "README.md").read_text()))
     kept = {

@@ -21,7 +21,8 @@ from studiolo.server.web import (
     workspaces,
 )
 from studiolo.server.web.problems import problem_page
-from studiolo.server.web.render import STATIC_FOLDER, KeptFiles, environment, static_path
+from studiolo.server.web.render import environment
+from studiolo.server.web.static_files import StaticFiles, static_path
 
 _ROUTERS = (
     sign_in.router,
@@ -49,4 +50,4 @@ def install(api: FastAPI) -> None:
     services: Services = api.state.services
     api.state.templates = environment(services.clock, services.settings.sessions.idle_warning)
     api.state.problem_page = problem_page
-    api.mount(static_path(), KeptFiles(directory=STATIC_FOLDER), name="static")
+    api.mount(static_path(), StaticFiles(), name="static")

@@ -1,7 +1,5 @@
 """Turn a template and its context into a reply."""
 
-import functools
-import hashlib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,8 +7,6 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from studiolo.contract.ids import IdKind, looks_like_id
 from studiolo.contract.models import PlatformInfo
@@ -19,9 +15,9 @@ from studiolo.server.principal import Principal
 from studiolo.server.services import Services
 from studiolo.server.web.presentation import filters
 from studiolo.server.web.sentences import sentence
+from studiolo.server.web.static_files import SHEET, static_path
 
 _HERE = Path(__file__).parent
-STATIC_FOLDER = _HERE / "static"
 
 # What a page says after an act. The address names only the key, so that no link can put words into our mouth.
 SAID = {
@@ -101,29 +97,8 @@ def environment(clock: Clock, idle_warning: timedelta = timedelta(minutes=15)) -
         lstrip_blocks=True,
     )
     made.filters |= filters(clock.now, idle_warning) | {"sentence": sentence}
-    made.globals["static"] = static_path()
+    made.globals |= {"static": static_path(), "sheet": f"{static_path()}/{SHEET}"}
     return made
-
-
-@functools.cache
-def static_path() -> str:
-    """Return the address of the static files; a digest of them is in it, so that browsers may keep them."""
-    digest = hashlib.sha256()
-    for file in sorted(STATIC_FOLDER.rglob("*")):
-        if file.is_file():
-            digest.update(file.relative_to(STATIC_FOLDER).as_posix().encode())
-            digest.update(file.read_bytes())
-    return f"/static/{digest.hexdigest()[:12]}"
-
-
-class KeptFiles(StaticFiles):
-    """Static files that browsers keep for a year: a change has another address."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        """Return the file with its lifetime."""
-        response = await super().get_response(path, scope)
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-        return response
 
 
 def here(request: Request) -> str:
