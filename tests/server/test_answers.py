@@ -2,9 +2,12 @@
 
 import asyncio
 import sqlite3
+import tracemalloc
+from typing import Any
 
 import httpx
 
+from studiolo.server.http.answers import KnownAnswers
 from studiolo.server.services import Services
 
 W = "/api/v1/jupyter/workspaces"
@@ -65,3 +68,21 @@ async def test_a_repeated_answer_has_every_header_of_the_first(ana: httpx.AsyncC
         k: v for k, v in again.headers.items() if k not in different
     }
     assert first.headers["x-request-id"] != again.headers["x-request-id"]
+
+
+async def test_nobody_fills_the_memory_with_answers(ana: httpx.AsyncClient, services: Services) -> None:
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(200_000)})
+
+    known = KnownAnswers(answer, services.db, services.identity)
+    tracemalloc.start()
+    try:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(known), headers=ana.headers) as client:  # type: ignore[arg-type]
+            for number in range(300):
+                # Each of them is an answer of its own.
+                await client.get(f"{ana.base_url}{W}", params={"pad": number})
+        held_bytes = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held_bytes < 32 * 1024 * 1024

@@ -1,8 +1,10 @@
 """The same request twice with one Idempotency-Key has one effect."""
 
 import asyncio
+import contextlib
 import sqlite3
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -97,6 +99,61 @@ async def test_a_request_that_a_kill_cut_off_is_not_done_again(
     await after.db.close()
     assert again.status_code == 409
     assert again.json()["code"] == "request-interrupted"
+
+
+async def test_half_a_request_is_not_done(ana: httpx.AsyncClient, services: Services) -> None:
+    await ana.post(W, json={"name": "churn"})
+    whole = b"resources:\n  cpu: 1\n  memory: 2g\n"
+    messages = [{"type": "http.request", "body": whole[:20], "more_body": True}, {"type": "http.disconnect"}]
+    said: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    headers = [(b"host", b"localhost:28888"), (b"authorization", ana.headers["authorization"].encode())]
+    path = f"{W}/churn/config"
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "PUT",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [*headers, (b"content-type", b"text/yaml"), (b"idempotency-key", b"h")],
+    }
+    before = (await ana.get(path)).text
+    await create_app(services)(scope, receive, send)
+    assert (await ana.get(path)).text == before
+    # The same key serves once the request comes whole.
+    again = await ana.put(path, content=whole, headers={"content-type": "text/yaml", **key("h")})
+    assert again.status_code == 200, again.text
+
+
+async def test_what_is_done_stays_done_though_its_answer_could_not_be_kept(
+    ana: httpx.AsyncClient, services: Services, clock: ManualClock
+) -> None:
+    path = services.settings.data_dir / "studiolo.db"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute(
+            "CREATE TRIGGER no_answers BEFORE UPDATE ON idempotent_requests BEGIN DELETE FROM nowhere; END"
+        )
+    assert (await ana.post(W, json={"name": "churn"}, headers=key("i"))).status_code == 201
+    again = await ana.post(W, json={"name": "churn"}, headers=key("i"))
+    assert (again.status_code, again.json()["code"]) == (409, "request-in-progress")
+    clock.advance(timedelta(minutes=6))
+    again = await ana.post(W, json={"name": "churn"}, headers=key("i"))
+    assert (again.status_code, again.json()["code"]) == (409, "request-interrupted")
+    assert len((await ana.get(W)).json()["items"]) == 1
+
+
+async def test_a_locked_database_is_said_to_be_the_cause(ana: httpx.AsyncClient, services: Services) -> None:
+    path = services.settings.data_dir / "studiolo.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        reply = await ana.post(W, json={"name": "churn"}, headers=key("j"))
+    assert (reply.status_code, reply.json()["code"]) == (503, "database-unavailable")
 
 
 async def test_the_description_names_the_header(ana: httpx.AsyncClient) -> None:

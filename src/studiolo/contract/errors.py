@@ -188,7 +188,7 @@ CODES: dict[str, str] = {
     # limits and availability
     "limit-exceeded": "More was asked for than the largest that is allowed; the message names both.",
     "capacity-exceeded": "The machine has not that much free; the message says what is.",
-    "request-interrupted": "The platform was restarted while it worked on this request (Idempotency-Key).",
+    "request-interrupted": "The platform was interrupted while it worked on this request (Idempotency-Key).",
     "idempotent-answer-gone": "The request was done before, and its answer was not kept.",
     "request-in-progress": "The same request (Idempotency-Key) is being worked on.",
     "too-many-sessions": "The number of running sessions has reached its limit.",

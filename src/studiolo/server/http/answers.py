@@ -19,6 +19,7 @@ _ADDRESSES = re.compile(r"/api/v1/jupyter/workspaces(/[^/]+)?")
 # What else of a request an answer may hang on.
 _HEADERS = (b"if-none-match", b"accept")
 _MOST = 2_000
+_MOST_BYTES = 16 * 1024 * 1024
 _LARGEST_BYTES = 256 * 1024
 
 
@@ -31,6 +32,7 @@ class KnownAnswers:
         self._identity = identity
         self._version: int | None = None
         self._known: dict[tuple[object, ...], list[Message]] = {}
+        self._size_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -46,18 +48,28 @@ class KnownAnswers:
             await self._app(scope, receive, send)
             return
         if version != self._version:
-            self._known.clear()
+            self._forget()
             self._version = version
         name = (who, scope["path"], scope["query_string"], *_varying(scope["headers"]))
         known = self._known.get(name)
         if known is None:
             known = await self._ask(scope, receive, send)
             # What was committed meanwhile may or may not be in the answer.
-            if known and version == self._version == self._db.version() and len(self._known) < _MOST:
-                self._known[name] = known
+            if known and version == self._version == self._db.version():
+                self._remember(name, known, _size(scope, known))
             return
         for message in known:
             await send(dict(message))
+
+    def _remember(self, name: tuple[object, ...], answer: list[Message], size_bytes: int) -> None:
+        if len(self._known) >= _MOST or self._size_bytes + size_bytes > _MOST_BYTES:
+            self._forget()
+        self._known[name] = answer
+        self._size_bytes += size_bytes
+
+    def _forget(self) -> None:
+        self._known.clear()
+        self._size_bytes = 0
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> list[Message]:
         """Let the application answer; returns the answer if it is worth keeping."""
@@ -71,6 +83,12 @@ class KnownAnswers:
         await self._app(scope, receive, listen)
         is_good = len(said) == 2 and said[0]["status"] in (200, 304)
         return said if is_good and len(said[1].get("body", b"")) <= _LARGEST_BYTES else []
+
+
+def _size(scope: Scope, answer: list[Message]) -> int:
+    # The headers of a request are of the client's choosing, so they count as well.
+    asked = len(scope["path"]) + len(scope["query_string"]) + sum(map(len, _varying(scope["headers"])))
+    return asked + len(answer[1].get("body", b""))
 
 
 def _varying(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from studiolo.contract.errors import InvalidInput
+from studiolo.contract.errors import InvalidInput, StudioloError
 from studiolo.server.http.hosts import HostKind, Hosts
 from studiolo.server.http.problems import bare_page, fault, problem
 
@@ -85,7 +85,7 @@ class Edge:
             return
         try:
             await self._app(scope, _bounded(receive), send_with_headers)
-        except InvalidInput as exc:
+        except StudioloError as exc:
             if started:
                 raise
             await problem(exc, request_id)(scope, receive, send_with_headers)

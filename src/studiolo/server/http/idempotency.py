@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy import RowMapping, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from starlette.requests import HTTPConnection
 
-from studiolo.contract.errors import Conflict, InvalidInput, NotSignedIn
+from studiolo.contract.errors import Conflict, InvalidInput, NotSignedIn, StudioloError
 from studiolo.contract.models import KeyCreated, SignInLink
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
@@ -23,9 +24,12 @@ from studiolo.server.http.identity import Identity
 from studiolo.server.http.problems import problem
 from studiolo.server.http.tables import idempotent_requests as table
 
+_log = structlog.get_logger(__name__)
 HEADER = "Idempotency-Key"
 KEPT = timedelta(hours=24)
 _METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+# Nobody waits longer for an answer: a request without one after this time was lost.
+_LONGEST = timedelta(minutes=5)
 _MAX_KEY_LENGTH = 255
 _MAX_BODY_BYTES = 1 << 20
 # Shown once and never stored, not even here.
@@ -62,6 +66,8 @@ class Idempotency:
             await self._app(scope, receive, send)
             return
         body = await _read(receive)
+        if body is None:
+            return
         try:
             name = {"person_id": who[0], "key_hash": _hash(who[1], _check(given))}
             known = await self._begin(name, _hash_request(scope, body))
@@ -106,7 +112,8 @@ class Idempotency:
                 hint="Make a new key for each request; send the same one only to repeat it.",
             )
         if known["status"] is None:
-            raise _interrupted(known["created_at"]) if known["created_at"] < self._began else _in_progress()
+            is_lost = known["created_at"] < max(self._began, self._clock.now() - _LONGEST)
+            raise _interrupted(known["created_at"]) if is_lost else _in_progress()
 
     async def _run(self, name: Mapping[str, str], scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         answer = _Answer()
@@ -128,7 +135,7 @@ class Idempotency:
                 answer.body += message.get("body", b"")
                 if not message.get("more_body", False):
                     # Before the last of it leaves: whoever has the whole answer can rely on its repetition.
-                    await self._finish(name, answer, scope)
+                    await self._keep(name, answer, scope)
             await send(message)
 
         try:
@@ -136,6 +143,13 @@ class Idempotency:
         except Exception:
             await self._forget(name)
             raise
+
+    async def _keep(self, name: Mapping[str, str], answer: _Answer, scope: Scope) -> None:
+        try:
+            await self._finish(name, answer, scope)
+        except StudioloError as exc:
+            # What was asked for is done: the answer must not say otherwise, and a repetition must not do it again.
+            _log.warning("answer-not-kept", request_id=scope.get("request_id"), why=exc.detail)
 
     async def _finish(self, name: Mapping[str, str], answer: _Answer, scope: Scope) -> None:
         if answer.status >= 500 or answer.status == 429:
@@ -194,10 +208,13 @@ def _hash_request(scope: Scope, body: bytes) -> str:
     return hashlib.sha256(head + b"\0" + body).hexdigest()
 
 
-async def _read(receive: Receive) -> bytes:
+async def _read(receive: Receive) -> bytes | None:
+    """Return the whole body; None when the client went away before its end: half a request is none."""
     body = bytearray()
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         body += message.get("body", b"")
         if not message.get("more_body", False):
             return bytes(body)
@@ -234,6 +251,6 @@ def _in_progress() -> Conflict:
 def _interrupted(at: datetime) -> Conflict:
     return Conflict(
         "request-interrupted",
-        f"The platform was restarted while it worked on this request, at {at:%H:%M:%S} UTC.",
+        f"The platform was interrupted while it worked on this request, at {at:%H:%M:%S} UTC.",
         hint=f"Look whether it took effect; if not, send it with a new {HEADER}.",
     )
