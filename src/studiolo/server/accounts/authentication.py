@@ -60,6 +60,13 @@ class Authentication:
         """Return the person of a login known by id (a session's cookie names it); raises NotSignedIn."""
         return await self._remembered("i" + login_id, self._load_login_id(login_id), self._seen_logins)
 
+    async def is_current(self, who: Principal) -> bool:
+        """Tell whether a login still stands for the same person with the same rights; asking is no use of it."""
+        try:
+            return who.login_id is not None and await self._load_login_id(who.login_id) == who
+        except NotSignedIn:
+            return False
+
     async def by_key(self, key: str) -> Principal:
         """Return the person of an API key; raises NotSignedIn (`key-invalid`)."""
         if not has_valid_checksum(key):
