@@ -1,13 +1,15 @@
 """Who is asking over HTTP: a login's cookie or a key; and the operation that each route names."""
 
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute, APIWebSocketRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from starlette.requests import HTTPConnection
+from starlette.routing import BaseRoute
 
 from studiolo.contract.errors import Denied, NotSignedIn
 from studiolo.contract.operations import OPERATIONS, Access
@@ -140,14 +142,19 @@ def bearer(header: str) -> str | None:
     return value.strip() if scheme.lower() in ("bearer", "token") and value.strip() else None
 
 
-def check_operations(app: FastAPI) -> None:
-    """Refuse to start when a route declares no operation, or more than one."""
-    for route in app.routes:
+def check_operations(routes: Sequence[BaseRoute]) -> list[tuple[str, str, str]]:
+    """Return method, path and operation of every route; raises RuntimeError where one names none or several."""
+    found = []
+    # Routes of included routers are found by this only: what `app.routes` lists holds none of them.
+    for context in iter_route_contexts(routes):
+        route = context.original_route
         if not isinstance(route, (APIRoute, APIWebSocketRoute)):
             continue
-        declared = set(_operations(route.dependant))
+        declared = sorted(set(_operations(route.dependant)))
         if len(declared) != 1:
-            raise RuntimeError(f"route {route.path} must name one operation, not {sorted(declared)}")
+            raise RuntimeError(f"route {context.path} must name one operation, not {declared}")
+        found += [(method, context.path or "", declared[0]) for method in sorted(context.methods or {"GET"})]
+    return found
 
 
 def _operations(dependant: Dependant) -> list[str]:

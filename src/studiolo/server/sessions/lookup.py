@@ -3,15 +3,17 @@
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from studiolo.contract.errors import Conflict, NotFound, StudioloError
+from studiolo.contract.errors import Conflict, Denied, NotFound, StudioloError
 from studiolo.contract.ids import IdKind, looks_like_id
 from studiolo.contract.models import SessionState
-from studiolo.contract.operations import Role
+from studiolo.contract.operations import ADMIN_MAY, OPERATIONS, Role
 from studiolo.server.principal import Principal
 from studiolo.server.sessions import queries
 from studiolo.server.workspaces.access import Access
 from studiolo.server.workspaces.service import Workspaces
 
+# What owners of the workspace may do with sessions of others.
+_MENDING = frozenset({"session.stop", "session.delete", "session.log", "session.snooze"})
 ENDED = (SessionState.STOPPED, SessionState.FAILED)
 
 
@@ -34,16 +36,18 @@ class SessionLookup:
         if row is None or row["deleted_at"] is not None or row["workspace_deleted_at"] is not None:
             raise not_found(reference)
         role = await self._access.role(connection, who.person_id, row["workspace_id"])
-        may_mend = operation in ("session.read", "session.stop", "session.delete", "session.log", "session.snooze")
-        if role is not None and row["person_id"] != who.person_id and operation != "session.read":
-            role = role if role is Role.OWNER and may_mend else Role.VIEWER
-        who.require_on(
-            operation,
-            role,
-            workspace_id=row["workspace_id"],
-            missing=not_found(reference),
-            owner=row["person_display_name"] if role else row["owner_display_name"],
-        )
+        is_narrowed = role is not None and row["person_id"] != who.person_id and operation != "session.read"
+        may_mend = role is Role.OWNER and operation in _MENDING
+        try:
+            who.require_on(
+                operation,
+                Role.VIEWER if is_narrowed and not may_mend else role,
+                workspace_id=row["workspace_id"],
+                missing=not_found(reference),
+                owner=row["person_display_name"] if role else row["owner_display_name"],
+            )
+        except Denied as exc:
+            raise (_not_theirs(row, operation) if is_narrowed and not may_mend else exc) from exc
         return row
 
     async def _find(self, connection: AsyncConnection, who: Principal, reference: str) -> RowMapping | None:
@@ -51,11 +55,22 @@ class SessionLookup:
             return await queries.find(connection, reference)
         place, _, name = reference.replace("~", "/").rpartition("/")
         workspace_id: str | None = None
+        missing: StudioloError | None = None
         if place:
-            workspace_id = (await self._workspaces.resolve(connection, who, place, "session.read"))["id"]
-        rows = await queries.find_named(connection, who.person_id, name, workspace_id, everything=bool(workspace_id))
+            try:
+                workspace_id = (await self._workspaces.resolve(connection, who, place, "session.read"))["id"]
+            except NotFound as exc:
+                # `owner/workspace` looks like `workspace/session`.
+                missing = exc
+        rows: list[RowMapping] = []
+        if missing is None:
+            rows = await queries.find_named(
+                connection, who.person_id, name, workspace_id, everything=bool(workspace_id)
+            )
         if not rows:
             rows = await self._of_workspace(connection, who, reference)
+        if missing is not None and not rows:
+            raise missing
         if len(rows) > 1:
             mine = [row for row in rows if row["person_id"] == who.person_id and row["state"] not in ENDED]
             rows = mine if len(mine) == 1 else rows
@@ -85,6 +100,16 @@ class SessionLookup:
         )
         alive = [row for row in rows if row["state"] not in ENDED]
         return alive or rows[:1]
+
+
+def _not_theirs(row: RowMapping, operation: str) -> Denied:
+    others = ", owners of the workspace" if operation in _MENDING else ""
+    return Denied(
+        "denied",
+        f"This is a session of {row['person_display_name']}: to {OPERATIONS[operation].summary.lower()} is for "
+        f"its own person{others}{' and administrators' if operation in ADMIN_MAY else ''}.",
+        hint=f"Ask {row['person_display_name']}, or launch a session of your own in this workspace.",
+    )
 
 
 def not_found(reference: str) -> NotFound:
