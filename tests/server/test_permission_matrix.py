@@ -1,0 +1,277 @@
+"""Every route of the API as every kind of caller: what the table of operations says is what happens."""
+
+import re
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter
+
+from server.conftest import ADDRESS, People
+from server.test_door import login
+from studiolo.contract.errors import CODES
+from studiolo.contract.models import KeyCreate
+from studiolo.contract.operations import ADMIN_MAY, OPERATIONS, SCOPES, Access, Operation, Role
+from studiolo.server.app import version_1
+from studiolo.server.http.identity import check_operations
+from studiolo.server.services import Services
+
+V1 = "/api/v1"
+W = f"{V1}/jupyter/workspaces"
+ABSENT = "w-0000000000000000"
+ABSENT_SESSION = "s-0000000000000000"
+# What is sent to each route that takes a body; every one of them would do something.
+BODIES: dict[str, Any] = {
+    "POST /sign-in": {"name": "ana", "password": "wrong"},
+    "POST /sign-in/device": {},
+    "POST /sign-in/device/token": {"device_code": "none"},
+    "PUT /me/password": {"new": "a long enough pass phrase"},
+    "POST /me/keys": {"name": "made"},
+    "POST /people": {"name": "newcomer"},
+    "POST /jupyter/workspaces": {"name": "made"},
+    "PATCH /jupyter/workspaces/{workspace}": {"description": "changed"},
+    "PUT /jupyter/workspaces/{workspace}/members": {"person": "sam", "role": "viewer"},
+    "POST /jupyter/workspaces/{workspace}/scale": {"resources": {"cpu": 1}},
+    "PUT /jupyter/workspaces/{workspace}/config": "resources:\n  cpu: 1\n",
+    "POST /jupyter/workspaces/{workspace}/duplicate": {"name": "copied"},
+    "POST /jupyter/workspaces/{workspace}/transfer": {"person": "ed"},
+    "POST /jupyter/workspaces/{workspace}/reset": {"hard": False},
+    "POST /jupyter/workspaces/{workspace}/shares": {"path": "a.ipynb"},
+    "POST /jupyter/workspaces/{workspace}/sessions": {},
+    "POST /jupyter/sessions/{session}/snooze": {"minutes": 5},
+    "POST /sessions/{session}/report": {"kernels": 1},
+}
+BY_BODY = {"POST /jupyter/sessions", "POST /jupyter/services", "POST /notebook"}
+# They answer by who the caller is, whatever the role: a session's key alone may report.
+OWN_RULE = {"POST /sessions/{session}/report"}
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route and the operation that it names."""
+
+    method: str
+    path: str
+    operation: Operation
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def on_workspace(self) -> bool:
+        return bool(re.search(r"\{(workspace|session)\}", self.path)) or self.name in BY_BODY
+
+
+ROUTES = [Route(method, path, OPERATIONS[name]) for method, path, name in check_operations(version_1().routes)]
+
+
+@dataclass
+class World:
+    """A workspace of ana with a running session, and clients of everybody else."""
+
+    workspace: str
+    session: str
+    services: Services
+    callers: dict[str, httpx.AsyncClient]
+
+    async def send(self, route: Route, caller: str, *, absent: bool = False) -> httpx.Response:
+        """Send a request that the route understands; `absent`: about what does not exist."""
+        workspace, session = (ABSENT, ABSENT_SESSION) if absent else (self.workspace, self.session)
+        path = route.path.format(
+            workspace=workspace, session=session, workspace_id=workspace, person="cy", key_id="k-0", share_id="h-0"
+        )
+        body = {"workspace": workspace} if route.name in BY_BODY else BODIES.get(route.name)
+        params = {"confirm": "churn"} if "trash" in route.path else {}
+        if isinstance(body, str):
+            return await self.callers[caller].request(route.method, V1 + path, content=body, params=params)
+        return await self.callers[caller].request(route.method, V1 + path, json=body, params=params)
+
+    def contents(self) -> dict[str, Any]:
+        """All rows, without when somebody was seen last."""
+        with sqlite3.connect(self.services.settings.data_dir / "studiolo.db") as database:
+            lines = [line for line in database.iterdump() if "INSERT" in line and "sqlite_stat" not in line]
+        return {"lines": lines}
+
+
+@pytest.fixture
+async def world(people: People, services: Services) -> AsyncIterator[World]:
+    who = {name: await people.add(name) for name in ("ana", "ed", "vi", "cy", "sam")}
+    who["boss"] = await people.add("boss", is_admin=True)
+    headers: dict[str, dict[str, str]] = {"anonymous": {}}
+    for caller, name in (("owner", "ana"), ("editor", "ed"), ("viewer", "vi"), ("stranger", "sam"), ("admin", "boss")):
+        key = (await services.keys.create_key(who[name], KeyCreate(name="all"))).key
+        headers[caller] = {"Authorization": f"Bearer {key}"}
+    for scope in SCOPES:
+        if scope != "platform:admin":
+            key = (await services.keys.create_key(who["ana"], KeyCreate(name=scope, scopes=[scope]))).key
+            headers[scope] = {"Authorization": f"Bearer {key}"}
+    revoked = await services.keys.create_key(who["ana"], KeyCreate(name="revoked"))
+    await services.keys.revoke_key(who["ana"], revoked.id)
+    headers["revoked key"] = {"Authorization": f"Bearer {revoked.key}"}
+    token = await login(services, "ana")
+    cookie = {"Cookie": f"{services.cookies.login}={token}", "Origin": ADDRESS}
+    await services.accounts.sign_out(await services.authentication.by_login(token))
+    headers["ended login"] = cookie
+    token = await login(services, "ana")
+    # Another site's page can have a browser send the cookie, but not what proves that a change was meant.
+    headers["forged"] = {"Cookie": f"{services.cookies.login}={token}", "Origin": "http://evil.example"}
+    callers = {name: people.anonymous(sent) for name, sent in headers.items()}
+    owner = callers["owner"]
+    workspace, session = await make_workspace(owner, "churn")
+    key = services.session_secrets.api_key(session, 1)
+    callers["session key"] = people.anonymous({"Authorization": f"Bearer {key}"})
+    yield World(workspace, session, services, callers)
+    for client in callers.values():
+        await client.aclose()
+
+
+async def make_workspace(owner: httpx.AsyncClient, name: str) -> tuple[str, str]:
+    """Make a workspace with members and a running session of its owner; returns the ids of both."""
+    workspace = (await owner.post(W, json={"name": name})).json()["id"]
+    for person, role in (("ed", "editor"), ("vi", "viewer"), ("cy", "viewer")):
+        await owner.put(f"{W}/{workspace}/members", json={"person": person, "role": role})
+    session = (await owner.post(f"{W}/{workspace}/sessions", params={"wait": 5})).json()
+    assert session["state"] == "running", session
+    return workspace, session["id"]
+
+
+def check_shape(route: Route, caller: str, reply: httpx.Response) -> None:
+    """Whatever the answer, it is one of ours."""
+    assert reply.status_code < 500, (route.name, caller, reply.text)
+    if reply.status_code >= 400:
+        assert reply.headers["content-type"] == "application/problem+json", (route.name, caller)
+        assert reply.json()["code"] in CODES, (route.name, caller, reply.text)
+
+
+def needed_of(route: Route) -> Role | None:
+    """The least role: what is more than looking is for the session's own person, and the workspace's owners."""
+    role = route.operation.role
+    return Role.OWNER if "{session}" in route.path and role is Role.EDITOR else role
+
+
+def refusals(route: Route) -> dict[str, tuple[int, set[str]]]:
+    """Return how the table of operations has each caller refused: status and codes. Others are let in."""
+    rule, found = route.operation, {}
+    if rule.access is Access.PUBLIC:
+        return {}
+    for caller in ("anonymous", "ended login", "revoked key"):
+        found[caller] = (401, {"not-signed-in", "login-ended", "key-invalid"})
+    if route.method != "GET":
+        found["forged"] = (403, {"origin-mismatch"})
+    for scope in SCOPES:
+        if scope not in (rule.scope, "platform:admin"):
+            found[scope] = (403, {"scope-missing", "denied"})
+    if rule.access is Access.ADMIN:
+        for caller in ("owner", "editor", "viewer", "stranger", "session key"):
+            found[caller] = (403, {"denied", "scope-missing"})
+    if route.on_workspace and route.name not in OWN_RULE:
+        found["stranger"] = (404, {"workspace-not-found", "session-not-found"})
+        for caller, role in (("editor", Role.EDITOR), ("viewer", Role.VIEWER)):
+            needed = needed_of(route)
+            if needed is not None and not role.includes(needed):
+                found[caller] = (403, {"denied"})
+        if rule.role is not None and rule.name not in ADMIN_MAY:
+            found["admin"] = (403, {"denied"})
+    return found
+
+
+def in_order(routes: list[Route]) -> list[Route]:
+    return sorted(routes, key=lambda route: (route.path, route.method))
+
+
+def test_a_route_that_names_no_operation_stops_the_start() -> None:
+    outer, inner = APIRouter(), APIRouter()
+    inner.add_api_route("/open", lambda: "to everybody")
+    outer.include_router(inner, prefix="/deep")
+    with pytest.raises(RuntimeError, match="/deep/open must name one operation"):
+        check_operations(outer.routes)
+
+
+def test_every_route_is_looked_at() -> None:
+    assert len(ROUTES) > 60
+    assert {route.operation.name for route in ROUTES} >= {"session.launch", "audit.list", "trash.erase", "member.set"}
+
+
+async def test_everybody_without_the_right_is_refused_and_changes_nothing(world: World) -> None:
+    before, wrong = world.contents(), []
+    for route in in_order(ROUTES):
+        for caller, (status, codes) in refusals(route).items():
+            reply = await world.send(route, caller)
+            check_shape(route, caller, reply)
+            if reply.status_code != status or reply.json()["code"] not in codes:
+                wrong.append((route.name, route.operation.name, caller, reply.status_code, reply.text[:200]))
+        after = world.contents()
+        assert after == before, (route.name, set(after["lines"]) ^ set(before["lines"]))
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+async def test_what_is_foreign_looks_absent(world: World) -> None:
+    def bare(reply: httpx.Response) -> tuple[int, str]:
+        text = re.sub(r'"request_id":"\w+"', "", reply.text)
+        for name in (world.workspace, world.session, ABSENT, ABSENT_SESSION):
+            text = text.replace(name, "ID")
+        return reply.status_code, text
+
+    for route in ROUTES:
+        if route.on_workspace or "{workspace_id}" in route.path:
+            foreign, absent = await world.send(route, "stranger"), await world.send(route, "stranger", absent=True)
+            assert bare(foreign) == bare(absent), route.name
+
+
+async def test_a_sessions_key_reaches_no_other_workspace_and_no_account(world: World) -> None:
+    other = (await world.callers["owner"].post(W, json={"name": "other"})).json()["id"]
+    launched = (await world.callers["owner"].post(f"{W}/{other}/sessions", params={"wait": 5})).json()
+    elsewhere = World(other, launched["id"], world.services, world.callers)
+    for route in ROUTES:
+        if route.operation.access is Access.PUBLIC:
+            continue
+        reply = await elsewhere.send(route, "session key")
+        check_shape(route, "session key", reply)
+        if route.on_workspace:
+            assert reply.status_code in (403, 404), (route.name, reply.text)
+        assert other not in reply.text.replace(reply.json().get("detail", "") if reply.status_code >= 400 else "", "")
+
+
+def weakest(route: Route) -> list[str]:
+    """The weakest callers that the table lets in."""
+    rule = route.operation
+    if rule.access is Access.PUBLIC:
+        return ["anonymous"]
+    if rule.access is Access.ADMIN:
+        return ["admin"]
+    if route.name in OWN_RULE:
+        return ["session key"]
+    if route.on_workspace:
+        caller = {Role.OWNER: "owner", Role.EDITOR: "editor", Role.VIEWER: "viewer", None: "viewer"}[needed_of(route)]
+        return [caller, *(["admin"] if rule.name in ADMIN_MAY else [])]
+    return ["stranger"]
+
+
+async def test_who_has_the_right_is_let_in(world: World) -> None:
+    changes = in_order([route for route in ROUTES if route.method != "GET"])
+    cases = [(route, caller) for route in changes for caller in weakest(route)]
+    # A session's key ends with it.
+    cases.sort(key=lambda case: case[0].name not in OWN_RULE)
+    for number, (route, caller) in enumerate(cases):
+        if route.on_workspace and route.name not in OWN_RULE:
+            # Nobody may have more than so many running.
+            await world.callers["owner"].post(f"{V1}/jupyter/sessions/{world.session}/stop")
+            world.workspace, world.session = await make_workspace(world.callers["owner"], f"churn-{number}")
+        reply = await world.send(route, caller)
+        check_shape(route, caller, reply)
+        assert reply.status_code not in (401, 403) or route.name == "POST /sign-in", (route.name, caller, reply.text)
+        if route.on_workspace and reply.content:
+            code = reply.json().get("code")
+            assert code not in ("workspace-not-found", "session-not-found"), (route.name, caller, reply.text)
+
+
+async def test_who_may_read_is_answered(world: World) -> None:
+    for route in in_order([route for route in ROUTES if route.method == "GET" and "stream" not in route.path]):
+        for caller in weakest(route):
+            reply = await world.send(route, caller)
+            check_shape(route, caller, reply)
+            assert reply.status_code == 200, (route.name, caller, reply.text)
