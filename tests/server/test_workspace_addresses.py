@@ -96,6 +96,21 @@ async def test_a_copy_has_the_files_and_the_configuration_and_shares_neither(ana
     assert [entry.name for entry in copied.parent.iterdir() if entry.name.startswith(".")] == []
 
 
+async def test_holes_of_sparse_files_stay_holes_in_a_copy(ana: httpx.AsyncClient) -> None:
+    made = await create(ana)
+    with (Path(made["path"]) / "sparse").open("wb") as file:
+        file.seek(1024**3)
+        file.write(b"in the middle")
+        file.truncate(2 * 1024**3)
+    copy = (await ana.post(f"{W}/churn/duplicate", json={"name": "churn-copy"})).json()
+    copied = Path(copy["path"]) / "sparse"
+    assert copied.stat().st_size == 2 * 1024**3
+    assert copied.stat().st_blocks * 512 < 1024**2
+    with copied.open("rb") as file:
+        file.seek(1024**3)
+        assert file.read(14) == b"in the middle\0"
+
+
 async def test_editors_copy_and_own_their_copy(ana: httpx.AsyncClient, leo: httpx.AsyncClient) -> None:
     await create(ana)
     await ana.put(f"{W}/churn/members", json={"person": "leo", "role": "viewer"})

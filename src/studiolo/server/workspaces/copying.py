@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 # FICLONE of linux/fs.h: _IOW(0x94, 9, int).
@@ -79,11 +80,38 @@ def _fill(source: int, copy: int) -> None:
     with contextlib.suppress(OSError):
         fcntl.ioctl(copy, _FICLONE, source)
         return
+    size = os.fstat(source).st_size
+    # Holes stay holes: a sparse file of terabytes must not fill the disk.
+    os.ftruncate(copy, size)
+    for start, end in _data_of(source, size):
+        os.lseek(source, start, os.SEEK_SET)
+        os.lseek(copy, start, os.SEEK_SET)
+        _fill_part(source, copy, end - start)
+
+
+def _data_of(source: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield begin and end of each part of a file that holds data; all of it where the file system cannot tell."""
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(source, end, os.SEEK_DATA)
+            end = os.lseek(source, start, os.SEEK_HOLE)
+        except OSError as exc:
+            if exc.errno == errno.ENXIO:
+                return
+            start, end = end, size
+        yield start, end
+
+
+def _fill_part(source: int, copy: int, left: int) -> None:
     try:
-        while os.copy_file_range(source, copy, _BLOCK):
-            pass
+        while left > 0 and (copied := os.copy_file_range(source, copy, min(left, _BLOCK))):
+            left -= copied
     except OSError as exc:
         if exc.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM):
             raise
-        while block := os.read(source, _BLOCK):
-            os.write(copy, block)
+        while left > 0 and (block := os.read(source, min(left, _BLOCK))):
+            # A disk that is nearly full takes a part and refuses the rest at the next call.
+            left -= len(block)
+            while block:
+                block = block[os.write(copy, block) :]
