@@ -141,3 +141,11 @@ def test_what_is_granted_was_asked_for_and_fits(
             assert amount <= getattr(most, what)
         if amount and size and what != "gpu":
             assert amount + getattr(machine, f"{what}_claimed") <= size * overcommit + 1e-6 * amount + 1e-6
+
+
+@pytest.mark.parametrize(("what", "amount"), [("memory", 8), ("memory", 8 * 1024**2), ("disk", 20)])
+def test_less_than_anything_works_with_is_refused(what: str, amount: int) -> None:
+    error = refusal(own=Resources.model_validate({what: amount}))
+    assert error.code == "limit-exceeded"
+    assert f"of {what}; the least that works is" in error.message
+    assert ("Did you mean" in str(error.hint)) is (amount < 1024)

@@ -186,7 +186,7 @@ CODES: dict[str, str] = {
     "command-failed": "A command in a session could not be started.",
     "key-ambiguous": "Several of your keys have this name; `candidates` lists them.",
     # limits and availability
-    "limit-exceeded": "More was asked for than the largest that is allowed; the message names both.",
+    "limit-exceeded": "More was asked for than is allowed, or less than works; the message names both amounts.",
     "capacity-exceeded": "The machine has not that much free; the message says what is.",
     "request-interrupted": "The platform was interrupted while it worked on this request (Idempotency-Key).",
     "idempotent-answer-gone": "The request was done before, and its answer was not kept.",

@@ -13,6 +13,8 @@ from studiolo.contract.sizes import describe_size
 from studiolo.server.settings.resources import ResourceSettings
 
 _NOTHING = Resources()
+# Below these nothing starts: somebody forgot the unit.
+_LEAST = {"memory": 16 * 1024**2, "disk": 1024**2}
 _Number = TypeVar("_Number", int, float)
 
 
@@ -30,7 +32,7 @@ def decide_allowance(
     `profile`: name, None for the default one. `own`: free numbers, those of a launch already over the workspace's.
     `images`: whether the engine runs container images. `check_free`: also compare with what others hold (a launch).
     Raises InvalidInput (`profile-unknown`, `profiles-only`, `image-not-supported`, `gpu-not-available`), LimitReached
-    (`limit-exceeded`, `capacity-exceeded`).
+    (`limit-exceeded`, also for less than anything works with; `capacity-exceeded`).
     """
     chosen = find_profile(profile or settings.default_profile, settings)
     if settings.only_profiles and own != _NOTHING:
@@ -42,6 +44,7 @@ def decide_allowance(
     asked = own.over(chosen.resources if chosen else _NOTHING)
     _check_image(asked, images=images)
     _check_gpu(asked, machine)
+    _check_least(asked)
     _check_largest(asked, settings)
     allowed = asked.over(_cap_of_open(settings, machine))
     _check_machine(allowed, settings, machine, check_free=check_free)
@@ -106,6 +109,18 @@ def _check_gpu(asked: Resources, machine: Capacity) -> None:
             f"You asked for {wanted}, and the machine has none that could be found.",
             hint="Leave gpu out, or ask an administrator for a machine with GPUs.",
         )
+
+
+def _check_least(asked: Resources) -> None:
+    for what, least in _LEAST.items():
+        amount = getattr(asked, what)
+        if amount is not None and amount < least:
+            meant = f"Did you mean {amount}g? " if amount < 1024 else ""
+            raise LimitReached(
+                "limit-exceeded",
+                f"You asked for {_amount(what, amount)}; the least that works is {_amount(what, least)}.",
+                hint=f"{meant}A number without a unit is bytes; write {what} as 512M, 8g or 16Gi.",
+            )
 
 
 def _check_largest(asked: Resources, settings: ResourceSettings) -> None:
