@@ -47,3 +47,7 @@ def test_no_color_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not wants_colour()
     monkeypatch.delenv("NO_COLOR")
     assert wants_colour()
+
+
+def test_what_others_wrote_cannot_command_the_terminal() -> None:
+    assert layout(["A"], [["\x1b[31mred\x9b2J\x07 a\nb \u202egpj.exe"]], width=None)[1] == "�[31mred�2J� a b �gpj.exe"

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import unicodedata
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +22,8 @@ STATES = {
     "failed": ("✕", "31"),
     "unknown": ("?", "33"),
 }
+# Marks by which text written by others can show itself in another order (Unicode, annex 9).
+_REVERSING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60))
 
 
@@ -34,7 +37,7 @@ def emit(data: Any, text: Callable[[], None]) -> None:
 
 def say(message: str) -> None:
     """Tell the person something that is not data."""
-    print(message, file=sys.stderr)
+    print("\n".join(harmless(line) for line in message.split("\n")), file=sys.stderr)
 
 
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
@@ -42,7 +45,14 @@ def print_fields(fields: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in fields)
     for name, value in fields:
         if value:
-            print(f"{name + ':':<{width + 1}}  {value}", flush=True)
+            below = "\n" + " " * (width + 3)
+            print(f"{name + ':':<{width + 1}}  {below.join(map(harmless, value.splitlines()))}", flush=True)
+
+
+def harmless(text: str) -> str:
+    """Return the text with what would command a terminal (escapes, line breaks, reversed writing) made visible."""
+    spaced = text.replace("\n", " ").replace("\t", " ")
+    return "".join("�" if unicodedata.category(sign) == "Cc" or sign in _REVERSING else sign for sign in spaced)
 
 
 def state_of(session: Session) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-from studiolo.cli.output import STATES, say
+from studiolo.cli.output import STATES, harmless, say
 
 _GAP = "  "
 _NARROWEST = 6
@@ -31,7 +31,7 @@ def layout(
 ) -> list[str]:
     """Return the lines of a table, at most `width` cells wide as far as columns may be shortened."""
     names = [header.removesuffix("!") for header in headers]
-    table = [names, *rows]
+    table = [names, *([harmless(text) for text in row] for row in rows)]
     widths = [max(cell_len(row[index]) for row in table) for index in range(len(names))]
     if width is not None:
         may_shrink = [not header.endswith("!") for header in headers]
