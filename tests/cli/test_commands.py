@@ -303,6 +303,12 @@ def test_faults_of_a_configuration_are_told_with_their_lines(cli: Run, platform:
     assert "line 2, column 3: resources.cpus: There is no key 'cpus'." in ran.err
 
 
+def test_whoever_is_not_signed_in_is_told_which_command_signs_in(cli: Run, platform: StandIn) -> None:
+    platform.refuse("GET", "/jupyter/workspaces", "not-signed-in", "not-signed-in", 401)
+    ran = cli("list")
+    assert (ran.code, "studiolo login URL" in ran.err) == (3, True)
+
+
 def test_a_file_that_is_not_there_is_named(cli: Run, platform: StandIn) -> None:
     ran = cli("create", "churn", "--config", "/nowhere/c.yaml")
     assert (ran.code, "/nowhere/c.yaml" in ran.err) == (2, True)

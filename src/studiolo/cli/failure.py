@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from studiolo.cli.table import COMMANDS, below
 from studiolo.contract.errors import CODES, EXIT_CODE, HTTP_STATUS, Internal, InvalidInput, StudioloError
 
+_SIGN_IN = "Sign in with `studiolo login URL`. On the platform's own machine `studiolo up` does it, also while it runs."
+
 
 def report(error: BaseException, *, as_json: bool = False, verbose: bool = False) -> int:
     """Print an error and return the exit code for it.
@@ -17,6 +19,9 @@ def report(error: BaseException, *, as_json: bool = False, verbose: bool = False
     if verbose:
         traceback.print_exception(error, file=sys.stderr)
     known = error if isinstance(error, StudioloError) else _unexpected(error)
+    if known.code == "not-signed-in":
+        # The platform's own hint is for programs that send requests.
+        known.hint = _SIGN_IN
     if as_json:
         print(json.dumps(_problem(known), indent=2, default=str))
     else:
@@ -52,13 +57,22 @@ def _unexpected(error: BaseException) -> Internal:
 
 
 def _details(error: StudioloError) -> list[str]:
-    """Return a line for each fault of a file, which has its place; faults of fields stand in the message."""
-    faults = error.extra.get("errors")
+    """Return a line for each fault of a file, which has its place; faults of fields stand in the message.
+
+    So does a single fault of a file where the message names its line.
+    """
+    errors = error.extra.get("errors")
+    faults = [fault for fault in (errors if isinstance(errors, list) else []) if isinstance(fault, dict)]
+    placed = [fault for fault in faults if fault.get("line")]
+    if len(placed) == 1 and f"line {placed[0]['line']}," in error.message:
+        return []
     return [
-        f"\n  line {fault['line']}, column {fault.get('column', 1)}: {fault.get('location')}: {fault.get('message')}"
-        for fault in (faults if isinstance(faults, list) else [])
-        if isinstance(fault, dict) and fault.get("line")
+        f"\n  line {one['line']}, column {one.get('column', 1)}: {_subject(one)}{one.get('message')}" for one in placed
     ]
+
+
+def _subject(fault: dict[str, object]) -> str:
+    return f"{fault['location']}: " if fault.get("location") else ""
 
 
 def _problem(error: StudioloError) -> dict[str, object]:

@@ -100,6 +100,8 @@ def _compose(text: str) -> yaml.Node | None:
         words = exc.problem or "this is no YAML"
         if "'\\t'" in words:
             words = "a tab cannot indent; use spaces"
+        elif "another document" in words:
+            words = "a second document begins (---); the file holds one"
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise _broken(line, column, words) from exc
 
@@ -126,7 +128,7 @@ def _entries(
     if _is_null(node):
         return
     if not isinstance(node, yaml.MappingNode):
-        faults.add(node.start_mark, location, "must hold `key: value` lines")
+        faults.add(node.start_mark, location, f"{'' if location else 'the file '}must hold `key: value` lines")
         return
     seen: dict[str, int] = {}
     for key_node, value in node.value:
@@ -230,6 +232,6 @@ def _invalid(faults: list[dict[str, Any]]) -> InvalidInput:
     return InvalidInput(
         "config-invalid",
         f"{message.rstrip('.')}{'' if message.endswith('?') else '.'}{more}",
-        hint="Each fault is listed with its line under `errors`; nothing was changed.",
+        hint="Nothing was changed." + (" `errors` lists each fault with its line." if len(faults) > 1 else ""),
         errors=faults[:_MOST_FAULTS],
     )
