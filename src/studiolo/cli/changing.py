@@ -48,13 +48,15 @@ def transfer(
 
 def reset(
     workspace: WorkspaceArgument,
-    hard: Annotated[bool, typer.Option("--hard", help="End its kernels and clear its caches too.")] = False,
+    hard: Annotated[bool, typer.Option("--hard", help="Stop its sessions first, and clear its caches too.")] = False,
     delete_files: Annotated[
         bool, typer.Option("--delete-files", help="Put its notebooks and data into the trash too.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Put a workspace's environment back to the platform's default; its files stay.
+
+    While sessions run in it, --hard is needed, which stops them.
 
     \b
     Examples:
@@ -68,8 +70,8 @@ def reset(
         name = found.name if delete_files else None
         anew = client.workspaces.reset(found.id, hard=hard, delete_files=delete_files, confirm=name)
     emit(anew, lambda: print(f"Reset {name_of(anew)}; its environment is {anew.environment.state}."))
-    if anew.running_sessions:
-        say(f"Restart its sessions to see the new environment: {current().program} restart {name_of(anew)}")
+    if found.running_sessions:
+        say(f"Its sessions were stopped. Open it again: {current().program} open {name_of(anew)}")
 
 
 def clear_cache(workspace: WorkspaceArgument) -> None:

@@ -63,8 +63,8 @@ def start(
 ) -> None:
     """Start a session: JupyterLab in a workspace. Prints its name, id and address.
 
-    For a folder that no workspace has yet, the workspace is created. Starting what runs changes nothing. Ctrl-C
-    while it starts cancels the start.
+    A workspace gets one more session; `open` goes back to the one that runs. Starting a session that runs changes
+    nothing. For a folder that no workspace has yet, the workspace is created. Ctrl-C while it starts cancels the start.
 
     \b
     Examples:

@@ -32,7 +32,7 @@ RUNNING = "studiolo_commands"
 _INPUT = 0
 _LOOK_SECONDS = 1.0
 _LAST_OUTPUT_SECONDS = 1.0
-_HINT = "See the reference of `studiolo exec`."
+_HINT = "Programs are looked for in the workspace's environment first, then on the machine; paths start at its folder."
 
 
 def serve_commands(server: ServerApp, folder: Path) -> None:
@@ -156,5 +156,9 @@ class Execute(WebSocketMixin, JupyterHandler, WebSocketHandler):
 
     async def _refuse(self, kind: str, message: str) -> None:
         with contextlib.suppress(WebSocketClosedError):
-            await self.write_message(json.dumps({"error": {"kind": kind, "message": message, "hint": _HINT}}))
+            await self.write_message(
+                json.dumps(
+                    {"error": {"kind": kind, "message": message, "hint": _HINT if kind == "not-found" else None}}
+                )
+            )
         self.close(1008)

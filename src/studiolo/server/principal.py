@@ -68,7 +68,7 @@ class Principal:
             "denied",
             f"To {OPERATIONS[operation].summary.lower()} you need to be {needed.value if needed else 'a member'} "
             f"of this workspace; {have}.",
-            hint=f"Ask {owner} for {needed.value if needed else 'access'}.",
+            hint=f"Ask {owner} to do it, or to make you {needed.value if needed else 'a member'}.",
         )
 
 

@@ -80,7 +80,8 @@ class Members:
                     raise NotFound(
                         "member-not-found",
                         f"{person.name!r} is no member of {row['name']!r} and cannot become its owner.",
-                        hint="Give them a role first.",
+                        hint=f"Give them a role first: "
+                        f"studiolo access {row['name']} --user {person.name} --role editor",
                     )
                 if person.id != row["owner_id"]:
                     await self._hand_over(tx, who, row, person)

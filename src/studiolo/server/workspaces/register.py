@@ -116,14 +116,24 @@ class Register:
             )
         return row
 
-    async def check_quiet(self, connection: AsyncConnection, row: RowMapping, *, but_not: bool = False) -> None:
-        """Raise Conflict (`workspace-busy`) while sessions of the workspace run, `but_not` where they are stopped."""
+    async def check_quiet(
+        self,
+        connection: AsyncConnection,
+        row: RowMapping,
+        *,
+        but_not: bool = False,
+        remedy: str = "stop_sessions (--stop-sessions)",
+    ) -> None:
+        """Raise Conflict (`workspace-busy`) while sessions of the workspace run, `but_not` where they are stopped.
+
+        `remedy`: what the caller may add to have them stopped.
+        """
         running = (await self.sessions.count_running(connection, [row["id"]])).get(row["id"], 0)
         if running and not but_not:
             raise Conflict(
                 "workspace-busy",
                 f"{running} {'session runs' if running == 1 else 'sessions run'} in {row['name']!r}.",
-                hint="Stop them first, or repeat with stop_sessions (--stop-sessions).",
+                hint=f"Stop them first, or repeat with {remedy}.",
             )
 
     async def read(self, connection: AsyncConnection, who: Principal, workspace_id: str) -> RowMapping:
@@ -217,7 +227,8 @@ def is_former(reference: str, workspace: Workspace) -> bool:
 
 def not_found(reference: str, near: list[str]) -> NotFound:
     """The error for a workspace that is not there or that the caller may not know of."""
-    shown = reference if len(reference) <= 80 else reference[:80] + "…"
+    spelled = reference.replace("~", "/", 1)
+    shown = spelled if len(spelled) <= 80 else spelled[:80] + "…"
     hint = f"Did you mean {' or '.join(near)}?" if near else "studiolo list shows those you can see."
     return NotFound(
         "workspace-not-found",

@@ -49,7 +49,7 @@ class Resets:
             row = await self._register.resolve_to_change(tx, who, reference, "workspace.reset", revision=revision)
             if form.delete_files:
                 _check_deletion(row, form)
-            await self._register.check_quiet(tx.connection, row, but_not=stop)
+            await self._register.check_quiet(tx.connection, row, but_not=stop, remedy="hard (--hard), which ends them")
             await self._register.sessions.stop_all(tx, who, row["id"], person_id=None, code="workspace-reset")
             # Before the commit: were it afterwards, a kill in between would leave the old one as if it were the new.
             self._spoil(self._folders.environment(row["id"]))
