@@ -233,7 +233,7 @@ async def test_a_busy_workspace_is_not_deleted_by_accident(ana: httpx.AsyncClien
 @pytest.mark.usefixtures("churn")
 async def test_a_session_is_found_by_id_name_and_workspace(ana: httpx.AsyncClient) -> None:
     session = await launch(ana, name="train")
-    for reference in (session["id"], "train", "churn~train", "churn%2Ftrain", "churn"):
+    for reference in (session["id"], "train", "churn~train", "churn%2Ftrain", "churn", "ana~churn"):
         assert (await ana.get(f"{S}/{reference}")).json()["id"] == session["id"], reference
 
 
