@@ -26,8 +26,8 @@ def test_a_wish_wins_over_what_the_engine_saw() -> None:
     assert (reason.code, reason.message) == ("stopped-by-person", "Stopped by Ana.")
 
 
-@pytest.mark.parametrize(("limit", "wanted"), [(150 * 1024**2, "1Gi"), (3 * GIB, "6Gi"), (GIB // 2 + 1, "2Gi")])
-def test_more_memory_means_twice_as_much_in_whole_gibibytes(limit: int, wanted: str) -> None:
+@pytest.mark.parametrize(("limit", "wanted"), [(150 * 1024**2, "300Mi"), (3 * GIB, "6Gi"), (GIB // 2, "1Gi")])
+def test_more_memory_means_twice_as_much_as_the_button_of_a_page_does(limit: int, wanted: str) -> None:
     assert more_memory("churn", limit).endswith(f"--memory {wanted}")
 
 

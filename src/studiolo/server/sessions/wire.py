@@ -11,7 +11,6 @@ from studiolo.contract.resources import MemoryDeath, Resources, UsageSample
 from studiolo.contract.sizes import format_size
 from studiolo.engines.base import Exit, Handle
 
-_GIB = 1024**3
 _WORDS = {
     "stopped-by-person": "Stopped by {by}.",
     "workspace-deleted": "Stopped because {by} deleted the workspace or ended the access to it.",
@@ -86,8 +85,7 @@ def more_memory(workspace: str, limit: int | None) -> str:
     """Say what to do when memory ran out: twice the limit, or less data where the machine itself was the limit."""
     if limit is None:
         return "The whole machine is short of memory: use less data at a time, or stop other sessions."
-    wanted = max(_GIB, -(-2 * limit // _GIB) * _GIB)
-    return f"Start it again with more memory: studiolo scale {workspace} --memory {format_size(wanted)}"
+    return f"Start it again with more memory: studiolo scale {workspace} --memory {format_size(2 * limit)}"
 
 
 def _steps(row: RowMapping, now: datetime) -> list[Step]:

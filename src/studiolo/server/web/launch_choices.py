@@ -171,9 +171,17 @@ def _tile(
         if any(one.name == profile for one in settings.profiles):
             found = find_profile(profile, settings)
             asked = own.over(found.resources) if found else own
-        note = "none free now" if problem.code == "capacity-exceeded" else "not on this machine"
-        return Tile(value, title, amounts.describe(asked), note, problem.message)
+        return Tile(value, title, amounts.describe(asked), _lack(problem, asked, engine), problem.message)
     return Tile(value, title, amounts.describe(allowed), "starts at once", None)
+
+
+def _lack(problem: StudioloError, asked: Resources, engine: EngineInfo) -> str:
+    if problem.code != "capacity-exceeded":
+        return "not on this machine"
+    has = engine.capacity
+    pairs = ((asked.cpu, has.cpu), (asked.memory, has.memory), (asked.gpu, has.gpu))
+    is_larger = any(wanted and there is not None and wanted > there for wanted, there in pairs)
+    return "more than this machine has" if is_larger else "none free now"
 
 
 def _allow(profile: str | None, own: Resources, settings: ResourceSettings, engine: EngineInfo) -> Resources:
