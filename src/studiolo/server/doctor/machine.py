@@ -15,6 +15,7 @@ import psutil
 from studiolo.contract.errors import StudioloError
 from studiolo.kit import ports
 from studiolo.kit.filesystem import filesystem_type, is_network
+from studiolo.runtime import cgroups
 from studiolo.server.doctor.result import Result, failed
 from studiolo.server.settings import Settings
 from studiolo.server.supervisor import data_directory
@@ -181,15 +182,21 @@ def check_memory(settings: Settings) -> Result:
     finding = f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB available"
     if memory.available < _COMFORTABLE_MEMORY:
         return Result("memory", "warn", f"{finding}.", "A session takes 40 MiB and what its notebooks take.")
-    if not _has_cgroups():
-        remedy = "Limits on a session's memory are advisory here; the system may end a session that takes too much."
-        return Result("memory", "warn", f"{finding}; no cgroup v2 that this account may use.", remedy)
-    return Result("memory", "ok", f"{finding}; cgroup v2 can be used.")
+    if _has_memory_groups():
+        return Result("memory", "ok", f"{finding}; each session is held to its memory as a whole (control groups).")
+    finding += "; no control groups that this account may make"
+    if sys.platform == "darwin":
+        return Result("memory", "warn", f"{finding}.", "Limits on a session's memory are advisory here.")
+    remedy = (
+        "Each process of a session is held to its memory by itself, not the session as a whole. Start the platform "
+        "where groups can be made, for example with `systemd-run --user --scope`."
+    )
+    return Result("memory", "warn", f"{finding}.", remedy)
 
 
-def _has_cgroups() -> bool:
-    try:
-        own = Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2]
-        return os.access(f"/sys/fs/cgroup{own}/cgroup.procs", os.W_OK)
-    except OSError:
-        return False
+def _has_memory_groups() -> bool:
+    """Try it as the engine does when the platform starts; what is made for that is removed again."""
+    places = cgroups.find_places(f"studiolo-doctor-{os.getpid()}")
+    for place in set(places.values()):
+        cgroups.remove(place)
+    return "memory" in places

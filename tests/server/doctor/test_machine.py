@@ -1,0 +1,19 @@
+"""What doctor says of the machine."""
+
+import os
+from pathlib import Path
+
+from studiolo.runtime import cgroups
+from studiolo.server.doctor.machine import check_memory
+from studiolo.server.settings import Settings
+
+
+def test_doctor_says_of_memory_what_the_engine_will_find(tmp_path: Path) -> None:
+    name = f"studiolo-test-doctor-{os.getpid()}"
+    places = cgroups.find_places(name)
+    for place in set(places.values()):
+        cgroups.remove(place)
+    result = check_memory(Settings(data_dir=tmp_path))
+    assert ("as a whole (control groups)" in result.finding) is ("memory" in places)
+    assert not [place for place in places.values() if place.exists()]
+    assert not list(places["memory"].parent.glob("studiolo-doctor-*") if places else [])
