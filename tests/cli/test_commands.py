@@ -388,3 +388,10 @@ def test_help_has_examples_that_are_not_wrapped(cli: Run) -> None:
 def events(*sessions: object) -> Answer:
     body = "".join(f"event: session\ndata: {json.dumps(session)}\n\n" for session in sessions).encode()
     return Answer(body, content_type="text/event-stream")
+
+
+def test_profiles_larger_than_the_machine_are_marked(cli: Run, platform: StandIn) -> None:
+    large = {"name": "large", "title": "Large", "description": "", "resources": {"cpu": 64}}
+    answer = {"profiles": [large], "default": None, "only_profiles": False, "largest": {"cpu": 2}}
+    platform.answer("GET", "/profiles", answer)
+    assert "Large, more than there is here" in cli("profiles").out

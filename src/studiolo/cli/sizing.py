@@ -16,7 +16,7 @@ from studiolo.cli.invocation import connect, current
 from studiolo.cli.output import emit, print_fields, say
 from studiolo.cli.tables import print_table
 from studiolo.contract.errors import InvalidInput
-from studiolo.contract.resources import WorkspaceLimits
+from studiolo.contract.resources import Resources, WorkspaceLimits
 from studiolo.contract.sizes import describe_size
 from studiolo.sdk import Studiolo
 
@@ -71,7 +71,9 @@ def profiles() -> None:
         (
             f"{profile.name} (default)" if profile.name == found.default else profile.name,
             describe(profile.resources) or "no limits of its own",
-            profile.title or profile.description,
+            ", ".join(
+                filter(None, (profile.title or profile.description, _too_large(profile.resources, found.largest)))
+            ),
         )
         for profile in found.profiles
     ]
@@ -86,15 +88,22 @@ def profiles() -> None:
     emit(found, text)
 
 
+def _too_large(asked: Resources, largest: Resources) -> str:
+    """Say so of a profile that no session can be launched with here."""
+    pairs = [(asked.cpu, largest.cpu), (asked.memory, largest.memory), (asked.gpu, largest.gpu)]
+    return "more than there is here" if any(a is not None and b is not None and a > b for a, b in pairs) else ""
+
+
 def _print_limits(found: WorkspaceLimits) -> None:
-    used = f" ({describe_size(found.disk_used)} used)" if found.disk_used is not None else ""
+    used = f"{describe_size(found.disk_used)} used; measured, not limited" if found.disk_used is not None else ""
     print_fields(
         (
-            ("Next session", (describe(found.resources) or "as much as there is") + used),
+            ("Next session", describe(found.resources) or "as much as there is"),
             ("Profile", found.profile or ""),
             ("Own numbers", describe(found.own)),
             ("The most", describe(found.largest)),
             ("Enforced", found.enforcement.note),
+            ("Disk", used),
         )
     )
 
