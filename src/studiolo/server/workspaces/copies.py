@@ -73,8 +73,11 @@ class Copies:
                 shutil.rmtree(part)
             if exc.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise _no_space("The disk is full") from exc
+            where = f"{exc.filename!r}: " if exc.filename else ""
             raise InvalidInput(
-                "folder-not-found", f"The files of {name!r} could not be copied: {exc.strerror or exc}."
+                "folder-not-found",
+                f"The files of {name!r} could not be copied: {where}{exc.strerror or exc}. Nothing was copied.",
+                hint="The platform's account must be able to read every file; `chmod u+r` or remove those it cannot.",
             ) from exc
 
 

@@ -95,7 +95,9 @@ class Folders:
             if exc.errno == 28:
                 raise Unavailable("disk-full", "The disk is full; the workspace was not made.") from exc
             raise InvalidInput(
-                "folder-not-found", f"The folder {str(folder)!r} cannot be used: {exc.strerror or exc}."
+                "folder-not-found",
+                f"The folder {str(folder)!r} cannot be used: {exc.strerror or exc}.",
+                hint="The account that runs the platform must be able to write there.",
             ) from exc
 
     def measure(self, folder: Path, *, within: timedelta = timedelta(seconds=2)) -> int | None:
