@@ -19,7 +19,7 @@ import psutil
 from _measure import Series, alternate
 from _platform import Platform, studiolo
 from _report import Report, options
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 _WORKSPACES, _SESSIONS, _TABS = 500, 20, 12
 _SESSION_ACTS_EVERY = 10.0
@@ -78,7 +78,7 @@ def tabs(platform: Platform, browser: Browser, signed_in: BrowserContext, runs: 
         pages = [signed_in.new_page() for _ in range(_TABS)]
         for page in pages:
             page.goto(_home(platform))
-            page.wait_for_function("document.querySelector('[data-health-word]').textContent === 'Live'")
+            expect(page.locator("[data-health-word]").first).to_have_text("Live")
         # The tabs' own loading is over by then.
         time.sleep(2)
         percent = used()
