@@ -99,6 +99,7 @@ def test_a_long_name_leaves_room_for_sign_out(visitors: Visitors, samples: Sampl
         page = visitors.new("wolfe", look).open("/")
         box = page.locator(f"{foot} .you form").bounding_box()
         around = page.locator(foot).bounding_box()
-        assert box and around
+        assert box is not None
+        assert around is not None
         assert box["x"] + box["width"] <= around["x"] + around["width"]
         page.close()

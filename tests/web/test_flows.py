@@ -221,7 +221,7 @@ def test_a_workspace_is_resized_and_configured(visitors: Visitors, samples: Samp
     assert "medium" in text.input_value()
     text.fill("profile: medium\nresources:\n  memory: lots\n")
     page.get_by_role("button", name="Save file").click()
-    expect(page.locator("#faults")).to_contain_text("Line 3, column 11 resources.memory")
+    expect(page.locator("#faults")).to_contain_text("Line 3, column 11: resources.memory")
     assert "lots" in text.input_value()
     text.fill("profile: small\n")
     page.get_by_role("button", name="Save file").click()

@@ -73,8 +73,8 @@ def test_tiles_say_what_starts_at_once() -> None:
         "As the workspace": "starts at once",
         "Small": "starts at once",
         "Medium": "none free now",
-        "Large": "more than this machine has",
-        "X-large": "more than this machine has",
+        "Large": "more than this machine",
+        "X-large": "more than this machine",
     }
     assert next(tile for tile in tiles if tile.title == "X-large").amount == "8 CPU, 32 GiB"
 

@@ -89,6 +89,10 @@ def event(action: str, target: str, *, via: str = "login", actor: str | None = "
             event("session.ended", "lab-1", via="platform", actor=None, reason="out-of-memory"),
             "lab-1 ended: it ran out of memory",
         ),
+        (
+            event("session.out-of-memory", "lab-1", via="platform", actor=None, what="kernel"),
+            "A kernel of lab-1 ran out of memory",
+        ),
         (event("key.create", "k-1"), "Ana made the key “?”"),
         (event("quota.raise", "churn"), "Ana: quota.raise churn"),
     ],

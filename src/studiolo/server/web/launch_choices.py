@@ -181,7 +181,7 @@ def _lack(problem: StudioloError, asked: Resources, engine: EngineInfo) -> str:
     has = engine.capacity
     pairs = ((asked.cpu, has.cpu), (asked.memory, has.memory), (asked.gpu, has.gpu))
     is_larger = any(wanted and there is not None and wanted > there for wanted, there in pairs)
-    return "more than this machine has" if is_larger else "none free now"
+    return "more than this machine" if is_larger else "none free now"
 
 
 def _allow(profile: str | None, own: Resources, settings: ResourceSettings, engine: EngineInfo) -> Resources:

@@ -37,7 +37,6 @@ _SENTENCES = {
     "session.stop-all": "{who} stopped all sessions",
     "session.idle-stop": "{target} was stopped after {idle} without activity",
     "session.snooze": "{who} kept {target} for {time} more",
-    "session.out-of-memory": "Something in {target} ran out of memory ({what})",
     "session.delete": "{who} removed the ended session {target}",
 }
 # The reasons by which a session ends without anybody's act.
@@ -55,6 +54,7 @@ _ENDS = {
     "idle": "nobody used it",
     "platform-stopped": "with the platform",
 }
+_DEAD = {"kernel": "A kernel", "terminal": "A terminal", "server": "The server"}
 
 
 def sentence(event: AuditEvent, reader_id: str) -> str:
@@ -65,6 +65,8 @@ def sentence(event: AuditEvent, reader_id: str) -> str:
     values |= {"who": who, "target": event.target}
     if event.action == "workspace.update":
         return _updated(event, who)
+    if event.action == "session.out-of-memory":
+        return f"{_DEAD.get(str(event.detail.get('what')), 'Programs')} of {event.target} ran out of memory"
     if event.action == "session.ended":
         reason = str(event.detail.get("reason") or "")
         return f"{event.target} ended: {_ENDS.get(reason, reason or 'nobody saw how')}"

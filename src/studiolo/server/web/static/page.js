@@ -2,6 +2,9 @@
 
 const RELATIVE = [[60, 1, "s"], [3600, 60, "min"], [48 * 3600, 3600, "h"], [Infinity, 86400, "days"]];
 
+// Made once: to make one takes longer than to use it a hundred times, and lists have hundreds of times.
+const EXACT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
 function ago(at) {
   const span = (Date.now() - at) / 1000, size = Math.abs(span);
   if (size > 30 * 86400) return at.toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" });
@@ -22,7 +25,7 @@ function tellTimes() {
     const at = new Date(element.dateTime);
     const text = (element.dataset.prefix ?? "") + ago(at);
     if (element.textContent !== text) element.textContent = text;
-    element.title = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+    element.title = EXACT.format(at);
   }
 }
 
