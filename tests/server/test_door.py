@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import sqlite3
 from datetime import timedelta
 from typing import Any
 
@@ -13,11 +14,14 @@ from sqlalchemy import event
 from server.conftest import ADDRESS, People
 from studiolo.contract.models import KeyCreate
 from studiolo.kit.clock import ManualClock
+from studiolo.server import door, shortcuts
+from studiolo.server.accounts import authentication
 from studiolo.server.http.hosts import HostKind, Hosts
 from studiolo.server.http.identity import CookieNames, without_ours
 from studiolo.server.principal import OPERATOR
 from studiolo.server.services import Services
 from studiolo.server.settings import Settings
+from studiolo.server.workspaces import access
 
 W = "/api/v1/jupyter/workspaces"
 S = "/api/v1/jupyter/sessions"
@@ -202,6 +206,24 @@ async def test_a_sessions_password_is_asked_of_programs(mia: Mia, people: People
     for given, status in (("wrong", 403), ("mypass", 200)):
         reply = await ask(people, path, Authorization=authorization, Studiolo_Session_Password=given)
         assert reply.status_code == status
+
+
+async def test_a_right_that_ended_unseen_works_less_than_five_seconds() -> None:
+    remembered = (authentication._REMEMBER_SECONDS, access._REMEMBER_SECONDS)
+    assert max(remembered) + door._REMEMBER_SECONDS + shortcuts.OPEN_SECONDS < 5
+
+
+async def test_what_another_process_changed_counts_once_it_says_so(
+    mia: Mia, people: People, services: Services
+) -> None:
+    _, key, session = mia
+    path, authorization = f"/s/{session['id']}/lab", f"Bearer {key}"
+    assert (await ask(people, path, Authorization=authorization)).status_code == 200
+    with sqlite3.connect(services.settings.data_dir / "studiolo.db") as database:
+        database.execute("DELETE FROM keys WHERE session_id IS NULL")
+    async with people.anonymous({"X-Studiolo-Question": "1"}) as operator:
+        assert (await operator.post("/_look")).status_code == 204
+    assert (await ask(people, path, Authorization=authorization)).status_code == 401
 
 
 async def test_questions_that_come_together_share_one_look(mia: Mia, people: People, services: Services) -> None:

@@ -76,6 +76,9 @@ def create_app(services: Services) -> ASGIApp:
         elif scope["path"] == DOOR_PATH:
             await door(scope, receive, send)
         elif scope["path"] == LOOK_PATH:
+            # Rights may be among what another process changed.
+            services.authentication.forget()
+            services.access.forget()
             services.session_reconciler.runner.look()
             await Response(status_code=204)(scope, receive, send)
 
@@ -110,6 +113,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(services.session_reconciler.sweep_forever()),
         asyncio.create_task(services.sampler.sample_forever()),
         asyncio.create_task(services.idle_stop.look_forever()),
+        asyncio.create_task(services.socket_closer.look_forever()),
         asyncio.create_task(services.trash.empty_forever()),
         asyncio.create_task(_write_seen(services)),
     ]

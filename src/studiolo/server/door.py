@@ -40,7 +40,8 @@ from studiolo.server.shortcuts import Shortcuts
 from studiolo.server.workspaces.access import Access
 
 PATH = "/_door"
-_REMEMBER_SECONDS = 2.0
+# With what identity and roles are remembered for, and a shortcut: a right that ended unseen works less than five.
+_REMEMBER_SECONDS = 1.0
 _HOLD_SECONDS = 30.0
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _SHORTCUT = frozenset({"GET", "HEAD"})

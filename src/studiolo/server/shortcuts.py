@@ -11,7 +11,7 @@ import structlog
 
 _log = structlog.get_logger(__name__)
 # A right that ended unseen (an expiry, another process's change) still works this long, no longer.
-OPEN_SECONDS = 3.0
+OPEN_SECONDS = 1.5
 # Those who come now and then are asked about each time: nothing is gained by a shortcut.
 _WORTH_IT = 4
 _TIMEOUT_SECONDS = 2.0

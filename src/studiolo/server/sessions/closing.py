@@ -3,11 +3,13 @@
 import asyncio
 import json
 from collections.abc import Coroutine
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import structlog
 
+from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
 from studiolo.server.sessions import queries
 from studiolo.server.sessions.secrets import SessionSecrets
@@ -15,13 +17,19 @@ from studiolo.server.sessions.secrets import SessionSecrets
 _log = structlog.get_logger(__name__)
 _TRIES = 3
 _TRY_SECONDS = 1.0
+_LOOK_SECONDS = 3.0
+# What ended while no control plane ran is looked at once, at the start; later looks overlap a little.
+_FIRST_LOOK = timedelta(days=7)
+_OVERLAP = timedelta(seconds=10)
 
 
 class SocketCloser:
     """Tells the running sessions of a person which of their logins ended (promise S5: within five seconds)."""
 
-    def __init__(self, db: Database, session_secrets: SessionSecrets) -> None:
+    def __init__(self, db: Database, clock: Clock, session_secrets: SessionSecrets) -> None:
         self._db = db
+        self._clock = clock
+        self._looked_at = clock.now() - _FIRST_LOOK
         self._secrets = session_secrets
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -33,6 +41,24 @@ class SocketCloser:
     def close_workspace(self, workspace_id: str, person_id: str | None) -> None:
         """Close soon whatever is open in a workspace's sessions (of one person), who lost their access to it."""
         self._begin(self._close_workspace(workspace_id, person_id))
+
+    async def look_forever(self) -> None:
+        """Look every three seconds for what ended by time, or by another process's hand."""
+        while True:
+            try:
+                await self.look()
+            except Exception:
+                _log.exception("ended-not-looked-for")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Close what is open of logins and keys that ended since the last look."""
+        now = self._clock.now()
+        async with self._db.read() as connection:
+            ended = await queries.list_ended_credentials(connection, self._looked_at, now)
+        self._looked_at = now - _OVERLAP
+        for person_id, logins in ended.items():
+            self.close(person_id, logins)
 
     async def drain(self) -> None:
         """Wait until all that were asked to close have answered, for a process that ends now."""

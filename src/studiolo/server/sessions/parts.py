@@ -93,7 +93,7 @@ def build_sessions(on: Ground) -> SessionParts:
     wishes = Wishes(on.clock, on.keys, on.audit, changes, secrets, reconciler)
     admission = Admission(on.engines, settings, on.settings.resources)
     sessions = Sessions(on.db, on.clock, on.engines, on.workspaces, lookup, on.audit, admission, wishes, view)
-    closer = SocketCloser(on.db, secrets)
+    closer = SocketCloser(on.db, on.clock, secrets)
     return SessionParts(
         changes=changes,
         secrets=secrets,

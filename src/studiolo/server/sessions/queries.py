@@ -248,3 +248,18 @@ async def list_credentials(connection: AsyncConnection, person_id: str) -> set[s
         select(keys.c.id).where(keys.c.person_id == person_id),
     )
     return set((await connection.execute(query)).scalars())
+
+
+async def list_ended_credentials(connection: AsyncConnection, since: datetime, until: datetime) -> dict[str, set[str]]:
+    """Ids of logins and keys that expired, or whose person was disabled, in a time; by people with sessions alive."""
+    with_sessions = select(sessions.c.person_id).where(sessions.c.state.in_(ALIVE))
+    ended: dict[str, set[str]] = {}
+    for table in (logins, keys):
+        query = select(table.c.person_id, table.c.id).join(people, people.c.id == table.c.person_id)
+        query = query.where(
+            table.c.person_id.in_(with_sessions),
+            or_(table.c.expires_at.between(since, until), people.c.disabled_at.between(since, until)),
+        )
+        for person_id, credential in await connection.execute(query):
+            ended.setdefault(person_id, set()).add(credential)
+    return ended
