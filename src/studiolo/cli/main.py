@@ -14,6 +14,7 @@ from studiolo.cli.table import COMMANDS, Entry, below, find
 
 # What a shell reports for a program that SIGPIPE ended.
 _READER_GONE = 141
+_INTERRUPTED = 130
 _HELP = ("--help", "-h", "help")
 
 
@@ -40,6 +41,9 @@ def run(program: str, args: Sequence[str]) -> int:
         # The reader (`| head`) had enough. What is still buffered would fail again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _READER_GONE
+    except KeyboardInterrupt:
+        # Before or after the command itself: while modules load.
+        return _INTERRUPTED
     return code
 
 

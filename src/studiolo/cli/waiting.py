@@ -90,7 +90,7 @@ def _ended(session: Session) -> Conflict:
     return Conflict(
         "session-ended",
         f"Session {session.name} did not start: {said}",
-        hint=f"{reason.hint} {look}" if reason and reason.hint else look,
+        hint=f"{reason.hint.rstrip('.')}. {look}" if reason and reason.hint else look,
         session=session.id,
         log_tail=reason.log_tail if reason else [],
     )

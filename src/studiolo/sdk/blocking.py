@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 import httpx
+from anyio import Lock
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from studiolo.contract.models import Page
@@ -79,15 +80,19 @@ def _streamed(
     @functools.wraps(method)
     def call(self: Blocking[Any], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         stream = method(self._resource, *args, **kwargs)
+        # After Ctrl-C the wait for an item is still being cancelled when the stream is closed.
+        turn = Lock()
 
         async def next_item() -> list[T]:
-            async for item in stream:
-                return [item]
-            return []
+            async with turn:
+                async for item in stream:
+                    return [item]
+                return []
 
         async def close() -> None:
-            if isinstance(stream, AsyncGenerator):
-                await stream.aclose()
+            async with turn:
+                if isinstance(stream, AsyncGenerator):
+                    await stream.aclose()
 
         try:
             while item := self._run(next_item):
