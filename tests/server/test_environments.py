@@ -1,5 +1,7 @@
 """Environments of workspaces are made, told, and tried again."""
 
+import asyncio
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,3 +65,45 @@ async def test_another_python_has_a_base_of_its_own(
         await eventually(is_made)
         assert (prefix / "pyvenv.cfg").read_text() == "version = 3.99"
     assert asked == ["/opt/python3.99"]
+
+
+async def test_of_many_workspaces_only_those_that_are_used_get_an_environment(
+    ana: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = asyncio.Event()
+    build = services.environments._build_base
+
+    async def slow(progress: Callable[[str], None]) -> Path:
+        await gate.wait()
+        return await build(progress)
+
+    monkeypatch.setattr(services.environments, "_build_base", slow)
+    made = [(await ana.post(W, json={"name": f"w-{number}"})).json() for number in range(8)]
+    launched = (await ana.post(S, json={"workspace": "w-7"})).json()
+    gate.set()
+    session = (await ana.get(f"{S}/{launched['id']}", params={"wait": 10})).json()
+    assert session["state"] == "running"
+
+    async def are_made_ahead() -> bool:
+        return len([one for one in (await ana.get(W)).json()["items"] if one["environment"]["state"] == "ready"]) == 4
+
+    await eventually(are_made_ahead)
+    assert not Path(made[5]["environment"]["python"]).parents[1].exists()
+    assert (await ana.post(S, json={"workspace": "w-5"}, params={"wait": 10})).json()["state"] == "running"
+
+
+async def test_a_disk_that_is_nearly_full_is_named_to_whoever_launches(
+    ana: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: used._replace(free=100 << 20))
+    await ana.post(W, json={"name": "churn"})
+    session = (await ana.post(S, json={"workspace": "churn"}, params={"wait": 10})).json()
+    assert "100 MiB free" in session["reason"]["message"]
+    monkeypatch.undo()
+
+    async def starts() -> bool:
+        reply = await ana.post(f"{S}/{session['id']}/start", params={"wait": 5})
+        return bool(reply.json()["state"] == "running")
+
+    await eventually(starts)

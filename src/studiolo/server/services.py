@@ -182,6 +182,7 @@ def build(
     accounts.on_ended = keys.on_ended = of_sessions.closer.close
     environments.on_changed = of_sessions.reconciler.look_at_workspace
     of_sessions.reconciler.on_environment_missing = environments.restore
+    of_sessions.reconciler.on_environment_wanted = environments.want
     return Services(
         settings=settings,
         clock=clock,

@@ -1,6 +1,7 @@
 """Gives every workspace its own environment: a reconciler that clones the default one."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
@@ -9,8 +10,9 @@ from typing import Any
 
 import structlog
 
-from studiolo.contract.errors import StudioloError
+from studiolo.contract.errors import StudioloError, Unavailable
 from studiolo.contract.models import EnvironmentState
+from studiolo.contract.sizes import describe_size
 from studiolo.kit.db import Database
 from studiolo.kit.reconcile import Runner
 from studiolo.server.environments.clone import clone, take
@@ -21,6 +23,10 @@ from studiolo.server.workspaces.service import Workspaces
 
 _log = structlog.get_logger(__name__)
 _RETRY = timedelta(seconds=30)
+# Environments are made ahead of their first use while few are waited for; of many, each waits for its first launch.
+_AHEAD = 3
+# Below this, none is made: a disk that is full takes the sessions that run with it.
+_LEAST_FREE_BYTES = 1 << 30
 
 # Makes the default environment, or finds it; tells of its progress.
 BuildBase = Callable[[Callable[[str], None]], Coroutine[Any, Any, Path]]
@@ -50,9 +56,12 @@ class Environments:
         # By interpreter; the default one is the empty string.
         self._bases: dict[str, asyncio.Task[Path]] = {}
         self._refill: asyncio.Task[None] | None = None
+        # Workspaces for which somebody waits, and those that are made ahead.
+        self._wanted: set[str] = set()
+        self._ahead: set[str] = set()
         self.on_changed: Callable[[str], None] = lambda workspace_id: None
-        self.runner = Runner("environments", step=self._step, due=self._due, concurrency=2)
-        workspaces.on_created = self.runner.hint
+        self.runner = Runner("environments", step=self._step, due=self._due, concurrency=_AHEAD + 1)
+        workspaces.on_created = self._make_ahead
 
     async def warm_up(self) -> None:
         """Build the default environment now, and a spare clone, so that the first workspace does not wait."""
@@ -71,11 +80,21 @@ class Environments:
             return False, f"{failed.message} {failed.hint or ''}".strip()
         return failed is None, "The default environment is ready." if failed is None else str(failed)
 
+    def want(self, workspace_id: str) -> None:
+        """Make a workspace's environment now: a session waits for it. Repeatable."""
+        self._wanted.add(workspace_id)
+        self.runner.hint(workspace_id)
+
+    def _make_ahead(self, workspace_id: str) -> None:
+        if len(self._ahead) < _AHEAD:
+            self._ahead.add(workspace_id)
+            self.runner.hint(workspace_id)
+
     async def restore(self, workspace_id: str) -> None:
         """Make anew an environment whose folder has vanished."""
         _log.warning("environment-vanished", workspace=workspace_id)
         await self._workspaces.set_environment(workspace_id, EnvironmentState.PENDING, None)
-        self.runner.hint(workspace_id)
+        self.want(workspace_id)
 
     async def close(self) -> None:
         """Stop what goes on in the background; it is done again at the next start."""
@@ -85,10 +104,11 @@ class Environments:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _due(self) -> list[str]:
-        async with self._db.read() as connection:
-            return await queries.list_without_environment(connection)
+        return list(self._wanted | self._ahead)
 
     async def _step(self, workspace_id: str) -> timedelta | None:
+        if workspace_id not in self._wanted | self._ahead:
+            return None
         started = time.monotonic()
         try:
             python = await self._python_of(workspace_id)
@@ -103,6 +123,8 @@ class Environments:
             return _RETRY
         _log.info("environment-ready", workspace=workspace_id, seconds=round(time.monotonic() - started, 3))
         await self._workspaces.set_environment(workspace_id, EnvironmentState.READY, None)
+        self._wanted.discard(workspace_id)
+        self._ahead.discard(workspace_id)
         self.on_changed(workspace_id)
         if not python:
             self._prepare_spare(base)
@@ -110,6 +132,14 @@ class Environments:
 
     def _provide(self, base: Path, workspace_id: str) -> None:
         target = self._folders.environment(workspace_id)
+        free = shutil.disk_usage(base).free
+        if free < _LEAST_FREE_BYTES:
+            raise Unavailable(
+                "disk-full",
+                f"The disk of the environments has {describe_size(free)} free, and {describe_size(_LEAST_FREE_BYTES)} "
+                "are needed to make one.",
+                hint="Free space (delete workspaces, empty the trash); it is tried again by itself.",
+            )
         if not take(_spare_of(base), target):
             clone(base, target)
 

@@ -55,6 +55,7 @@ class SessionReconciler:
         self._news: set[str] = set()
         self._watching = Watching(self._on_news)
         self.on_environment_missing: Callable[[str], Awaitable[None]] | None = None
+        self.on_environment_wanted: Callable[[str], None] = lambda workspace_id: None
         self.runner = Runner("sessions", step=self._step, due=self._due)
 
     @property
@@ -161,6 +162,8 @@ class SessionReconciler:
         return timedelta(0)
 
     async def _await_environment(self, row: RowMapping) -> timedelta | None:
+        # Also after a failure: what stood in its way may be gone by the next launch.
+        self.on_environment_wanted(row["workspace_id"])
         if row["environment_message"] is None:
             self._waiting[row["workspace_id"]].add(row["id"])
             # It may have become ready between the look and this line: look once more, unhurried.

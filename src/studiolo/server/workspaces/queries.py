@@ -184,14 +184,6 @@ async def count_owners(connection: AsyncConnection, workspace_id: str) -> int:
     return int((await connection.execute(query)).scalar_one())
 
 
-async def list_without_environment(connection: AsyncConnection) -> list[str]:
-    """Ids of live workspaces whose environment is to be made."""
-    query = select(workspaces.c.id).where(
-        workspaces.c.environment_state == "pending", workspaces.c.deleted_at.is_(None)
-    )
-    return list((await connection.execute(query)).scalars())
-
-
 async def find_config(connection: AsyncConnection, workspace_id: str) -> dict[str, Any] | None:
     """What a workspace's people configured."""
     query = select(workspaces.c.config).where(workspaces.c.id == workspace_id)
