@@ -112,14 +112,16 @@ class Database:
             raise translate(exc) from exc
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
+    async def write(self, *, durable: bool = True) -> AsyncIterator[Transaction]:
         """One transaction, durable when the block has ended; rolled back if it raises.
 
+        Not `durable`: it survives the kill of any process, but need not survive a power cut; for what is looked at
+        again after one. On SQLite that saves the wait for the disk.
         A broken constraint reaches the caller as IntegrityError, since only the domain knows what it means.
         """
         try:
             async with self._turn(), self.engine.connect() as connection:
-                connection = await connection.execution_options(studiolo_write=True)
+                connection = await connection.execution_options(studiolo_write=True, studiolo_durable=durable)
                 async with connection.begin():
                     transaction = Transaction(connection)
                     yield transaction
@@ -238,5 +240,11 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Any) -> None:
-    is_write = connection.get_execution_options().get("studiolo_write", False)
+    options = connection.get_execution_options()
+    is_write = options.get("studiolo_write", False)
+    wanted = "FULL" if options.get("studiolo_durable", True) else "NORMAL"
+    # Connections are used again; SQLite takes the change only between transactions.
+    if is_write and connection.info.get("synchronous", "FULL") != wanted:
+        connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")
+        connection.info["synchronous"] = wanted
     connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")

@@ -36,8 +36,11 @@ class Observations:
         self._epochs[session_id] = 1
 
     async def write(self, row: RowMapping, *, state: SessionState, of_any_launch: bool = False, **values: Any) -> bool:
-        """Write what was seen; False if the lease or (unless `of_any_launch`) the launch is another by now."""
-        async with self._db.write() as tx:
+        """Write what was seen; False if the lease or (unless `of_any_launch`) the launch is another by now.
+
+        After a power cut it is seen anew: the launch's number finds what was started.
+        """
+        async with self._db.write(durable=False) as tx:
             return await self._write(tx, row, state, None if of_any_launch else row["launch"], values)
 
     async def write_end(
