@@ -160,7 +160,7 @@ def build(
         build_base=build_base or _base_builder(settings),
         build_other=lambda python, progress: _build_base(settings, python, progress),
     )
-    of_workspaces.trash.on_restored = of_workspaces.resets.on_reset = environments.runner.hint
+    of_workspaces.trash.on_restored = of_workspaces.resets.on_reset = environments.want
     of_sessions = build_sessions(
         Ground(
             settings=settings,
