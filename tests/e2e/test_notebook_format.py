@@ -1,0 +1,130 @@
+"""Notebooks of every kind that the format knows pass through a real session unchanged."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
+
+from e2e.conftest import Platform
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
+
+S = "/api/v1/jupyter/sessions"
+
+
+class Files:
+    """The contents of a running session, as JupyterLab reads and writes them."""
+
+    def __init__(self, client: httpx.Client, session: str) -> None:
+        self.client = client
+        self.base = f"/s/{session}"
+
+    def save(self, name: str, content: dict[str, Any]) -> None:
+        body = {"type": "notebook", "format": "json", "content": content}
+        reply = self.client.put(f"{self.base}/api/contents/{name}", json=body)
+        assert reply.status_code in (200, 201), reply.text
+
+    def load(self, name: str) -> dict[str, Any]:
+        reply = self.client.get(f"{self.base}/api/contents/{name}", params={"content": 1})
+        assert reply.status_code == 200, reply.text
+        content: dict[str, Any] = reply.json()["content"]
+        return content
+
+    def convert(self, name: str, to: str) -> str:
+        reply = self.client.get(f"{self.base}/nbconvert/{to}/{name}", timeout=60)
+        assert reply.status_code == 200, reply.text
+        return reply.text
+
+
+@pytest.fixture(scope="module")
+def files(platform: Platform) -> Iterator[Files]:
+    client = platform.client()
+    client.post("/api/v1/jupyter/workspaces", json={"name": "notebook-format"})
+    made = client.post(S, json={"workspace": "notebook-format"}, params={"wait": 60}).json()
+    yield Files(client, made["id"])
+    client.post(f"{S}/{made['id']}/stop", params={"wait": 60})
+
+
+def _through(files: Files, notebook: Any, name: str = "n.ipynb") -> Any:
+    """Save a notebook, load it, and return what came back; it must be valid and of the same meaning."""
+    plain = nbformat.from_dict(notebook)
+    nbformat.validate(plain)
+    files.save(name, plain)
+    back = nbformat.from_dict(files.load(name))
+    nbformat.validate(back)
+    return back
+
+
+@pytest.mark.req("S4-03", "S4-04", "S4-07")
+def test_the_smallest_notebook_is_kept(files: Files) -> None:
+    back = _through(files, {"metadata": {}, "nbformat": 4, "nbformat_minor": 0, "cells": []})
+    assert (back.nbformat, back.nbformat_minor, back.cells) == (4, 0, [])
+
+
+@pytest.mark.req("S4-05", "S4-06", "S4-18", "S4-25")
+def test_metadata_of_a_notebook_is_kept(files: Files) -> None:
+    metadata = {
+        "kernelspec": {"name": "python3", "display_name": "Python 3"},
+        "language_info": {"name": "python", "version": "3.11", "codemirror_mode": {"name": "ipython", "version": 3}},
+        "kernel_info": {"name": "python3"},
+        "authors": [{"name": "Ana Ruiz"}, {"name": "Leo", "email": "leo@example.com"}],
+        "jupyter": {"source_hidden": False},
+        "studiolo": {"environment": "e-1"},
+    }
+    back = _through(files, new_notebook(metadata=metadata))
+    assert {name: back.metadata[name] for name in metadata} == metadata
+
+
+@pytest.mark.req("S4-08", "S4-09", "S4-10", "S4-11", "S4-17", "S4-20", "S4-22", "S4-24")
+def test_cells_and_their_metadata_are_kept(files: Files) -> None:
+    cells = [
+        new_markdown_cell("# Title\nand text", metadata={"tags": ["intro", "long"], "name": "title"}),
+        new_code_cell("x = 1\nx", execution_count=3, metadata={"collapsed": True, "scrolled": "auto"}),
+        new_code_cell("y", execution_count=None, metadata={"scrolled": False, "deletable": False, "name": "kept"}),
+        new_raw_cell("\\LaTeX", metadata={"format": "text/latex"}),
+    ]
+    # A source may be one text or a list of lines.
+    as_lines = new_notebook(cells=cells)
+    as_lines.cells[0].source = ["# Title\n", "and text"]
+    back = _through(files, as_lines)
+    assert ["".join(cell.source) for cell in back.cells] == ["# Title\nand text", "x = 1\nx", "y", "\\LaTeX"]
+    assert [cell.cell_type for cell in back.cells] == ["markdown", "code", "code", "raw"]
+    assert [cell.get("execution_count") for cell in back.cells[1:3]] == [3, None]
+    for sent, kept in zip(cells, back.cells, strict=True):
+        assert {name: kept.metadata[name] for name in sent.metadata} == sent.metadata
+
+
+@pytest.mark.req("S4-12", "S4-13", "S4-14", "S4-15", "S4-16")
+def test_outputs_of_every_kind_are_kept(files: Files) -> None:
+    rich = {
+        "text/plain": "a table",
+        "text/html": "<b>a table</b>",
+        "image/png": "aGVsbG8=",
+        "application/json": {"n": 1},
+    }
+    outputs = [
+        new_output("stream", name="stderr", text="careful\n"),
+        new_output("display_data", data=rich, metadata={"image/png": {"width": 640}}),
+        new_output("execute_result", data={"text/plain": "42"}, execution_count=1),
+        new_output("error", ename="ValueError", evalue="no", traceback=["line 1", "line 2"]),
+    ]
+    back = _through(files, new_notebook(cells=[new_code_cell("run()", outputs=outputs, execution_count=1)]))
+    kept = back.cells[0].outputs
+    assert [output.output_type for output in kept] == ["stream", "display_data", "execute_result", "error"]
+    assert (kept[0].name, "".join(kept[0].text)) == ("stderr", "careful\n")
+    assert {kind: kept[1].data[kind] for kind in rich} == rich
+    assert kept[1].metadata["image/png"]["width"] == 640
+    assert kept[2].data["text/plain"] == "42"
+    assert (kept[3].ename, kept[3].evalue, kept[3].traceback) == ("ValueError", "no", ["line 1", "line 2"])
+
+
+@pytest.mark.req("S4-17")
+def test_a_raw_cell_goes_only_where_its_format_belongs(files: Files) -> None:
+    cells = [new_raw_cell("for-latex-only", metadata={"format": "text/latex"}), new_markdown_cell("for everybody")]
+    _through(files, new_notebook(cells=cells), "raw.ipynb")
+    page = files.convert("raw.ipynb", "html")
+    assert "for everybody" in page
+    assert "for-latex-only" not in page
