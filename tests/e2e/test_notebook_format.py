@@ -33,11 +33,6 @@ class Files:
         content: dict[str, Any] = reply.json()["content"]
         return content
 
-    def convert(self, name: str, to: str) -> str:
-        reply = self.client.get(f"{self.base}/nbconvert/{to}/{name}", timeout=60)
-        assert reply.status_code == 200, reply.text
-        return reply.text
-
 
 @pytest.fixture(scope="module")
 def files(platform: Platform) -> Iterator[Files]:
@@ -78,7 +73,7 @@ def test_metadata_of_a_notebook_is_kept(files: Files) -> None:
     assert {name: back.metadata[name] for name in metadata} == metadata
 
 
-@pytest.mark.req("S4-08", "S4-09", "S4-10", "S4-11", "S4-17", "S4-20", "S4-22", "S4-24")
+@pytest.mark.req("S4-08", "S4-09", "S4-10", "S4-11", "S4-20", "S4-22", "S4-24")
 def test_cells_and_their_metadata_are_kept(files: Files) -> None:
     cells = [
         new_markdown_cell("# Title\nand text", metadata={"tags": ["intro", "long"], "name": "title"}),
@@ -119,12 +114,3 @@ def test_outputs_of_every_kind_are_kept(files: Files) -> None:
     assert kept[1].metadata["image/png"]["width"] == 640
     assert kept[2].data["text/plain"] == "42"
     assert (kept[3].ename, kept[3].evalue, kept[3].traceback) == ("ValueError", "no", ["line 1", "line 2"])
-
-
-@pytest.mark.req("S4-17")
-def test_a_raw_cell_goes_only_where_its_format_belongs(files: Files) -> None:
-    cells = [new_raw_cell("for-latex-only", metadata={"format": "text/latex"}), new_markdown_cell("for everybody")]
-    _through(files, new_notebook(cells=cells), "raw.ipynb")
-    page = files.convert("raw.ipynb", "html")
-    assert "for everybody" in page
-    assert "for-latex-only" not in page

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
 from e2e.conftest import Platform, wait_for
 from e2e.kernels import channels, execute, send
 from studiolo.runtime import cgroups
+from studiolo.runtime.launch import LaunchFiles
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -23,8 +23,8 @@ WITHIN_SECONDS = 5
 class Session:
     """A session of LIMIT in which a notebook runs."""
 
-    def __init__(self, client: httpx.Client, name: str) -> None:
-        self.client = client
+    def __init__(self, platform: Platform, name: str) -> None:
+        self.client = client = platform.client()
         client.post("/api/v1/jupyter/workspaces", json={"name": name})
         wish = {"workspace": name, "resources": {"cpu": 1, "memory": "250m"}}
         made = client.post(S, json=wish, params={"wait": 60}).json()
@@ -36,6 +36,9 @@ class Session:
         with channels(client, self.id, self.kernel) as socket:
             self.kernel_process = psutil.Process(int(execute(socket, "import os; print(os.getpid())")))
         self.server_process = psutil.Process(self.kernel_process.ppid())
+        # Within its first second a kernel is not known by its notebook yet.
+        parts = LaunchFiles(platform.data_dir / "sessions" / self.id / "1").parts
+        wait_for(lambda: parts.exists() and "sales.ipynb" in parts.read_text(), "the kernel is known")
 
     def get(self) -> dict[str, Any]:
         return dict(self.client.get(f"{S}/{self.id}").json())
@@ -58,10 +61,9 @@ def memory_groups() -> None:
 
 @pytest.fixture
 def session(platform: Platform, request: pytest.FixtureRequest) -> Iterator[Session]:
-    client = platform.client()
-    running = Session(client, f"memory-{request.node.name.rpartition('_')[2]}")
+    running = Session(platform, f"memory-{request.node.name.rpartition('_')[2]}")
     yield running
-    client.post(f"{S}/{running.id}/stop", params={"wait": 60})
+    running.client.post(f"{S}/{running.id}/stop", params={"wait": 60})
 
 
 def seconds_until(check: Callable[[], Any], what: str) -> float:

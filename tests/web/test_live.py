@@ -97,9 +97,10 @@ def test_the_palette_finds_and_opens(visitors: Visitors) -> None:
 def test_single_keys_move_open_and_can_be_switched_off(visitors: Visitors) -> None:
     visitor = visitors.new("ana")
     page = visitor.open("/workspaces")
+    second = page.locator("#workspaces [data-key]").nth(1).get_attribute("data-key")
     page.keyboard.press("j")
     page.keyboard.press("j")
-    expect(page.locator("tr[aria-selected=true]")).to_contain_text("forecasts-2027")
+    expect(page.locator("tr[aria-selected=true]")).to_have_attribute("data-key", str(second))
     page.keyboard.press("k")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="churn")).to_be_visible()
