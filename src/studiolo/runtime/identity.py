@@ -15,12 +15,9 @@ from tornado.iostream import IOStream
 from tornado.routing import Matcher, PathMatches, Rule
 from tornado.web import Application, RequestHandler
 
-from studiolo.runtime.shortcuts import Shortcuts
+from studiolo.runtime.shortcuts import AUTH_HEADER, LOGIN_HEADER, PERSON_HEADER, Shortcuts
 
 SECRET_HEADER = "X-Studiolo-Secret"  # noqa: S105
-PERSON_HEADER = "X-Studiolo-Person"
-AUTH_HEADER = "X-Studiolo-Auth"
-LOGIN_HEADER = "X-Studiolo-Login"
 
 
 class FrontDoorIdentity(IdentityProvider):

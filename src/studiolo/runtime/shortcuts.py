@@ -12,7 +12,10 @@ from pathlib import Path
 from tornado.httputil import HTTPServerRequest
 from tornado.netutil import bind_unix_socket
 
-IDENTITY_HEADERS = ("X-Studiolo-Person", "X-Studiolo-Auth", "X-Studiolo-Login")
+PERSON_HEADER = "X-Studiolo-Person"
+AUTH_HEADER = "X-Studiolo-Auth"
+LOGIN_HEADER = "X-Studiolo-Login"
+IDENTITY_HEADERS = (PERSON_HEADER, AUTH_HEADER, LOGIN_HEADER)
 # More people than ever share a session; a limit all the same on what a fault could open.
 _MOST = 64
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import structlog
 
+from studiolo.server.sessions.inside import ask_session
+
 _log = structlog.get_logger(__name__)
 # A right that ended unseen (an expiry, another process's change) still works this long, no longer.
 OPEN_SECONDS = 1.5
@@ -76,16 +78,13 @@ class Shortcuts:
 
     async def _ask(self, known: _Known, session_id: str, answer: dict[bytes, bytes]) -> None:
         """Have the session open a socket; the answer is used from the next question on, which looks anew."""
-        transport = httpx.AsyncHTTPTransport(uds=known.upstream.removeprefix("unix/"))
         secret = answer[b"x-studiolo-secret"].decode()
-        headers = {"X-Studiolo-Secret": secret, "X-Studiolo-Auth": "platform", "Host": "localhost"}
         identity = {name: answer[name.lower().encode()].decode() for name in _IDENTITY}
         try:
-            async with httpx.AsyncClient(transport=transport, timeout=_TIMEOUT_SECONDS) as client:
-                address = f"http://localhost/s/{session_id}/studiolo/shortcut"
-                reply = await client.post(address, headers=headers, json=identity)
-                reply.raise_for_status()
-                known.target = reply.json()["socket"]
+            reply = await ask_session(
+                session_id, known.upstream, secret, "shortcut", identity, seconds=_TIMEOUT_SECONDS
+            )
+            known.target = reply.json()["socket"]
         except (httpx.HTTPError, ValueError, KeyError) as exc:
             # The way by the question goes on working. `asking` stays: it is not tried again for this launch.
             _log.warning("no-shortcut", session=session_id, why=repr(exc))

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 from starlette.requests import HTTPConnection
 
-from studiolo.contract.errors import NotSignedIn
 from studiolo.kit.db import Database
 from studiolo.server.http.edge import ASGIApp, Message, Receive, Scope, Send
 from studiolo.server.http.identity import Identity
@@ -39,10 +38,7 @@ class KnownAnswers:
         if scope["type"] != "http" or scope["method"] != "GET" or not _ADDRESSES.fullmatch(scope["path"]):
             await self._app(scope, receive, send)
             return
-        try:
-            who = await self._identity.find(HTTPConnection(scope))
-        except NotSignedIn:
-            who = None
+        who = await self._identity.recognise(HTTPConnection(scope))
         version = self._db.version() if who is not None else None
         if version is None:
             await self._app(scope, receive, send)

@@ -15,7 +15,7 @@ from sqlalchemy import RowMapping, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from starlette.requests import HTTPConnection
 
-from studiolo.contract.errors import Conflict, InvalidInput, NotSignedIn, StudioloError
+from studiolo.contract.errors import Conflict, InvalidInput, StudioloError
 from studiolo.contract.models import KeyCreated, SignInLink
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
@@ -68,12 +68,8 @@ class Idempotency:
         body = await _read(receive)
         if body is None:
             return
-        try:
-            name = {"person_id": who[0], "key_hash": _hash(who[1], _check(given))}
-            known = await self._begin(name, _hash_request(scope, body))
-        except (InvalidInput, Conflict) as error:
-            await problem(error, scope.get("request_id"))(scope, receive, send)
-            return
+        name = {"person_id": who[0], "key_hash": _hash(who[1], _check(given))}
+        known = await self._begin(name, _hash_request(scope, body))
         if known is not None:
             await _replay(known, send)
             return
@@ -81,10 +77,7 @@ class Idempotency:
 
     async def _who(self, scope: Scope) -> tuple[str, str] | None:
         """Return the person and the key or login that they use: an answer is for what the key may see."""
-        try:
-            found = await self._identity.find(HTTPConnection(scope))
-        except NotSignedIn:
-            return None
+        found = await self._identity.recognise(HTTPConnection(scope))
         return (found.person_id, found.key_id or found.login_id or "") if found else None
 
     async def _begin(self, name: Mapping[str, str], request_hash: str) -> RowMapping | None:

@@ -59,6 +59,13 @@ class Identity:
         token = connection.cookies.get(self.cookies.login)
         return await self._authentication.by_login(token) if token else None
 
+    async def recognise(self, connection: HTTPConnection) -> Principal | None:
+        """Return who is asking; an ended login or a bad key counts as nobody."""
+        try:
+            return await self.find(connection)
+        except NotSignedIn:
+            return None
+
     def csrf_token(self, who: Principal) -> str:
         """The token for this login's forms."""
         return self._authentication.csrf_token(who)
@@ -130,10 +137,7 @@ class Public:
     async def __call__(self, connection: HTTPConnection) -> Principal | None:
         """Return the caller or None; an ended login counts as nobody."""
         identity: Identity = connection.app.state.identity
-        try:
-            return await identity.find(connection)
-        except NotSignedIn:
-            return None
+        return await identity.recognise(connection)
 
 
 def bearer(header: str) -> str | None:

@@ -1,7 +1,6 @@
 """Close what ended logins, keys and memberships have open inside sessions: sockets are authorised as they open."""
 
 import asyncio
-import json
 from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
@@ -11,7 +10,9 @@ import structlog
 
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
+from studiolo.kit.repeat import repeat
 from studiolo.server.sessions import queries
+from studiolo.server.sessions.inside import ask_session
 from studiolo.server.sessions.secrets import SessionSecrets
 
 _log = structlog.get_logger(__name__)
@@ -44,12 +45,7 @@ class SocketCloser:
 
     async def look_forever(self) -> None:
         """Look every three seconds for what ended by time, or by another process's hand."""
-        while True:
-            try:
-                await self.look()
-            except Exception:
-                _log.exception("ended-not-looked-for")
-            await asyncio.sleep(_LOOK_SECONDS)
+        await repeat(self.look, every_seconds=_LOOK_SECONDS, failed="ended-not-looked-for")
 
     async def look(self) -> None:
         """Close what is open of logins and keys that ended since the last look."""
@@ -85,22 +81,12 @@ class SocketCloser:
         await asyncio.gather(*(self._tell(*session, logins) for session in reachable))
 
     async def _tell(self, session_id: str, launch: int, upstream: str, logins: set[str]) -> None:
-        headers = {
-            "X-Studiolo-Secret": self._secrets.of_launch(session_id, launch),
-            "X-Studiolo-Auth": "platform",
-            "Host": "localhost",
-        }
-        path = upstream.removeprefix("unix/")
-        transport = httpx.AsyncHTTPTransport(uds=path) if path != upstream else None
-        base = "http://localhost" if transport else f"http://{upstream}"
-        async with httpx.AsyncClient(transport=transport, timeout=_TRY_SECONDS) as client:
-            for _ in range(_TRIES):
-                try:
-                    address = f"{base}/s/{session_id}/studiolo/close"
-                    reply = await client.post(address, headers=headers, content=json.dumps({"logins": sorted(logins)}))
-                    reply.raise_for_status()
-                except httpx.HTTPError as exc:
-                    why = str(exc)
-                else:
-                    return
+        secret, body = self._secrets.of_launch(session_id, launch), {"logins": sorted(logins)}
+        for _ in range(_TRIES):
+            try:
+                await ask_session(session_id, upstream, secret, "close", body, seconds=_TRY_SECONDS)
+            except httpx.HTTPError as exc:
+                why = str(exc)
+            else:
+                return
         _log.warning("sockets-not-closed", session=session_id, why=why)

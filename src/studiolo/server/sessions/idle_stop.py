@@ -1,16 +1,16 @@
 """Stop sessions that nobody uses, after a warning, unless somebody wants them kept."""
 
-import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from sqlalchemy import RowMapping
 
-from studiolo.contract.errors import Conflict, StudioloError
+from studiolo.contract.errors import Conflict
 from studiolo.contract.models import Session, SessionState, Snooze
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
+from studiolo.kit.repeat import repeat
 from studiolo.server.live import Live
 from studiolo.server.principal import PLATFORM, Principal
 from studiolo.server.sessions import queries
@@ -51,14 +51,7 @@ class IdleStop:
 
     async def look_forever(self) -> None:
         """Look every quarter of a minute."""
-        while True:
-            try:
-                await self.look()
-            except StudioloError as exc:
-                _log.warning("idle-look-failed", code=exc.code, detail=exc.detail)
-            except Exception:
-                _log.exception("idle-look-failed")
-            await asyncio.sleep(_EVERY_SECONDS)
+        await repeat(self.look, every_seconds=_EVERY_SECONDS, failed="idle-look-failed")
 
     async def look(self) -> list[str]:
         """Look once at all running sessions, write what changed and stop what is due; returns ids stopped."""

@@ -8,12 +8,12 @@ from typing import Any
 import structlog
 from sqlalchemy import RowMapping
 
-from studiolo.contract.errors import StudioloError
 from studiolo.contract.models import Session, SessionState
 from studiolo.contract.resources import MemoryDeath, SessionUsage, UsageSample
 from studiolo.engines.base import Measures, Usage
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
+from studiolo.kit.repeat import repeat
 from studiolo.server.engines import Engines, enforcement_of
 from studiolo.server.live import Live
 from studiolo.server.principal import Principal
@@ -38,14 +38,7 @@ class Sampler:
 
     async def sample_forever(self) -> None:
         """Sample once a minute; a pass that fails costs a minute of history, nothing else."""
-        while True:
-            try:
-                await self.sample()
-            except StudioloError as exc:
-                _log.warning("not-sampled", code=exc.code, detail=exc.detail)
-            except Exception:
-                _log.exception("not-sampled")
-            await asyncio.sleep(_EVERY_SECONDS)
+        await repeat(self.sample, every_seconds=_EVERY_SECONDS, failed="not-sampled")
 
     async def sample(self) -> int:
         """Take one sample of each running session; returns how many could be measured."""

@@ -10,11 +10,12 @@ from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from studiolo.contract.details import TrashedWorkspace
-from studiolo.contract.errors import Conflict, InvalidInput, NotFound, StudioloError
+from studiolo.contract.errors import Conflict, InvalidInput, NotFound
 from studiolo.contract.models import EnvironmentState, Page, PersonRef, Workspace
 from studiolo.kit.clock import Clock
 from studiolo.kit.cursors import read_cursor, write_cursor
 from studiolo.kit.db import Database, Transaction
+from studiolo.kit.repeat import repeat
 from studiolo.server.principal import PLATFORM, Principal
 from studiolo.server.workspaces import queries
 from studiolo.server.workspaces.access import Access
@@ -109,12 +110,7 @@ class Trash:
 
     async def empty_forever(self) -> None:
         """Look now and then."""
-        while True:
-            try:
-                await self.empty()
-            except StudioloError as exc:
-                _log.warning("trash-not-emptied", code=exc.code, message=exc.message, detail=exc.detail)
-            await asyncio.sleep(_EVERY_SECONDS)
+        await repeat(self.empty, every_seconds=_EVERY_SECONDS, failed="trash-not-emptied")
 
     async def empty(self) -> None:
         """Erase what is due; a workspace whose sessions still end is left for the next time."""

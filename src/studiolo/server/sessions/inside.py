@@ -1,0 +1,21 @@
+"""What the platform itself asks of a session's server, past the front door, with the launch's secret."""
+
+from typing import Any
+
+import httpx
+
+
+async def ask_session(
+    session_id: str, upstream: str, secret: str, action: str, body: dict[str, Any], *, seconds: float
+) -> httpx.Response:
+    """POST `body` to `/s/{id}/studiolo/{action}` at a Caddy upstream (`unix//path` or `host:port`).
+
+    Raises httpx.HTTPError when there is no answer within `seconds`, or none of success.
+    """
+    path = upstream.removeprefix("unix/")
+    transport = httpx.AsyncHTTPTransport(uds=path) if path != upstream else None
+    base = "http://localhost" if transport else f"http://{upstream}"
+    headers = {"X-Studiolo-Secret": secret, "X-Studiolo-Auth": "platform", "Host": "localhost"}
+    async with httpx.AsyncClient(transport=transport, timeout=seconds) as client:
+        reply = await client.post(f"{base}/s/{session_id}/studiolo/{action}", headers=headers, json=body)
+    return reply.raise_for_status()
