@@ -120,7 +120,8 @@ class Caller:
     """Who asks, what for, and what they may.
 
     `scope`: the session or workspace that the request is about. `login`: id by which open sockets are closed when
-    the login or key ends. `prefix`: what stands before `api/` in the path, with its slash.
+    the login or key ends. `prefix`: what stands before `api/` in the path, with its slash. `origin`: the only Origin
+    that may change something or open a websocket, for callers known by a cookie; None: known by a key.
     """
 
     scope: str
@@ -129,6 +130,7 @@ class Caller:
     person_name: str
     login: str
     prefix: str = "/"
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,10 @@ class Authority(Protocol):
 
     async def ended(self, kernel_id: str, exit: KernelExit) -> None:
         """Be told that a kernel has ended. Must not raise; the truth is asked for again later."""
+        ...
+
+    async def report(self, kernels: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+        """Be told of all kernels that run, and return the ids of those that nobody wants any more."""
         ...
 
     async def specs(self, caller: Caller) -> Mapping[str, Any]:

@@ -1,0 +1,65 @@
+"""Kernel plans as JSON: what the control plane answers, and what a host keeps to start a kernel once more."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from studiolo.gateway.base import KernelPlan
+
+_PATHS = ("environment", "folder", "register")
+_MEMBERS = frozenset(field.name for field in fields(KernelPlan))
+
+
+class BadPlanError(ValueError):
+    """A plan cannot be used; the text says why."""
+
+
+def plan_as_json(plan: KernelPlan) -> dict[str, Any]:
+    """Return the plan's members; paths are strings. Holds secrets: `variables`."""
+    members = asdict(plan)
+    for name in _PATHS:
+        members[name] = None if members[name] is None else str(members[name])
+    return members | {"argv": list(plan.argv)}
+
+
+def plan_from_json(members: object) -> KernelPlan:
+    """Read a plan; members that are left out have their defaults. Raises BadPlanError."""
+    if not isinstance(members, Mapping) or not set(members) <= _MEMBERS:
+        raise BadPlanError("The plan has other members than this version knows.")
+    read = dict(members)
+    for name in _PATHS:
+        if read.get(name) is not None:
+            read[name] = Path(read[name])
+            if not read[name].is_absolute():
+                raise BadPlanError(f"The plan's {name} is a relative path.")
+    try:
+        return KernelPlan(**read | {"argv": tuple(str(word) for word in read["argv"])})
+    except (KeyError, TypeError) as exc:
+        raise BadPlanError(f"The plan lacks a member: {exc}.") from exc
+
+
+def replace_json(path: Path, content: object) -> None:
+    """Replace a file (mode 0600) by this content: after a kill it is the old or the new one, whole.
+
+    It survives processes, not the machine: as kernels do. Raises OSError.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> Any:
+    """Return a file's content, or None if it is not there or no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
