@@ -1,0 +1,105 @@
+"""Bodies of requests, read strictly: nothing of the wrong type, size or shape gets further than here."""
+
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from aiohttp import web
+
+from studiolo.contract.errors import InvalidInput
+from studiolo.gateway.base import Wish
+
+MAX_BODY_BYTES = 1 << 20
+_MAX_VARIABLES = 256
+_MAX_VALUE = 4096
+_MAX_PATH = 1000
+_MAX_NAME = 200
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+
+
+async def read_object(request: web.Request) -> dict[str, Any]:
+    """Return the JSON object in the body, {} for an empty body. Raises InvalidInput."""
+    data = await request.read()
+    if not data.strip():
+        return {}
+    try:
+        found = json.loads(data, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as exc:
+        raise _invalid("The body is no JSON.") from exc
+    if not isinstance(found, dict):
+        raise _invalid("The body is no JSON object.")
+    return found
+
+
+def kernel_wish(body: Mapping[str, Any]) -> Wish:
+    """Read the body of `POST /api/kernels`: {name, path, env, kernel_id}, all optional."""
+    return Wish(
+        spec_name=text(body, "name", _MAX_NAME),
+        path=path(body, "path"),
+        variables=_variables(body.get("env")),
+        kernel_id=kernel_id(body.get("kernel_id")),
+    )
+
+
+def text(body: Mapping[str, Any], member: str, longest: int = _MAX_NAME) -> str | None:
+    """Return a member that is a string or absent."""
+    found = body.get(member)
+    if found is None:
+        return None
+    if not isinstance(found, str) or len(found) > longest or "\0" in found:
+        raise _invalid(f"{member}: not a string of at most {longest} characters.")
+    return found
+
+
+def path(body: Mapping[str, Any], member: str) -> str | None:
+    """Return a member that is a path relative to the scope's folder, or absent."""
+    found = text(body, member, _MAX_PATH)
+    if found is not None and ".." in found.split("/"):
+        raise InvalidInput("path-invalid", f"{member}: the path leaves its folder.")
+    return found
+
+
+def mapping(body: Mapping[str, Any], member: str) -> dict[str, Any]:
+    """Return a member that is an object or absent."""
+    found = body.get(member)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise _invalid(f"{member}: not an object.")
+    return found
+
+
+def kernel_id(found: object) -> str | None:
+    """Return an id that the client names, in its one spelling; it must be a UUID."""
+    if found is None:
+        return None
+    try:
+        return str(uuid.UUID(str(found)))
+    except ValueError as exc:
+        raise _invalid("The kernel's id is no UUID.") from exc
+
+
+def _variables(found: object) -> dict[str, str]:
+    if found is None:
+        return {}
+    if not isinstance(found, dict) or len(found) > _MAX_VARIABLES:
+        raise _invalid(f"env: not an object of at most {_MAX_VARIABLES} variables.")
+    return {name: _value(name, value) for name, value in found.items()}
+
+
+def _value(name: str, value: object) -> str:
+    if not _VARIABLE.fullmatch(name):
+        raise _invalid(f"env: {name[:64]!r} is no name of a variable.")
+    if not isinstance(value, str) or len(value) > _MAX_VALUE or "\0" in value:
+        raise _invalid(f"env: {name} is not a string of at most {_MAX_VALUE} characters.")
+    return value
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _invalid(message: str) -> InvalidInput:
+    return InvalidInput("request-invalid", message)

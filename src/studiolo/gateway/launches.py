@@ -1,0 +1,75 @@
+"""Kernels of a session: what its shim says about the session, and the plan that follows from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from studiolo.contract.errors import Conflict
+from studiolo.gateway.base import Caller, KernelPlan, Wish
+from studiolo.gateway.folders import start_folder
+from studiolo.gateway.plans import read_json
+from studiolo.gateway.specs import Spec
+from studiolo.gateway.variables import kernel_variables
+
+NAME = "kernels.json"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLaunch:
+    """One launch of a session as `RUN/s/<scope>/kernels.json` (0600) describes it. Paths are absolute.
+
+    `kernelspecs`: folders of kernelspecs, the first that has a name wins. `group`: name of the session's control group.
+    """
+
+    folder: Path
+    variables: Mapping[str, str] = field(repr=False)
+    groups: Mapping[str, str]
+    group: str
+    marker: str
+    kernelspecs: tuple[Path, ...]
+
+
+def read_launch(run: Path, scope: str) -> SessionLaunch:
+    """Read what a session's shim wrote. Raises Conflict (`session-not-running`) when there is nothing."""
+    found = read_json(run / "s" / scope / NAME)
+    try:
+        return _read(found)
+    except (KeyError, TypeError, AttributeError) as exc:
+        raise Conflict(
+            "session-not-running",
+            "The session does not run, so no kernel can start in it.",
+            hint="Start the session again.",
+            detail=f"{scope}: {exc!r}",
+        ) from exc
+
+
+def session_plan(session: SessionLaunch, caller: Caller, spec: Spec, wish: Wish) -> KernelPlan:
+    """Return the plan of a kernel that lives in a session: its variables, its group, its end."""
+    assert wish.kernel_id is not None
+    return KernelPlan(
+        kernel_id=wish.kernel_id,
+        scope=caller.scope,
+        spec_name=spec.name,
+        argv=spec.argv,
+        environment=spec.environment,
+        folder=start_folder(session.folder, wish.path),
+        variables=kernel_variables({**session.variables, **spec.variables}, wish, caller),
+        interrupt_mode=spec.interrupt_mode,
+        language=spec.language,
+        metadata={**spec.metadata, "display_name": spec.display_name},
+        groups=session.groups,
+        group=session.group,
+        marker=session.marker,
+    )
+
+
+def _read(found: Any) -> SessionLaunch:
+    return SessionLaunch(
+        folder=Path(found["folder"]),
+        variables={str(name): str(value) for name, value in found["variables"].items()},
+        groups={str(name): str(value) for name, value in found["groups"].items()},
+        group=str(found["group"]),
+        marker=str(found["marker"]),
+        kernelspecs=tuple(Path(folder) for folder in found["kernelspecs"]),
+    )
