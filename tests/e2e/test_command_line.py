@@ -51,7 +51,7 @@ def test_input_and_output_are_the_same_byte_for_byte(platform: Platform, workspa
 
 def test_what_is_no_program_is_told(platform: Platform, workspace: str) -> None:
     done = exec_in(platform, workspace, "no-such-program")
-    assert done.returncode == 5
+    assert done.returncode == 127
     assert done.stderr.startswith(b"error: There is no program 'no-such-program'")
     assert b"Traceback" not in done.stderr
 

@@ -1,5 +1,6 @@
 """Notebooks of every kind that the format knows pass through a real session unchanged."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,8 +8,11 @@ import httpx
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
+from playwright.sync_api import Browser, expect
 
 from e2e.conftest import Platform
+from e2e.kernels import channels, execute, start_kernel
+from e2e.test_main_job import open_notebook, sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 
@@ -114,3 +118,65 @@ def test_outputs_of_every_kind_are_kept(files: Files) -> None:
     assert kept[1].metadata["image/png"]["width"] == 640
     assert kept[2].data["text/plain"] == "42"
     assert (kept[3].ename, kept[3].evalue, kept[3].traceback) == ("ValueError", "no", ["line 1", "line 2"])
+
+
+@pytest.mark.req("S4-17")
+def test_a_raw_cell_for_another_format_is_left_out_of_a_conversion(files: Files) -> None:
+    cells = [
+        new_raw_cell("<b>for the web</b>", metadata={"format": "text/html"}),
+        new_raw_cell("\\textbf{for paper}", metadata={"format": "text/latex"}),
+        new_raw_cell("for all"),
+    ]
+    _through(files, new_notebook(cells=cells), "raw.ipynb")
+    page = files.client.get(f"{files.base}/nbconvert/html/raw.ipynb", timeout=60)
+    assert page.status_code == 200, page.text
+    assert "<b>for the web</b>" in page.text
+    assert "for all" in page.text
+    assert "for paper" not in page.text
+
+
+@pytest.mark.req("S4-19", "S4-26")
+def test_notebooks_and_kernelspecs_are_at_hand_inside_a_session(files: Files) -> None:
+    command = """
+import json, nbformat, subprocess, sys
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat.sign import NotebookNotary
+made = new_notebook(metadata={"authors": [{"name": "Ana"}]}, cells=[new_markdown_cell("hi")])
+made.cells.append(new_code_cell("1", outputs=[new_output("stream", text="one")]))
+nbformat.write(made, "made.ipynb")
+back = nbformat.read("made.ipynb", as_version=4)
+assert isinstance(back, nbformat.NotebookNode) and NotebookNotary
+specs = subprocess.run(["jupyter", "kernelspec", "list", "--json"], check=True, capture_output=True).stdout
+print(json.dumps([back.metadata.authors[0].name, sorted(json.loads(specs)["kernelspecs"])]))
+"""
+    kernel = start_kernel(files.client, files.base.rpartition("/")[2])
+    with channels(files.client, files.base.rpartition("/")[2], kernel) as socket:
+        assert json.loads(execute(socket, command)) == ["Ana", ["python3"]]
+
+
+@pytest.mark.browser
+@pytest.mark.req("S4-21")
+def test_a_cell_that_must_stay_cannot_be_deleted_in_the_editor(
+    files: Files, platform: Platform, chromium: Browser
+) -> None:
+    cells = [new_code_cell("stays", metadata={"deletable": False}), new_code_cell("goes")]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
+    _through(files, new_notebook(cells=cells, metadata=kernel), "notebooks/stays.ipynb")
+    context = sign_in(chromium, platform)
+    page = context.new_page()
+    page.goto(f"{platform.address}/go/{files.base.rpartition('/')[2]}")
+    page.wait_for_url("**/lab**", timeout=60_000)
+    open_notebook(page, "stays.ipynb")
+    shown = page.locator(".jp-Notebook .jp-Cell")
+    expect(shown).to_have_count(2)
+    for _ in range(2):
+        shown.first.locator(".jp-InputPrompt").click()
+        page.keyboard.press("d")
+        page.keyboard.press("d")
+    expect(shown).to_have_count(2)
+    shown.nth(1).locator(".jp-InputPrompt").click()
+    page.keyboard.press("d")
+    page.keyboard.press("d")
+    expect(shown).to_have_count(1)
+    expect(shown.first).to_contain_text("stays")
+    context.close()

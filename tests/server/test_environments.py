@@ -39,6 +39,23 @@ async def test_a_failing_build_is_told_to_whoever_launches(
     assert "The index cannot be reached. Check the network." in session["reason"]["message"]
 
 
+async def test_a_deleted_workspace_is_not_tried_again(
+    ana: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def offline(progress: Callable[[str], None]) -> Path:
+        raise Unavailable("base-environment-failed", "The index cannot be reached.", hint="Check the network.")
+
+    monkeypatch.setattr(services.environments, "_build_base", offline)
+    made = (await ana.post(W, json={"name": "churn"})).json()
+    (await ana.delete(f"{W}/churn")).raise_for_status()
+    services.environments.want(made["id"])
+
+    async def is_forgotten() -> bool:
+        return await services.environments._due() == []
+
+    await eventually(is_forgotten)
+
+
 async def test_another_python_has_a_base_of_its_own(
     ana: httpx.AsyncClient, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

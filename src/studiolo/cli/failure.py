@@ -10,6 +10,9 @@ from studiolo.contract.errors import CODES, EXIT_CODE, HTTP_STATUS, Internal, In
 
 _SIGN_IN = "Sign in with `studiolo login URL`. On the platform's own machine `studiolo up` does it, also while it runs."
 
+# What shells report for a program that cannot be started.
+_EXIT_CODE_OF = {"command-failed": 127}
+
 
 def report(error: BaseException, *, as_json: bool = False, verbose: bool = False) -> int:
     """Print an error and return the exit code for it.
@@ -27,7 +30,7 @@ def report(error: BaseException, *, as_json: bool = False, verbose: bool = False
     else:
         hint = f"\n\nhint: {known.hint}" if known.hint else ""
         print(f"error: {known.message}{''.join(_details(known))}{hint}", file=sys.stderr)
-    return EXIT_CODE.get(known.kind, 1)
+    return _EXIT_CODE_OF.get(known.code) or EXIT_CODE.get(known.kind, 1)
 
 
 def unknown_command(program: str, args: Sequence[str]) -> InvalidInput:

@@ -43,9 +43,8 @@ def reference() -> str:
 
 def _exit_codes() -> str:
     rows = [f"| {code} | {kind} |" for kind, code in sorted(EXIT_CODE.items(), key=lambda item: item[1])]
-    return "\n".join(
-        ["## Exit codes", "", "| Code | Kind of error |", "|---|---|", "| 0 | none |", *rows, "| 130 | Ctrl-C |", ""]
-    )
+    head = ["## Exit codes", "", "| Code | Kind of error |", "|---|---|", "| 0 | none |"]
+    return "\n".join([*head, *rows, "| 127 | `exec`: no such program |", "| 130 | Ctrl-C |", ""])
 
 
 def _section(entry: Entry) -> str:

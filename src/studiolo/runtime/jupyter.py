@@ -86,6 +86,8 @@ def settings(request: LaunchRequest) -> Config:
     )
     config.ContentsManager.preferred_dir = str(_start_folder(request))
     config.IdentityProvider.token = ""
+    # Named, not imported: it is loaded when somebody converts a notebook.
+    config.Exporter.preprocessors = ["studiolo.runtime.raw_cells.RawCellFormat"]
     config.LabApp.update(
         # Asked for now: the defaults were made when the module was imported, with another environment.
         user_settings_dir=get_user_settings_dir(),

@@ -185,6 +185,12 @@ def test_a_password_is_reset_from_the_machine(running: Machine) -> None:
     assert reply.status_code in (200, 201)
 
 
+def test_a_password_that_nobody_can_type_is_asked_for_on_stdin(running: Machine) -> None:
+    told = running.studiolo("reset-password", "ana", code=2)
+    assert "--password-stdin" in told
+    assert "Warning" not in told
+
+
 def test_a_sign_in_link_for_nobody_is_refused(running: Machine) -> None:
     assert "error:" in running.studiolo("sign-in-link", "nobody-here", code=5)
 

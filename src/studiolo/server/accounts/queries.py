@@ -77,6 +77,9 @@ async def touch(connection: AsyncConnection, seen_logins: dict[str, datetime], s
         await connection.execute(update(people).where(people.c.id == of).values(last_seen_at=at))
     for key_id, at in seen_keys.items():
         await connection.execute(update(keys).where(keys.c.id == key_id).values(last_used_at=at))
+        # A session's own key speaks for a program: its reports come without anybody being there.
+        of = select(keys.c.person_id).where(keys.c.id == key_id, keys.c.session_id.is_(None)).scalar_subquery()
+        await connection.execute(update(people).where(people.c.id == of).values(last_seen_at=at))
 
 
 async def list_logins(connection: AsyncConnection, person_id: str) -> list[RowMapping]:

@@ -42,6 +42,8 @@ def reset_password(
     settings = _existing(platform_settings(data_dir=data_dir))
     if password_stdin:
         password = sys.stdin.readline().rstrip("\n")
+    elif not sys.stdin.isatty():
+        raise _nobody_to_ask()
     else:
         password = typer.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
     operator.set_password(settings, person, password)
@@ -49,6 +51,16 @@ def reset_password(
         typer.echo(json.dumps({"person": person}))
     else:
         typer.echo(f"The password of {person} is set; their sign-ins have ended.", err=True)
+
+
+def _nobody_to_ask() -> Exception:
+    from studiolo.contract.errors import InvalidInput
+
+    return InvalidInput(
+        "usage-invalid",
+        "Nobody is here to type a password.",
+        hint="Pipe it in with --password-stdin.",
+    )
 
 
 def _existing(settings: Settings) -> Settings:

@@ -109,6 +109,10 @@ class Environments:
     async def _step(self, workspace_id: str) -> timedelta | None:
         if workspace_id not in self._wanted | self._ahead:
             return None
+        async with self._db.read() as connection:
+            if not await queries.is_live(connection, workspace_id):
+                self._forget(workspace_id)
+                return None
         started = time.monotonic()
         try:
             python = await self._python_of(workspace_id)
@@ -123,12 +127,15 @@ class Environments:
             return _RETRY
         _log.info("environment-ready", workspace=workspace_id, seconds=round(time.monotonic() - started, 3))
         await self._workspaces.set_environment(workspace_id, EnvironmentState.READY, None)
-        self._wanted.discard(workspace_id)
-        self._ahead.discard(workspace_id)
+        self._forget(workspace_id)
         self.on_changed(workspace_id)
         if not python:
             self._prepare_spare(base)
         return None
+
+    def _forget(self, workspace_id: str) -> None:
+        self._wanted.discard(workspace_id)
+        self._ahead.discard(workspace_id)
 
     def _provide(self, base: Path, workspace_id: str) -> None:
         target = self._folders.environment(workspace_id)

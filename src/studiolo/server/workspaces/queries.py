@@ -190,6 +190,12 @@ async def find_config(connection: AsyncConnection, workspace_id: str) -> dict[st
     return (await connection.execute(query)).scalar_one_or_none()
 
 
+async def is_live(connection: AsyncConnection, workspace_id: str) -> bool:
+    """Tell whether a workspace is there and in nobody's trash."""
+    query = select(workspaces.c.id).where(workspaces.c.id == workspace_id, workspaces.c.deleted_at.is_(None))
+    return (await connection.execute(query)).first() is not None
+
+
 async def list_trash(connection: AsyncConnection) -> list[RowMapping]:
     """Deleted workspaces that are not erased yet, longest deleted first."""
     query = select(workspaces).where(_in_trash())
