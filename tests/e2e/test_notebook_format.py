@@ -120,6 +120,20 @@ def test_outputs_of_every_kind_are_kept(files: Files) -> None:
     assert (kept[3].ename, kept[3].evalue, kept[3].traceback) == ("ValueError", "no", ["line 1", "line 2"])
 
 
+@pytest.mark.req("S4-23")
+def test_two_cells_of_one_name_are_told_and_kept(files: Files) -> None:
+    cells = [new_code_cell("1", metadata={"name": "load"}), new_markdown_cell("2", metadata={"name": "load"})]
+    body = {"type": "notebook", "format": "json", "content": new_notebook(cells=cells)}
+    saved = files.client.put(f"{files.base}/api/contents/doubled.ipynb", json=body).json()
+    assert "several cells are named 'load'" in saved["message"]
+    read = files.client.get(f"{files.base}/api/contents/doubled.ipynb").json()
+    assert "several cells are named 'load'" in read["message"]
+    assert [cell["metadata"]["name"] for cell in read["content"]["cells"]] == ["load", "load"]
+    cells[1].metadata["name"] = "plot"
+    body["content"] = new_notebook(cells=cells)
+    assert files.client.put(f"{files.base}/api/contents/doubled.ipynb", json=body).json().get("message") is None
+
+
 @pytest.mark.req("S4-17")
 def test_a_raw_cell_for_another_format_is_left_out_of_a_conversion(files: Files) -> None:
     cells = [

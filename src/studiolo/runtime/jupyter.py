@@ -13,6 +13,7 @@ from tornado.web import RequestHandler
 from traitlets.config import Config
 
 from studiolo.runtime import activity
+from studiolo.runtime.contents import WorkspaceContents
 from studiolo.runtime.execute import serve_commands
 from studiolo.runtime.identity import FrontDoorIdentity, guard
 from studiolo.runtime.kernels import (
@@ -75,6 +76,7 @@ def settings(request: LaunchRequest) -> Config:
         allow_remote_access=True,
         trust_xheaders=True,
         identity_provider_class=FrontDoorIdentity,
+        contents_manager_class=WorkspaceContents,
         kernel_manager_class=WorkspaceKernels,
         kernel_spec_manager_class=WorkspaceKernelSpecs,
         kernel_websocket_connection_class=PromptChannels,
