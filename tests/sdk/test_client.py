@@ -27,12 +27,24 @@ HEALTH = {"status": "ok", "version": "1"}
 
 def test_the_public_names_are_these() -> None:
     assert studiolo.sdk.__all__ == ["AsyncStudiolo", "Credentials", "Studiolo", "find_credentials"]
-    resources = ["audit", "keys", "me", "people", "platform", "sessions", "shares", "workspaces"]
+    resources = ["audit", "kernels", "keys", "me", "people", "platform", "sessions", "shares", "workspaces"]
     with Studiolo("http://localhost:1") as client:
         assert sorted(name for name in vars(client) if not name.startswith("_")) == sorted([*resources, "url"])
         methods = {name: sorted(m for m in dir(getattr(client, name)) if not m.startswith("_")) for name in resources}
     assert methods == {
         "audit": ["list"],
+        "kernels": [
+            "follow_output",
+            "get",
+            "interrupt",
+            "list",
+            "log",
+            "output",
+            "restart",
+            "specs",
+            "start",
+            "stop",
+        ],
         "keys": ["create", "list", "revoke"],
         "me": ["change_password", "get", "logins", "sign_out_everywhere"],
         "people": ["create", "list", "sign_in_link"],

@@ -18,7 +18,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from studiolo.contract.models import Page
 from studiolo.sdk.client import AsyncStudiolo
 from studiolo.sdk.listing import Listing
-from studiolo.sdk.resources import account, platform, sessions, shares, workspaces
+from studiolo.sdk.resources import account, kernels, platform, sessions, shares, workspaces
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -151,6 +151,21 @@ class Sessions(Blocking[sessions.Sessions]):
     execute = _blocking(sessions.Sessions.execute)
 
 
+class Kernels(Blocking[kernels.Kernels]):
+    """List, start, interrupt, restart and stop kernels, and read what they put out. A kernel is named by its id."""
+
+    list = _paged(kernels.Kernels.list)
+    start = _blocking(kernels.Kernels.start)
+    get = _blocking(kernels.Kernels.get)
+    stop = _blocking(kernels.Kernels.stop)
+    interrupt = _blocking(kernels.Kernels.interrupt)
+    restart = _blocking(kernels.Kernels.restart)
+    log = _blocking(kernels.Kernels.log)
+    output = _blocking(kernels.Kernels.output)
+    follow_output = _streamed(kernels.Kernels.follow_output)
+    specs = _blocking(kernels.Kernels.specs)
+
+
 class Shares(Blocking[shares.Shares]):
     """Share notebooks and files with those who are members of a workspace."""
 
@@ -226,6 +241,7 @@ class Studiolo:
         self.url = client.url
         self.workspaces = Workspaces(client.workspaces, portal)
         self.sessions = Sessions(client.sessions, portal)
+        self.kernels = Kernels(client.kernels, portal)
         self.shares = Shares(client.shares, portal)
         self.me = Account(client.me, portal)
         self.keys = Keys(client.keys, portal)

@@ -3,18 +3,22 @@
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import httpx
 
+from studiolo.contract.kernels import KernelInfo
 from studiolo.contract.models import Session
 from studiolo.sdk.credentials import find_credentials
 from studiolo.sdk.execution import Command, Running, attach
+from studiolo.sdk.kernel_channels import KernelAddress, KernelChannels
 from studiolo.sdk.resources.account import Account, Keys
+from studiolo.sdk.resources.kernels import Kernels
 from studiolo.sdk.resources.platform import Audit, People, Platform
 from studiolo.sdk.resources.sessions import Sessions
 from studiolo.sdk.resources.shares import Shares
 from studiolo.sdk.resources.workspaces import Workspaces
-from studiolo.sdk.transport import Transport
+from studiolo.sdk.transport import Transport, trust
 
 
 class AsyncStudiolo:
@@ -39,6 +43,7 @@ class AsyncStudiolo:
         self.url = credentials.url
         self.workspaces = Workspaces(self._transport)
         self.sessions = Sessions(self._transport)
+        self.kernels = Kernels(self._transport)
         self.shares = Shares(self._transport)
         self.me = Account(self._transport)
         self.keys = Keys(self._transport)
@@ -53,6 +58,16 @@ class AsyncStudiolo:
         (`command-failed`), Unavailable (`session-unreachable`).
         """
         return attach(self._transport, session, command)
+
+    def connect(self, kernel: KernelInfo, *, after: int | None = None) -> KernelChannels:
+        """Return the channels of a kernel, to send to it and to receive from it; use them as `async with`.
+
+        `after`: what its journal holds after this number comes first; None: what comes from now on.
+        """
+        credentials = self._transport.credentials
+        # The path alone is taken over: the key goes to no other address than its own.
+        root = credentials.url + urlsplit(kernel.api_url).path
+        return KernelChannels(KernelAddress(root, kernel.id, credentials.key, trust(credentials)), after=after)
 
     async def close(self) -> None:
         """Close the connections; the client cannot be used afterwards."""
