@@ -1,5 +1,6 @@
 """Deleted workspaces come back, or go for good."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -78,6 +79,17 @@ async def test_what_a_kill_left_of_an_erasure_is_removed(ana: httpx.AsyncClient,
     assert not left.exists()
     # Without a record of it nothing is known, and nothing is deleted.
     assert stranger.exists()
+
+
+async def test_what_a_killed_copy_left_is_removed_after_a_day(ana: httpx.AsyncClient, services: Services) -> None:
+    made = (await ana.post(W, json={"name": "churn"})).json()
+    old, young = (Path(made["path"]).with_name(f".w-{digit * 16}.part") for digit in "01")
+    for part in (old, young):
+        (part / "notebooks").mkdir(parents=True)
+    os.utime(old, (0, 0))
+    await services.trash.empty()
+    assert not old.exists()
+    assert young.exists()
 
 
 async def test_a_workspace_restored_in_time_is_not_emptied(

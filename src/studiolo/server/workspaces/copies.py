@@ -57,7 +57,7 @@ class Copies:
 
     def _copy(self, source: Path, copy_id: str, name: str) -> None:
         target = self._folders.of(copy_id, None)
-        part = target.with_name(f".{copy_id}.part")
+        part = self._folders.part_of(copy_id)
         target.parent.mkdir(parents=True, exist_ok=True)
         size = self._folders.measure(source, within=_MEASURE) or 0
         free = shutil.disk_usage(target.parent).free

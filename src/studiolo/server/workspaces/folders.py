@@ -137,6 +137,16 @@ class Folders:
                 if since.isdecimal() and int(since) < before.timestamp():
                     shutil.rmtree(entry.path, ignore_errors=True)
 
+    def part_of(self, workspace_id: str) -> Path:
+        """Return where files of a workspace to be are gathered, until all are there."""
+        return self._data_dir / "workspaces" / f".{workspace_id}{_PART}"
+
+    def erase_parts(self, before: datetime) -> None:
+        """Remove what copies that were killed left, if nothing was added to it since a time."""
+        for part in (self._data_dir / "workspaces").glob(f".*{_PART}"):
+            if part.stat(follow_symlinks=False).st_mtime < before.timestamp():
+                shutil.rmtree(part, ignore_errors=True)
+
     def caches(self, workspace_id: str) -> list[Path]:
         """List the folders in which tools of the workspace's people keep what they can make or load again."""
         people = self._data_dir / "people"
@@ -147,6 +157,7 @@ class Folders:
         return self._data_dir / "discarded"
 
 
+_PART = ".part"
 _WELCOME_CELLS = (
     ("markdown", "# {name}\n\nThis folder is your workspace. Files, kernels and output stay when you close the tab."),
     (

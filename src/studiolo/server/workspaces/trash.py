@@ -24,6 +24,8 @@ from studiolo.server.workspaces.register import Register
 
 _log = structlog.get_logger(__name__)
 _EVERY_SECONDS = 600.0
+# Beyond this nobody copies a workspace any more.
+_LONGEST_COPY = timedelta(days=1)
 _MAX_PAGE = 200
 
 
@@ -126,6 +128,7 @@ class Trash:
             if not running.get(row["id"]):
                 await self._empty_one(row)
         await asyncio.to_thread(self._folders.erase_discarded, self._clock.now() - self._retention)
+        await asyncio.to_thread(self._folders.erase_parts, self._clock.now() - _LONGEST_COPY)
 
     async def _empty_one(self, row: RowMapping) -> None:
         if row["deleted_at"] + self._retention > self._clock.now():
