@@ -13,20 +13,13 @@ _INSTALLED = _BENCH / ".peers"
 
 
 def jupyter_programs() -> Path:
-    """Return the folder of the programs `jupyterhub` and `jupyter-lab`, installing them if need be."""
-    venv = _INSTALLED / "jupyter"
-    lock = _LOCKS / "requirements.lock"
+    """Return the folder of `jupyterhub`, `jupyter-lab`, `jupyter-server`, `jupyter-kernelgateway`, once installed."""
+    return _environment("jupyter", _LOCKS / "requirements.lock")
 
-    def install() -> None:
-        uv = str(Path(sys.executable).with_name("uv"))
-        python = str(venv / "bin" / "python")
-        _run(uv, "venv", "--quiet", "--python", sys.executable, str(venv))
-        # Our own packages are compiled when they are installed; without it the peers' first starts would pay.
-        options = ("--quiet", "--require-hashes", "--compile-bytecode", "--python", python)
-        _run(uv, "pip", "install", *options, "-r", str(lock))
 
-    _once(venv, lock, install)
-    return venv / "bin"
+def jupyverse_programs() -> Path:
+    """Return the folder of the program `jupyverse`, installing it if need be."""
+    return _environment("jupyverse", _LOCKS / "jupyverse.lock")
 
 
 def proxy_program() -> Path:
@@ -48,13 +41,29 @@ def proxy_program() -> Path:
 
 def version_of(distribution: str) -> str:
     """Return the version of a distribution among the peers, for the report."""
+    programs = jupyverse_programs() if distribution == "jupyverse" else jupyter_programs()
     program = f"from importlib.metadata import version; print(version({distribution!r}))"
-    return _output(str(jupyter_programs() / "python"), "-c", program)
+    return _output(str(programs / "python"), "-c", program)
 
 
 def proxy_version() -> str:
     """Return the version of configurable-http-proxy, for the report."""
     return _output(str(proxy_program()), "--version")
+
+
+def _environment(name: str, lock: Path) -> Path:
+    venv = _INSTALLED / name
+
+    def install() -> None:
+        uv = str(Path(sys.executable).with_name("uv"))
+        python = str(venv / "bin" / "python")
+        _run(uv, "venv", "--quiet", "--python", sys.executable, str(venv))
+        # Our own packages are compiled when they are installed; without it the peers' first starts would pay.
+        options = ("--quiet", "--require-hashes", "--compile-bytecode", "--python", python)
+        _run(uv, "pip", "install", *options, "-r", str(lock))
+
+    _once(venv, lock, install)
+    return venv / "bin"
 
 
 def _once(folder: Path, lock: Path, install: Callable[[], None]) -> None:
