@@ -1,7 +1,8 @@
 """A kernel's channels over one websocket that comes back by itself and goes on where it was cut.
 
 With `v1.numbered.studiolo` each message arrives once and in order, whatever happens to the connection; what the
-kernel's journal no longer holds arrives as a message of channel `journal`, type `gap`. Services that know only
+kernel's journal no longer holds arrives as a message of channel `journal`, type `gap`. A client that comes back sends
+again what it has no answer to, and the service does a message of a known id once. Services that know only
 `v1.kernel.websocket.jupyter.org` (any Jupyter server) replay what they keep for a session. Source: decision 005.
 """
 
@@ -77,8 +78,8 @@ class KernelChannels:
         self._socket: ClientConnection | None = None
         self._is_open = asyncio.Event()
         self._replies: OrderedDict[str, None] = OrderedDict()
-        # Sent, and not known to have arrived: by the request's id.
-        self._unconfirmed: dict[str, KernelMessage] = {}
+        # Sent, and not answered or, where nothing answers, not known to have arrived: by its id.
+        self._unanswered: dict[str, KernelMessage] = {}
         self._confirming: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -108,7 +109,6 @@ class KernelChannels:
         """Send a message; while the connection is cut, wait until it is back. After `close` nothing is sent."""
         from websockets.exceptions import ConnectionClosed
 
-        message_id = str(message.header.get("msg_id", ""))
         while not self.is_closed:
             await self._is_open.wait()
             socket = self._socket
@@ -119,8 +119,7 @@ class KernelChannels:
             except ConnectionClosed:
                 self._cut(socket)
                 continue
-            self._unconfirmed[message_id] = message
-            self._confirm_later(socket, message_id)
+            self._note_sent(socket, message)
             return
 
     async def __aiter__(self) -> AsyncIterator[KernelMessage]:
@@ -153,9 +152,12 @@ class KernelChannels:
                 if message.number <= (self.last or 0):
                     return None
                 self.last = message.number
-            self._unconfirmed.pop(message.parent_id, None)
-            if message.channel in ("shell", "control") and not self._is_first(str(message.header.get("msg_id"))):
-                return None
+            if message.channel in ("shell", "control"):
+                self._unanswered.pop(message.parent_id, None)
+                return message if self._is_first(message.id) else None
+            if message.type == "status" and message.content.get("execution_state") in ("restarting", "dead"):
+                # What the old process had not answered, nobody answers any more.
+                self._unanswered.clear()
         except BadFrameError as exc:
             raise _not_a_kernel(self._address, str(exc)) from exc
         return message
@@ -169,7 +171,7 @@ class KernelChannels:
         return True
 
     async def _open(self) -> None:
-        """Connect once, and send again what may not have arrived; the service does a request of a known id once."""
+        """Connect once, and send again what has no answer yet, where that does nothing twice."""
         from websockets.asyncio.client import connect
         from websockets.exceptions import InvalidHandshake, InvalidStatus
         from websockets.typing import Subprotocol
@@ -193,9 +195,9 @@ class KernelChannels:
         except (OSError, InvalidHandshake, TimeoutError) as exc:
             raise _unreachable(address, str(exc)) from exc
         self._socket = socket
-        for message in list(self._unconfirmed.values()):
+        for message in list(self._unanswered.values()) if self.protocol == NUMBERED else ():
             await socket.send(encode(message, self.protocol))
-            self._confirm_later(socket, str(message.header.get("msg_id", "")))
+            self._note_sent(socket, message)
         self._is_open.set()
 
     async def _come_back(self) -> None:
@@ -227,18 +229,20 @@ class KernelChannels:
         if socket is self._socket and not self.is_closed:
             self._is_open.clear()
 
-    def _confirm_later(self, socket: "ClientConnection", message_id: str) -> None:
-        """Forget a request once it is known to have arrived: what was sent before an answered ping has."""
+    def _note_sent(self, socket: "ClientConnection", message: KernelMessage) -> None:
+        """Remember a message until it is answered; what nothing answers, until a later ping was."""
+        self._unanswered[message.id] = message
+        if not message.type.endswith("_request"):
+            task = asyncio.create_task(self._confirm(socket, message.id))
+            self._confirming.add(task)
+            task.add_done_callback(self._confirming.discard)
+
+    async def _confirm(self, socket: "ClientConnection", message_id: str) -> None:
         from websockets.exceptions import ConnectionClosed
 
-        async def confirm() -> None:
-            with suppress(ConnectionClosed):
-                await (await socket.ping())
-                self._unconfirmed.pop(message_id, None)
-
-        task = asyncio.create_task(confirm())
-        self._confirming.add(task)
-        task.add_done_callback(self._confirming.discard)
+        with suppress(ConnectionClosed):
+            await (await socket.ping())
+            self._unanswered.pop(message_id, None)
 
 
 def _refused(address: KernelAddress, status: int, body: bytes | bytearray) -> StudioloError:

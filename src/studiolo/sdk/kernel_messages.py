@@ -51,6 +51,11 @@ class KernelMessage:
         return _object(self.parts[3])
 
     @property
+    def id(self) -> str:
+        """The message's own id."""
+        return str(self.header.get("msg_id", ""))
+
+    @property
     def type(self) -> str:
         """The message type; empty where there is none."""
         return str(self.header.get("msg_type", ""))

@@ -128,7 +128,7 @@ class LocalEnds:
                 continue
             message = KernelMessage(name, parts)
             if name != "stdin":
-                self._remember(str(message.header.get("msg_id", "")), frames[:at])
+                self._remember(message.id, frames[:at])
             await channels.send(message)
 
     async def _down(
