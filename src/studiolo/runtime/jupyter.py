@@ -29,6 +29,9 @@ from studiolo.runtime.preload import server_extensions
 from studiolo.runtime.shortcuts import Shortcuts
 from studiolo.runtime.terminals import WorkspaceTerminals, shell_command
 
+# Prebuilt plug-ins of ours for a JupyterLab as it comes.
+LAB_EXTENSIONS = Path(__file__).parent / "labextensions"
+
 
 def run_lab(request: LaunchRequest, tell_ready: Callable[[], None]) -> None:
     """Serve JupyterLab on the request's socket until told to stop; `tell_ready` is called when it listens.
@@ -94,8 +97,8 @@ def settings(request: LaunchRequest) -> Config:
         # Asked for now: the defaults were made when the module was imported, with another environment.
         user_settings_dir=get_user_settings_dir(),
         workspaces_dir=get_workspaces_dir(),
-        # Lab extensions that come with what people install (ipywidgets, say) work without a rebuild.
-        extra_labextensions_path=[str(Path(request.environment) / "share/jupyter/labextensions")],
+        # Ours, and those that come with what people install (ipywidgets, say): they work without a rebuild.
+        extra_labextensions_path=[str(LAB_EXTENSIONS), str(Path(request.environment) / "share/jupyter/labextensions")],
         # Installing server extensions would change the platform's own environment.
         extension_manager="readonly",
         news_url=None,
@@ -106,6 +109,8 @@ def settings(request: LaunchRequest) -> Config:
         folders=[str(_kernels_folder(request)), str(Path(request.environment) / "share/jupyter/kernels")],
     )
     config.AsyncMappingKernelManager.kernel_manager_class = WorkspaceKernel.__module__ + "." + WorkspaceKernel.__name__
+    # What a person switches off is off for them, not for all who share the platform's own environment.
+    config.PluginManager.level = "user"
     # It would look for dozens of language servers, and for Node, at each start.
     config.LanguageServerManager.autodetect = False
     config.TerminalsExtensionApp.terminal_manager_class = WorkspaceTerminals

@@ -1,0 +1,153 @@
+// One open notebook: shows what its kernel wrote for requests that this page did not send. JupyterLab renders only
+// replies to its own requests; the rest comes here, numbered, from the journal of the kernel host.
+import { FollowedCell } from "./cells.js";
+import { NoJournal } from "./journal.js";
+
+// The kernel's own websocket says that there is something; so often at most it is fetched.
+const EVERY_MS = 100;
+const LONGEST_WAIT_MS = 30_000;
+const OVER = new Set(["restarting", "autorestarting", "terminating", "dead"]);
+
+export class Follower {
+  #after = null;
+  #kernel = null;
+  #cells = new Map();
+  #displays = new Map();
+  #own = new WeakSet();
+  #isDue = false;
+  #isBusy = false;
+  #failures = 0;
+  #timer = 0;
+
+  // `ask(kernel, what)` reads from the host; `tell(count)` is called when output of `count` cells came back.
+  constructor(context, ask, tell) {
+    this.context = context;
+    this.ask = ask;
+    this.tell = tell;
+    const session = context.sessionContext;
+    session.kernelChanged.connect(() => this.#begin());
+    session.connectionStatusChanged.connect((_, status) => { if (status === "connected") this.#wake(); });
+    session.statusChanged.connect((_, status) => { if (OVER.has(status)) this.#endAll(); });
+    session.iopubMessage.connect((_, { parent_header: parent }) => { if (this.#isForeign(parent)) this.#wake(); });
+    context.ready.then(() => this.#begin());
+  }
+
+  // This page runs the cell itself: JupyterLab shows that.
+  leave(model) {
+    this.#own.add(model);
+    if (this.#cells.get(model.id)?.model === model) this.#cells.delete(model.id);
+  }
+
+  stop() {
+    this.#kernel = null;
+    clearTimeout(this.#timer);
+  }
+
+  #begin() {
+    const kernel = this.context.sessionContext.session?.kernel ?? null;
+    if (kernel === this.#kernel || this.context.isDisposed || !this.context.isReady) return;
+    this.#endAll();
+    this.#kernel = kernel;
+    this.#after = null;
+    this.#cells.clear();
+    this.#displays.clear();
+    this.#wake();
+  }
+
+  #isForeign(parent) {
+    return Boolean(parent?.session && this.#kernel && parent.session !== this.#kernel.clientId);
+  }
+
+  #wake() {
+    this.#isDue = true;
+    clearTimeout(this.#timer);
+    if (!this.#isBusy) void this.#work();
+  }
+
+  async #work() {
+    this.#isBusy = true;
+    while (this.#isDue && this.#kernel) {
+      this.#isDue = false;
+      await this.#step(this.#kernel);
+      await new Promise((resume) => setTimeout(resume, EVERY_MS));
+    }
+    this.#isBusy = false;
+  }
+
+  async #step(kernel) {
+    try {
+      if (this.#after === null) await this.#join(kernel);
+      else await this.#follow(kernel);
+      this.#failures = 0;
+    } catch (error) {
+      if (kernel !== this.#kernel) return;
+      if (error instanceof NoJournal) { this.stop(); return; }
+      this.#failures += 1;
+      const wait = Math.min(1000 * 2 ** this.#failures, LONGEST_WAIT_MS);
+      this.#timer = setTimeout(() => this.#wake(), wait * (0.5 + Math.random() / 2));
+    }
+  }
+
+  // Take over what the host says of the cells that other requests have changed: all, or those since `#after`.
+  async #join(kernel) {
+    const isFirst = this.#after === null;
+    const { last, cells } = await this.ask(kernel, `cells?after=${this.#after ?? 0}`);
+    if (kernel !== this.#kernel) return;
+    let added = 0;
+    for (const [id, remote] of Object.entries(cells)) {
+      const model = this.#find(id);
+      if (!model || this.#isOwn(model) || remote.session === kernel.clientId) continue;
+      const cell = new FollowedCell(model, remote);
+      this.#cells.set(id, cell);
+      this.#own.delete(model);
+      if (!isFirst || this.#isMissing(remote)) added += cell.show(remote);
+      else cell.isShown(remote);
+    }
+    this.#after = last;
+    if (isFirst && added) this.tell(added);
+  }
+
+  // What ended before the notebook was saved is in it, or was taken out of it by somebody.
+  #isMissing(remote) {
+    const savedAt = Date.parse(this.context.contentsModel?.last_modified ?? "");
+    return remote.state === "running" || !(Date.parse(remote.at) <= savedAt);
+  }
+
+  async #follow(kernel) {
+    const { entries, next, more } = await this.ask(kernel, `journal?after=${this.#after}`);
+    if (kernel !== this.#kernel) return;
+    for (const entry of entries) {
+      if (!this.#take(entry)) {
+        await this.#join(kernel);
+        return;
+      }
+      if (entry.number) this.#after = entry.number;
+    }
+    this.#after = next;
+    if (more) this.#isDue = true;
+  }
+
+  // Apply an entry to the cell that it is for; false: the host's account is needed (a gap, a request not yet known).
+  #take({ gap, cell: id, parent, message }) {
+    if (gap) return false;
+    if (!id || !this.#isForeign(message.parent_header)) return true;
+    const model = this.#find(id);
+    if (!model || this.#isOwn(model)) return true;
+    const cell = this.#cells.get(id);
+    if (cell?.request !== parent || cell.model !== model) return false;
+    return cell.apply(message, this.#displays);
+  }
+
+  #isOwn(model) {
+    return this.#own.has(model) && model.executionState === "running";
+  }
+
+  #find(id) {
+    for (const model of this.context.model.cells) if (model.id === id && model.type === "code") return model;
+    return null;
+  }
+
+  #endAll() {
+    for (const cell of this.#cells.values()) if (!cell.model.isDisposed) cell.end();
+  }
+}
