@@ -16,7 +16,8 @@ CHANNELS = ("shell", "control", "iopub", "stdin")
 class KernelPlan:
     """One kernel to start. Folders are absolute.
 
-    `spec_name`: name of its kernelspec; `argv`: its command, with `{connection_file}` and the like still in it.
+    `spec_name`: name of its kernelspec; `argv`: its command, with `{connection_file}` still in it (and `{prefix}`,
+    but not `{resource_dir}`, which only who read the kernelspec knows).
     `environment`: root of the venv that `argv` runs in, if it is an ipykernel that may be forked there, else None.
     `variables`: the whole environment of the process. `groups`: as in `runtime.launch.LaunchRequest`;
     `group`: the control group's name: that of its session, or, with limits, one of its own. `marker`: what
@@ -39,8 +40,10 @@ class KernelPlan:
     cpu_limit: float | None = None
     memory_limit: int | None = None
     process_limit: int | None = None
-    # A file that the shim writes while the kernel lives, so that its session can end it: {pid, start_time}.
+    # A file that the shim writes while the kernel lives, so that its session can end it, see `runtime.registrations`.
     register: Path | None = None
+    # The notebook's path, by which people know the kernel; it comes back in what tells of lack of memory.
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ class Launcher(Protocol):
     async def start(self, plan: KernelPlan) -> Process:
         """Start a kernel and return once its sockets are bound (forked) or it runs (exec'd).
 
-        Raises KernelNotStartedError with the end of its output. A kernel id is used once.
+        Raises Unavailable (`kernel-not-started`) with the end of its output, Conflict (`kernel-exists`) while a
+        kernel of this id runs. One that has ended is started anew under its id, with another connection.
         """
         ...
 
@@ -171,4 +175,8 @@ class Authority(Protocol):
 
     async def specs(self, caller: Caller) -> Mapping[str, Any]:
         """Return the answer of `GET /api/kernelspecs` for the caller's scope."""
+        ...
+
+    async def find_resource(self, caller: Caller, spec_name: str, file_name: str) -> Path | None:
+        """Return a file that belongs to a kernelspec (its logo), or None."""
         ...

@@ -80,8 +80,10 @@ class MemoryWatch:
 
     def finish(self, server_pid: int) -> dict[str, Any] | None:
         """Return, and write down, the death of the server, which ended by SIGKILL, if it was for lack of memory."""
-        if (self._group.count_kills() or 0) <= self._told:
+        kills = self._group.count_kills() or 0
+        if kills <= self._told:
             return None
+        self._told = kills
         death = self._death("server", Part(server_pid, "", "server", None))
         self._write([death])
         return death

@@ -1,4 +1,4 @@
-"""Why a session ended, decided from its exit status and what was known around it."""
+"""Why a session or kernel ended, decided from its exit status and what was known around it."""
 
 import contextlib
 import signal
@@ -6,6 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _AFTER = "Variables are gone; saved files are safe."
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What has ended, in words. `exited`: the reason when it ended by itself; `orderly`: what is said then."""
+
+    whole: str
+    program: str
+    exited: str
+    orderly: str
+
+
+SESSION = Subject("session", "JupyterLab", "server-exited", "JupyterLab was shut down from inside the session.")
+KERNEL = Subject("kernel", "The kernel", "exited", "The kernel ended by itself, or a client shut it down.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +48,24 @@ class Ending:
     memory: Memory
 
 
-def explain(ending: Ending) -> tuple[str, str]:
-    """Return (reason, message for a person); the reasons are those of `engines.base.Exit`."""
+def explain(ending: Ending, about: Subject = SESSION) -> tuple[str, str]:
+    """Return (reason, message for a person); the reasons are those of `engines.base.Exit` and of kernels."""
     if ending.stop_was_asked:
         if ending.grace_ran_out:
             return "stopped", (
-                f"The session was stopped. It did not end by itself within {ending.grace_seconds:g} s, "
+                f"The {about.whole} was stopped. It did not end by itself within {ending.grace_seconds:g} s, "
                 "so it was killed; what was not saved is lost."
             )
-        return "stopped", "The session was stopped."
+        return "stopped", f"The {about.whole} was stopped."
     if -ending.status == signal.SIGKILL:
-        return _explain_kill(ending.memory)
+        return _explain_kill(ending.memory, about)
     if not ending.was_ready:
-        return "never-ready", f"JupyterLab {_how(ending.status)} before it was ready; the log says why."
+        return "never-ready", f"{about.program} {_how(ending.status)} before it was ready; the log says why."
     if ending.status < 0:
-        return "killed", f"JupyterLab {_how(ending.status)}."
+        return "killed", f"{about.program} {_how(ending.status)}."
     if ending.status == 0:
-        return "server-exited", "JupyterLab was shut down from inside the session."
-    return "server-exited", f"JupyterLab {_how(ending.status)}; the log says why."
+        return about.exited, about.orderly
+    return about.exited, f"{about.program} {_how(ending.status)}; the log says why."
 
 
 def count_machine_kills() -> int | None:
@@ -63,14 +77,17 @@ def count_machine_kills() -> int | None:
     return None
 
 
-def _explain_kill(memory: Memory) -> tuple[str, str]:
+def _explain_kill(memory: Memory, about: Subject) -> tuple[str, str]:
     if memory.ran_out and memory.limit:
-        return "out-of-memory", f"The session ran out of memory: it used {_of(memory.peak, memory.limit)}. {_AFTER}"
+        return (
+            "out-of-memory",
+            f"The {about.whole} ran out of memory: it used {_of(memory.peak, memory.limit)}. {_AFTER}",
+        )
     if memory.ran_out or (memory.ran_out is None and memory.machine_kills):
-        return "out-of-memory", f"The machine ran out of memory and the system ended the session. {_AFTER}"
+        return "out-of-memory", f"The machine ran out of memory and the system ended the {about.whole}. {_AFTER}"
     if memory.ran_out is None and memory.machine_kills is None:
-        return "killed", "JupyterLab was killed from outside, probably because the machine ran out of memory."
-    return "killed", "JupyterLab was killed from outside (SIGKILL); the system reports no lack of memory."
+        return "killed", f"{about.program} was killed from outside, probably because the machine ran out of memory."
+    return "killed", f"{about.program} was killed from outside (SIGKILL); the system reports no lack of memory."
 
 
 def _of(peak: int | None, limit: int) -> str:

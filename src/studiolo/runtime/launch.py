@@ -1,4 +1,4 @@
-"""What a launch is told, and the files that tell about it."""
+"""What a session's launch is told, and the files that tell about any launch."""
 
 import json
 import os
@@ -52,6 +52,11 @@ class LaunchRequest:
         return f"{self.workload_id}.{self.launch}"
 
     @property
+    def files(self) -> "LaunchFiles":
+        """The launch's files."""
+        return LaunchFiles(Path(self.launch_folder))
+
+    @property
     def key_file(self) -> Path:
         """Where the session's own API key is, for the people and programs in it."""
         return Path(self.run_folder) / "key"
@@ -63,24 +68,27 @@ class LaunchRequest:
     @classmethod
     def from_line(cls, line: bytes) -> "LaunchRequest":
         """Read a request; raises RefusedRequestError when it is cut, no JSON, or has wrong members."""
-        try:
-            members = json.loads(line)
-        except ValueError as exc:
-            raise RefusedRequestError(f"The launch request is not a JSON line: {exc}.") from exc
-        wanted = {f.name for f in fields(cls)}
-        if not isinstance(members, dict) or set(members) != wanted:
-            raise RefusedRequestError("The launch request has other members than this version knows.")
-        request = cls(**members)
-        for path in (
-            request.launch_folder,
-            request.run_folder,
-            request.socket,
-            request.folder,
-            request.environment,
-        ):
-            if not Path(path).is_absolute():
-                raise RefusedRequestError(f"The launch request holds a relative path: {path!r}.")
+        request = cls(**read_members(line, {f.name for f in fields(cls)}))
+        refuse_relative(request.launch_folder, request.run_folder, request.socket, request.folder, request.environment)
         return request
+
+
+def read_members(line: bytes, wanted: set[str]) -> dict[str, Any]:
+    """Read a request's members; raises RefusedRequestError when it is cut, no JSON, or has not exactly the `wanted`."""
+    try:
+        members = json.loads(line)
+    except ValueError as exc:
+        raise RefusedRequestError(f"The launch request is not a JSON line: {exc}.") from exc
+    if not isinstance(members, dict) or set(members) != wanted:
+        raise RefusedRequestError("The launch request has other members than this version knows.")
+    return members
+
+
+def refuse_relative(*paths: str) -> None:
+    """Raise RefusedRequestError if one of the paths is relative."""
+    for path in paths:
+        if not Path(path).is_absolute():
+            raise RefusedRequestError(f"The launch request holds a relative path: {path!r}.")
 
 
 @dataclass(frozen=True, slots=True)

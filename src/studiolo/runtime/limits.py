@@ -1,25 +1,41 @@
-"""Holding a session to its limits: by a control group where the machine lets us, else by limits of each process."""
+"""Holding sessions and kernels to their limits: by a control group where that works, else by limits of each process."""
 
 import os
 import resource
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from studiolo.runtime.groups import Group
-from studiolo.runtime.launch import LaunchRequest
 
 
-def make_group(request: LaunchRequest) -> Group:
+class Limited(Protocol):
+    """What of a launch's request concerns limits; see LaunchRequest. `name`: the control group's."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def groups(self) -> Mapping[str, str]: ...
+    @property
+    def cpu_limit(self) -> float | None: ...
+    @property
+    def memory_limit(self) -> int | None: ...
+    @property
+    def process_limit(self) -> int | None: ...
+
+
+def make_group(request: Limited) -> Group:
     """Make the launch's group with its limits; an empty one where no controller can be used. Raises OSError."""
     group = Group.of(request.groups, request.name)
     group.make(cpu=request.cpu_limit, memory=request.memory_limit, processes=request.process_limit)
     return group
 
 
-def enter(request: LaunchRequest) -> None:
+def enter(request: Limited) -> None:
     """Put this process, and so all that it will start, under the launch's limits. Raises OSError.
 
-    Called in the process that becomes the session before it runs anything of its person.
+    Called in the process that becomes the session or kernel before it runs anything of its person.
     """
     Group.of(request.groups, request.name).enter()
     if request.memory_limit is not None and "memory" not in request.groups and can_limit_memory():

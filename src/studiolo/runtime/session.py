@@ -12,8 +12,8 @@ from pathlib import Path
 
 from studiolo.runtime import processes
 from studiolo.runtime.descriptors import close_inherited, redirect_output
+from studiolo.runtime.keeping import tell
 from studiolo.runtime.launch import LaunchFiles, LaunchRequest
-from studiolo.runtime.shim import tell
 
 _UMASK = 0o022
 

@@ -114,6 +114,10 @@ class LocalEngine:
         """See Measures.describe."""
         return await self._measuring.describe()
 
+    async def find_places(self) -> Mapping[str, Path]:
+        """Return for each usable controller where control groups are made, for what runs beside the sessions."""
+        return await self._measuring.find_places()
+
     async def sweep(self, ask_wanted: AskWanted) -> list[str]:
         """See Sweeps.sweep. Names are `<workload id>.<launch>`."""
         swept = []
@@ -196,7 +200,7 @@ async def _watch_from_outside(launch: Launch) -> AsyncIterator[None]:
     """Watch a launch that another process started: its shim by pidfd, its readiness by its file."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    descriptor = _open_pidfd(launch)
+    descriptor = launch.open_pidfd()
     if descriptor is not None:
         loop.add_reader(descriptor, ended.set)
     was_ready, deaths = False, launch.last_death()
@@ -215,22 +219,6 @@ async def _watch_from_outside(launch: Launch) -> AsyncIterator[None]:
         if descriptor is not None:
             loop.remove_reader(descriptor)
             os.close(descriptor)
-
-
-def _open_pidfd(launch: Launch) -> int | None:
-    """Return a descriptor that turns readable when the shim ends; None without a shim, or outside Linux."""
-    shim = launch.find_shim()
-    if shim is None or not hasattr(os, "pidfd_open"):
-        return None
-    try:
-        descriptor = os.pidfd_open(shim.pid)
-    except OSError:
-        return None
-    # Between looking and opening the id may have gone to another process.
-    if launch.find_shim() is None:
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 def _never_was() -> Exit:

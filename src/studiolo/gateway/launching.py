@@ -1,0 +1,270 @@
+"""Starting kernels as processes of this machine: by exec of any kernelspec, each under a shim of its own.
+
+What is known of a kernel lies in files, so that any later process finds it: see `runtime.kernelrequest`.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from studiolo.contract.errors import Conflict, Unavailable
+from studiolo.gateway.base import KernelExit, KernelPlan
+from studiolo.kit import logs
+from studiolo.runtime import connecting, processes
+from studiolo.runtime.groups import Group
+from studiolo.runtime.kept import Kept
+from studiolo.runtime.kernelrequest import MARKER, KernelFiles, KernelRequest, RunFiles
+from studiolo.runtime.launch import MARKER as LAUNCH_MARKER
+from studiolo.runtime.launch import read_json
+
+# A kernel that is slow to bind its sockets is given out as it is: clients wait for it then.
+_BOUND_SECONDS = 10.0
+_STARTED_SECONDS = 10.0
+_POLL_SECONDS = 0.5
+_GRACE_SECONDS = 5.0
+_SHORT_ID = 12
+_LINES_SHOWN = 12
+
+
+class LocalLauncher:
+    """Implements Launcher. `folder`: DATA/kernels; `sockets`: RUN/k, whose path had best be short."""
+
+    def __init__(self, folder: Path, sockets: Path) -> None:
+        self._folder = folder
+        self._sockets = sockets
+
+    async def start(self, plan: KernelPlan) -> "LocalProcess":
+        """See Launcher.start. A kernel that has ended is started anew under its id, with a connection of its own.
+
+        Raises Conflict (`kernel-exists`) while it runs, Unavailable (`kernel-not-started`).
+        """
+        kept = self._kept(plan.kernel_id)
+        try:
+            await asyncio.to_thread(self._make_room, kept)
+            connection = connecting.new_connection(kept.run_files, plan.spec_name)
+            connecting.write_connection(kept.run_files, connection)
+            events = await _Events.ask(_request(plan, kept))
+        except OSError as exc:
+            shutil.rmtree(kept.run_folder, ignore_errors=True)
+            raise _not_started(plan, str(exc), kept) from exc
+        try:
+            return await self._await_ready(plan, kept, events)
+        finally:
+            events.close()
+
+    async def adopt(self, kernel_id: str) -> "LocalProcess | KernelExit | None":
+        """See Launcher.adopt."""
+        kept = self._kept(kernel_id)
+        if not kept.files.lock.exists():
+            return None
+        if kept.read_exit() is None and not kept.is_held():
+            await asyncio.to_thread(kept.bury)
+        if (record := kept.read_exit()) is not None:
+            return _read_exit(record)
+        return _process(kernel_id, kept)
+
+    async def aclose(self) -> None:
+        """Let go of everything; kernels go on."""
+
+    async def _await_ready(self, plan: KernelPlan, kept: "KeptKernel", events: "_Events") -> "LocalProcess":
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_BOUND_SECONDS):
+                event = await events.next()
+                while event["event"] == "started":
+                    event = await events.next()
+                if event["event"] == "ready":
+                    return _process(plan.kernel_id, kept, event.get("connection"))
+                raise _not_started(plan, event.get("message") or "Its shim was killed.", kept)
+        return _process(plan.kernel_id, kept)
+
+    def _make_room(self, kept: "KeptKernel") -> None:
+        """Remove what an earlier launch of this kernel left; raises Conflict if it has not ended."""
+        if kept.files.lock.exists():
+            kept.bury()
+            if kept.read_exit() is None:
+                raise Conflict("kernel-exists", "The kernel runs already.", hint="Use it, or stop it first.")
+            for file in (kept.files.shim, kept.files.ready, kept.files.stop, kept.files.exit, kept.files.deaths):
+                file.unlink(missing_ok=True)
+        kept.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _kept(self, kernel_id: str) -> "KeptKernel":
+        return KeptKernel(kernel_id, self._folder / kernel_id, self._sockets / kernel_id.replace("-", "")[:_SHORT_ID])
+
+
+class KeptKernel(Kept):
+    """One kernel as it lies on disk."""
+
+    child = "kernel"
+
+    def __init__(self, kernel_id: str, folder: Path, run_folder: Path) -> None:
+        super().__init__(KernelFiles(folder), run_folder)
+        self.kernel_id = kernel_id
+        self.run_files = RunFiles(run_folder)
+
+    def group(self) -> Group:
+        """See Kept.group: a session's group is not ended with one of its kernels."""
+        known = read_json(self.files.shim) or {}
+        return Group.of(known.get("groups", {}), known["group"]) if known.get("owns_group") else Group({})
+
+    def list_marked(self) -> list[processes.Process]:
+        """See Kept.list_marked."""
+        return processes.list_marked(MARKER, self.kernel_id)
+
+    def clear_up(self) -> None:
+        """See Kept.clear_up."""
+        shutil.rmtree(self.run_folder, ignore_errors=True)
+        if register := (read_json(self.files.shim) or {}).get("register"):
+            with contextlib.suppress(OSError):
+                Path(register).unlink(missing_ok=True)
+
+    def explain_vanished(self, *, same_boot: bool) -> str:
+        """See Kept.explain_vanished."""
+        if not same_boot:
+            return "The machine was restarted while the kernel ran."
+        return "The process that looked after the kernel was killed, and the kernel ended with it. Variables are gone."
+
+
+class LocalProcess:
+    """Implements Process: a kernel that lives, or did when this was made."""
+
+    def __init__(self, kept: KeptKernel, pid: int, connection: Mapping[str, Any], spool: Path | None) -> None:
+        self.kernel_id = kept.kernel_id
+        self.connection = connection
+        self.spool = spool
+        self.pid = pid
+        self._kept = kept
+        self._exit: KernelExit | None = None
+
+    async def interrupt(self) -> None:
+        """See Process.interrupt."""
+        if (kernel := self._kept.find_child()) is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(kernel.pid, signal.SIGINT)
+
+    async def stop(self, *, grace_seconds: float) -> None:
+        """See Process.stop. Asked again long after its grace, all of the kernel is killed from outside."""
+        if self._exit is None and not self._kept.ask_to_stop(grace_seconds):
+            await asyncio.to_thread(self._kept.kill)
+
+    async def wait(self) -> KernelExit:
+        """See Process.wait."""
+        while self._exit is None:
+            await self._wait_for_shim()
+            if not self._kept.is_held():
+                await asyncio.to_thread(self._kept.bury)
+            if (record := self._kept.read_exit()) is not None:
+                self._exit = _read_exit(record)
+        return self._exit
+
+    def tail(self, lines: int) -> list[str]:
+        """See Process.tail."""
+        return logs.tail(self._kept.files.log, lines)
+
+    async def _wait_for_shim(self) -> None:
+        descriptor = self._kept.open_pidfd()
+        if descriptor is None:
+            if self._kept.is_held():
+                await asyncio.sleep(_POLL_SECONDS)
+            return
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(descriptor, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+
+
+class _Events:
+    """What a shim tells on the connection that its request came by."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def ask(cls, request: KernelRequest) -> "_Events":
+        """Have a fresh process keep the kernel that `request` asks for. Raises OSError."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "studiolo.runtime.kernelshim"),
+                stdin=theirs.fileno(),
+                # Nothing else of the host's environment is its business; the kernel's is in the request.
+                env={name: os.environ[name] for name in ("LD_LIBRARY_PATH", "TMPDIR") if name in os.environ},
+            )
+        # It detaches itself and returns at once, so that nobody here must reap it when it ends.
+        await process.wait()
+        events = cls(*await asyncio.open_unix_connection(sock=ours))
+        events._writer.write(request.to_line())
+        return events
+
+    async def next(self) -> dict[str, Any]:
+        """Return the next event; `lost` when there is none any more."""
+        try:
+            line = await self._reader.readline()
+            return dict(json.loads(line)) if line else {"event": "lost"}
+        except (OSError, ValueError):
+            return {"event": "lost"}
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _request(plan: KernelPlan, kept: KeptKernel) -> KernelRequest:
+    file = str(kept.run_files.connection)
+    # Kernels end by themselves when this process does; 1 is "somebody else sees to it", and programs look for the name.
+    own = {MARKER: plan.kernel_id, "JPY_PARENT_PID": "1"} | ({LAUNCH_MARKER: plan.marker} if plan.marker else {})
+    return KernelRequest(
+        kernel_id=plan.kernel_id,
+        kernel_folder=str(kept.files.folder),
+        run_folder=str(kept.run_folder),
+        argv=[word.replace("{connection_file}", file).replace("{prefix}", sys.prefix) for word in plan.argv],
+        environment="",
+        folder=str(plan.folder),
+        grace_seconds=_GRACE_SECONDS,
+        variables=dict(plan.variables) | own,
+        groups=plan.groups if plan.group else {},
+        group=plan.group,
+        owns_group=bool(plan.group) and plan.group != plan.scope,
+        cpu_limit=plan.cpu_limit,
+        memory_limit=plan.memory_limit,
+        process_limit=plan.process_limit,
+        register=str(plan.register or ""),
+        path=plan.path or "",
+    )
+
+
+def _process(kernel_id: str, kept: KeptKernel, connection: Mapping[str, Any] | None = None) -> LocalProcess:
+    kernel = read_json(kept.files.shim) or {}
+    connection = connection or read_json(kept.run_files.connection) or {}
+    spool = kept.run_files.spool
+    return LocalProcess(kept, kernel.get("kernel_pid", 0), connection, spool if spool.exists() else None)
+
+
+def _read_exit(record: Mapping[str, Any]) -> KernelExit:
+    return KernelExit(
+        reason=record["reason"],
+        message=record["message"],
+        at=datetime.fromisoformat(record["at"]),
+        code=record.get("code"),
+        signal=record.get("signal"),
+    )
+
+
+def _not_started(plan: KernelPlan, why: str, kept: KeptKernel) -> Unavailable:
+    end = "\n".join(logs.tail(kept.files.log, _LINES_SHOWN))
+    return Unavailable(
+        "kernel-not-started",
+        f"The kernel {plan.spec_name} did not start: {why}" + (f"\n{end}" if end else ""),
+        hint="See that its program is installed where its kernelspec says, and that its folder is there.",
+    )

@@ -1,0 +1,102 @@
+"""What a kernel's launch is told, and the files that tell about it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from studiolo.runtime.launch import LaunchFiles, read_members, refuse_relative
+
+# Exec'd descendants of a kernel carry this variable; by it they are found when its shim is gone.
+MARKER = "STUDIOLO_KERNEL"
+
+
+@dataclass(frozen=True, slots=True)
+class KernelRequest:
+    """One launch of a kernel, as one JSON line. All folders are absolute.
+
+    `kernel_folder` gets the files of KernelFiles; `run_folder` (short, private) has the connection file and the
+    sockets. `argv` is complete. `environment`: the venv that a forked kernel takes for its own; empty: exec'd.
+    `variables` is its whole environment. Limits and `groups` as in LaunchRequest, `group` the name of the control
+    group, which is the kernel's own or, without `owns_group`, one that is there. `register`: a file to be written
+    while the kernel lives, `path` the notebook's path, for people; empty: none.
+    """
+
+    kernel_id: str
+    kernel_folder: str
+    run_folder: str
+    argv: list[str]
+    environment: str
+    folder: str
+    grace_seconds: float
+    variables: Mapping[str, str] = field(repr=False)
+    groups: Mapping[str, str] = field(default_factory=dict)
+    group: str = ""
+    owns_group: bool = False
+    cpu_limit: float | None = None
+    memory_limit: int | None = None
+    process_limit: int | None = None
+    register: str = ""
+    path: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the control group."""
+        return self.group
+
+    @property
+    def files(self) -> "KernelFiles":
+        """The launch's files."""
+        return KernelFiles(Path(self.kernel_folder))
+
+    @property
+    def run_files(self) -> "RunFiles":
+        """What is in the run folder."""
+        return RunFiles(Path(self.run_folder))
+
+    def to_line(self) -> bytes:
+        """Return the request as one JSON line."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> "KernelRequest":
+        """Read a request; raises RefusedRequestError when it is cut, no JSON, or has wrong members."""
+        request = cls(**read_members(line, {f.name for f in fields(cls)}))
+        refuse_relative(request.kernel_folder, request.run_folder, request.folder)
+        return request
+
+
+class KernelFiles(LaunchFiles):
+    """The files of one kernel's launch; `shim.json` names its process `kernel_pid` and `kernel_start_time`."""
+
+    @property
+    def log(self) -> Path:
+        """What the kernel's own process wrote, not its cells."""
+        return self.folder / "kernel.log"
+
+    @property
+    def spool(self) -> Path:
+        """Folder of the output that found no room in the kernel's memory, see `runtime.spool`."""
+        return self.folder / "spool"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """A kernel's private run folder."""
+
+    folder: Path
+
+    @property
+    def connection(self) -> Path:
+        """The connection file, as Jupyter defines it."""
+        return self.folder / "connection.json"
+
+    @property
+    def sockets(self) -> Path:
+        """What the sockets' names begin with, for the transport `ipc`."""
+        return self.folder / "c"
+
+    @property
+    def spool(self) -> Path:
+        """The socket by which a forked kernel gives what was not acknowledged."""
+        return self.folder / "spool"

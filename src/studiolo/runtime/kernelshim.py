@@ -1,0 +1,151 @@
+"""The shim of a kernel: see `studiolo.runtime.keeping` for what shims do.
+
+Forked by a kernel server, or started as `python -m studiolo.runtime.kernelshim` with a socket as standard input.
+Events: `started`, `ready` once the kernel's sockets are bound, `exited`.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from studiolo.runtime import connecting, exits, keeping, limits, processes
+from studiolo.runtime.groups import Group
+from studiolo.runtime.kernelrequest import KernelRequest
+from studiolo.runtime.launch import read_json
+from studiolo.runtime.registrations import register
+
+# Becomes the kernel in a process that was forked for it, or returns None where the kernel is to be exec'd.
+Become = Callable[[KernelRequest, socket.socket], int]
+Claim = Callable[[KernelRequest, socket.socket], int | None]
+
+_UMASK = 0o022
+# An exec'd kernel cannot tell when it has bound its sockets, so it is looked at: often, then less so.
+_EAGER_SECONDS = 3.0
+_EAGER_PAUSE_SECONDS = 0.01
+_PAUSE_SECONDS = 0.2
+
+
+def serve(connection: socket.socket, *, become: Become | None = None, claim: Claim | None = None) -> int:
+    """Read one request from `connection` and see it through; returns this process's exit code.
+
+    `become` runs the kernel in a fork of this process; None: it is exec'd. `claim`: hands the request to a child that
+    waits for it and returns its process id, or None if that child has died.
+    """
+
+    def keep(request: KernelRequest) -> KernelShim:
+        return KernelShim(request, connection, become=become, claim=claim)
+
+    return keeping.serve(connection, KernelRequest.from_line, keep, detach=claim is None)
+
+
+class KernelShim(keeping.Keeper):
+    """Runs one launch of a kernel."""
+
+    child = "kernel"
+    about = exits.KERNEL
+
+    def __init__(
+        self, request: KernelRequest, connection: socket.socket, *, become: Become | None, claim: Claim | None
+    ) -> None:
+        super().__init__(request, connection)
+        self.request = request
+        self.become = become
+        self.claim = claim
+        self.owns_group = request.owns_group
+        self._is_ready = become is not None
+        self._started_at = time.monotonic()
+
+    def prepare(self) -> None:
+        """See Keeper.prepare."""
+        keeping.make_private(Path(self.request.run_folder))
+        if self.request.owns_group:
+            self.group = limits.make_group(self.request)
+        elif self.request.group:
+            self.group = Group.of(self.request.groups, self.request.group)
+        request = self.request
+        self.known |= {"group": request.group, "owns_group": request.owns_group, "register": request.register}
+
+    def fork(self, shim_pid: int) -> int:
+        """See Keeper.fork."""
+        # Before the kernel exists: a session that ends just now has taken the folder away.
+        self._register(0)
+        pid = (self.claim and self.claim(self.request, self.connection)) or os.fork()
+        if pid == 0:
+            self._become_kernel(shim_pid)
+        self._register(pid)
+        return pid
+
+    def look(self, *, seconds: float) -> float:
+        """See Keeper.look: finds out whether an exec'd kernel has bound its sockets."""
+        if self._is_ready:
+            return seconds
+        connection = read_json(self.request.run_files.connection)
+        if connection is not None and connecting.is_bound(connection):
+            self._is_ready = True
+            self.files.ready.touch()
+            keeping.tell(self.connection, "ready")
+            return seconds
+        is_eager = time.monotonic() - self._started_at < _EAGER_SECONDS
+        return min(seconds, _EAGER_PAUSE_SECONDS if is_eager else _PAUSE_SECONDS)
+
+    def end_others(self) -> None:
+        """See Keeper.end_others."""
+
+    def clear_up(self) -> None:
+        """See Keeper.clear_up."""
+        shutil.rmtree(self.request.run_folder, ignore_errors=True)
+        if self.request.register:
+            with contextlib.suppress(OSError):
+                Path(self.request.register).unlink(missing_ok=True)
+
+    def _register(self, pid: int) -> None:
+        if self.request.register:
+            register(Path(self.request.register), os.getpid(), pid, self.request.path)
+
+    def _become_kernel(self, shim_pid: int) -> None:
+        """In the forked child: be the kernel, or exec it."""
+        status = 1
+        try:
+            keeping.become_child(shim_pid)
+            os.setsid()
+            enter(self.request)
+            if self.become is None:
+                _execute(self.request)
+            else:
+                status = self.become(self.request, self.connection)
+        except OSError as exc:
+            print(f"The kernel cannot be started: {exc}", file=sys.stderr, flush=True)
+        finally:
+            os._exit(status)
+
+
+def enter(request: KernelRequest) -> None:
+    """Put this process where the kernel shall run: limits, umask, folder. Raises OSError."""
+    limits.enter(request)
+    processes.offer_to_oom_killer(processes.WORK_OOM_SCORE)
+    os.umask(_UMASK)
+    os.chdir(request.folder)
+
+
+def _execute(request: KernelRequest) -> None:
+    # As subprocess does: Python ignores them, and what is ignored stays so in the next program.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    os.execvpe(request.argv[0], request.argv, dict(request.variables))  # noqa: S606
+
+
+def main() -> int:
+    """Detach, then serve the request that comes through the socket on standard input."""
+    if os.fork():
+        return 0
+    return serve(socket.socket(fileno=os.dup(0)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
