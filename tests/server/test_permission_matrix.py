@@ -1,9 +1,12 @@
 """Every route of the API as every kind of caller: what the table of operations says is what happens."""
 
 import re
+import shutil
 import sqlite3
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +14,7 @@ import pytest
 from fastapi import APIRouter
 
 from server.conftest import ADDRESS, People
+from server.kernel_host import Host, add_kernel, standing_in
 from server.test_door import login
 from studiolo.contract.errors import CODES
 from studiolo.contract.models import KeyCreate
@@ -18,11 +22,13 @@ from studiolo.contract.operations import ADMIN_MAY, OPERATIONS, SCOPES, Access, 
 from studiolo.server.app import version_1
 from studiolo.server.http.identity import check_operations
 from studiolo.server.services import Services
+from studiolo.server.settings import Settings
 
 V1 = "/api/v1"
 W = f"{V1}/jupyter/workspaces"
 ABSENT = "w-0000000000000000"
 ABSENT_SESSION = "s-0000000000000000"
+ABSENT_KERNEL = "00000000-0000-4000-8000-000000000000"
 # What is sent to each route that takes a body; every one of them would do something.
 BODIES: dict[str, Any] = {
     "POST /sign-in": {"name": "ana", "password": "wrong"},
@@ -44,7 +50,7 @@ BODIES: dict[str, Any] = {
     "POST /jupyter/sessions/{session}/snooze": {"minutes": 5},
     "POST /sessions/{session}/report": {"kernels": 1},
 }
-BY_BODY = {"POST /jupyter/sessions", "POST /jupyter/services", "POST /notebook"}
+BY_BODY = {"POST /kernels", "POST /jupyter/sessions", "POST /jupyter/services", "POST /notebook"}
 # They answer by who the caller is, whatever the role: a session's key alone may report.
 OWN_RULE = {"POST /sessions/{session}/report"}
 
@@ -63,7 +69,7 @@ class Route:
 
     @property
     def on_workspace(self) -> bool:
-        return bool(re.search(r"\{(workspace|session)\}", self.path)) or self.name in BY_BODY
+        return bool(re.search(r"\{(workspace|session|kernel)\}", self.path)) or self.name in BY_BODY
 
 
 ROUTES = [Route(method, path, OPERATIONS[name]) for method, path, name in check_operations(version_1().routes)]
@@ -75,14 +81,22 @@ class World:
 
     workspace: str
     session: str
+    kernel: str
     services: Services
     callers: dict[str, httpx.AsyncClient]
 
     async def send(self, route: Route, caller: str, *, absent: bool = False) -> httpx.Response:
         """Send a request that the route understands; `absent`: about what does not exist."""
-        workspace, session = (ABSENT, ABSENT_SESSION) if absent else (self.workspace, self.session)
+        there = (self.workspace, self.session, self.kernel)
+        workspace, session, kernel = (ABSENT, ABSENT_SESSION, ABSENT_KERNEL) if absent else there
         path = route.path.format(
-            workspace=workspace, session=session, workspace_id=workspace, person="cy", key_id="k-0", share_id="h-0"
+            workspace=workspace,
+            session=session,
+            kernel=kernel,
+            workspace_id=workspace,
+            person="cy",
+            key_id="k-0",
+            share_id="h-0",
         )
         body = {"workspace": workspace} if route.name in BY_BODY else BODIES.get(route.name)
         params = {"confirm": "churn"} if "trash" in route.path else {}
@@ -98,7 +112,20 @@ class World:
 
 
 @pytest.fixture
-async def world(people: People, services: Services) -> AsyncIterator[World]:
+def settings(tmp_path: Path) -> Iterator[Settings]:
+    run_dir = Path(tempfile.mkdtemp(prefix="st-", dir="/tmp"))
+    yield Settings(data_dir=tmp_path / "data", port=28888, run_dir=run_dir)
+    shutil.rmtree(run_dir)
+
+
+@pytest.fixture
+async def host(services: Services) -> AsyncIterator[Host]:
+    async with standing_in(services) as host:
+        yield host
+
+
+@pytest.fixture
+async def world(people: People, services: Services, host: Host) -> AsyncIterator[World]:
     who = {name: await people.add(name) for name in ("ana", "ed", "vi", "cy", "sam")}
     who["boss"] = await people.add("boss", is_admin=True)
     headers: dict[str, dict[str, str]] = {"anonymous": {}}
@@ -124,7 +151,8 @@ async def world(people: People, services: Services) -> AsyncIterator[World]:
     workspace, session = await make_workspace(owner, "churn")
     key = services.session_secrets.api_key(session, 1)
     callers["session key"] = people.anonymous({"Authorization": f"Bearer {key}"})
-    yield World(workspace, session, services, callers)
+    kernel = host.starts = await add_kernel(services, workspace, who["ana"].person_id)
+    yield World(workspace, session, kernel, services, callers)
     for client in callers.values():
         await client.aclose()
 
@@ -169,7 +197,7 @@ def refusals(route: Route) -> dict[str, tuple[int, set[str]]]:
         for caller in ("owner", "editor", "viewer", "stranger", "session key"):
             found[caller] = (403, {"denied", "scope-missing"})
     if route.on_workspace and route.name not in OWN_RULE:
-        found["stranger"] = (404, {"workspace-not-found", "session-not-found"})
+        found["stranger"] = (404, {"workspace-not-found", "session-not-found", "kernel-not-found"})
         for caller, role in (("editor", Role.EDITOR), ("viewer", Role.VIEWER)):
             needed = needed_of(route)
             if needed is not None and not role.includes(needed):
@@ -212,7 +240,7 @@ async def test_everybody_without_the_right_is_refused_and_changes_nothing(world:
 async def test_what_is_foreign_looks_absent(world: World) -> None:
     def bare(reply: httpx.Response) -> tuple[int, str]:
         text = re.sub(r'"request_id":"\w+"', "", reply.text)
-        for name in (world.workspace, world.session, ABSENT, ABSENT_SESSION):
+        for name in (world.workspace, world.session, world.kernel, ABSENT, ABSENT_SESSION, ABSENT_KERNEL):
             text = text.replace(name, "ID")
         return reply.status_code, text
 
@@ -222,10 +250,11 @@ async def test_what_is_foreign_looks_absent(world: World) -> None:
             assert bare(foreign) == bare(absent), route.name
 
 
-async def test_a_sessions_key_reaches_no_other_workspace_and_no_account(world: World) -> None:
+async def test_a_sessions_key_reaches_no_other_workspace_and_no_account(world: World, host: Host) -> None:
     other = (await world.callers["owner"].post(W, json={"name": "other"})).json()["id"]
     launched = (await world.callers["owner"].post(f"{W}/{other}/sessions", params={"wait": 5})).json()
-    elsewhere = World(other, launched["id"], world.services, world.callers)
+    kernel = await add_kernel(world.services, other, launched["person"]["id"])
+    elsewhere = World(other, launched["id"], kernel, world.services, world.callers)
     for route in ROUTES:
         if route.operation.access is Access.PUBLIC:
             continue
@@ -251,7 +280,7 @@ def weakest(route: Route) -> list[str]:
     return ["stranger"]
 
 
-async def test_who_has_the_right_is_let_in(world: World) -> None:
+async def test_who_has_the_right_is_let_in(world: World, host: Host) -> None:
     changes = in_order([route for route in ROUTES if route.method != "GET"])
     cases = [(route, caller) for route in changes for caller in weakest(route)]
     # A session's key ends with it.
@@ -261,12 +290,18 @@ async def test_who_has_the_right_is_let_in(world: World) -> None:
             # Nobody may have more than so many running.
             await world.callers["owner"].post(f"{V1}/jupyter/sessions/{world.session}/stop")
             world.workspace, world.session = await make_workspace(world.callers["owner"], f"churn-{number}")
+            me = (await world.callers["owner"].get(f"{V1}/me")).json()["id"]
+            world.kernel = host.starts = await add_kernel(world.services, world.workspace, me)
         reply = await world.send(route, caller)
         check_shape(route, caller, reply)
         assert reply.status_code not in (401, 403) or route.name == "POST /sign-in", (route.name, caller, reply.text)
         if route.on_workspace and reply.content:
             code = reply.json().get("code")
-            assert code not in ("workspace-not-found", "session-not-found"), (route.name, caller, reply.text)
+            assert code not in ("workspace-not-found", "session-not-found", "kernel-not-found"), (
+                route.name,
+                caller,
+                reply.text,
+            )
 
 
 async def test_who_may_read_is_answered(world: World) -> None:

@@ -186,6 +186,7 @@ CODES: dict[str, str] = {
     "command-failed": "A command in a session could not be started.",
     "key-ambiguous": "Several of your keys have this name; `candidates` lists them.",
     "kernel-not-found": "No such kernel that you can see.",
+    "kernel-ambiguous": "Several kernels begin with this; `candidates` lists them.",
     "kernel-exists": "A kernel of this id exists already.",
     "kernel-ended": "The kernel has ended; the message says how.",
     "kernel-not-started": "The kernel did not start; the message has the end of what it wrote.",

@@ -137,7 +137,7 @@ class LoginInfo(Wire):
 
 
 class KeyInfo(Wire):
-    """An API key without its secret."""
+    """An API key without its secret. A `gateway` one opens kernels alone, by Jupyter's own API."""
 
     id: str
     name: str
@@ -146,12 +146,21 @@ class KeyInfo(Wire):
     created_at: datetime
     expires_at: datetime
     last_used_at: datetime | None
+    kind: Literal["account", "gateway"] = "account"
+    workspace_id: str | None = Field(None, description="The one workspace whose kernels a gateway key opens.")
 
 
 class KeyCreate(Request):
-    """Make a key. No scopes given means all that the person may hold."""
+    """Make a key. No scopes given means all that the person may hold.
+
+    A key of kind `gateway` has the scope `kernels` alone, so that it may stand in programs and in addresses.
+    """
 
     name: str = Field(min_length=1, max_length=100, examples=["laptop"])
+    kind: Literal["account", "gateway"] = "account"
+    workspace: str | None = Field(
+        None, max_length=200, description="Binds a gateway key to one workspace: id, `owner/name` or name."
+    )
     scopes: list[str] | None = None
     expires_in_days: int = Field(90, ge=1, le=90)
 

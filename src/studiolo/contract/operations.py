@@ -54,6 +54,9 @@ SCOPES: dict[str, str] = {
     "platform:admin": "Administer people and the platform (administrators only).",
 }
 
+# What a gateway key holds, and nothing else does: it opens kernels through Jupyter's own API, and no route of ours.
+GATEWAY_SCOPE = "kernels"
+
 _PUBLIC, _USER, _ADMIN = Access.PUBLIC, Access.SIGNED_IN, Access.ADMIN
 
 OPERATIONS: dict[str, Operation] = {
@@ -106,6 +109,16 @@ OPERATIONS: dict[str, Operation] = {
         ("session.restart", _USER, "sessions:write", Role.EDITOR, "Restart a session"),
         ("session.delete", _USER, "sessions:write", Role.EDITOR, "Forget a stopped session"),
         ("session.enter", _USER, "sessions:write", Role.EDITOR, "Use a running session"),
+        ("kernel.list", _USER, "sessions:read", None, "List kernels"),
+        ("kernel.read", _USER, "sessions:read", Role.VIEWER, "See one kernel"),
+        ("kernel.output", _USER, "sessions:read", Role.VIEWER, "Read what a kernel has put out"),
+        ("kernel.log", _USER, "sessions:read", Role.EDITOR, "Read a kernel's log"),
+        ("kernel.specs", _USER, "sessions:read", Role.VIEWER, "See the kernels that a workspace offers"),
+        ("kernel.start", _USER, "sessions:write", Role.EDITOR, "Start a kernel"),
+        ("kernel.execute", _USER, "sessions:write", Role.EDITOR, "Run code in a kernel"),
+        ("kernel.stop", _USER, "sessions:write", Role.EDITOR, "Stop a kernel"),
+        ("kernel.interrupt", _USER, "sessions:write", Role.EDITOR, "Interrupt a kernel"),
+        ("kernel.restart", _USER, "sessions:write", Role.EDITOR, "Restart a kernel"),
     )
 }
 
@@ -125,5 +138,7 @@ ADMIN_MAY: frozenset[str] = frozenset(
         "session.usage",
         "session.stop",
         "session.delete",
+        "kernel.read",
+        "kernel.stop",
     }
 )

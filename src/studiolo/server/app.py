@@ -18,6 +18,8 @@ from studiolo.server.http.answers import KnownAnswers
 from studiolo.server.http.edge import ASGIApp, Edge, Receive, Scope, Send
 from studiolo.server.http.idempotency import Idempotency
 from studiolo.server.http.identity import check_operations
+from studiolo.server.kernels import internal as kernel_questions
+from studiolo.server.kernels import routes as kernel_routes
 from studiolo.server.services import Services
 from studiolo.server.sessions import routes as session_routes
 from studiolo.server.sharing import routes as share_routes
@@ -75,6 +77,8 @@ def create_app(services: Services) -> ASGIApp:
             await edge(scope, receive, send)
         elif scope["path"] == DOOR_PATH:
             await door(scope, receive, send)
+        elif scope["path"].startswith(kernel_questions.PREFIX):
+            await services.kernel_questions(scope, receive, send)
         elif scope["path"] == LOOK_PATH:
             # Rights may be among what another process changed.
             services.authentication.forget()
@@ -103,6 +107,8 @@ def version_1() -> APIRouter:
     for path in _SESSION_PATHS:
         router.include_router(session_routes.collection, prefix=path, include_in_schema=path == _SESSION_PATHS[0])
     router.include_router(session_routes.reports)
+    router.include_router(kernel_routes.collection)
+    router.include_router(kernel_routes.of_workspace)
     return router
 
 
@@ -114,6 +120,8 @@ async def _background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(services.sampler.sample_forever()),
         asyncio.create_task(services.idle_stop.look_forever()),
         asyncio.create_task(services.socket_closer.look_forever()),
+        asyncio.create_task(services.kernel_closer.look_forever()),
+        asyncio.create_task(services.kernel_reconciler.look_forever()),
         asyncio.create_task(services.trash.empty_forever()),
         asyncio.create_task(_write_seen(services)),
     ]
@@ -127,6 +135,8 @@ async def _background(services: Services) -> AsyncIterator[None]:
         await services.environments.close()
         await services.session_reconciler.close()
         await services.socket_closer.drain()
+        await services.kernel_closer.drain()
+        await services.kernel_stopper.drain()
         await services.db.close()
 
 

@@ -1,10 +1,13 @@
 """Who is asking, and the one place where a permission is decided."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from studiolo.contract.errors import Denied, NotFound
 from studiolo.contract.models import PersonRef
-from studiolo.contract.operations import ADMIN_MAY, OPERATIONS, Access, Role
+from studiolo.contract.operations import ADMIN_MAY, GATEWAY_SCOPE, OPERATIONS, Access, Role
+
+# What a gateway key may do with kernels, and what comes with it: to see the workspace that they are in.
+_OF_GATEWAY = frozenset({GATEWAY_SCOPE, "sessions:read", "sessions:write", "workspaces:read"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,15 @@ class Principal:
         """The person as others see them."""
         return PersonRef(id=self.person_id, name=self.name, display_name=self.display_name)
 
+    @property
+    def is_gateway(self) -> bool:
+        """Whether this came with a gateway key, which opens no route of ours."""
+        return self.scopes == frozenset({GATEWAY_SCOPE})
+
+    def at_gateway(self) -> "Principal":
+        """Return what a gateway key stands for where Jupyter's own API is spoken; any other caller as it is."""
+        return replace(self, scopes=_OF_GATEWAY) if self.is_gateway else self
+
     def require(self, operation: str) -> None:
         """Raise Denied unless this caller may call `operation` at all (`denied`, `scope-missing`)."""
         rule = OPERATIONS[operation]
@@ -40,6 +52,12 @@ class Principal:
                 hint="Ask an administrator.",
             )
         if self.scopes is not None and rule.scope is not None and rule.scope not in self.scopes:
+            if self.is_gateway:
+                raise Denied(
+                    "scope-missing",
+                    "This is a gateway key: it opens kernels through Jupyter's own API, and nothing else.",
+                    hint="Use a key of your account here: studiolo keys create, or sign in.",
+                )
             raise Denied(
                 "scope-missing",
                 f"This key lacks the scope {rule.scope!r}, which is needed to {rule.summary.lower()}.",

@@ -1,6 +1,6 @@
 """Everything that the control plane is made of, built from settings: the first half of the composition root."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,17 @@ from studiolo.server.environments.service import BuildBase, Environments
 from studiolo.server.http.hosts import Hosts
 from studiolo.server.http.identity import CookieNames, Identity
 from studiolo.server.inspection import Inspection
+from studiolo.server.kernels.closing import KernelCloser
+from studiolo.server.kernels.host import KernelHost
+from studiolo.server.kernels.internal import KernelQuestions
+from studiolo.server.kernels.lookup import KernelLookup
+from studiolo.server.kernels.parts import Soil, build_kernels
+from studiolo.server.kernels.reconciler import KernelReconciler
+from studiolo.server.kernels.reports import HostReports
+from studiolo.server.kernels.service import Kernels
+from studiolo.server.kernels.stopping import KernelStopper
 from studiolo.server.live import Live
+from studiolo.server.principal import Principal
 from studiolo.server.schema import database_url
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.closing import SocketCloser
@@ -93,6 +103,14 @@ class Services:
     session_reports: Reports
     entry: Entry
     socket_closer: SocketCloser
+    kernels: Kernels
+    kernel_lookup: KernelLookup
+    kernel_host: KernelHost
+    kernel_questions: KernelQuestions
+    kernel_reports: HostReports
+    kernel_reconciler: KernelReconciler
+    kernel_closer: KernelCloser
+    kernel_stopper: KernelStopper
     inspection: Inspection
     platform: PlatformInfo
 
@@ -178,8 +196,28 @@ def build(
             launch_variables=workspaces.launch_variables,
         )
     )
-    of_workspaces.register.sessions = of_sessions.of_workspaces
-    accounts.on_ended = keys.on_ended = of_sessions.closer.close
+    of_kernels = build_kernels(
+        Soil(
+            settings=settings,
+            clock=clock,
+            db=db,
+            master=master,
+            engines=running,
+            live=live,
+            audit=audit,
+            authentication=authentication,
+            keys=keys,
+            access=access,
+            folders=folders,
+            workspaces=workspaces,
+            environments=environments,
+            sessions=of_sessions.sessions,
+            workspace_sessions=of_sessions.of_workspaces,
+        )
+    )
+    of_workspaces.register.sessions = of_kernels.of_workspaces
+    accounts.on_ended = keys.on_ended = _close_both(of_sessions.closer, of_kernels.closer)
+    keys.find_workspace = _finder(workspaces)
     environments.on_changed = of_sessions.reconciler.look_at_workspace
     of_sessions.reconciler.on_environment_missing = environments.restore
     of_sessions.reconciler.on_environment_wanted = environments.want
@@ -219,9 +257,32 @@ def build(
         session_reports=of_sessions.reports,
         entry=of_sessions.entry,
         socket_closer=of_sessions.closer,
+        kernels=of_kernels.kernels,
+        kernel_lookup=of_kernels.lookup,
+        kernel_host=of_kernels.host,
+        kernel_questions=of_kernels.questions,
+        kernel_reports=of_kernels.reports,
+        kernel_reconciler=of_kernels.reconciler,
+        kernel_closer=of_kernels.closer,
+        kernel_stopper=of_kernels.stopper,
         inspection=Inspection(settings, db, running, environments, of_sessions.sessions),
         platform=platform,
     )
+
+
+def _close_both(sessions: SocketCloser, kernels: KernelCloser) -> Callable[[str, set[str]], None]:
+    def close(person_id: str, logins: set[str]) -> None:
+        sessions.close(person_id, logins)
+        kernels.close(logins)
+
+    return close
+
+
+def _finder(workspaces: Workspaces) -> Callable[[Principal, str], Awaitable[str]]:
+    async def find(who: Principal, reference: str) -> str:
+        return (await workspaces.get(who, reference)).id
+
+    return find
 
 
 def _base_builder(settings: Settings) -> BuildBase:

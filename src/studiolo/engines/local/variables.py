@@ -37,19 +37,8 @@ def session_variables(
     `spec.variables` win over the machine's and over the default places of Jupyter's own files, which lie in
     `private_folder`; nothing wins over what makes the session this session.
     """
-    passed = passed_on(machine)
-    places = {
-        "JUPYTER_CONFIG_DIR": str(private_folder / "config"),
-        "JUPYTER_DATA_DIR": str(private_folder / "data"),
-        "JUPYTERLAB_SETTINGS_DIR": str(private_folder / "lab" / "user-settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(private_folder / "lab" / "workspaces"),
-        "IPYTHONDIR": str(private_folder / "ipython"),
-        # Packages of the account's own home would shadow those of the workspace.
-        "PYTHONNOUSERSITE": "1",
-    }
     own = {
         "JUPYTER_RUNTIME_DIR": str(run_folder),
-        "VIRTUAL_ENV": str(spec.environment),
         "STUDIOLO_SESSION": spec.workload_id,
         MARKER: f"{spec.workload_id}.{spec.launch}",
     }
@@ -57,10 +46,25 @@ def session_variables(
         own["STUDIOLO_URL"] = spec.platform_url
     if spec.api_key:
         own["STUDIOLO_KEY_FILE"] = str(run_folder / "key")
-    variables = passed | places | dict(spec.variables) | own
-    path = spec.variables.get("PATH") or machine.get("PATH") or _DEFAULT_PATH
-    variables["PATH"] = f"{spec.environment / 'bin'}:{path}"
-    return variables
+    places = {
+        "JUPYTER_CONFIG_DIR": str(private_folder / "config"),
+        "JUPYTER_DATA_DIR": str(private_folder / "data"),
+        "JUPYTERLAB_SETTINGS_DIR": str(private_folder / "lab" / "user-settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(private_folder / "lab" / "workspaces"),
+        "IPYTHONDIR": str(private_folder / "ipython"),
+    }
+    return workload_variables(spec.environment, places | dict(spec.variables), own=own, machine=machine)
+
+
+def workload_variables(
+    environment: Path, given: Mapping[str, str], *, own: Mapping[str, str], machine: Mapping[str, str]
+) -> dict[str, str]:
+    """Return all variables of something that runs in `environment`; `own` wins over `given`, and that over the rest."""
+    # Packages of the account's own home would shadow those of the workspace.
+    rest = passed_on(machine) | {"PYTHONNOUSERSITE": "1"}
+    variables = rest | dict(given) | {"VIRTUAL_ENV": str(environment)} | dict(own)
+    path = given.get("PATH") or machine.get("PATH") or _DEFAULT_PATH
+    return variables | {"PATH": f"{environment / 'bin'}:{path}"}
 
 
 def passed_on(machine: Mapping[str, str]) -> dict[str, str]:

@@ -77,6 +77,11 @@ class Authentication:
             )
         return await self._remembered("k" + key, self._load_key(key), self._seen_keys)
 
+    async def by_key_id(self, key_id: str) -> Principal:
+        """Return the person of a key known by id (the kernel host names it); raises NotSignedIn."""
+        async with self._db.read() as connection:
+            return self._of_key_row(await queries.find_key_by_id(connection, key_id))
+
     async def write_seen(self) -> None:
         """Store when logins and keys were last used; called now and then, not on each request."""
         logins, keys = dict(self._seen_logins), dict(self._seen_keys)
@@ -125,7 +130,9 @@ class Authentication:
 
     async def _load_key(self, key: str) -> Principal:
         async with self._db.read() as connection:
-            row = await queries.find_key(connection, self.hash_key(key))
+            return self._of_key_row(await queries.find_key(connection, self.hash_key(key)))
+
+    def _of_key_row(self, row: RowMapping | None) -> Principal:
         if row is None or row["disabled_at"] is not None or row["expires_at"] <= self._clock.now():
             raise NotSignedIn(
                 "key-invalid",

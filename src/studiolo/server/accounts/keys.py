@@ -1,12 +1,14 @@
 """Use cases of API keys: those that people make, and the narrow ones of sessions."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
+
+from sqlalchemy import RowMapping
 
 from studiolo.contract.errors import Denied, InvalidInput, NotFound
 from studiolo.contract.ids import IdKind, new_id
 from studiolo.contract.models import KeyCreate, KeyCreated, KeyInfo
-from studiolo.contract.operations import SCOPES
+from studiolo.contract.operations import GATEWAY_SCOPE, SCOPES
 from studiolo.kit.clock import Clock
 from studiolo.kit.crypto import new_token
 from studiolo.kit.db import Database, Transaction
@@ -26,16 +28,25 @@ class Keys:
         self._audit = audit
         # What closes when a key is revoked; set by the composition root.
         self.on_ended: Callable[[str, set[str]], None] = lambda person_id, keys: None
+        # Finds the id of a workspace that a person names; set by the composition root.
+        self.find_workspace: Callable[[Principal, str], Awaitable[str]]
 
     async def list_keys(self, who: Principal) -> list[KeyInfo]:
         """Return the person's keys, newest first."""
         who.require("account.read")
         async with self._db.read() as connection:
-            return [KeyInfo.model_validate(dict(row)) for row in await queries.list_keys(connection, who.person_id)]
+            return [_info(row) for row in await queries.list_keys(connection, who.person_id)]
 
     async def create_key(self, who: Principal, form: KeyCreate) -> KeyCreated:
-        """Make a key; nobody gives a key more than they hold. Raises InvalidInput (`scope-unknown`), Denied."""
+        """Make a key; nobody gives a key more than they hold. Raises InvalidInput (`scope-unknown`), Denied.
+
+        For a gateway key also NotFound (`workspace-not-found`) and InvalidInput (`request-invalid`).
+        """
         who.require("key.create")
+        if form.kind == "gateway":
+            return await self._create_gateway_key(who, form)
+        if form.workspace is not None:
+            raise InvalidInput("request-invalid", "Only a key of kind `gateway` can be bound to a workspace.")
         async with self._db.write() as tx:
             return await self.add_key(tx, who, form)
 
@@ -44,8 +55,7 @@ class Keys:
         scopes = self._grantable(who, form.scopes)
         key = new_token("sto")
         info = self._key_info(key, form.name, scopes, timedelta(days=form.expires_in_days))
-        values = {**info.model_dump(), "person_id": who.person_id, "token_hash": self._authentication.hash_key(key)}
-        await queries.insert_key(tx.connection, values)
+        await self._insert(tx, key, info, who.person_id)
         await self._audit.record(tx, who, "key.create", info.id, name=form.name, scopes=scopes)
         return KeyCreated(key=key, **info.model_dump())
 
@@ -65,22 +75,46 @@ class Keys:
         """Admit the narrow key of a session's launch, replacing earlier ones: it reads its own workspace only."""
         await queries.delete_session_keys(tx.connection, session_id)
         info = self._key_info(key, "session", ["sessions:read", "workspaces:read"], timedelta(days=90))
-        await queries.insert_key(
-            tx.connection,
-            {
-                **info.model_dump(),
-                "person_id": person_id,
-                "token_hash": self._authentication.hash_key(key),
-                "session_id": session_id,
-                "workspace_id": workspace_id,
-            },
-        )
+        await self._insert(tx, key, info, person_id, session_id=session_id, workspace_id=workspace_id)
         tx.after_commit(self._authentication.forget)
 
     async def revoke_session_keys(self, tx: Transaction, session_id: str) -> None:
         """End the keys of a session that stopped."""
         await queries.delete_session_keys(tx.connection, session_id)
         tx.after_commit(self._authentication.forget)
+
+    async def add_kernel_key(
+        self, tx: Transaction, key: str, *, person_id: str, kernel_id: str, workspace_id: str
+    ) -> None:
+        """Admit the narrow key of a headless kernel, as of a session."""
+        info = self._key_info(key, "kernel", ["sessions:read", "workspaces:read"], timedelta(days=90))
+        await self._insert(tx, key, info, person_id, kernel_id=kernel_id, workspace_id=workspace_id)
+
+    async def revoke_kernel_keys(self, tx: Transaction, kernel_ids: Iterable[str]) -> None:
+        """End the keys of kernels that ended."""
+        await queries.delete_kernel_keys(tx.connection, kernel_ids)
+        tx.after_commit(self._authentication.forget)
+
+    async def _create_gateway_key(self, who: Principal, form: KeyCreate) -> KeyCreated:
+        if form.scopes not in (None, [GATEWAY_SCOPE]):
+            raise InvalidInput("scope-unknown", f"A gateway key has the scope {GATEWAY_SCOPE!r} and no other.")
+        # It starts kernels, as this does; and no key makes another that may more than itself.
+        who.require("kernel.start")
+        workspace_id = await self.find_workspace(who, form.workspace) if form.workspace else who.workspace_id
+        key = new_token("stg")
+        info = self._key_info(key, form.name, [GATEWAY_SCOPE], timedelta(days=form.expires_in_days))
+        info = info.model_copy(update={"kind": "gateway", "workspace_id": workspace_id})
+        async with self._db.write() as tx:
+            await self._insert(tx, key, info, who.person_id)
+            await self._audit.record(
+                tx, who, "key.create", info.id, workspace_id=workspace_id, name=form.name, scopes=info.scopes
+            )
+        return KeyCreated(key=key, **info.model_dump())
+
+    async def _insert(self, tx: Transaction, key: str, info: KeyInfo, person_id: str, **bound: str) -> None:
+        token_hash = self._authentication.hash_key(key)
+        values = {**info.model_dump(exclude={"kind"}), "person_id": person_id, "token_hash": token_hash, **bound}
+        await queries.insert_key(tx.connection, values)
 
     def _grantable(self, who: Principal, wanted: list[str] | None) -> list[str]:
         held = {s for s in SCOPES if s != "platform:admin" or who.is_admin}
@@ -109,3 +143,8 @@ class Keys:
             expires_at=now + lifetime,
             last_used_at=None,
         )
+
+
+def _info(row: RowMapping) -> KeyInfo:
+    kind = "gateway" if row["scopes"] == [GATEWAY_SCOPE] else "account"
+    return KeyInfo.model_validate(dict(row) | {"kind": kind})

@@ -1,9 +1,10 @@
 """All SQL of people, logins, keys and sign-in links."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.server.accounts.tables import keys, logins, people, sign_in_links
@@ -78,7 +79,11 @@ async def touch(connection: AsyncConnection, seen_logins: dict[str, datetime], s
     for key_id, at in seen_keys.items():
         await connection.execute(update(keys).where(keys.c.id == key_id).values(last_used_at=at))
         # A session's own key speaks for a program: its reports come without anybody being there.
-        of = select(keys.c.person_id).where(keys.c.id == key_id, keys.c.session_id.is_(None)).scalar_subquery()
+        of = (
+            select(keys.c.person_id)
+            .where(keys.c.id == key_id, keys.c.session_id.is_(None), keys.c.kernel_id.is_(None))
+            .scalar_subquery()
+        )
         await connection.execute(update(people).where(people.c.id == of).values(last_seen_at=at))
 
 
@@ -100,15 +105,24 @@ async def delete_logins(connection: AsyncConnection, *, person_id: str, login_id
 
 async def find_key(connection: AsyncConnection, token_hash: str) -> RowMapping | None:
     """A key with its person, by token."""
+    return await _find_key(connection, keys.c.token_hash == token_hash)
+
+
+async def find_key_by_id(connection: AsyncConnection, key_id: str) -> RowMapping | None:
+    """A key with its person, by id."""
+    return await _find_key(connection, keys.c.id == key_id)
+
+
+async def _find_key(connection: AsyncConnection, which: ColumnElement[bool]) -> RowMapping | None:
     query = select(keys, people.c.name.label("person_name"), people.c.display_name, people.c.is_admin)
     query = query.add_columns(people.c.disabled_at)
-    query = query.join(people, people.c.id == keys.c.person_id).where(keys.c.token_hash == token_hash)
+    query = query.join(people, people.c.id == keys.c.person_id).where(which)
     return (await connection.execute(query)).mappings().first()
 
 
 async def list_keys(connection: AsyncConnection, person_id: str) -> list[RowMapping]:
-    """A person's own keys (not those of sessions), newest first."""
-    query = select(keys).where(keys.c.person_id == person_id, keys.c.session_id.is_(None))
+    """A person's own keys (not those of sessions and kernels), newest first."""
+    query = select(keys).where(keys.c.person_id == person_id, keys.c.session_id.is_(None), keys.c.kernel_id.is_(None))
     return list((await connection.execute(query.order_by(keys.c.created_at.desc()))).mappings())
 
 
@@ -126,6 +140,11 @@ async def delete_key(connection: AsyncConnection, *, person_id: str, key_id: str
 async def delete_session_keys(connection: AsyncConnection, session_id: str) -> None:
     """Revoke the keys of a session."""
     await connection.execute(delete(keys).where(keys.c.session_id == session_id))
+
+
+async def delete_kernel_keys(connection: AsyncConnection, kernel_ids: Iterable[str]) -> None:
+    """Revoke the keys of kernels."""
+    await connection.execute(delete(keys).where(keys.c.kernel_id.in_(list(kernel_ids))))
 
 
 async def insert_link(connection: AsyncConnection, values: dict[str, Any]) -> None:

@@ -49,6 +49,8 @@ keys = Table(
     # A key of a session: narrowed to its workspace, and dead with the launch.
     Column("session_id", String(18), index=True),
     Column("workspace_id", String(18)),
+    # A key of a headless kernel: as a session's.
+    Column("kernel_id", String(36), index=True),
 )
 
 sign_in_links = Table(

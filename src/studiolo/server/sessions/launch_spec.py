@@ -65,7 +65,7 @@ class LaunchSpecs:
                 **limit_variables(allowed, machine),
                 **self._of_workspace(row),
                 **self._variables,
-                **_own_places(self._folders.of_person(row["workspace_id"], row["person_id"])),
+                **own_places(self._folders.of_person(row["workspace_id"], row["person_id"])),
                 "STUDIOLO_WORKSPACE": f"{row['owner_name']}/{row['workspace_name']}",
             },
         )
@@ -86,7 +86,7 @@ def limit_variables(allowed: Resources, machine: Machine) -> dict[str, str]:
     return variables
 
 
-def _own_places(folder: Path) -> dict[str, str]:
+def own_places(folder: Path) -> dict[str, str]:
     """A person's own JupyterLab in a workspace: settings, tabs and history come back in their next session."""
     return {
         "JUPYTER_CONFIG_DIR": str(folder / "config"),

@@ -16,6 +16,7 @@ from pydantic_settings import (
 
 from studiolo.contract.errors import InvalidInput
 from studiolo.server.settings.accounts import AccountSettings
+from studiolo.server.settings.kernels import KernelSettings
 from studiolo.server.settings.resources import ResourceSettings
 from studiolo.server.settings.sessions import SessionSettings
 from studiolo.server.settings.workspaces import EnvironmentSettings, WorkspaceSettings
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     tls: TLSSettings = Field(default_factory=TLSSettings)
     accounts: AccountSettings = Field(default_factory=AccountSettings)
     sessions: SessionSettings = Field(default_factory=SessionSettings)
+    kernels: KernelSettings = Field(default_factory=KernelSettings)
     workspaces: WorkspaceSettings = Field(default_factory=WorkspaceSettings)
     resources: ResourceSettings = Field(default_factory=ResourceSettings)
     environments: EnvironmentSettings = Field(default_factory=EnvironmentSettings)
@@ -133,6 +135,16 @@ class Settings(BaseSettings):
     def fork_server_socket(self) -> Path:
         """Where the fork server listens."""
         return self.runtime_dir / "forkserver.sock"
+
+    @property
+    def kernels_socket(self) -> Path:
+        """Where the kernel host listens."""
+        return self.runtime_dir / "kernels.sock"
+
+    @property
+    def kernels_key_file(self) -> Path:
+        """The secret that front door, control plane and kernel host share."""
+        return self.runtime_dir / "kernels.key"
 
     @property
     def shortcuts(self) -> Path:

@@ -190,6 +190,13 @@ async def find_config(connection: AsyncConnection, workspace_id: str) -> dict[st
     return (await connection.execute(query)).scalar_one_or_none()
 
 
+async def find_environment(connection: AsyncConnection, workspace_id: str) -> tuple[str, str | None]:
+    """State and message of a workspace's environment."""
+    query = select(workspaces.c.environment_state, workspaces.c.environment_message)
+    row = (await connection.execute(query.where(workspaces.c.id == workspace_id))).one()
+    return row[0], row[1]
+
+
 async def is_live(connection: AsyncConnection, workspace_id: str) -> bool:
     """Tell whether a workspace is there and in nobody's trash."""
     query = select(workspaces.c.id).where(workspaces.c.id == workspace_id, workspaces.c.deleted_at.is_(None))

@@ -1,7 +1,7 @@
 """What all dealings with workspaces share: find one, authorise, change it with its record, show it."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from sqlalchemy import RowMapping
@@ -212,7 +212,7 @@ class Register:
         )
 
 
-def config_of(row: RowMapping) -> WorkspaceConfig:
+def config_of(row: RowMapping | Mapping[str, Any]) -> WorkspaceConfig:
     """Return a workspace's configuration, an empty one if nothing was configured."""
     return WorkspaceConfig.model_validate(row["config"] or {})
 

@@ -1,7 +1,7 @@
 """Use cases of workspaces: list, create, see, rename or describe, delete."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -197,14 +197,20 @@ class Workspaces:
         """Find the workspace that `reference` means and authorise `operation` on it (see Register)."""
         return await self._register.resolve(connection, who, reference, operation)
 
-    def launch_variables(self, row: RowMapping) -> dict[str, str]:
+    def launch_variables(self, row: RowMapping | Mapping[str, Any]) -> dict[str, str]:
         """Return the environment variables that a workspace gives its sessions.
 
-        `row`: a session's, with `workspace_id`, `person_id` and the workspace's `config`.
+        `row`: a session's or the like, with `workspace_id`, `person_id` and the workspace's `config`.
         """
         # Caches of tools lie where they can be cleared for one workspace, apart from those of the machine's account.
         cache = self._folders.of_person(row["workspace_id"], row["person_id"]) / "cache"
         return {"XDG_CACHE_HOME": str(cache)} | config_of(row).environment.variables
+
+    async def environment_state(self, workspace_id: str) -> tuple[EnvironmentState, str | None]:
+        """Return how a workspace's environment is, and what stood in its way."""
+        async with self._db.read() as connection:
+            state, message = await queries.find_environment(connection, workspace_id)
+        return EnvironmentState(state), message
 
     async def set_environment(self, workspace_id: str, state: EnvironmentState, message: str | None) -> None:
         """Write what the environment's reconciler saw."""

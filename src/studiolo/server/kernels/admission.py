@@ -1,0 +1,83 @@
+"""Whether one more kernel may start, and what it may use: limits on number, on size, on what is free."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from studiolo.contract.errors import LimitReached
+from studiolo.contract.resources import Capacity
+from studiolo.engines.base import Machine
+from studiolo.server.engines import Engines, capacity_of
+from studiolo.server.kernels import queries
+from studiolo.server.kernels.wishes import Wanted
+from studiolo.server.sessions import queries as session_queries
+from studiolo.server.sessions.admission import Amounts, amounts, wish
+from studiolo.server.settings.kernels import KernelSettings
+from studiolo.server.settings.resources import ResourceSettings
+from studiolo.server.workspaces.allowance import decide_allowance
+
+
+class KernelAdmission:
+    """Admits kernels one after the other: what was counted still holds when the row is written."""
+
+    def __init__(self, engines: Engines, settings: KernelSettings, resources: ResourceSettings) -> None:
+        self._engines = engines
+        self._settings = settings
+        self._resources = resources
+
+    async def look(self) -> tuple[str, Machine]:
+        """Return engine and machine of headless kernels; asked before the transaction."""
+        engine = self._engines.choose(None)
+        return engine, await self._engines.machine(engine)
+
+    async def check_numbers(self, connection: AsyncConnection, *, person_id: str, workspace_id: str) -> None:
+        """Raise LimitReached (`too-many-kernels`) within the writing transaction that adds one."""
+        await session_queries.wait_for_turn(connection)
+        limit = self._settings.max_running_per_person
+        if await queries.count_alive(connection, person_id=person_id) >= limit:
+            raise _too_many(f"You have {limit} kernels running, which is the limit for one person.")
+        limit = self._settings.max_running_per_workspace
+        if await queries.count_alive(connection, workspace_id=workspace_id) >= limit:
+            raise _too_many(f"{limit} kernels run in this workspace, which is the limit for one.")
+        limit = self._settings.max_running
+        if await queries.count_alive(connection) >= limit:
+            raise _too_many(f"{limit} kernels run on this platform, which is its limit.")
+
+    async def admit(
+        self,
+        connection: AsyncConnection,
+        engine: str,
+        machine: Machine,
+        wanted: Wanted,
+        config: Mapping[str, Any] | None,
+    ) -> Amounts:
+        """Return what a headless kernel may use, after `check_numbers` in the same transaction.
+
+        `config`: the workspace's. Raises LimitReached (`limit-exceeded`, `capacity-exceeded`), InvalidInput.
+        """
+        profile, own = wish(amounts(wanted.profile, wanted.resources), config)
+        claimed = _sum(await session_queries.claimed(connection, engine), await queries.claimed(connection))
+        allowed = decide_allowance(
+            profile=profile,
+            own=own,
+            settings=self._resources,
+            machine=capacity_of(machine, claimed),
+            images=False,
+            check_free=True,
+        )
+        return amounts(profile or self._resources.default_profile or None, allowed)
+
+
+def _sum(one: Capacity, other: Capacity) -> Capacity:
+    return Capacity(
+        cpu_claimed=one.cpu_claimed + other.cpu_claimed,
+        memory_claimed=one.memory_claimed + other.memory_claimed,
+        gpu_claimed=one.gpu_claimed + other.gpu_claimed,
+    )
+
+
+def _too_many(message: str) -> LimitReached:
+    return LimitReached(
+        "too-many-kernels", message, hint="Stop one: studiolo kernels list shows them. Or ask an administrator."
+    )

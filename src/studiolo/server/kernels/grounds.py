@@ -1,0 +1,147 @@
+"""What a workspace gives its headless kernels: kernelspecs, environment, folder, variables, a place to run in."""
+
+import hashlib
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from studiolo.contract.resources import Resources
+from studiolo.engines.base import Machine
+from studiolo.engines.local.variables import workload_variables
+from studiolo.gateway.base import Caller, KernelPlan, Right, Wish
+from studiolo.gateway.folders import start_folder
+from studiolo.gateway.specs import Spec, list_specs, with_metadata
+from studiolo.runtime.launch import MARKER
+from studiolo.server.principal import Principal
+from studiolo.server.sessions.admission import Amounts
+from studiolo.server.sessions.launch_spec import limit_variables, own_places
+from studiolo.server.settings import Settings
+from studiolo.server.workspaces.folders import Folders
+from studiolo.server.workspaces.packages import list_packages
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Makes plans. `places`: where control groups are made; `of_workspace`: variables that a workspace's people set."""
+
+    settings: Settings
+    folders: Folders
+    places: Callable[[], Awaitable[Mapping[str, Path]]]
+    of_workspace: Callable[[Mapping[str, Any]], Mapping[str, str]]
+
+    def specs(self, workspace_id: str) -> dict[str, Spec]:
+        """Return the kernelspecs of a workspace by name, with the environment's hash. Reads files; raises nothing."""
+        environment = self.folders.environment(workspace_id)
+        content = environment_hash(environment)
+        found = list_specs([self.kernelspecs(workspace_id), environment / "share" / "jupyter" / "kernels"])
+        return {
+            name: with_metadata(spec, environment=content) if spec.environment == environment else spec
+            for name, spec in found.items()
+        }
+
+    def kernelspecs(self, workspace_id: str) -> Path:
+        """Return where kernelspecs lie that people add to a workspace."""
+        return self.settings.data_dir / "kernelspecs" / workspace_id
+
+    def has_environment(self, workspace_id: str) -> bool:
+        """Tell whether the folder of a workspace's environment is there."""
+        return self.folders.environment(workspace_id).is_dir()
+
+    def key_file(self, kernel_id: str) -> Path:
+        """Return where a kernel's own API key lies."""
+        return self.settings.runtime_dir / "keys" / kernel_id
+
+    async def plan(
+        self, workspace: RowMapping, who: Principal, wish: Wish, spec: Spec, allowed: Amounts, machine: Machine
+    ) -> KernelPlan:
+        """Return the plan of a headless kernel that was admitted."""
+        assert wish.kernel_id is not None
+        resources = Resources.model_validate(allowed["resources"])
+        environment = spec.environment or self.folders.environment(workspace["id"])
+        places = await self.places()
+        marker = f"k-{wish.kernel_id}"
+        studiolo = {"environment": (spec.metadata.get("studiolo") or {}).get("environment")}
+        studiolo |= {"workspace": workspace["id"], "resources": resources.model_dump(exclude_none=True)}
+        return KernelPlan(
+            kernel_id=wish.kernel_id,
+            scope=workspace["id"],
+            spec_name=spec.name,
+            argv=spec.argv,
+            environment=spec.environment,
+            folder=start_folder(self.folders.of(workspace["id"], workspace["root"]), wish.path),
+            variables=self._variables(workspace, who, wish, spec, resources, machine, environment, marker),
+            interrupt_mode=spec.interrupt_mode,
+            language=spec.language,
+            metadata={**spec.metadata, "display_name": spec.display_name, "studiolo": studiolo},
+            groups={controller: str(place) for controller, place in places.items()},
+            group=marker,
+            marker=marker,
+            cpu_limit=resources.cpu,
+            memory_limit=resources.memory,
+            process_limit=self.settings.kernels.max_processes,
+        )
+
+    def _variables(
+        self,
+        workspace: RowMapping,
+        who: Principal,
+        wish: Wish,
+        spec: Spec,
+        resources: Resources,
+        machine: Machine,
+        environment: Path,
+        marker: str,
+    ) -> dict[str, str]:
+        of_person = {"workspace_id": workspace["id"], "person_id": who.person_id, "config": workspace["config"]}
+        authority = self.settings.authority_file
+        given = {
+            **own_places(self.folders.of_person(workspace["id"], who.person_id)),
+            **limit_variables(resources, machine),
+            **self.of_workspace(of_person),
+            **spec.variables,
+            **wish.variables,
+            **({"STUDIOLO_CA_FILE": str(authority)} if authority else {}),
+            "STUDIOLO_WORKSPACE": f"{workspace['owner_name']}/{workspace['name']}",
+        }
+        own = {
+            "KERNEL_ID": str(wish.kernel_id),
+            "KERNEL_USERNAME": who.name,
+            "STUDIOLO_KERNEL": str(wish.kernel_id),
+            "STUDIOLO_URL": self.settings.address,
+            "STUDIOLO_KEY_FILE": str(self.key_file(str(wish.kernel_id))),
+            MARKER: marker,
+        }
+        return workload_variables(environment, given, own=own, machine=os.environ)
+
+
+def environment_hash(environment: Path) -> str | None:
+    """Return what an environment holds as one word: a hash of its interpreter and packages; None if there is none.
+
+    `sha256:` and 32 hex digits over `python`'s version and the sorted `name==version` of all installed packages.
+    """
+    try:
+        python = (environment / "pyvenv.cfg").read_text()
+    except OSError:
+        return None
+    version = next((line.partition("=")[2].strip() for line in python.splitlines() if line.startswith("version")), "")
+    packages = sorted({f"{package['name']}=={package['version']}" for package in list_packages(environment)})
+    return "sha256:" + hashlib.sha256("\n".join([version, *packages]).encode()).hexdigest()[:32]
+
+
+def read_caller(members: Mapping[str, Any]) -> Caller:
+    """Read a caller as the host sends it. Raises KeyError, TypeError, ValueError."""
+    return Caller(**{**members, "rights": frozenset(Right(right) for right in members["rights"])})
+
+
+def read_wish(members: Mapping[str, Any]) -> Wish:
+    """Read a wish as the host sends it. Raises TypeError."""
+    return Wish(**members)
+
+
+def without(wish: Wish, variables: Mapping[str, str]) -> Wish:
+    """Return the wish with these variables only."""
+    return replace(wish, variables=variables)

@@ -1,0 +1,53 @@
+"""What the workspaces domain asks of all that runs: sessions, and the headless kernels beside them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from studiolo.kit.db import Transaction
+from studiolo.server.kernels import queries
+from studiolo.server.kernels.closing import KernelCloser
+from studiolo.server.kernels.stopping import KernelStopper
+from studiolo.server.principal import Principal
+from studiolo.server.sessions.workspace_sessions import WorkspaceSessions
+
+
+class WorkspaceKernels:
+    """Implements `workspaces.register.SessionsOfWorkspaces` for sessions and kernels together."""
+
+    def __init__(self, sessions: WorkspaceSessions, stopper: KernelStopper, closer: KernelCloser) -> None:
+        self._sessions = sessions
+        self._stopper = stopper
+        self._closer = closer
+
+    async def count_running(self, connection: AsyncConnection, ids: Iterable[str]) -> dict[str, int]:
+        """Number of sessions alive for each workspace."""
+        return await self._sessions.count_running(connection, ids)
+
+    async def stop_all(
+        self,
+        tx: Transaction,
+        who: Principal,
+        workspace_id: str,
+        *,
+        person_id: str | None,
+        code: str = "workspace-deleted",
+    ) -> None:
+        """Want all sessions and kernels of a workspace (of one person) stopped, in the same transaction."""
+        await self._sessions.stop_all(tx, who, workspace_id, person_id=person_id, code=code)
+        await self._stopper.stop_all(tx, workspace_id, person_id, {"code": code, "by": who.display_name})
+        tx.after_commit(lambda: self._closer.close_workspace(workspace_id, person_id))
+
+    async def usage_of_workspace(self, connection: AsyncConnection, workspace_id: str) -> dict[str, Any]:
+        """As `WorkspaceSessions.usage_of_workspace`, with the headless kernels counted."""
+        usage = await self._sessions.usage_of_workspace(connection, workspace_id)
+        headless = [row for row in await queries.list_alive(connection, workspace_id) if row["session_id"] is None]
+        busy = sum(row["state"] == "busy" for row in headless)
+        return usage | {"kernels": usage["kernels"] + len(headless), "busy_kernels": usage["busy_kernels"] + busy}
+
+    async def executions_of_workspace(
+        self, connection: AsyncConnection, workspace_id: str, *, limit: int = 50
+    ) -> list[dict[str, Any]]:
+        """As `WorkspaceSessions.executions_of_workspace`."""
+        return await self._sessions.executions_of_workspace(connection, workspace_id, limit=limit)

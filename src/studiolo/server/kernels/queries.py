@@ -1,0 +1,175 @@
+"""All SQL of kernels."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from studiolo.contract.resources import Capacity
+from studiolo.server.accounts.tables import keys, logins, people
+from studiolo.server.kernels.tables import kernels
+from studiolo.server.sessions.queries import ALIVE
+from studiolo.server.sessions.tables import sessions
+from studiolo.server.workspaces.tables import members, workspaces
+
+_owner = people.alias("owner")
+_starter = people.alias("starter")
+
+
+def _described() -> Any:
+    return (
+        select(
+            kernels,
+            workspaces.c.name.label("workspace_name"),
+            workspaces.c.owner_id,
+            workspaces.c.deleted_at.label("workspace_deleted_at"),
+            _owner.c.name.label("owner_name"),
+            _owner.c.display_name.label("owner_display_name"),
+            _starter.c.name.label("person_name"),
+            _starter.c.display_name.label("person_display_name"),
+        )
+        .join(workspaces, workspaces.c.id == kernels.c.workspace_id)
+        .join(_owner, _owner.c.id == workspaces.c.owner_id)
+        .join(_starter, _starter.c.id == kernels.c.person_id)
+    )
+
+
+async def find(connection: AsyncConnection, kernel_id: str) -> RowMapping | None:
+    """A kernel with its workspace and people, also one that ended."""
+    return (await connection.execute(_described().where(kernels.c.id == kernel_id))).mappings().first()
+
+
+async def list_page(
+    connection: AsyncConnection,
+    *,
+    member_id: str | None,
+    person_id: str | None,
+    workspace_id: str | None,
+    session_id: str | None,
+    states: Iterable[str],
+    before: tuple[datetime, str] | None,
+    limit: int,
+) -> list[RowMapping]:
+    """A page, newest first: of a person, a workspace, a session, or all that `member_id` can see."""
+    query = _described().where(workspaces.c.deleted_at.is_(None))
+    if person_id is not None:
+        query = query.where(kernels.c.person_id == person_id)
+    if workspace_id is not None:
+        query = query.where(kernels.c.workspace_id == workspace_id)
+    if session_id is not None:
+        query = query.where(kernels.c.session_id == session_id)
+    if member_id is not None:
+        mine = select(members.c.workspace_id).where(members.c.person_id == member_id)
+        query = query.where(kernels.c.workspace_id.in_(mine))
+    wanted = list(states)
+    query = query.where(kernels.c.state.in_(wanted) if wanted else kernels.c.ended_at.is_(None))
+    if before is not None:
+        at, kernel_id = before
+        query = query.where(or_(kernels.c.created_at < at, (kernels.c.created_at == at) & (kernels.c.id < kernel_id)))
+    query = query.order_by(kernels.c.created_at.desc(), kernels.c.id.desc()).limit(limit)
+    return list((await connection.execute(query)).mappings())
+
+
+async def list_alive(connection: AsyncConnection, workspace_id: str | None = None) -> list[RowMapping]:
+    """All kernels that have not ended, as bare rows."""
+    query = select(kernels).where(kernels.c.ended_at.is_(None))
+    if workspace_id is not None:
+        query = query.where(kernels.c.workspace_id == workspace_id)
+    return list((await connection.execute(query)).mappings())
+
+
+async def list_by_ids(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, RowMapping]:
+    """Bare rows of these kernels by id."""
+    query = select(kernels).where(kernels.c.id.in_(list(ids)))
+    return {row["id"]: row for row in (await connection.execute(query)).mappings()}
+
+
+async def list_launches_alive(connection: AsyncConnection) -> set[str]:
+    """The scopes of all sessions that run, or start: `s-….3`."""
+    query = select(sessions.c.id, sessions.c.handle_launch).where(
+        sessions.c.state.in_(ALIVE), sessions.c.handle_launch.is_not(None)
+    )
+    return {f"{session_id}.{launch}" for session_id, launch in await connection.execute(query)}
+
+
+async def count_alive(
+    connection: AsyncConnection, *, person_id: str | None = None, workspace_id: str | None = None
+) -> int:
+    """Number of kernels that have not ended: of a person, of a workspace, or in all."""
+    query = select(func.count()).select_from(kernels).where(kernels.c.ended_at.is_(None))
+    if person_id is not None:
+        query = query.where(kernels.c.person_id == person_id)
+    if workspace_id is not None:
+        query = query.where(kernels.c.workspace_id == workspace_id)
+    return int((await connection.execute(query)).scalar_one())
+
+
+async def claimed(connection: AsyncConnection) -> Capacity:
+    """What headless kernels may use together; those of sessions use what their session may."""
+    amounts = kernels.c.allowed["resources"]
+    sums = [func.sum(amounts[what].as_float()) for what in ("cpu", "memory", "gpu")]
+    query = select(*sums).where(kernels.c.ended_at.is_(None), kernels.c.session_id.is_(None))
+    cpu, memory, gpu = (await connection.execute(query)).one()
+    return Capacity(cpu_claimed=cpu or 0, memory_claimed=int(memory or 0), gpu_claimed=int(gpu or 0))
+
+
+async def insert_kernel(connection: AsyncConnection, values: dict[str, Any]) -> None:
+    """Add a kernel."""
+    await connection.execute(insert(kernels).values(**values))
+
+
+async def update_kernel(connection: AsyncConnection, kernel_id: str, **values: Any) -> None:
+    """Write what was seen or wanted."""
+    await connection.execute(update(kernels).where(kernels.c.id == kernel_id).values(**values))
+
+
+async def end(connection: AsyncConnection, kernel_id: str, at: datetime, reason: dict[str, Any]) -> bool:
+    """Write the end of a kernel; False if it had ended before."""
+    which = (kernels.c.id == kernel_id) & kernels.c.ended_at.is_(None)
+    values = {"state": "ended", "ended_at": at, "reason": reason, "connections": 0}
+    return bool((await connection.execute(update(kernels).where(which).values(**values))).rowcount)
+
+
+async def want_stopped(
+    connection: AsyncConnection, workspace_id: str | None, person_id: str | None, reason: dict[str, Any]
+) -> list[str]:
+    """Want headless kernels stopped, of a workspace, of a person, or all; returns their ids."""
+    which = kernels.c.ended_at.is_(None) & kernels.c.session_id.is_(None)
+    if workspace_id is not None:
+        which = which & (kernels.c.workspace_id == workspace_id)
+    if person_id is not None:
+        which = which & (kernels.c.person_id == person_id)
+    ids = list((await connection.execute(select(kernels.c.id).where(which))).scalars())
+    await connection.execute(update(kernels).where(which).values(stop_reason=reason))
+    return ids
+
+
+async def forget_ended(connection: AsyncConnection, before: datetime) -> list[str]:
+    """Delete kernels that ended before a time; returns their ids."""
+    which = kernels.c.ended_at < before
+    ids = list((await connection.execute(select(kernels.c.id).where(which))).scalars())
+    await connection.execute(kernels.delete().where(which))
+    return ids
+
+
+async def list_ended_credentials(connection: AsyncConnection, since: datetime, until: datetime) -> set[str]:
+    """Ids of logins and keys that expired, or whose person was disabled, in a time."""
+    ended: set[str] = set()
+    for table in (logins, keys):
+        query = select(table.c.id).join(people, people.c.id == table.c.person_id)
+        query = query.where(or_(table.c.expires_at.between(since, until), people.c.disabled_at.between(since, until)))
+        ended |= set((await connection.execute(query)).scalars())
+    return ended
+
+
+async def list_credentials(connection: AsyncConnection, workspace_id: str, person_id: str | None) -> set[str]:
+    """Ids of all logins and keys of a person, or of all members of a workspace."""
+    whose: Any = [person_id]
+    if person_id is None:
+        whose = select(members.c.person_id).where(members.c.workspace_id == workspace_id)
+    found: set[str] = set()
+    for table in (logins, keys):
+        found |= set((await connection.execute(select(table.c.id).where(table.c.person_id.in_(whose)))).scalars())
+    return found

@@ -1,0 +1,65 @@
+"""Brings rows and host together: what the host does not know has ended, what nobody wants ends, old rows go."""
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from studiolo.contract.errors import StudioloError
+from studiolo.kit.clock import Clock
+from studiolo.kit.db import Database
+from studiolo.kit.repeat import repeat
+from studiolo.server.kernels import queries
+from studiolo.server.kernels.host import KernelHost
+from studiolo.server.kernels.reports import CONCLUDED, HostReports
+from studiolo.server.settings.kernels import KernelSettings
+
+_log = structlog.get_logger(__name__)
+_EVERY_SECONDS = 15.0
+# Beyond its start's own limit, the host tells that a kernel did not start.
+_MARGIN = timedelta(seconds=30)
+
+
+class KernelReconciler:
+    """Looks now and then. While the host does not answer, nothing is concluded (promise R6)."""
+
+    def __init__(
+        self, db: Database, clock: Clock, host: KernelHost, reports: HostReports, settings: KernelSettings
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._host = host
+        self._reports = reports
+        self._settings = settings
+
+    async def look_forever(self) -> None:
+        """Look every quarter of a minute."""
+        await repeat(self.look, every_seconds=_EVERY_SECONDS, failed="kernels-not-looked-at")
+
+    async def look(self) -> None:
+        """Look once. Raises nothing for a host that is away."""
+        async with self._db.read() as connection:
+            alive = await queries.list_alive(connection)
+        await self._forget()
+        if not alive:
+            return
+        try:
+            told = await self._host.list_kernels()
+        except StudioloError:
+            return
+        known = {str(kernel["id"]) for kernel in told}
+        for row in alive:
+            if row["id"] not in known and self._is_overdue(row["created_at"], started=row["started_at"] is not None):
+                code, words = (CONCLUDED, "It ended, and nobody saw how.")
+                if row["started_at"] is None:
+                    code, words = "not-started", "It was never started."
+                _log.info("kernel-concluded", kernel=row["id"], reason=code)
+                await self._reports.end(row["id"], code, words, self._clock.now())
+        for kernel_id in await self._reports.report(told):
+            await self._host.tell(f"kernels/{kernel_id}/stop")
+
+    def _is_overdue(self, created_at: datetime, *, started: bool) -> bool:
+        return started or self._clock.now() - created_at > self._settings.start_timeout + _MARGIN
+
+    async def _forget(self) -> None:
+        async with self._db.write(durable=False) as tx:
+            await queries.forget_ended(tx.connection, self._clock.now() - self._settings.keep_ended)

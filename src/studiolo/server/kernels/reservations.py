@@ -1,0 +1,209 @@
+"""The host's question before anything starts: may this person have one more kernel, and what is it to be?"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from studiolo.contract.errors import Conflict, Denied, Unavailable
+from studiolo.contract.models import EnvironmentState, SessionState
+from studiolo.gateway.base import Caller, Right, Wish
+from studiolo.gateway.plans import plan_as_json
+from studiolo.gateway.specs import Spec, choose, listing
+from studiolo.kit.clock import Clock
+from studiolo.kit.db import Database, Transaction
+from studiolo.server.accounts.authentication import Authentication
+from studiolo.server.accounts.keys import Keys
+from studiolo.server.audit.service import Audit
+from studiolo.server.environments.service import Environments
+from studiolo.server.kernels import queries
+from studiolo.server.kernels.admission import KernelAdmission
+from studiolo.server.kernels.grounds import Ground, without
+from studiolo.server.kernels.secrets import KernelSecrets
+from studiolo.server.kernels.wishes import read_wanted
+from studiolo.server.principal import Principal
+from studiolo.server.sessions.service import Sessions
+from studiolo.server.workspaces.service import Workspaces
+
+# As long as the host waits for an answer, less a little.
+_ENVIRONMENT_WAIT = timedelta(seconds=25)
+_LOOK_SECONDS = 0.1
+_LONGEST_PATH = 1024
+
+
+class Reservations:
+    """Admits kernels: row, limits and audit event in one transaction. A kernel's id is used once."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        authentication: Authentication,
+        workspaces: Workspaces,
+        sessions: Sessions,
+        environments: Environments,
+        keys: Keys,
+        audit: Audit,
+        admission: KernelAdmission,
+        ground: Ground,
+        kernel_secrets: KernelSecrets,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._authentication = authentication
+        self._workspaces = workspaces
+        self._sessions = sessions
+        self._environments = environments
+        self._keys = keys
+        self._audit = audit
+        self._admission = admission
+        self._ground = ground
+        self._secrets = kernel_secrets
+
+    async def reserve(self, caller: Caller, wish: Wish) -> dict[str, Any]:
+        """Return {plan} for a workspace, {limits} for a session. Asked again with the same id, the same answer.
+
+        Raises NotSignedIn, Denied, NotFound (`kernelspec-not-found`, …), Conflict (`kernel-exists`,
+        `session-not-running`), LimitReached (`too-many-kernels`, …), InvalidInput, Unavailable
+        (`environment-not-ready`).
+        """
+        who = await self._identify(caller, Right.START)
+        if wish.kernel_id is None:
+            raise ValueError("the host names the kernel")
+        if caller.scope.startswith("s-"):
+            await self._reserve_in_session(who, caller.scope, wish)
+            return {"limits": {}}
+        return {"plan": await self._reserve_in_workspace(who, caller, wish)}
+
+    async def specs(self, caller: Caller) -> dict[str, Any]:
+        """Return the answer of `GET /api/kernelspecs` for a workspace."""
+        who = await self._identify(caller, Right.SEE)
+        async with self._db.read() as connection:
+            row = await self._workspaces.resolve(connection, who, caller.scope, "kernel.specs")
+        await self._await_environment(row)
+        return listing(await asyncio.to_thread(self._ground.specs, row["id"]), caller.prefix)
+
+    async def _identify(self, caller: Caller, right: Right) -> Principal:
+        """Who it is now, whatever the front door was told when the request began."""
+        load = self._authentication.by_login_id if caller.login.startswith("l-") else self._authentication.by_key_id
+        who = (await load(caller.login)).at_gateway()
+        if who.person_id != caller.person_id or right not in caller.rights:
+            raise Denied("denied", "You may look at kernels here, not start them.", hint="Ask an owner for more.")
+        return who
+
+    async def _reserve_in_session(self, who: Principal, scope: str, wish: Wish) -> None:
+        session_id, _, launch = scope.partition(".")
+        async with self._db.write(durable=False) as tx:
+            row = await self._sessions.resolve(tx.connection, who, session_id, "session.enter")
+            if str(row["handle_launch"]) != launch or row["state"] not in (
+                SessionState.STARTING,
+                SessionState.RUNNING,
+                SessionState.UNKNOWN,
+            ):
+                raise Conflict("session-not-running", "The session does not run.", hint="Start it again.")
+            if await self._find(tx.connection, who, wish) is not None:
+                return
+            await self._admission.check_numbers(
+                tx.connection, person_id=who.person_id, workspace_id=row["workspace_id"]
+            )
+            # Within a session kernels come and go like cells: its record has the session.
+            await self._insert(tx, who, wish, scope, row["workspace_id"], session_id=session_id)
+
+    async def _reserve_in_workspace(self, who: Principal, caller: Caller, wish: Wish) -> dict[str, Any]:
+        wanted, kernel_id = read_wanted(wish.variables), str(wish.kernel_id)
+        reference = caller.scope
+        if caller.prefix == "/" and wanted.workspace is not None:
+            reference = wanted.workspace
+        async with self._db.read() as connection:
+            row = await self._workspaces.resolve(connection, who, reference, "kernel.start")
+        await self._await_environment(row)
+        spec = choose(await asyncio.to_thread(self._ground.specs, row["id"]), wish.spec_name)
+        engine, machine = await self._admission.look()
+        async with self._db.write() as tx:
+            row = await self._workspaces.resolve(tx.connection, who, row["id"], "kernel.start")
+            known = await self._find(tx.connection, who, wish)
+            if known is not None:
+                allowed = known["allowed"]
+            else:
+                await self._admission.check_numbers(tx.connection, person_id=who.person_id, workspace_id=row["id"])
+                allowed = await self._admission.admit(tx.connection, engine, machine, wanted, row["config"])
+                await self._insert(tx, who, wish, row["id"], row["id"], spec=spec, allowed=allowed)
+                await self._record(tx, who, row, wish, spec)
+        await asyncio.to_thread(self._secrets.write_key, self._ground.key_file(kernel_id), kernel_id)
+        plan = await self._ground.plan(row, who, without(wish, wanted.variables), spec, allowed, machine)
+        return plan_as_json(plan)
+
+    async def _find(self, connection: AsyncConnection, who: Principal, wish: Wish) -> RowMapping | None:
+        known = (await queries.list_by_ids(connection, [str(wish.kernel_id)])).get(str(wish.kernel_id))
+        if known is not None and (known["person_id"] != who.person_id or known["started_at"] or known["ended_at"]):
+            raise Conflict("kernel-exists", "A kernel of this id exists, or existed.", hint="Leave the id out.")
+        return known
+
+    async def _insert(
+        self,
+        tx: Transaction,
+        who: Principal,
+        wish: Wish,
+        scope: str,
+        workspace_id: str,
+        *,
+        session_id: str | None = None,
+        spec: Spec | None = None,
+        allowed: Mapping[str, Any] | None = None,
+    ) -> None:
+        kernel_id, name = str(wish.kernel_id), spec.name if spec else wish.spec_name or "python3"
+        values = {
+            "id": kernel_id,
+            "scope": scope,
+            "workspace_id": workspace_id,
+            "session_id": session_id,
+            "person_id": who.person_id,
+            "spec": name,
+            "display_name": (spec.display_name if spec else name)[:200],
+            "path": wish.path[:_LONGEST_PATH] if wish.path else None,
+            "state": "starting",
+            "allowed": allowed,
+            "environment": (spec.metadata.get("studiolo") or {}).get("environment") if spec else None,
+            "created_at": self._clock.now(),
+        }
+        await queries.insert_kernel(tx.connection, values)
+        if session_id is None:
+            await self._keys.add_kernel_key(
+                tx,
+                self._secrets.api_key(kernel_id),
+                person_id=who.person_id,
+                kernel_id=kernel_id,
+                workspace_id=workspace_id,
+            )
+
+    async def _record(self, tx: Transaction, who: Principal, row: RowMapping, wish: Wish, spec: Spec) -> None:
+        topics = ("home", "kernels", f"workspace:{row['id']}")
+        detail = {"kernel": wish.kernel_id, "path": wish.path}
+        await self._audit.record(
+            tx, who, "kernel.start", spec.display_name, workspace_id=row["id"], topics=topics, **detail
+        )
+
+    async def _await_environment(self, row: RowMapping) -> None:
+        """Return once the workspace's environment is there. Raises Unavailable (`environment-not-ready`)."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _ENVIRONMENT_WAIT.total_seconds()
+        if row["environment_state"] == EnvironmentState.READY and self._ground.has_environment(row["id"]):
+            return
+        if row["environment_state"] == EnvironmentState.READY:
+            await self._environments.restore(row["id"])
+        self._environments.want(row["id"])
+        while loop.time() < until:
+            state, message = await self._workspaces.environment_state(row["id"])
+            if state == EnvironmentState.READY:
+                return
+            if message is not None:
+                raise _not_ready(f"The workspace's environment could not be made. {message}")
+            await asyncio.sleep(_LOOK_SECONDS)
+        raise _not_ready("The workspace's environment is being made, which takes a while the first time.")
+
+
+def _not_ready(message: str) -> Unavailable:
+    return Unavailable("environment-not-ready", message, hint="Try again in a moment.", retry_after=5)

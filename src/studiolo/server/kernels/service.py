@@ -1,0 +1,212 @@
+"""Use cases of kernels as people see them: list, start, look at, interrupt, restart, stop, read output and log."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from studiolo.contract.errors import Conflict
+from studiolo.contract.kernels import KernelInfo, KernelLog, KernelOutput, KernelSpecInfo, KernelStart
+from studiolo.contract.models import Page
+from studiolo.contract.operations import Role
+from studiolo.kit.clock import Clock
+from studiolo.kit.cursors import cursor_invalid, read_cursor, write_cursor
+from studiolo.kit.db import Database, Transaction
+from studiolo.server.audit.service import Audit
+from studiolo.server.kernels import queries
+from studiolo.server.kernels.callers import ALL, SEE, caller_header, rights_of
+from studiolo.server.kernels.host import KernelHost
+from studiolo.server.kernels.lookup import KernelLookup
+from studiolo.server.kernels.wire import kernel_wire
+from studiolo.server.kernels.wishes import as_variables
+from studiolo.server.principal import Principal
+from studiolo.server.sessions.service import Sessions
+from studiolo.server.workspaces.service import Workspaces
+
+MAX_PAGE = 200
+MAX_WAIT_SECONDS = 60.0
+# A start waits for an environment that is made first.
+_START_SECONDS = 90.0
+
+
+class Kernels:
+    """Kernels of workspaces and of the sessions in them."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        workspaces: Workspaces,
+        sessions: Sessions,
+        lookup: KernelLookup,
+        audit: Audit,
+        host: KernelHost,
+        *,
+        address: str,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._workspaces = workspaces
+        self._sessions = sessions
+        self._lookup = lookup
+        self._audit = audit
+        self._host = host
+        self._address = address
+
+    async def list_(
+        self,
+        who: Principal,
+        *,
+        workspace: str | None = None,
+        session: str | None = None,
+        states: Iterable[str] = (),
+        everything: bool = False,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[KernelInfo]:
+        """Return a page, newest first: the caller's own, a workspace's, a session's, or (`everything`) all they see.
+
+        Those that ended are listed where `states` has `ended` only.
+        """
+        who.require("kernel.list")
+        before, limit = _read_cursor(cursor), max(1, min(limit, MAX_PAGE))
+        async with self._db.read() as connection:
+            workspace_id, session_id = who.workspace_id, None
+            if workspace is not None:
+                workspace_id = (await self._workspaces.resolve(connection, who, workspace, "kernel.read"))["id"]
+            if session is not None:
+                session_id = (await self._sessions.resolve(connection, who, session, "session.read"))["id"]
+            is_narrowed = workspace_id is not None or session_id is not None
+            rows = await queries.list_page(
+                connection,
+                member_id=None if who.is_admin else who.person_id,
+                person_id=None if everything or is_narrowed else who.person_id,
+                workspace_id=workspace_id,
+                session_id=session_id,
+                states=states,
+                before=before,
+                limit=limit + 1,
+            )
+        items = [self._wire(row) for row in rows[:limit]]
+        last = rows[limit - 1] if len(rows) > limit else None
+        return Page(items=items, next_cursor=write_cursor(last["created_at"].isoformat(), last["id"]) if last else None)
+
+    async def get(self, who: Principal, kernel_id: str) -> KernelInfo:
+        """Return one kernel. Raises NotFound (`kernel-not-found`)."""
+        async with self._db.read() as connection:
+            return self._wire(await self._lookup.resolve(connection, who, kernel_id, "kernel.read"))
+
+    async def start(self, who: Principal, form: KernelStart) -> KernelInfo:
+        """Start a headless kernel and return it once it runs.
+
+        Raises NotFound (`workspace-not-found`, `kernelspec-not-found`), InvalidInput (`path-invalid`, …),
+        LimitReached (`too-many-kernels`, `limit-exceeded`, `capacity-exceeded`), Unavailable
+        (`environment-not-ready`, `kernel-not-started`, `kernel-host-unavailable`).
+        """
+        who.require("kernel.start")
+        async with self._db.read() as connection:
+            workspace = await self._workspaces.resolve(connection, who, form.workspace, "kernel.start")
+        caller = self._caller(who, workspace["id"], ALL)
+        body = {"name": form.name, "path": form.path, "env": as_variables(form)}
+        body = {name: value for name, value in body.items() if value is not None}
+        path = f"/w/{workspace['id']}/api/kernels"
+        made = await self._host.ask("POST", path, caller=caller, body=body, seconds=_START_SECONDS)
+        return await self.get(who, made["id"])
+
+    async def stop(self, who: Principal, kernel_id: str) -> KernelInfo:
+        """Stop a kernel and all that it started; stopping one that ended is success."""
+        async with self._db.write() as tx:
+            row = await self._lookup.resolve(tx.connection, who, kernel_id, "kernel.stop")
+            if row["ended_at"] is None:
+                reason = {"code": "stopped-by-person", "by": who.display_name}
+                await queries.update_kernel(tx.connection, row["id"], stop_reason=reason)
+                await self._record(tx, who, "kernel.stop", row)
+        if row["ended_at"] is None:
+            await self._host.tell(f"kernels/{row['id']}/stop")
+        return await self.get(who, row["id"])
+
+    async def interrupt(self, who: Principal, kernel_id: str) -> KernelInfo:
+        """Interrupt what a kernel runs. Raises Conflict (`kernel-ended`)."""
+        return await self._deal(who, kernel_id, "interrupt")
+
+    async def restart(self, who: Principal, kernel_id: str) -> KernelInfo:
+        """Start a kernel anew under its id; its variables are gone. Raises Conflict (`kernel-ended`)."""
+        return await self._deal(who, kernel_id, "restart")
+
+    async def log(self, who: Principal, kernel_id: str, *, lines: int = 200) -> KernelLog:
+        """Return the last lines that a kernel's process itself wrote."""
+        found = await self._read(who, kernel_id, "kernel.log", "log", {"lines": lines})
+        return KernelLog.model_validate(found)
+
+    async def output(
+        self, who: Principal, kernel_id: str, *, after: int = 0, wait_seconds: float = 0, cell: str | None = None
+    ) -> KernelOutput:
+        """Return a stretch of a kernel's journal: what comes after a number, of one cell or all."""
+        params: dict[str, Any] = {"after": after, "wait": min(wait_seconds, MAX_WAIT_SECONDS)}
+        if cell is not None:
+            params["cell"] = cell
+        found = await self._read(who, kernel_id, "kernel.output", "journal", params)
+        return KernelOutput.model_validate(found)
+
+    async def specs(self, who: Principal, workspace: str) -> list[KernelSpecInfo]:
+        """Return the kernelspecs that a workspace offers, the default first."""
+        async with self._db.read() as connection:
+            row = await self._workspaces.resolve(connection, who, workspace, "kernel.specs")
+        caller = self._caller(who, row["id"], rights_of(Role(row["role"])) if row["role"] else SEE)
+        found = await self._host.ask("GET", f"/w/{row['id']}/api/kernelspecs", caller=caller)
+        specs = [_spec(name, spec["spec"], found["default"]) for name, spec in found["kernelspecs"].items()]
+        return sorted(specs, key=lambda spec: (not spec.is_default, spec.name))
+
+    async def _deal(self, who: Principal, kernel_id: str, verb: str) -> KernelInfo:
+        async with self._db.write() as tx:
+            row = await self._lookup.resolve(tx.connection, who, kernel_id, f"kernel.{verb}")
+            if row["ended_at"] is not None:
+                words = (row["reason"] or {}).get("message") or "It has ended."
+                raise Conflict("kernel-ended", f"The kernel has ended. {words}", hint="Start another one.")
+            await self._record(tx, who, f"kernel.{verb}", row)
+        await self._host.tell(f"kernels/{row['id']}/{verb}")
+        return await self.get(who, row["id"])
+
+    async def _read(self, who: Principal, kernel_id: str, operation: str, what: str, params: dict[str, Any]) -> Any:
+        async with self._db.read() as connection:
+            row = await self._lookup.resolve(connection, who, kernel_id, operation)
+        prefix = f"/s/{row['session_id']}/" if row["session_id"] else f"/w/{row['workspace_id']}/"
+        caller = caller_header(who, scope=row["scope"], rights=SEE, prefix=prefix)
+        seconds = 10.0 + float(params.get("wait", 0))
+        path = f"{prefix}api/kernels/{row['id']}/{what}"
+        return await self._host.ask("GET", path, caller=caller, params=params, seconds=seconds)
+
+    async def _record(self, tx: Transaction, who: Principal, action: str, row: RowMapping) -> None:
+        topics = ("home", "kernels", f"workspace:{row['workspace_id']}")
+        await self._audit.record(
+            tx, who, action, row["display_name"], workspace_id=row["workspace_id"], topics=topics, kernel=row["id"]
+        )
+
+    def _caller(self, who: Principal, workspace_id: str, rights: Iterable[str]) -> str:
+        return caller_header(who, scope=workspace_id, rights=rights, prefix=f"/w/{workspace_id}/")
+
+    def _wire(self, row: RowMapping) -> KernelInfo:
+        return kernel_wire(row, address=self._address)
+
+
+def _spec(name: str, spec: dict[str, Any], default: str) -> KernelSpecInfo:
+    metadata = spec.get("metadata") or {}
+    return KernelSpecInfo(
+        name=name,
+        display_name=spec.get("display_name") or name,
+        language=spec.get("language") or "",
+        environment=(metadata.get("studiolo") or {}).get("environment"),
+        metadata=metadata,
+        is_default=name == default,
+    )
+
+
+def _read_cursor(cursor: str | None) -> tuple[datetime, str] | None:
+    found = read_cursor(cursor)
+    if found is None:
+        return None
+    try:
+        return datetime.fromisoformat(found[0]), found[1]
+    except ValueError as exc:
+        raise cursor_invalid() from exc
