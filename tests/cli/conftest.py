@@ -85,4 +85,14 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
             running.answer("POST", f"{session}/snooze", SESSION)
             running.answer("GET", f"{session}/usage", samples.USAGE)
             running.answer("GET", f"{session}/log", {"lines": ["one", "two"], "truncated": False})
+        kernel = f"/kernels/{samples.KERNEL['id']}"
+        running.answer("GET", "/kernels", page(samples.KERNEL))
+        running.answer("POST", "/kernels", samples.KERNEL, status=201)
+        running.answer("GET", kernel, samples.KERNEL)
+        for verb in ("interrupt", "restart", "stop"):
+            running.answer("POST", f"{kernel}/{verb}", samples.KERNEL)
+        running.answer("GET", f"{kernel}/log", {"lines": ["one", "two"]})
+        printed = samples.published(1, "stream", {"name": "stdout", "text": "epoch 1\n"})
+        running.answer("GET", f"{kernel}/output", {"last": 1, "next": 1, "more": False, "entries": [printed]})
+        running.answer("GET", "/workspaces/churn/kernelspecs", [samples.KERNELSPEC])
         yield running

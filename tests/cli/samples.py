@@ -45,6 +45,30 @@ SESSION = {
     "ready_at": MOMENT,
     "ended_at": None,
 }
+KERNEL = {
+    "id": "0b9e2c34-7a51-4f0e-9d35-52d0f6b8a001",
+    "name": "python3",
+    "display_name": "Python 3 (ipykernel)",
+    "workspace": SESSION["workspace"],
+    "session_id": None,
+    "person": ANA,
+    "path": "train.ipynb",
+    "state": "idle",
+    "connections": 1,
+    "output": 2,
+    "started_at": MOMENT,
+    "last_active_at": MOMENT,
+    "api_url": f"http://localhost:8888/w/{WORKSPACE['id']}/",
+}
+KERNELSPEC = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python", "is_default": True}
+
+
+def published(number: int, kind: str, content: dict[str, Any]) -> dict[str, Any]:
+    """An entry of a kernel's journal."""
+    message = {"channel": "iopub", "header": {"msg_type": kind}, "parent_header": {}, "metadata": {}}
+    return {"number": number, "at": MOMENT, "parent": "m-1", "cell": None, "message": message | {"content": content}}
+
+
 MEMBER = {"person": ANA, "role": "editor", "since": MOMENT}
 KEY = {"id": "k-1", "name": "laptop", "prefix": "stu_ab", "scopes": ["sessions:read"]}
 KEY |= {"created_at": MOMENT, "expires_at": "2027-01-01T00:00:00Z", "last_used_at": None}

@@ -56,9 +56,18 @@ CALLS = {
     "profiles": [],
     "engines": [],
     "health": [],
+    "kernels": [],
+    "kernels list": [],
+    "kernels start": ["churn"],
+    "kernels interrupt": ["0b9e2c34"],
+    "kernels restart": ["0b9e2c34"],
+    "kernels stop": ["0b9e2c34"],
+    "kernels logs": ["0b9e2c34"],
+    "kernels output": ["0b9e2c34"],
+    "kernels specs": ["churn"],
 }
-# Signing in, and what needs a session that answers, have tests of their own.
-APART = {"login", "logout", "completion", "exec", "shell"}
+# Signing in, and what needs a session or kernel that answers, have tests of their own.
+APART = {"login", "logout", "completion", "exec", "shell", "kernels attach"}
 # Lines of what is made for programs, or of other people's words, are as long as they are.
 WIDE = {"audit", "export", "monitor", "engines", "usage"}
 OURS = [entry for entry in COMMANDS if entry.target.startswith("studiolo.cli.")]

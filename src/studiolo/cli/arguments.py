@@ -32,6 +32,19 @@ def complete_sessions(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+def complete_kernels(incomplete: str) -> list[str]:
+    """Return ids of kernels that begin so; nothing when the platform cannot be asked."""
+    from studiolo.cli.invocation import connect
+    from studiolo.contract.errors import StudioloError
+
+    try:
+        with connect() as client:
+            ids = [kernel.id for kernel in client.kernels.list(page_size=200)]
+    except StudioloError:
+        return []
+    return [one for one in ids if one.startswith(incomplete)]
+
+
 WorkspaceArgument = Annotated[
     str,
     typer.Argument(
@@ -53,6 +66,15 @@ SessionOrWorkspaceArgument = Annotated[
         metavar="WORKSPACE",
         help="A workspace, or a session by id or workspace/name.",
         autocompletion=complete_workspaces,
+        show_default=False,
+    ),
+]
+KernelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="KERNEL",
+        help="Id of a kernel, or as much of it as tells it apart.",
+        autocompletion=complete_kernels,
         show_default=False,
     ),
 ]

@@ -13,8 +13,9 @@ class Entry(NamedTuple):
     group: str
 
 
-WORKSPACES, SESSIONS, ACCOUNT, PLATFORM = "Workspaces", "Sessions", "Your account", "The platform"
-GROUPS = (WORKSPACES, SESSIONS, ACCOUNT, PLATFORM)
+WORKSPACES, SESSIONS, KERNELS = "Workspaces", "Sessions", "Kernels"
+ACCOUNT, PLATFORM = "Your account", "The platform"
+GROUPS = (WORKSPACES, SESSIONS, KERNELS, ACCOUNT, PLATFORM)
 
 _COMMANDS = "studiolo.cli"
 _SERVER = "studiolo.server.commands"
@@ -67,6 +68,21 @@ COMMANDS = tuple(
                 ("shell", f"{_COMMANDS}.execution:shell", "Open a shell in a workspace"),
                 ("profiles", f"{_COMMANDS}.sizing:profiles", "List the sizes there are"),
                 ("engines", f"{_COMMANDS}.overseeing:engines", "List where sessions can run"),
+            ),
+        ),
+        (
+            KERNELS,
+            (
+                ("kernels", f"{_COMMANDS}.kernels:list_", "List kernels"),
+                ("kernels list", f"{_COMMANDS}.kernels:list_", "List kernels"),
+                ("kernels start", f"{_COMMANDS}.kernels:start", "Start a kernel without JupyterLab"),
+                ("kernels attach", f"{_COMMANDS}.console:attach", "Open a console on a kernel, or watch it"),
+                ("kernels interrupt", f"{_COMMANDS}.kernels:interrupt", "Interrupt what a kernel runs"),
+                ("kernels restart", f"{_COMMANDS}.kernels:restart", "Start a kernel anew"),
+                ("kernels stop", f"{_COMMANDS}.kernels:stop", "Stop a kernel"),
+                ("kernels output", f"{_COMMANDS}.kernels:output", "Show what a kernel has put out"),
+                ("kernels logs", f"{_COMMANDS}.kernels:logs", "Show what a kernel's process wrote"),
+                ("kernels specs", f"{_COMMANDS}.kernels:specs", "List the kernels that a workspace offers"),
             ),
         ),
         (
