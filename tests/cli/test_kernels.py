@@ -110,3 +110,15 @@ def test_an_error_is_its_trace() -> None:
 @pytest.mark.parametrize("entry", [{}, {"message": None}, {"message": {"content": None}}, {"message": {"header": {}}}])
 def test_an_entry_that_shows_nothing_shows_nothing(entry: dict[str, object]) -> None:
     assert text_of_entry(entry) == ""
+
+
+def test_a_gateway_key_is_asked_for_by_kind_and_workspace(cli: Run, platform: StandIn) -> None:
+    ran = cli("keys", "create", "--name", "thebe", "--gateway", "--workspace", "churn", "--quiet")
+    assert ran.out == "stu_secret\n"
+    sent = platform.last("POST").body
+    assert sent == {"name": "thebe", "expires_in_days": 90, "kind": "gateway", "workspace": "churn"}
+
+
+def test_only_a_gateway_key_takes_a_workspace(cli: Run, platform: StandIn) -> None:
+    ran = cli("keys", "create", "--name", "x", "--workspace", "churn")
+    assert (ran.code, "--gateway" in ran.err) == (2, True)

@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
+from studiolo.cli.arguments import complete_workspaces
 from studiolo.cli.invocation import connect
 from studiolo.cli.output import ago, emit, say, scopes_of
 from studiolo.cli.tables import print_table
-from studiolo.contract.errors import Conflict, NotFound
+from studiolo.contract.errors import Conflict, InvalidInput, NotFound
 from studiolo.contract.models import KeyInfo
 
 
@@ -21,12 +22,42 @@ def create(
             help="What it may do, for example sessions:read; repeat for several. All if left out.",
         ),
     ] = None,
+    gateway: Annotated[
+        bool, typer.Option("--gateway", help="For kernels alone: it may stand in programs and in addresses.")
+    ] = False,
+    workspace: Annotated[
+        str | None,
+        typer.Option(
+            "--workspace",
+            metavar="WORKSPACE",
+            help="With --gateway: for the kernels of this one workspace.",
+            autocompletion=complete_workspaces,
+        ),
+    ] = None,
     days: Annotated[int, typer.Option("--days", metavar="DAYS", min=1, max=90, help="Days until it ends.")] = 90,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the bare key and nothing else.")] = False,
 ) -> None:
-    """Make an API key. It is shown this once."""
+    """Make an API key. It is shown this once.
+
+    \b
+    Examples:
+      studiolo keys create --name laptop
+      studiolo keys create --name thebe --gateway --workspace churn --quiet
+    """
+    if workspace and not gateway:
+        raise InvalidInput(
+            "usage-invalid",
+            "Only a gateway key is bound to a workspace.",
+            hint="Add --gateway, or leave --workspace out.",
+        )
     with connect() as client:
-        key = client.keys.create(name, scopes=scope or None, expires_in_days=days)
+        key = client.keys.create(
+            name,
+            scopes=scope or None,
+            expires_in_days=days,
+            kind="gateway" if gateway else None,
+            workspace=workspace,
+        )
 
     def text() -> None:
         print(key.key)

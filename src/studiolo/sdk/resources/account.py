@@ -2,8 +2,10 @@
 
 from builtins import list as list_of
 from collections.abc import Sequence
+from typing import Literal
 
 from studiolo.contract.models import KeyCreate, KeyCreated, KeyInfo, LoginInfo, Me, PasswordChange
+from studiolo.sdk.forms import fill
 from studiolo.sdk.transport import Transport, segment
 
 
@@ -41,13 +43,28 @@ class Keys:
         """Return your keys, without their secrets."""
         return await self._transport.fetch(list_of[KeyInfo], "GET", "/me/keys")
 
-    async def create(self, name: str, *, scopes: Sequence[str] | None = None, expires_in_days: int = 90) -> KeyCreated:
+    async def create(
+        self,
+        name: str,
+        *,
+        scopes: Sequence[str] | None = None,
+        expires_in_days: int = 90,
+        kind: Literal["account", "gateway"] | None = None,
+        workspace: str | None = None,
+    ) -> KeyCreated:
         """Make a key; `key` of the result is shown this once. No scopes: all that you may hold.
 
+        A key of kind `gateway` opens kernels alone, by Jupyter's own API, and of `workspace` alone if one is named.
         Raises InvalidInput (`scope-unknown`, `request-invalid`), Denied (`scope-missing`).
         """
-        wanted = None if scopes is None else list_of(scopes)
-        body = KeyCreate(name=name, scopes=wanted, expires_in_days=expires_in_days)
+        body = fill(
+            KeyCreate,
+            name=name,
+            scopes=None if scopes is None else list_of(scopes),
+            expires_in_days=expires_in_days,
+            kind=kind,
+            workspace=workspace,
+        )
         return await self._transport.fetch(KeyCreated, "POST", "/me/keys", body=body)
 
     async def revoke(self, key_id: str) -> None:
