@@ -44,6 +44,7 @@ class Journal:
         self._of_cells: dict[str | None, str] = {one.cell: one.msg_id for one in self._requests.values() if one.cell}
         self._retry_at = 0.0
         self.failing = False
+        self.folder = segments.folder
         self.last = segments.last
         self.kernel_number = segments.kernel_number
 

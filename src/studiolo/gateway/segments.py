@@ -114,7 +114,7 @@ class Segments:
     """
 
     def __init__(self, folder: Path, *, disk_bytes: int) -> None:
-        self._folder = folder
+        self.folder = self._folder = folder
         self._disk_bytes = disk_bytes
         self._descriptor: int | None = None
         self.requests: dict[str, Request] = {}

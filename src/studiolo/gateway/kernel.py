@@ -1,0 +1,491 @@
+"""One running kernel as the host has it: a shared client towards it, its journal, and any number of websockets."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Self
+from uuid import uuid4
+
+import zmq
+from aiohttp import WSCloseCode, web
+
+from studiolo.gateway.base import Caller, KernelExit, KernelState, Parts, Process
+from studiolo.gateway.clients import Client, new_socket, together
+from studiolo.gateway.comms import Comms
+from studiolo.gateway.cursors import Cursors
+from studiolo.gateway.intake import Intake
+from studiolo.gateway.journal import Journal
+from studiolo.gateway.output import LIFE, MOST_OUTGOING, Output, Published
+from studiolo.gateway.places import Mail, Places
+from studiolo.gateway.protocols import Protocol, seal
+from studiolo.gateway.replies import error_reply, notice, read_content, status
+from studiolo.gateway.requests import Answer, Request, Requests
+from studiolo.gateway.sockets import Channels, Frames, new_context
+from studiolo.gateway.spooling import Spool
+from studiolo.gateway.wire import BadMessageError, Signer, build, dump, parent_id, read_header
+
+PING_SECONDS = 15.0
+GREETING_SECONDS = 0.5
+# How long clients' requests wait for the kernel to be heard: kernels that never publish get them then.
+MOST_GREETING_SECONDS = 10.0
+ANSWER_SECONDS = 5.0
+# What people see, and what counts as unread.
+VISIBLE = frozenset(("stream", "display_data", "update_display_data", "execute_result", "error", "clear_output"))
+
+logger = logging.getLogger(__name__)
+
+
+class Kernel:
+    """A kernel that runs, or has just ended. Made by `attach`; used on one event loop.
+
+    `state`: as clients see it. `exit`: how it ended, None while it runs. `last_activity`: of any message, aware UTC.
+    `session`: the kernel's own, which messages in its name carry.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        journal: Journal,
+        *,
+        interrupt_mode: str,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.id = process.kernel_id
+        self.process = process
+        self.journal = journal
+        self.exit: KernelExit | None = None
+        self.state = KernelState.STARTING
+        self.last_activity = datetime.now(UTC)
+        self.requests = Requests()
+        self.comms = Comms()
+        self.channels: Channels | None = None
+        self._places = Places(Cursors(journal.folder.with_suffix(".cursors")))
+        self._intake = Intake(self)
+        self._interrupt_mode = interrupt_mode
+        self._on_change = on_change
+        self._name = f"studiolo-{uuid4().hex}"
+        self._busy: set[str] = set()
+        self._busy_since: float | None = None
+        self._last_message_at = time.monotonic()
+        self._last_visible = 0
+        self._is_restarting = False
+        self._is_closed = False
+        self._room: list[asyncio.Future[None]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ping: asyncio.TimerHandle | None = None
+
+    @classmethod
+    async def attach(
+        cls,
+        process: Process,
+        journal: Journal,
+        *,
+        interrupt_mode: str = "signal",
+        fresh: bool,
+        on_change: Callable[[], None],
+    ) -> Self:
+        """Take up a kernel whose sockets are bound; returns at once, requests wait until it is heard.
+
+        `fresh`: it was just started; else an earlier host had it, and the journal is the one that it wrote.
+        `on_change`: called when state or clients change, and once for each batch of output; must not wait.
+        """
+        kernel = cls(process, journal, interrupt_mode=interrupt_mode, on_change=on_change)
+        kernel._connect(fresh=fresh)
+        return kernel
+
+    @property
+    def connections(self) -> int:
+        """Number of open websockets."""
+        return len(self._places.clients)
+
+    @property
+    def session(self) -> str:
+        """The kernel's own session id; the host's before the kernel said anything."""
+        return self._output.session or self._name
+
+    @property
+    def busy_since(self) -> float | None:
+        """When it became busy, on the monotonic clock in seconds; None: it is not."""
+        return self._busy_since
+
+    @property
+    def last_message_at(self) -> float:
+        """When it last said something or was sent something, on the monotonic clock in seconds."""
+        return self._last_message_at
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether it has output that no client was ever sent."""
+        return self._last_visible > self._places.furthest
+
+    async def serve(
+        self, request: web.Request, *, caller: Caller, session: str, after: int | None = None
+    ) -> web.WebSocketResponse:
+        """Make a websocket of a request and serve it until it closes. The subprotocol is agreed on here.
+
+        `session`: the client's `session_id`, "" for none: one that was here before goes on where it was. `after`: the
+        journal's number behind which the client wants everything; None: for a new session, what comes from now on.
+        """
+        socket = new_socket()
+        writer = await socket.prepare(request)
+        if request.transport is None or writer is None:
+            return socket
+        place, is_known = self._places.take(session, caller.person_id)
+        if place.client is not None:
+            place.client.stop()
+            place.client.close(WSCloseCode.OK, "Another connection of this session took its place.")
+        if after is not None:
+            place.cursor = min(after, self.journal.last)
+        elif not is_known:
+            self._places.advance(place, self.journal.last)
+        client = Client(
+            socket,
+            writer,
+            request.transport,
+            caller=caller,
+            place=place,
+            places=self._places,
+            journal=self.journal,
+            session_of_kernel=lambda: self.session,
+        )
+        self._enter(client)
+        try:
+            await self._intake.read(client)
+        finally:
+            self._leave(client)
+        return socket
+
+    async def interrupt(self) -> None:
+        """Interrupt what runs, by message or signal as the kernelspec says."""
+        if self.exit is not None:
+            return
+        if self._interrupt_mode == "message":
+            await self._ask_within("control", "interrupt_request", {}, ANSWER_SECONDS)
+        else:
+            await self.process.interrupt()
+
+    async def shutdown_request(self, restart: bool) -> bool:
+        """Ask the kernel to end by itself; say whether it agreed within seconds. Whoever calls sees to its end.
+
+        `restart`: another process is going to take its place by `replaced`; clients are told so.
+        """
+        if restart:
+            self._is_restarting = True
+            self._set_state(KernelState.RESTARTING)
+        if self.exit is not None or self.channels is None:
+            return False
+        return await self._ask_within("control", "shutdown_request", {"restart": restart}, 1.0)
+
+    async def replaced(self, process: Process) -> None:
+        """Go on with another process under the same id: same journal, same clients."""
+        self._disconnect()
+        self._answer_all("KernelRestarted", "The kernel was restarted.")
+        self._announce(status(KernelState.RESTARTING, session=self.session), new_life=True)
+        self.process = process
+        self.exit = None
+        self.comms = Comms()
+        self._is_restarting = False
+        self._connect(fresh=True)
+
+    def ended(self, exit: KernelExit) -> None:
+        """Tell all clients that the kernel has ended, and why; called by the host only where no restart came about."""
+        if self.exit is not None:
+            return
+        self.exit = exit
+        self._is_restarting = False
+        session = self.session
+        if not self._answer_all("DeadKernelError", exit.message):
+            self._announce(notice(exit.message, session=session))
+        self._announce(status(KernelState.DEAD, session=session))
+        self._disconnect()
+        self._set_state(KernelState.DEAD)
+        self._on_change()
+
+    def cut(self, logins: set[str]) -> int:
+        """Close the websockets of logins or keys that have ended; return how many."""
+        clients = [client for client in self._places if client.caller.login in logins]
+        for client in clients:
+            client.close(WSCloseCode.POLICY_VIOLATION, "You are signed in no longer.")
+        return len(clients)
+
+    async def close(self, reason: str = "The kernel host is ending.") -> None:
+        """Leave the kernel as it is, and close all websockets; the journal stays open."""
+        self._is_closed = True
+        self._disconnect()
+        if self._ping is not None:
+            self._ping.cancel()
+        closing = [client.close(WSCloseCode.GOING_AWAY, reason) for client in list(self._places)]
+        await asyncio.gather(*(task for task in closing if task is not None), return_exceptions=True)
+        self._places.close()
+
+    # What the kernel's own parts use.
+
+    def send(self, channel: str, parts: Parts) -> None:
+        """Send a message to the kernel."""
+        if self.channels is not None:
+            self.channels[channel].send(self._signer.pack(parts))
+            self._touch()
+
+    async def has_room(self, channel: str) -> None:
+        """Wait until the kernel is heard and takes more on a channel."""
+        await self._heard.wait()
+        while self.channels is not None and not self.channels[channel].has_room:
+            future = asyncio.get_running_loop().create_future()
+            self._room.append(future)
+            await future
+
+    async def information(self) -> dict[str, Any]:
+        """Return the content of the kernel's `kernel_info_reply`, as it said at its start."""
+        return await asyncio.shield(self._information)
+
+    # The rest is between this class and the kernel.
+
+    def _connect(self, *, fresh: bool) -> None:
+        connection = self.process.connection
+        self._heard = asyncio.Event()
+        self._information: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._signer = Signer(str(connection["key"]).encode(), connection.get("signature_scheme", "hmac-sha256"))
+        spool = None if self.process.spool is None else Spool(self.process.spool)
+        self._output = Output(self._signer, self.journal, spool, self._forward, self._heard)
+        self._busy.clear()
+        self.channels = self._output.channels = Channels(
+            shared_context(),
+            connection,
+            f"studiolo-{self.id}".encode(),
+            numbered=spool is not None,
+            on_batch=self._take,
+            on_room=self._give_room,
+        )
+        if not fresh:
+            self._recall(has_spool=spool is not None)
+        self._tasks = [asyncio.create_task(self._greet(fresh=fresh)), asyncio.create_task(self._watch(self.process))]
+
+    def _disconnect(self) -> None:
+        current = asyncio.current_task()
+        for task in self._tasks:
+            if task is not current:
+                task.cancel()
+        self._tasks = []
+        self._output.close()
+        if self.channels is not None:
+            self.channels.close()
+            self.channels = None
+        self._heard.set()
+        self._give_room()
+        if not self._information.done():
+            self._information.set_result({"status": "error", "ename": "DeadKernelError", "evalue": "The kernel ended."})
+
+    def _recall(self, *, has_spool: bool) -> None:
+        """Take over what an earlier host left: what it had not fetched, and the requests that it had not answered."""
+        if has_spool:
+            self._output.fetch()
+        else:
+            self.journal.note_gap()
+            self.journal.flush()
+        self._last_visible = self.journal.last
+        for msg_id, request in self.journal.open_requests().items():
+            header = {"msg_id": msg_id, "msg_type": request.msg_type, "session": request.session}
+            place = self._places.recall(request.session)
+            self.requests.note(Request(msg_id, request.msg_type, None, dump(header), place))
+            if request.msg_type == "execute_request":
+                self._set_busy(msg_id)
+
+    async def _greet(self, *, fresh: bool) -> None:
+        """Have the kernel introduce itself, and find out when it can be heard.
+
+        When the shell channel answers, every earlier request was: an earlier host's whose reply is not here by then
+        was answered while nobody listened.
+        """
+        shell = self._ask("shell", "kernel_info_request", {})
+        control = self._ask("control", "kernel_info_request", {})
+        begun_at = time.monotonic()
+        while not self._heard.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._heard.wait(), GREETING_SECONDS)
+                break
+            if time.monotonic() - begun_at > MOST_GREETING_SECONDS:
+                self._heard.set()
+            else:
+                self._ask("control", "kernel_info_request", {})
+        await asyncio.wait((shell, control), return_when=asyncio.FIRST_COMPLETED)
+        first = control if control.done() and read_content(control.result()).get("status") == "ok" else shell
+        self._information.set_result(read_content(await first))
+        if not fresh:
+            comms = self._ask("shell", "comm_info_request", {})
+            await shell
+            for request in self.requests.take_all(of_earlier_host=True):
+                self._answer(request, "ReplyLost", "The reply came while the kernel host was away and is lost.")
+            self.comms.learn(await comms)
+
+    async def _watch(self, process: Process) -> None:
+        exit = await process.wait()
+        # What it said last is still under way to us.
+        quiet = 0
+        while quiet < 3:
+            quiet = 0 if self.channels is not None and self.channels.drain() else quiet + 1
+            await asyncio.sleep(0.01)
+        if not self._is_restarting:
+            self.ended(exit)
+
+    def _take(self, channel: str, batch: list[Frames]) -> None:
+        if channel == "iopub":
+            self._output.take(batch)
+            return
+        for frames in batch:
+            try:
+                _, parts = self._signer.unpack(frames)
+            except BadMessageError as error:
+                logger.warning("A message of kernel %s is left out: %s", self.id, error.reason)
+                continue
+            if channel == "stdin":
+                self._take_question(parts)
+            else:
+                self._take_reply(channel, parts)
+        self.journal.flush()
+
+    def _take_question(self, parts: list[bytes]) -> None:
+        request = self.requests.find(parts)
+        if request is not None and not isinstance(request.asker, asyncio.Future):
+            request.asker.asked.add(request.msg_id)
+            request.asker.deliver(Mail("stdin", parts, request.msg_id))
+
+    def _take_reply(self, channel: str, parts: list[bytes]) -> None:
+        self._touch()
+        request = self.requests.take(parts)
+        if request is None:
+            return
+        if isinstance(request.asker, asyncio.Future):
+            if not request.asker.done():
+                request.asker.set_result(parts)
+            return
+        if sum(map(len, parts)) > MOST_OUTGOING:
+            self._answer(request, "ReplyTooBig", f"The reply is bigger than {MOST_OUTGOING // 2**20} MiB.")
+            return
+        request.asker.answered(request.msg_id)
+        request.asker.deliver(Mail(channel, parts, request.msg_id))
+
+    def _forward(self, published: list[Published], has_gap: bool) -> None:
+        """Send what is in the journal by now to all who have had everything before."""
+        self.journal.flush()
+        self._touch()
+        for message in published:
+            self._follow(message)
+        frames: dict[Protocol, list[bytes]] = {}
+        for client in list(self._places):
+            if has_gap:
+                client.catch_up()
+            elif client.is_current:
+                protocol = client.protocol
+                if protocol not in frames:
+                    frames[protocol] = together([seal(protocol, m.number, "iopub", m.parts) for m in published])
+                client.push(frames[protocol], published[-1].number)
+        self._on_change()
+
+    def _follow(self, message: Published) -> None:
+        kind = message.header.msg_type
+        if kind == "status":
+            state = read_content(message.parts).get("execution_state")
+            if state == KernelState.BUSY:
+                self._set_busy(message.parent)
+            elif state == KernelState.IDLE:
+                self._set_idle(message.parent)
+        elif kind in VISIBLE:
+            self._last_visible = message.number
+        else:
+            self.comms.see(kind, message.parts)
+
+    def _set_busy(self, request: str) -> None:
+        self._busy.add(request)
+        self._busy_since = self._busy_since or time.monotonic()
+        self._set_state(KernelState.BUSY)
+
+    def _set_idle(self, request: str) -> None:
+        self._busy.discard(request)
+        if not self._busy:
+            self._busy_since = None
+            self._set_state(KernelState.IDLE)
+
+    def _set_state(self, state: KernelState) -> None:
+        is_overtaken = self._is_restarting and state is not KernelState.RESTARTING
+        if state is not self.state and not is_overtaken:
+            self.state = state
+            self._on_change()
+
+    def _touch(self) -> None:
+        self._last_message_at = time.monotonic()
+        self.last_activity = datetime.now(UTC)
+
+    def _announce(self, parts: list[bytes], *, new_life: bool = False) -> None:
+        """Publish a message of the host's own, through the journal like the kernel's."""
+        header, parent = read_header(parts), parent_id(parts)
+        life = (self.journal.kernel_number // LIFE + 1) * LIFE if new_life else None
+        number = self.journal.append("iopub", parts, parent=parent, kernel_number=life)
+        self._forward([Published(number, header, parent, parts)], has_gap=False)
+
+    def _answer(self, request: Request, name: str, message: str) -> None:
+        if isinstance(request.asker, asyncio.Future):
+            request.asker.cancel()
+            return
+        parts = error_reply(request.msg_type, name, message, session=self.session, parent_header=request.header)
+        request.asker.answered(request.msg_id)
+        request.asker.deliver(Mail("shell", parts, request.msg_id))
+
+    def _answer_all(self, name: str, message: str) -> bool:
+        """Answer what the kernel cannot answer any more; return whether a cell was among it, which now says why."""
+        has_told = False
+        for request in self.requests.take_all():
+            self._answer(request, name, message)
+            if request.msg_type == "execute_request" and not isinstance(request.asker, asyncio.Future):
+                self._announce(notice(message, session=self.session, parent_header=request.header))
+                self._announce(status(KernelState.IDLE, session=self.session, parent_header=request.header))
+                has_told = True
+        return has_told
+
+    def _ask(self, channel: str, msg_type: str, content: dict[str, Any]) -> Answer:
+        """Send a request of the host's own; the answer is cancelled when the kernel ends."""
+        answer: Answer = asyncio.get_running_loop().create_future()
+        parts = build(msg_type, content, session=self._name)
+        self.requests.note(Request(read_header(parts).msg_id, msg_type, self._name, parts[0], answer))
+        self.send(channel, parts)
+        return answer
+
+    async def _ask_within(self, channel: str, msg_type: str, content: dict[str, Any], seconds: float) -> bool:
+        answer = self._ask(channel, msg_type, content)
+        done, _ = await asyncio.wait((answer,), timeout=seconds)
+        return bool(done) and not answer.cancelled()
+
+    def _give_room(self) -> None:
+        room, self._room = self._room, []
+        for future in room:
+            if not future.done():
+                future.set_result(None)
+
+    def _enter(self, client: Client) -> None:
+        self._places.enter(client)
+        if self._ping is None:
+            self._ping = asyncio.get_running_loop().call_later(PING_SECONDS, self._check_clients)
+        client.send("iopub", status(self.state, session=self.session))
+        client.catch_up()
+        self._on_change()
+
+    def _leave(self, client: Client) -> None:
+        client.stop()
+        self._places.leave(client)
+        self._on_change()
+
+    def _check_clients(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for client in list(self._places):
+            client.check(now)
+        is_needed = bool(self._places.clients)
+        self._ping = asyncio.get_running_loop().call_later(PING_SECONDS, self._check_clients) if is_needed else None
+
+
+@cache
+def shared_context() -> zmq.Context[zmq.Socket[bytes]]:
+    """Return the ZMQ context of this process, made when first needed."""
+    return new_context()

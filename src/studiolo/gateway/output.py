@@ -1,0 +1,157 @@
+"""What a kernel publishes: checked, completed from its spool, numbered, written to the journal, then handed on."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from studiolo.gateway.base import Parts
+from studiolo.gateway.journal import Journal
+from studiolo.gateway.replies import too_big
+from studiolo.gateway.sockets import Channels, Frames
+from studiolo.gateway.spooling import Dropped, Spool
+from studiolo.gateway.wire import BadMessageError, Header, Signer, parent_id, read_header
+
+MOST_OUTGOING = 64 * 1024 * 1024
+NUMBER_MARK = b"studiolo:"
+WELCOME = "iopub_welcome"
+# A kernel that is restarted numbers from 1 again: in the journal its numbers begin at the next multiple of this.
+LIFE = 1 << 40
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Published:
+    """A message of iopub that is in the journal. `parent`: msg_id of what caused it, "" for nothing."""
+
+    number: int
+    header: Header
+    parent: str
+    parts: Parts
+
+
+class Output:
+    """Takes iopub's messages in batches.
+
+    `forward` gets what is in the journal by then, in order, and whether the journal has a gap among it. While messages
+    that ZMQ dropped are fetched from the spool, nothing newer is handed on. `heard`: set when the kernel says anything.
+    """
+
+    def __init__(
+        self,
+        signer: Signer,
+        journal: Journal,
+        spool: Spool | None,
+        forward: Callable[[list[Published], bool], None],
+        heard: asyncio.Event,
+    ) -> None:
+        self._signer = signer
+        self._journal = journal
+        self._spool = spool
+        self._forward = forward
+        self._base = journal.kernel_number // LIFE * LIFE
+        self._held: list[Frames] = []
+        self._fetching: asyncio.Task[None] | None = None
+        self._heard = heard
+        self.channels: Channels | None = None
+        # The kernel's own session, as in its headers; "" before it said anything.
+        self.session = ""
+
+    @property
+    def _last(self) -> int:
+        return self._journal.kernel_number - self._base
+
+    def take(self, batch: list[Frames]) -> None:
+        """Take messages as they came from ZMQ."""
+        if self._fetching is not None:
+            self._held += batch
+            return
+        published: list[Published] = []
+        has_gap = False
+        for place, frames in enumerate(batch):
+            number = _number(frames)
+            if number is not None and number > self._last + 1:
+                if self._spool is not None:
+                    self._held += batch[place:]
+                    self.fetch()
+                    break
+                self._journal.note_gap(number - self._last - 1)
+                has_gap = True
+            self._add(published, frames, number)
+        self._hand_on(published, has_gap=has_gap)
+
+    def fetch(self) -> None:
+        """Fetch from the spool what comes after the last message that there is; newer ones wait meanwhile."""
+        if self._spool is None or self._fetching is not None:
+            return
+        if self.channels is not None:
+            self.channels["iopub"].hold()
+        self._fetching = asyncio.create_task(self._fetch(self._spool))
+
+    def close(self) -> None:
+        """Fetch no more, and leave the spool."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+        if self._spool is not None:
+            self._spool.close()
+
+    async def _fetch(self, spool: Spool) -> None:
+        published: list[Published] = []
+        has_gap = False
+        try:
+            for kept in await spool.fetch(after=self._last):
+                if isinstance(kept, Dropped):
+                    self._journal.note_gap(kept.messages, kept.data_bytes)
+                    has_gap = True
+                else:
+                    self._add(published, kept, _number(kept))
+        except OSError as error:
+            # The kernel has just ended, or cannot give what it kept.
+            logger.warning("What a kernel kept cannot be fetched: %s", error)
+        held, self._held, self._fetching = self._held, [], None
+        first = _number(held[0]) if held else None
+        if first is not None and first > self._last + 1:
+            self._journal.note_gap(first - self._last - 1)
+            has_gap = True
+            self._add(published, held.pop(0), first)
+        self._hand_on(published, has_gap=has_gap)
+        self.take(held)
+        if self._fetching is None and self.channels is not None:
+            self.channels["iopub"].resume()
+
+    def _add(self, published: list[Published], frames: Frames, number: int | None) -> None:
+        if number is not None and number <= self._last:
+            return
+        try:
+            _, parts = self._signer.unpack(frames)
+            header, parent = read_header(parts), parent_id(parts)
+        except BadMessageError as error:
+            logger.warning("A message that a kernel published is left out: %s", error.reason)
+            return
+        self.session = header.session
+        self._heard.set()
+        if header.msg_type == WELCOME:
+            return
+        size = sum(map(len, parts))
+        if size > MOST_OUTGOING:
+            parts = too_big(parts, size, MOST_OUTGOING, session=self.session)
+            header = read_header(parts)
+        own = None if number is None else self._base + number
+        published.append(
+            Published(self._journal.append("iopub", parts, parent=parent, kernel_number=own), header, parent, parts)
+        )
+
+    def _hand_on(self, published: list[Published], *, has_gap: bool) -> None:
+        if not published and not has_gap:
+            return
+        self._forward(published, has_gap)
+        if self._spool is not None:
+            self._spool.acknowledge(self._last)
+
+
+def _number(frames: Frames) -> int | None:
+    """Return the kernel's own number of a message, which forked kernels put behind the topic."""
+    if len(frames) > 1 and frames[1].startswith(NUMBER_MARK) and frames[1][len(NUMBER_MARK) :].isdigit():
+        return int(frames[1][len(NUMBER_MARK) :])
+    return None
