@@ -38,7 +38,7 @@ def kernel_wish(body: Mapping[str, Any]) -> Wish:
     return Wish(
         spec_name=text(body, "name", _MAX_NAME),
         path=path(body, "path"),
-        variables=_variables(body.get("env")),
+        variables=variables(body.get("env")),
         kernel_id=kernel_id(body.get("kernel_id")),
     )
 
@@ -61,6 +61,16 @@ def path(body: Mapping[str, Any], member: str) -> str | None:
     return found
 
 
+def number(query: Mapping[str, str], name: str) -> int | None:
+    """Return a member of a query that is a number from 0 on, or absent."""
+    given = query.get(name)
+    if given is None:
+        return None
+    if not given.isascii() or not given.isdigit() or len(given) > 18:
+        raise _invalid(f"{name}: not a number.")
+    return int(given)
+
+
 def mapping(body: Mapping[str, Any], member: str) -> dict[str, Any]:
     """Return a member that is an object or absent."""
     found = body.get(member)
@@ -71,6 +81,15 @@ def mapping(body: Mapping[str, Any], member: str) -> dict[str, Any]:
     return found
 
 
+def variables(found: object) -> dict[str, str]:
+    """Read an object of environment variables, or nothing."""
+    if found is None:
+        return {}
+    if not isinstance(found, dict) or len(found) > _MAX_VARIABLES:
+        raise _invalid(f"env: not an object of at most {_MAX_VARIABLES} variables.")
+    return {name: _value(name, value) for name, value in found.items()}
+
+
 def kernel_id(found: object) -> str | None:
     """Return an id that the client names, in its one spelling; it must be a UUID."""
     if found is None:
@@ -79,14 +98,6 @@ def kernel_id(found: object) -> str | None:
         return str(uuid.UUID(str(found)))
     except ValueError as exc:
         raise _invalid("The kernel's id is no UUID.") from exc
-
-
-def _variables(found: object) -> dict[str, str]:
-    if found is None:
-        return {}
-    if not isinstance(found, dict) or len(found) > _MAX_VARIABLES:
-        raise _invalid(f"env: not an object of at most {_MAX_VARIABLES} variables.")
-    return {name: _value(name, value) for name, value in found.items()}
 
 
 def _value(name: str, value: object) -> str:

@@ -16,7 +16,7 @@ from studiolo.contract.errors import KINDS, NotSignedIn, StudioloError, Unavaila
 from studiolo.gateway.base import Caller, KernelExit, KernelPlan, Right, Wish
 from studiolo.gateway.launches import SessionLaunch, read_launch, session_plan
 from studiolo.gateway.plans import BadPlanError, plan_from_json
-from studiolo.gateway.specs import Spec, choose, list_specs, listing
+from studiolo.gateway.specs import Spec, choose, find_resource_file, list_specs, listing
 
 SECRET_HEADER = "X-Studiolo-Secret"  # noqa: S105
 CALLER_HEADER = "X-Studiolo-Kernels"
@@ -99,6 +99,14 @@ class PlatformAuthority:
             self._specs.clear()
         self._specs[caller.scope] = now + _REMEMBER_SECONDS, answer
         return answer
+
+    async def find_resource(self, caller: Caller, spec_name: str, file_name: str) -> Path | None:
+        """Return a logo of a session's kernelspec; those of workspaces have none."""
+        if caller.scope.startswith("w-"):
+            return None
+        session = read_launch(self._run, caller.scope)
+        spec = (await asyncio.to_thread(_session_specs, session)).get(spec_name)
+        return None if spec is None else find_resource_file(spec, file_name)
 
     async def close(self) -> None:
         """Give up what waits for the control plane, and close connections."""

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ class HostSettings:
     `keep_ended`: how long the journal of a kernel stays after its end. `cull_idle`: how long a headless kernel may be
     idle without clients before it is ended, None: for ever. `keep_unread`: how long output that nobody has seen
     keeps a kernel from being culled. `cull_connected`: whether an open client keeps nothing from being culled.
-    `allow_origins`: other sites' origins whose pages may use keys here; `*` means all.
+    `allow_origins`: other sites' origins whose pages may use keys here; `*` means all. `secret`: shared with front
+    door and control plane, empty where there are none.
     """
 
     data: Path
@@ -29,6 +30,7 @@ class HostSettings:
     cull_sessions: bool = False
     allow_origins: tuple[str, ...] = ()
     spares: int = 1
+    secret: str = field(default="", repr=False)
 
     @property
     def kernels(self) -> Path:

@@ -152,6 +152,11 @@ def resource_files(spec: Spec) -> list[Path]:
     return [file for file in files if file.is_file() and not file.is_symlink()]
 
 
+def find_resource_file(spec: Spec, name: str) -> Path | None:
+    """Return the file of that name, if clients may read it."""
+    return next((file for file in resource_files(spec) if file.name == name), None)
+
+
 def with_metadata(spec: Spec, **ours: Any) -> Spec:
     """Return the spec with members added to `metadata.studiolo`."""
     known = spec.metadata.get("studiolo", {})

@@ -1,0 +1,260 @@
+"""All kernels of a host: start, adopt, restart, interrupt, end, forget."""
+
+import asyncio
+import logging
+import time
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+
+from studiolo.contract.errors import Conflict, StudioloError
+from studiolo.gateway.base import Authority, Caller, KernelExit, Launcher, Process, Wish
+from studiolo.gateway.documents import Documents
+from studiolo.gateway.hosted import Hosted
+from studiolo.gateway.kernel import Kernel
+from studiolo.gateway.kernel_records import KernelRecord, KernelRecords
+from studiolo.gateway.problems import no_kernel
+
+# How long a kernel may take to end by itself when asked, then after SIGTERM, and how many are adopted at once.
+_POLITE_SECONDS = 1.0
+_GRACE_SECONDS = 3.0
+_ADOPTED_AT_ONCE = 16
+
+_log = logging.getLogger(__name__)
+
+
+class Registry:
+    """Kernels by id. `changed` is set whenever a report would say something new."""
+
+    def __init__(
+        self,
+        records: KernelRecords,
+        documents: Documents,
+        launcher: Launcher,
+        authority: Authority,
+        *,
+        keep_ended: float,
+    ) -> None:
+        self._records = records
+        self._documents = documents
+        self._launcher = launcher
+        self._authority = authority
+        self._keep_ended = keep_ended
+        self._hosted: dict[str, Hosted] = {}
+        self._reserving: set[str] = set()
+        self._telling: set[asyncio.Task[None]] = set()
+        self.changed = asyncio.Event()
+
+    def list(self, scope: str | None = None) -> list[Hosted]:
+        """Return the kernels of a scope, or all; ended ones until they are removed or forgotten."""
+        return [h for h in self._hosted.values() if not h.record.removed and scope in (None, h.scope)]
+
+    def find(self, scope: str, kernel_id: str) -> Hosted:
+        """Return a kernel of a scope. Raises NotFound, for another scope's too."""
+        hosted = self._hosted.get(kernel_id.lower())
+        if hosted is None or hosted.scope != scope or hosted.record.removed:
+            raise no_kernel(kernel_id)
+        return hosted
+
+    def find_kept(self, scope: str, kernel_id: str) -> Hosted:
+        """Return a kernel whose journal is kept, removed ones and those of a session's earlier launches too."""
+        hosted = self._hosted.get(kernel_id.lower())
+        if hosted is None or _owner(hosted.scope) != _owner(scope):
+            raise no_kernel(kernel_id)
+        return hosted
+
+    def is_known(self, kernel_id: str) -> bool:
+        """Tell whether an id is taken, in any scope."""
+        return kernel_id in self._hosted or kernel_id in self._reserving
+
+    async def start(self, caller: Caller, wish: Wish) -> Hosted:
+        """Start a kernel and return when it is bound. Raises what the authority raises, Conflict, Unavailable."""
+        kernel_id = wish.kernel_id or str(uuid.uuid4())
+        if self.is_known(kernel_id):
+            raise Conflict("kernel-exists", f"A kernel with id {kernel_id} exists already.")
+        self._reserving.add(kernel_id)
+        try:
+            plan = await self._authority.reserve(caller, replace(wish, kernel_id=kernel_id))
+            plan = replace(plan, path=wish.path)
+            record = KernelRecord(plan, caller.person_id, caller.person_name, datetime.now(UTC))
+            hosted = self._hosted[kernel_id] = Hosted(record, self._records.folder(kernel_id))
+        finally:
+            self._reserving.discard(kernel_id)
+        async with hosted.lock:
+            try:
+                await self._launch(hosted)
+            except StudioloError:
+                self._erase(hosted)
+                raise
+        return hosted
+
+    async def restart(self, caller: Caller, hosted: Hosted) -> None:
+        """Start a kernel anew under its id; its journal goes on and its clients stay. Raises as `start`."""
+        async with hosted.lock:
+            if hosted.record.removed:
+                raise no_kernel(hosted.id)
+            hosted.is_changing = True
+            try:
+                if not hosted.is_alive or not hosted.record.has_variables:
+                    plan = hosted.record.plan
+                    plan = await self._authority.reserve(caller, Wish(plan.spec_name, plan.path, kernel_id=hosted.id))
+                    hosted.record = replace(hosted.record, plan=replace(plan, path=hosted.record.plan.path))
+                if hosted.is_alive and hosted.kernel is not None and hosted.process is not None:
+                    await _end(hosted.process, agreed=await hosted.kernel.shutdown_request(restart=True))
+                hosted.record = replace(hosted.record, exit=None, has_variables=True)
+                await self._launch(hosted)
+            finally:
+                hosted.is_changing = False
+        self.changed.set()
+
+    async def interrupt(self, hosted: Hosted) -> None:
+        """Interrupt what runs in a kernel. Raises Conflict when it has ended."""
+        if hosted.kernel is None or not hosted.is_alive:
+            raise Conflict("kernel-ended", "The kernel has ended.", hint="Restart it.")
+        await hosted.kernel.interrupt()
+
+    async def remove(self, hosted: Hosted) -> None:
+        """End a kernel and show it no more; its journal is kept for a while. Safe to repeat, and during its start."""
+        if not hosted.record.removed:
+            hosted.record = replace(hosted.record, removed=True)
+            self._documents.forget_kernel(hosted.scope, hosted.id)
+        async with hosted.lock:
+            if hosted.id not in self._hosted:
+                return
+            self._records.write(hosted.record)
+            if hosted.is_alive and hosted.process is not None and hosted.kernel is not None:
+                agreed = await hosted.kernel.shutdown_request(restart=False)
+                self._note_end(hosted, await _end(hosted.process, agreed=agreed))
+            if hosted.kernel is not None:
+                await hosted.kernel.close()
+                hosted.kernel = None
+                hosted.close_journal()
+        self.changed.set()
+
+    async def remove_scope(self, scope: str) -> None:
+        """End all kernels of a scope."""
+        await asyncio.gather(*(self.remove(hosted) for hosted in self.list(scope)))
+
+    async def adopt_all(self) -> None:
+        """Find the kernels that earlier hosts started."""
+        slots = asyncio.Semaphore(_ADOPTED_AT_ONCE)
+
+        async def adopt(record: KernelRecord) -> None:
+            async with slots:
+                await self._adopt(record)
+
+        found = await asyncio.gather(*map(adopt, self._records.read_all()), return_exceptions=True)
+        for error in found:
+            if isinstance(error, BaseException):
+                _log.error("A kernel could not be adopted.", exc_info=error)
+
+    def forget_old(self) -> None:
+        """Erase kernels that ended long ago."""
+        now = time.monotonic()
+        for hosted in list(self._hosted.values()):
+            if hosted.erase_at is not None and now >= hosted.erase_at and not hosted.lock.locked():
+                self._documents.forget_kernel(hosted.scope, hosted.id)
+                self._erase(hosted)
+
+    def cut(self, logins: set[str]) -> None:
+        """Close the websockets of logins that have ended."""
+        for hosted in self._hosted.values():
+            if hosted.kernel is not None:
+                hosted.kernel.cut(logins)
+
+    async def close(self, *, end_kernels: bool) -> None:
+        """Let go of all kernels, which run on, or end them."""
+        if end_kernels:
+            await asyncio.gather(*(self.remove(hosted) for hosted in self.list()), return_exceptions=True)
+        for hosted in self._hosted.values():
+            if hosted.kernel is not None:
+                await hosted.kernel.close()
+            hosted.close_journal()
+        await asyncio.gather(*self._telling, return_exceptions=True)
+
+    async def _launch(self, hosted: Hosted) -> None:
+        plan = hosted.record.plan
+        self._records.write(hosted.record)
+        self._records.write_variables(plan)
+        try:
+            process = await self._launcher.start(plan)
+            if hosted.kernel is None:
+                await self._attach(hosted, process, fresh=True)
+            else:
+                hosted.process = process
+                await hosted.kernel.replaced(process)
+        except StudioloError as exc:
+            await self._authority.started(plan.kernel_id, ok=False, message=exc.message)
+            self._note_end(hosted, KernelExit("never-ready", exc.message, datetime.now(UTC)), is_told=True)
+            raise
+        await self._authority.started(plan.kernel_id, ok=True)
+        self.changed.set()
+
+    async def _attach(self, hosted: Hosted, process: Process, *, fresh: bool) -> None:
+        hosted.process = process
+        hosted.kernel = await Kernel.attach(
+            process,
+            hosted.journal,
+            interrupt_mode=hosted.record.plan.interrupt_mode,
+            fresh=fresh,
+            on_change=partial(self._look_at, hosted),
+        )
+
+    async def _adopt(self, record: KernelRecord) -> None:
+        hosted = self._hosted[record.id] = Hosted(record, self._records.folder(record.id))
+        if record.exit is not None:
+            age = (datetime.now(UTC) - record.exit.at).total_seconds()
+            hosted.erase_at = time.monotonic() + min(max(self._keep_ended - age, 0), self._keep_ended)
+            return
+        async with hosted.lock:
+            found = await self._launcher.adopt(record.id)
+            if found is None:
+                found = KernelExit("vanished", "The kernel was gone when the host came back.", datetime.now(UTC))
+            if isinstance(found, KernelExit):
+                self._note_end(hosted, found)
+                return
+            await self._attach(hosted, found, fresh=False)
+        if record.removed:
+            await self.remove(hosted)
+
+    def _look_at(self, hosted: Hosted) -> None:
+        """Called by a kernel's bridge: another state, other clients, output, the end."""
+        ended = None if hosted.kernel is None else hosted.kernel.exit
+        if ended is not None and not hosted.is_changing:
+            self._note_end(hosted, ended)
+        hosted.wake()
+        self.changed.set()
+
+    def _note_end(self, hosted: Hosted, exit: KernelExit, *, is_told: bool = False) -> None:
+        if hosted.record.exit is not None:
+            return
+        hosted.record = replace(hosted.record, exit=exit)
+        hosted.erase_at = time.monotonic() + self._keep_ended
+        self._records.write(hosted.record)
+        if hosted.kernel is not None and hosted.kernel.exit is None:
+            hosted.kernel.ended(exit)
+        if not is_told:
+            task = asyncio.create_task(self._authority.ended(hosted.id, exit))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+        self.changed.set()
+
+    def _erase(self, hosted: Hosted) -> None:
+        self._hosted.pop(hosted.id, None)
+        hosted.close_journal()
+        self._records.erase(hosted.id)
+
+
+async def _end(process: Process, *, agreed: bool) -> KernelExit:
+    """Wait a moment for a kernel that was asked to end, then have it ended. Returns how it ended."""
+    waiting = asyncio.ensure_future(process.wait())
+    done, _ = await asyncio.wait([waiting], timeout=_POLITE_SECONDS if agreed else 0)
+    if not done:
+        await process.stop(grace_seconds=_GRACE_SECONDS)
+    return await waiting
+
+
+def _owner(scope: str) -> str:
+    """Return a session's id without its launch, or the workspace's id."""
+    return scope.partition(".")[0]
