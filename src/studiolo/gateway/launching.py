@@ -30,7 +30,8 @@ from studiolo.runtime.launch import read_json
 _BOUND_SECONDS = 10.0
 _STARTED_SECONDS = 10.0
 _POLL_SECONDS = 0.5
-_GRACE_SECONDS = 5.0
+# For stops that nobody timed: a session that ends waits five seconds for its kernels.
+_GRACE_SECONDS = 2.0
 _SHORT_ID = 12
 _LINES_SHOWN = 12
 

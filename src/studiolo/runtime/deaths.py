@@ -8,12 +8,14 @@ import contextlib
 import os
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from studiolo.runtime import processes
 from studiolo.runtime.groups import Group
 from studiolo.runtime.launch import LaunchFiles, read_json, write_json
 from studiolo.runtime.parts import Part, read_parts
+from studiolo.runtime.registrations import list_kernels
 
 # A large process that was killed takes a while until it is gone.
 _PATIENCE_SECONDS = 1.0
@@ -33,10 +35,11 @@ class MemoryWatch:
     `next_seconds` if that is not None.
     """
 
-    def __init__(self, group: Group, files: LaunchFiles, limit: int | None) -> None:
+    def __init__(self, group: Group, files: LaunchFiles, limit: int | None, registered: Path | None = None) -> None:
         self._group = group
         self._files = files
         self._limit = limit
+        self._registered = registered
         self._told = group.count_kills() or 0
         self._told_pids: set[tuple[int, str]] = set()
         self._decide_at: float | None = None
@@ -111,7 +114,8 @@ class MemoryWatch:
     def _find_dead(self, most: int) -> list[Part]:
         if most <= 0:
             return []
-        parts = [part for part in read_parts(self._files.parts) if part[:2] not in self._told_pids]
+        known = read_parts(self._files.parts) + (list_kernels(self._registered) if self._registered else [])
+        parts = [part for part in known if part[:2] not in self._told_pids]
         dead = [part for part in parts if not processes.is_alive(part.pid, part.start_time)][:most]
         self._told_pids.update(part[:2] for part in dead)
         return dead

@@ -99,6 +99,7 @@ class Keeper(ABC):
         self.connection = connection
         self.files = request.files
         self.group = Group({})
+        self.registered: Path | None = None
         self.memory = MemoryWatch(self.group, self.files, None)
         self.pid = 0
         self.status: int | None = None
@@ -193,7 +194,7 @@ class Keeper(ABC):
         me = processes.find_process(os.getpid())
         assert me is not None
         self.prepare()
-        self.memory = MemoryWatch(self.group, self.files, self.limited.memory_limit)
+        self.memory = MemoryWatch(self.group, self.files, self.limited.memory_limit, self.registered)
         groups = dict(self.limited.groups)
         # Last of what can fail: a launch that has this file is never started again.
         self.note(pid=me.pid, start_time=me.start_time, boot_id=processes.boot_id(), groups=groups)

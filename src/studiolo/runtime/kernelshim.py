@@ -100,7 +100,9 @@ class KernelShim(keeping.Keeper):
     def clear_up(self) -> None:
         """See Keeper.clear_up."""
         shutil.rmtree(self.request.run_folder, ignore_errors=True)
-        if self.request.register:
+        # The session's shim looks for the one that was killed, if it was for lack of memory; a later one writes anew.
+        was_killed = self.status == -signal.SIGKILL and self.stop_deadline is None
+        if self.request.register and not was_killed:
             with contextlib.suppress(OSError):
                 Path(self.request.register).unlink(missing_ok=True)
 

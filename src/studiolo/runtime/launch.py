@@ -57,6 +57,21 @@ class LaunchRequest:
         return LaunchFiles(Path(self.launch_folder))
 
     @property
+    def grounds_file(self) -> Path:
+        """Where the kernel host reads how kernels of this session are started, see `runtime.registrations`."""
+        return Path(self.run_folder) / "kernels.json"
+
+    @property
+    def kernels_folder(self) -> Path:
+        """Where each kernel that the session's server did not start is registered while it lives."""
+        return Path(self.run_folder) / "kernels"
+
+    @property
+    def kernelspec_folders(self) -> tuple[Path, Path]:
+        """Where the session's kernelspecs are; the first that has a name wins."""
+        return Path(self.launch_folder) / "kernels", Path(self.environment) / "share/jupyter/kernels"
+
+    @property
     def key_file(self) -> Path:
         """Where the session's own API key is, for the people and programs in it."""
         return Path(self.run_folder) / "key"

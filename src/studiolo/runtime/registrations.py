@@ -6,13 +6,14 @@ run under the same account.
 """
 
 import contextlib
+import os
 import signal
 import time
 from pathlib import Path
 from typing import Any
 
 from studiolo.runtime import processes
-from studiolo.runtime.launch import read_json, write_json
+from studiolo.runtime.launch import LaunchRequest, read_json, write_json
 from studiolo.runtime.parts import Part
 
 # A kernel's shim needs at most its own grace and seven seconds to end what is left; then it is killed with all of it.
@@ -20,6 +21,32 @@ _SHIM_SECONDS = 5.0
 _KILL_SECONDS = 5.0
 _PAUSE_SECONDS = 0.01
 _LONGEST_NAME = 256
+
+
+def write_grounds(request: LaunchRequest) -> None:
+    """Write what a kernel host needs to start kernels in this session, readable by this account alone. Raises OSError.
+
+    `kernels.json`: {environment, folder, start_folder, variables, groups, group, marker, kernelspecs: [folder],
+    register: folder, limits: {cpu, memory, processes}}. A kernel's registration is `<kernel id>.json` in `register`.
+    """
+    request.kernels_folder.mkdir(mode=0o700, exist_ok=True)
+    grounds = {
+        "environment": request.environment,
+        "folder": request.folder,
+        "start_folder": request.start_folder,
+        "variables": dict(request.variables),
+        "groups": dict(request.groups),
+        "group": request.name if request.groups else "",
+        "marker": request.name,
+        "kernelspecs": [str(folder) for folder in request.kernelspec_folders],
+        "register": str(request.kernels_folder),
+        "limits": {"cpu": request.cpu_limit, "memory": request.memory_limit, "processes": request.process_limit},
+    }
+    umask = os.umask(0o077)
+    try:
+        write_json(request.grounds_file, grounds)
+    finally:
+        os.umask(umask)
 
 
 def register(file: Path, shim_pid: int, kernel_pid: int, path: str) -> None:

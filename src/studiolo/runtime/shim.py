@@ -14,6 +14,7 @@ from pathlib import Path
 
 from studiolo.runtime import exits, keeping, limits
 from studiolo.runtime.launch import LaunchRequest
+from studiolo.runtime.registrations import end_kernels, write_grounds
 
 Claim = Callable[[LaunchRequest, socket.socket], int | None]
 
@@ -42,6 +43,7 @@ class Shim(keeping.Keeper):
     ) -> None:
         super().__init__(request, connection)
         self.request = request
+        self.registered = request.kernels_folder
         self.forks = forks
         self.claim = claim
 
@@ -49,6 +51,7 @@ class Shim(keeping.Keeper):
         """See Keeper.prepare."""
         keeping.make_private(Path(self.request.run_folder))
         self.group = limits.make_group(self.request)
+        write_grounds(self.request)
 
     def fork(self, shim_pid: int) -> int:
         """See Keeper.fork."""
@@ -66,6 +69,7 @@ class Shim(keeping.Keeper):
 
     def end_others(self) -> None:
         """See Keeper.end_others."""
+        end_kernels(self.request.kernels_folder)
 
     def clear_up(self) -> None:
         """See Keeper.clear_up."""

@@ -10,6 +10,7 @@ from studiolo.runtime import processes
 from studiolo.runtime.groups import Group
 from studiolo.runtime.kept import Kept
 from studiolo.runtime.launch import MARKER, LaunchFiles, read_json
+from studiolo.runtime.registrations import end_kernels
 
 
 class Launch(Kept):
@@ -63,6 +64,7 @@ class Launch(Kept):
 
     def clear_up(self) -> None:
         """See Kept.clear_up."""
+        end_kernels(self.run_folder / "kernels")
         shutil.rmtree(self.run_folder, ignore_errors=True)
         self.socket.unlink(missing_ok=True)
 
