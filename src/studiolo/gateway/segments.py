@@ -1,6 +1,7 @@
 """A journal's files: records appended to segments, the oldest of which are dropped, whole."""
 
 import os
+import shutil
 from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import suppress
@@ -114,7 +115,7 @@ class Segments:
     """
 
     def __init__(self, folder: Path, *, disk_bytes: int) -> None:
-        self.folder = self._folder = folder
+        self.folder = folder
         self._disk_bytes = disk_bytes
         self._descriptor: int | None = None
         self.requests: dict[str, Request] = {}
@@ -154,7 +155,7 @@ class Segments:
         segment = Segment(f"{first:020d}.journal", first, first - 1)
         # Nothing of value can be there: at most the torn beginning of an earlier try.
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-        self._descriptor = os.open(self._folder / segment.name, flags, 0o600)
+        self._descriptor = os.open(self.folder / segment.name, flags, 0o600)
         self.all = [known for known in self.all if known.name != segment.name]
         self.all.append(segment)
         self._drop()
@@ -165,7 +166,7 @@ class Segments:
         """Write on in the last segment of an earlier process; None when there is none."""
         if not self.all:
             return None
-        self._descriptor = os.open(self._folder / self.all[-1].name, os.O_WRONLY | os.O_APPEND)
+        self._descriptor = os.open(self.folder / self.all[-1].name, os.O_WRONLY | os.O_APPEND)
         return self.all[-1]
 
     def write(self, batch: Batch) -> None:
@@ -188,7 +189,7 @@ class Segments:
         if segment is None or number > segment.last:
             return [Gap(number, self.all[place + 1].first - 1, None, None)]
         try:
-            return _read_segment(self._folder / segment.name, segment, number, room)
+            return _read_segment(self.folder / segment.name, segment, number, room)
         except OSError:
             return [Gap(number, segment.last, None, None)]
 
@@ -199,11 +200,9 @@ class Segments:
             self._descriptor = None
 
     def erase(self) -> None:
-        """Remove everything."""
+        """Remove the folder with all that is in it."""
         self.finish()
-        for path in [*self._folder.glob("*.journal"), *self._folder.glob("index.json*")]:
-            path.unlink(missing_ok=True)
-        self._folder.rmdir()
+        shutil.rmtree(self.folder)
 
     def _drop(self) -> None:
         total = sum(segment.size for segment in self.all)
@@ -222,11 +221,11 @@ class Segments:
             dropped, self.all = self.all[:gone], self.all[gone:]
             self._write_index(dropped)
             for segment in dropped:
-                (self._folder / segment.name).unlink(missing_ok=True)
+                (self.folder / segment.name).unlink(missing_ok=True)
 
     def _read_index(self) -> tuple[Gap, dict[str, Segment]]:
         try:
-            index = from_json((self._folder / "index.json").read_bytes())
+            index = from_json((self.folder / "index.json").read_bytes())
             segments = [
                 Segment(**{**members, "marks": [(number, offset) for number, offset in members["marks"]]})
                 for members in index["segments"]
@@ -237,9 +236,9 @@ class Segments:
 
     def _write_index(self, also: list[Segment] | None = None) -> None:
         finished = [*(also or []), *self.all[:-1]]
-        path = self._folder / "index.json.new"
+        path = self.folder / "index.json.new"
         path.write_bytes(dump({"dropped": self.dropped, "segments": [asdict(segment) for segment in finished]}))
-        path.replace(self._folder / "index.json")
+        path.replace(self.folder / "index.json")
 
     def _scan_those_not_in(self, indexed: dict[str, Segment]) -> None:
         last = len(self.all) - 1
@@ -250,7 +249,7 @@ class Segments:
             requests = self._scan(segment)
             if segment.size == 0:
                 # Killed while it began: the one before is the last.
-                (self._folder / segment.name).unlink()
+                (self.folder / segment.name).unlink()
                 del self.all[place]
                 last = min(last, place - 1)
             elif place == last:
@@ -258,7 +257,7 @@ class Segments:
 
     def _scan(self, segment: Segment) -> dict[str, Request]:
         """Look through a segment of an earlier process, and cut what it wrote in part."""
-        path = self._folder / segment.name
+        path = self.folder / segment.name
         data = path.read_bytes()
         requests: dict[str, Request] = {}
         whole = Batch()
