@@ -284,3 +284,20 @@ def test_a_long_night_of_progress_bars_is_one_line_and_many_prints_take_little_m
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert size < 4 * len("".join(pieces))
+
+
+def test_who_joins_in_mid_run_learns_what_the_next_messages_will_mean(kernel: Published) -> None:
+    asked = kernel.request("c")
+    kernel.text(asked, "one")
+    kernel.display(asked, "bar", name="d")
+    kernel.display(asked, "bar", name="d")
+    run = collect(kernel.journal).since()["c"]
+    assert run.displays == {"d": [1, 2]}
+    assert not run.clears_next
+    kernel.send(asked, "clear_output", {"wait": True})
+    run = collect(kernel.journal).since()["c"]
+    assert run.clears_next
+    assert run.changed_at >= run.at
+    kernel.text(asked, "two")
+    run = collect(kernel.journal).since()["c"]
+    assert (run.displays, run.clears_next) == ({}, False)

@@ -27,7 +27,8 @@ class CellRun:
     """The last run of a cell. `first` to `last`: where in the journal it stands; `at`: seconds since 1970.
 
     `code`: digest of the code that was sent, see records.digest_code. `outputs`: as nbformat 4.5 has them. `gap`:
-    whether some is missing there.
+    whether some is missing there. `changed_at`: when it last put something out, or ended. `clears_next`: whether a
+    `clear_output(wait=True)` waits for the next output. `displays`: places in `outputs` by display id.
     """
 
     request: str
@@ -40,6 +41,9 @@ class CellRun:
     execution_count: int | None = None
     outputs: list[Output] = field(default_factory=list)
     gap: bool = False
+    changed_at: float = 0.0
+    clears_next: bool = False
+    displays: dict[str, list[int]] = field(default_factory=dict)
 
 
 class Cells:
@@ -97,7 +101,7 @@ class Cells:
         self._size += run.size - size
 
     def _apply(self, run: "_Run", entry: Entry, msg_type: str) -> None:
-        run.seen.last = entry.number
+        run.seen.last, run.seen.changed_at = entry.number, entry.at
         if msg_type in _SHOWN:
             self._show(run, entry, msg_type)
         elif msg_type == "status" and _content(entry).get("execution_state") == "idle":
@@ -131,7 +135,7 @@ class Cells:
             return
         for run in self._runs.values():
             size = run.size
-            run.update_display(name, output, len(entry.parts[3]), entry.number, self._room(run))
+            run.update_display(name, output, len(entry.parts[3]), entry, self._room(run))
             self._size += run.size - size
 
     def _touched_by(self, gap: Gap) -> "Iterator[_Run]":
@@ -171,8 +175,8 @@ class _Run:
     """A run while it is collected; texts of streams are lists of pieces. `size`: bytes of what is shown."""
 
     def __init__(self, request: Request) -> None:
-        place = request.number
-        self.seen = CellRun(request.msg_id, request.session, request.code, request.at, place, place)
+        place, at = request.number, request.at
+        self.seen = CellRun(request.msg_id, request.session, request.code, at, place, place, changed_at=at)
         self.size = 0
         self._displays: dict[str, _Display] = {}
         # What was cut in a row, and the output that says so.
@@ -180,7 +184,10 @@ class _Run:
         self._clear_before_next = False
 
     def copy(self) -> CellRun:
-        return replace(self.seen, outputs=[_joined(output) for output in self.seen.outputs])
+        outputs = [_joined(output) for output in self.seen.outputs]
+        places = {id(output): place for place, output in enumerate(self.seen.outputs)}
+        displays = {name: [places[id(output)] for output in shown.outputs] for name, shown in self._displays.items()}
+        return replace(self.seen, outputs=outputs, displays=displays, clears_next=self._clear_before_next)
 
     def show(self, output: Output, size: int, display_id: str | None) -> None:
         if output["output_type"] == "stream":
@@ -193,7 +200,7 @@ class _Run:
             display.outputs.append(output)
             display.size += size
 
-    def update_display(self, name: str, output: Output, size: int, number: int, room: int) -> None:
+    def update_display(self, name: str, output: Output, size: int, entry: Entry, room: int) -> None:
         """Show something else under a display's name, unless that takes more than `room` bytes more."""
         display = self._displays.get(name)
         if display is None:
@@ -205,7 +212,7 @@ class _Run:
             shown.update(data=output["data"], metadata=output["metadata"])
         display.size += more
         self.size += more
-        self.seen.last = number
+        self.seen.last, self.seen.changed_at = entry.number, entry.at
 
     def cut(self, number: int, size: int) -> None:
         """Leave a message out, and say so; those in a row are one gap."""
