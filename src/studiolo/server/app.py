@@ -67,6 +67,7 @@ def create_app(services: Services) -> ASGIApp:
         services.hosts,
         services.cookies,
         shortcuts,
+        services.kernel_door,
     )
     repeatable = Idempotency(api, services.db, services.clock, services.identity)
     edge = Edge(KnownAnswers(repeatable, services.db, services.identity), services.hosts)

@@ -8,7 +8,9 @@ client as it is. This is the hot path: a bare ASGI application, answers remember
 import asyncio
 import base64
 import json
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import RowMapping
@@ -31,6 +33,8 @@ from studiolo.server.http.edge import Receive, Scope, Send
 from studiolo.server.http.hosts import Host, HostKind, Hosts
 from studiolo.server.http.identity import CookieNames, bearer, cookie_value, without_ours
 from studiolo.server.http.problems import problem
+from studiolo.server.kernels.door import KernelDoor, find_key
+from studiolo.server.kernels.places import Place, find_place
 from studiolo.server.principal import Principal
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.entry import Entry
@@ -89,6 +93,7 @@ class Door:
         hosts: Hosts,
         cookies: CookieNames,
         shortcuts: Shortcuts,
+        kernels: KernelDoor,
     ) -> None:
         self._db = db
         self._authentication = authentication
@@ -100,6 +105,7 @@ class Door:
         self._answers: MomentCache[tuple[str, ...], list[Header]] = MomentCache(_REMEMBER_SECONDS)
         self._looking: dict[tuple[int, tuple[str, ...]], asyncio.Task[list[Header]]] = {}
         self._shortcuts = shortcuts
+        self._kernels = kernels
         # One change makes all answers stale, and all shortcuts with them.
         self._answers.watchers.append(shortcuts.close_all)
         authentication.watch(self._answers.clear)
@@ -141,6 +147,9 @@ class Door:
         )
 
     async def _answer(self, question: Question) -> list[Header]:
+        place = None if question.path.startswith("/s/") else find_place(question.path)
+        if place is not None:
+            return await self._answer_kernels(question, place)
         self._check_address(question)
         if question.key is None:
             self._check_origin(question)
@@ -157,15 +166,38 @@ class Door:
             if question.method in _SHORTCUT and not question.is_websocket and not question.password:
                 self._shortcuts.note(question.session_id, _holder(question), dict(known))
             return known
-        # A page asks for dozens of things at once: they share one look. What came after a change looks anew.
+        return await self._share(name, lambda: self._look(question))
+
+    async def _answer_kernels(self, question: Question, place: Place) -> list[Header]:
+        """Kernels outside sessions are reached by keys alone, so that no origin is to be checked."""
+        if question.host.kind is not HostKind.PLATFORM:
+            raise InvalidInput("host-unknown", "This platform does not answer to that name.")
+        if question.method == "OPTIONS":
+            return self._kernels.preflight()
+        key = find_key(question.key, question.query)
+        name = (key, place.kind, place.reference)
+        known = self._answers.find(name)
+        return known or await self._share(name, lambda: self._kernels.answer(place, key))
+
+    async def _share(
+        self, name: tuple[str, ...], look: Callable[[], Coroutine[Any, Any, list[Header]]]
+    ) -> list[Header]:
+        """A page asks for dozens of things at once: they share one look. What came after a change looks anew."""
         generation = self._answers.generation
         looking = self._looking.get((generation, name))
         if looking is None:
-            looking = asyncio.create_task(self._look(question, name, generation))
+            looking = asyncio.create_task(self._remember(name, generation, look))
             self._looking[generation, name] = looking
             looking.add_done_callback(lambda done: self._looked(done, generation, name))
         # One client that goes away does not take the answer from the others.
         return await asyncio.shield(looking)
+
+    async def _remember(
+        self, name: tuple[str, ...], generation: int, look: Callable[[], Coroutine[Any, Any, list[Header]]]
+    ) -> list[Header]:
+        answer = await look()
+        self._answers.put(name, answer, generation=generation)
+        return answer
 
     def _looked(self, done: asyncio.Task[list[Header]], generation: int, name: tuple[str, ...]) -> None:
         del self._looking[generation, name]
@@ -173,14 +205,12 @@ class Door:
             # Nobody may be left to hear of a refusal.
             done.exception()
 
-    async def _look(self, question: Question, name: tuple[str, ...], generation: int) -> list[Header]:
+    async def _look(self, question: Question) -> list[Header]:
         who = await self._who(question)
         row = await self._ready(question, who)
         if question.key is not None:
             await self._entry.check_password(row["password_hash"], question.password)
-        answer = self._headers(row, who)
-        self._answers.put(name, answer, generation=generation)
-        return answer
+        return self._headers(row, who)
 
     def _check_address(self, question: Question) -> None:
         if question.host.kind is HostKind.UNKNOWN:
@@ -257,6 +287,9 @@ class Door:
             await send({"type": "http.response.start", "status": 303, "headers": [(b"location", target.encode())]})
             await send({"type": "http.response.body", "body": b""})
             return
+        if find_place(question.path) is not None:
+            # Jupyter's clients show this member to people.
+            error.extra.setdefault("message", f"{error.message} {error.hint or ''}".strip())
         await problem(error)(scope, receive, send)
 
     def _inside(self, question: Question) -> str:

@@ -25,6 +25,7 @@ from studiolo.server.http.hosts import Hosts
 from studiolo.server.http.identity import CookieNames, Identity
 from studiolo.server.inspection import Inspection
 from studiolo.server.kernels.closing import KernelCloser
+from studiolo.server.kernels.door import KernelDoor
 from studiolo.server.kernels.host import KernelHost
 from studiolo.server.kernels.internal import KernelQuestions
 from studiolo.server.kernels.lookup import KernelLookup
@@ -106,6 +107,7 @@ class Services:
     kernels: Kernels
     kernel_lookup: KernelLookup
     kernel_host: KernelHost
+    kernel_door: KernelDoor
     kernel_questions: KernelQuestions
     kernel_reports: HostReports
     kernel_reconciler: KernelReconciler
@@ -260,6 +262,7 @@ def build(
         kernels=of_kernels.kernels,
         kernel_lookup=of_kernels.lookup,
         kernel_host=of_kernels.host,
+        kernel_door=of_kernels.door,
         kernel_questions=of_kernels.questions,
         kernel_reports=of_kernels.reports,
         kernel_reconciler=of_kernels.reconciler,

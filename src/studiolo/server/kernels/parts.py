@@ -15,6 +15,8 @@ from studiolo.server.engines import Engines
 from studiolo.server.environments.service import Environments
 from studiolo.server.kernels.admission import KernelAdmission
 from studiolo.server.kernels.closing import KernelCloser
+from studiolo.server.kernels.default_workspace import DefaultWorkspaces
+from studiolo.server.kernels.door import KernelDoor
 from studiolo.server.kernels.grounds import Ground
 from studiolo.server.kernels.host import KernelHost
 from studiolo.server.kernels.internal import KernelQuestions
@@ -63,6 +65,7 @@ class KernelParts:
     kernels: Kernels
     lookup: KernelLookup
     host: KernelHost
+    door: KernelDoor
     questions: KernelQuestions
     reports: HostReports
     reconciler: KernelReconciler
@@ -91,6 +94,7 @@ def build_kernels(on: Soil) -> KernelParts:
         secrets,
     )
     reports = HostReports(on.db, on.clock, on.keys, on.audit, on.live, ground, secrets)
+    defaults = DefaultWorkspaces(on.db, on.workspaces, name=settings.default_workspace)
     closer, stopper = KernelCloser(on.db, on.clock, host), KernelStopper(on.db, on.keys, host)
     return KernelParts(
         kernels=Kernels(
@@ -98,6 +102,7 @@ def build_kernels(on: Soil) -> KernelParts:
         ),
         lookup=lookup,
         host=host,
+        door=KernelDoor(on.db, on.authentication, on.workspaces, lookup, defaults, host),
         questions=KernelQuestions(host, reservations, reports),
         reports=reports,
         reconciler=KernelReconciler(on.db, on.clock, host, reports, settings),

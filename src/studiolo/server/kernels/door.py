@@ -1,0 +1,116 @@
+"""The front door's question for kernels: who is it, whose kernels may they reach, and what may they do there?"""
+
+from urllib.parse import parse_qs
+
+from sqlalchemy import RowMapping
+
+from studiolo.contract.errors import NotFound, NotSignedIn
+from studiolo.contract.operations import Role
+from studiolo.kit.db import Database
+from studiolo.server.accounts.authentication import Authentication
+from studiolo.server.kernels.callers import ALL, HEADER, SEE, caller_header, rights_of
+from studiolo.server.kernels.default_workspace import DefaultWorkspaces
+from studiolo.server.kernels.host import KernelHost
+from studiolo.server.kernels.lookup import KernelLookup
+from studiolo.server.kernels.places import Place
+from studiolo.server.principal import Principal
+from studiolo.server.workspaces.service import Workspaces
+
+Header = tuple[bytes, bytes]
+# Keys of this kind alone may stand in an address.
+GATEWAY_PREFIX = "stg_"
+
+
+class KernelDoor:
+    """Answers with the headers that the front door copies into the request, see docs/decisions/005."""
+
+    def __init__(
+        self,
+        db: Database,
+        authentication: Authentication,
+        workspaces: Workspaces,
+        lookup: KernelLookup,
+        defaults: DefaultWorkspaces,
+        host: KernelHost,
+    ) -> None:
+        self._db = db
+        self._authentication = authentication
+        self._workspaces = workspaces
+        self._lookup = lookup
+        self._defaults = defaults
+        self._host = host
+
+    async def answer(self, place: Place, key: str) -> list[Header]:
+        """Answer for a place outside sessions. Raises NotSignedIn, Denied, NotFound."""
+        who = (await self._authentication.by_key(key)).at_gateway()
+        scope, rights = await self._find(place, who)
+        return self._headers(caller_header(who, scope=scope, rights=rights, prefix=place.prefix))
+
+    def of_session(self, row: RowMapping, who: Principal, origin: str | None) -> list[Header]:
+        """Answer for somebody who was let into a session; `row`: the session's."""
+        scope = f"{row['id']}.{row['handle_launch'] or row['launch']}"
+        prefix = f"/s/{row['id']}/"
+        return self._headers(caller_header(who, scope=scope, rights=ALL, prefix=prefix, origin=origin))
+
+    def preflight(self) -> list[Header]:
+        """Answer for a browser's question whether other sites may ask (CORS), which carries no key."""
+        return self._headers(None)
+
+    def _headers(self, caller: str | None) -> list[Header]:
+        known = [(HEADER.lower().encode(), caller.encode())] if caller else []
+        upstream = (b"x-studiolo-upstream", self._host.upstream.encode())
+        return [upstream, (b"x-studiolo-secret", self._host.secret.encode()), *known]
+
+    async def _find(self, place: Place, who: Principal) -> tuple[str, tuple[str, ...]]:
+        if place.kind == "workspace":
+            return await self._of_workspace(place.reference, who)
+        if place.reference and (found := await self._of_kernel(place.reference, who)):
+            return found
+        return await self._of_workspace(who.workspace_id or await self._defaults.find_or_make(who), who)
+
+    async def _of_workspace(self, reference: str, who: Principal) -> tuple[str, tuple[str, ...]]:
+        async with self._db.read() as connection:
+            row = await self._workspaces.resolve(connection, who, reference, "kernel.specs")
+        return row["id"], _narrowed(rights_of(Role(row["role"]) if row["role"] else None), who)
+
+    async def _of_kernel(self, kernel_id: str, who: Principal) -> tuple[str, tuple[str, ...]] | None:
+        """The scope of a kernel that is named by its id; None for one that is unknown here."""
+        async with self._db.read() as connection:
+            try:
+                row, role = await self._lookup.resolve_with_role(connection, who, kernel_id, "kernel.output")
+            except NotFound:
+                return None
+        return row["scope"], _narrowed(rights_of(role), who)
+
+
+def find_key(in_header: str | None, query: str) -> str:
+    """Return the key of a request: from its Authorization header, else, a gateway key only, from `?token=`.
+
+    Raises NotSignedIn.
+    """
+    if in_header is not None:
+        return in_header
+    # At most so many members: nothing else in an address is ours.
+    try:
+        token = parse_qs(query, max_num_fields=100).get("token", [""])[-1] if "token=" in query else ""
+    except ValueError:
+        token = ""
+    if token.startswith(GATEWAY_PREFIX):
+        return token
+    if token:
+        raise NotSignedIn(
+            "key-invalid",
+            "Only gateway keys (stg_…) may stand in an address: others could be logged on their way.",
+            hint="Send the key as a header, Authorization: token KEY, or make a gateway key.",
+        )
+    raise NotSignedIn(
+        "not-signed-in",
+        "This needs a key.",
+        hint="Send one: Authorization: token KEY. studiolo keys create --gateway makes one.",
+    )
+
+
+def _narrowed(rights: tuple[str, ...], who: Principal) -> tuple[str, ...]:
+    """A key that may only read sees output and starts nothing."""
+    may_write = who.scopes is None or "sessions:write" in who.scopes
+    return rights if may_write else tuple(right for right in rights if right in SEE)
