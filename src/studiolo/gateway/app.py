@@ -8,6 +8,7 @@ from aiohttp import web
 from studiolo.contract.errors import Denied, InvalidInput, StudioloError
 from studiolo.gateway import (
     api_routes,
+    cell_routes,
     document_routes,
     host_routes,
     kernel_routes,
@@ -55,6 +56,7 @@ ROUTES = (
     _route("POST", "(api/)?kernels/<kernel>/restart", kernel_routes.restart_kernel, Right.EXECUTE),
     _route("GET", "api/kernels/<kernel>/channels", kernel_routes.channels),
     _route("GET", "api/kernels/<kernel>/journal", output_routes.journal),
+    _route("GET", "api/kernels/<kernel>/cells", cell_routes.cells),
     _route("GET", "api/kernels/<kernel>/log", output_routes.log),
     _route("GET", "api/sessions", document_routes.list_documents),
     _route("POST", "api/sessions", document_routes.create_document, Right.START),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from studiolo.gateway.base import KernelState, Process
+from studiolo.gateway.cells import Cells
 from studiolo.gateway.journal import Journal
 from studiolo.gateway.kernel import Kernel
 from studiolo.gateway.kernel_records import KernelRecord
@@ -28,6 +29,7 @@ class Hosted:
     erase_at: float | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _journal: Journal | None = None
+    _cells: Cells | None = None
     _waiting: list[asyncio.Future[None]] = field(default_factory=list)
 
     @property
@@ -46,6 +48,16 @@ class Hosted:
         if self._journal is None:
             self._journal = Journal.open(self.folder / "journal")
         return self._journal
+
+    async def read_cells(self) -> Cells:
+        """Return what each cell has put out so far; read on from where the last call came to, piece by piece."""
+        cells = self._cells = self._cells or Cells(self.journal)
+        has_more = cells.advance()
+        while has_more:
+            # Others get their turn.
+            await asyncio.sleep(0)
+            has_more = cells.advance()
+        return cells
 
     @property
     def is_alive(self) -> bool:
@@ -105,8 +117,15 @@ class Hosted:
                     self._waiting.append(future)
                     await future
 
+    async def await_end(self) -> None:
+        """Wait until it has ended for good: a restart is no end."""
+        while self.is_alive:
+            future = asyncio.get_running_loop().create_future()
+            self._waiting.append(future)
+            await future
+
     def wake(self) -> None:
-        """Wake who waits for output: there is some, or there will be none."""
+        """Wake who waits for output or the end."""
         waiting, self._waiting = self._waiting, []
         for future in waiting:
             if not future.done():
@@ -116,7 +135,7 @@ class Hosted:
         """Close the journal's files; it opens again when needed."""
         if self._journal is not None:
             self._journal.close()
-            self._journal = None
+            self._journal = self._cells = None
 
 
 def isoformat(at: datetime) -> str:
