@@ -64,7 +64,7 @@ def with_shared_options(function: Callable[..., Any], program: str) -> Callable[
     """
     signature = inspect.signature(function, eval_str=True)
     own = {flag: name for name, hint in get_type_hints(function, include_extras=True).items() for flag in _flags(hint)}
-    skipped = {"url", "insecure"} if function.__module__.startswith("studiolo.server") else set()
+    skipped = {"url", "insecure"} if function.__module__.startswith(("studiolo.server", "studiolo.gateway")) else set()
     added = {
         name: hint
         for name, hint in _SHARED.items()
@@ -102,6 +102,12 @@ def _load(entry: Entry) -> Callable[..., Any]:
     try:
         function: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as exc:
+        if module.startswith("studiolo.gateway"):
+            raise Unavailable(
+                "gateway-not-installed",
+                f"`{entry.words}` serves kernels, and what it needs is not installed here ({exc.name} is missing).",
+                hint='Install it with `pip install "studiolo[gateway]"`.',
+            ) from exc
         raise Unavailable(
             "server-not-installed",
             f"`{entry.words}` runs the platform, which is not installed here ({exc.name} is missing).",

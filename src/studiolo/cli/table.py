@@ -19,6 +19,7 @@ GROUPS = (WORKSPACES, SESSIONS, KERNELS, ACCOUNT, PLATFORM)
 
 _COMMANDS = "studiolo.cli"
 _SERVER = "studiolo.server.commands"
+_GATEWAY = "studiolo.gateway.commands"
 
 COMMANDS = tuple(
     Entry(words, target, summary, group)
@@ -82,6 +83,8 @@ COMMANDS = tuple(
                 ("kernels stop", f"{_COMMANDS}.kernels:stop", "Stop a kernel"),
                 ("kernels output", f"{_COMMANDS}.kernels:output", "Show what a kernel has put out"),
                 ("kernels logs", f"{_COMMANDS}.kernels:logs", "Show what a kernel's process wrote"),
+                ("gateway", f"{_GATEWAY}:gateway", "Serve kernels without the platform"),
+                ("bridge", f"{_GATEWAY}:bridge", "Put one kernel behind HTTP and websockets"),
                 ("kernels specs", f"{_COMMANDS}.kernels:specs", "List the kernels that a workspace offers"),
             ),
         ),

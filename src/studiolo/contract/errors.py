@@ -189,11 +189,13 @@ CODES: dict[str, str] = {
     "kernel-ambiguous": "Several kernels begin with this; `candidates` lists them.",
     "kernel-exists": "A kernel of this id exists already.",
     "kernel-ended": "The kernel has ended; the message says how.",
+    "kernel-not-ours": "A bridge did not start its kernel, so it cannot do this with it.",
     "kernel-not-started": "The kernel did not start; the message has the end of what it wrote.",
     "kernelspec-not-found": "No such kernelspec here; those there are listed.",
     "kernelspec-exists": "A kernelspec of this name exists already.",
     "kernel-message-malformed": "What came is no kernel message, or its signature is wrong.",
     "kernel-frame-malformed": "A websocket frame is not what its protocol says; the message says why.",
+    "notebook-unusable": "Output cannot be written into the notebook; the message says why.",
     "document-session-not-found": "No notebook or console is joined to a kernel under this id.",
     # limits and availability
     "limit-exceeded": "More was asked for than is allowed, or less than works; the message names both amounts.",

@@ -8,17 +8,18 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from studiolo.gateway.base import Caller, Right
+from studiolo.gateway.base import Caller, Right, Wish
 from studiolo.gateway.documents import Documents
+from studiolo.gateway.hosted import Hosted
 from studiolo.gateway.named_locks import NamedLocks
 from studiolo.gateway.own_specs import OwnSpecs
 from studiolo.gateway.registry import Registry
 from studiolo.gateway.settings import HostSettings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Services:
-    """The parts of one host that answer requests."""
+    """The parts of one host that answer requests. `only`: the one kernel that a bridge is there for."""
 
     registry: Registry
     documents: Documents
@@ -26,6 +27,11 @@ class Services:
     settings: HostSettings
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     document_locks: NamedLocks = field(default_factory=NamedLocks)
+    only: Hosted | None = None
+
+    async def start(self, caller: Caller, wish: Wish) -> Hosted:
+        """Start a kernel, or return a bridge's one, whatever was asked for. Raises as `Registry.start`."""
+        return await self.registry.start(caller, wish) if self.only is None else self.only
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ async def change_document(ask: Ask) -> web.Response:
     if asked.get("id") is not None:
         kernel = ask.registry.find(ask.scope, str(asked["id"]))
     elif asked.get("name") is not None:
-        kernel = await ask.registry.start(ask.caller, _wish(document.path, {"name": asked["name"]}))
+        kernel = await ask.services.start(ask.caller, _wish(document.path, {"name": asked["name"]}))
     ask.services.documents.put(ask.scope, replace(changed, kernel_id=kernel.id))
     if kernel is not before:
         await ask.registry.remove(before)
@@ -103,7 +103,7 @@ async def _kernel_for(ask: Ask, path: str, asked: Mapping[str, Any]) -> Hosted:
             return ask.registry.find(ask.scope, wish.kernel_id)
         except NotFound:
             wish = replace(wish, kernel_id=None)
-    return await ask.registry.start(ask.caller, wish)
+    return await ask.services.start(ask.caller, wish)
 
 
 def _wish(path: str, asked: Mapping[str, Any]) -> Wish:

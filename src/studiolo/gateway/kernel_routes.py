@@ -15,7 +15,7 @@ async def list_kernels(ask: Ask) -> web.Response:
 
 async def start_kernel(ask: Ask) -> web.Response:
     """`POST /api/kernels`: {name, path, env, kernel_id}, all optional."""
-    hosted = await ask.registry.start(ask.caller, kernel_wish(await read_object(ask.request)))
+    hosted = await ask.services.start(ask.caller, kernel_wish(await read_object(ask.request)))
     return created(hosted.model(), f"{ask.caller.prefix}api/kernels/{hosted.id}")
 
 

@@ -40,16 +40,15 @@ class HostSettings:
 
 @dataclass(frozen=True, slots=True)
 class PlatformSettings:
-    """What a host of a platform needs besides: where it listens, whom it asks, and the secret they share."""
+    """What a host of a platform needs besides: where it listens, and whom it asks."""
 
     host: HostSettings
     socket: Path
     control: Path
-    secret_file: Path
 
 
 def read_arguments(arguments: Sequence[str]) -> PlatformSettings:
-    """Read the flags of the platform's host. Ends the process with words when they are wrong."""
+    """Read the flags of the platform's host, and its secret. Ends the process with words when they are wrong."""
     parser = argparse.ArgumentParser(prog="python -m studiolo.gateway.host", description="The platform's kernel host.")
     folder: dict[str, Any] = {"type": Path, "required": True, "metavar": "PATH"}
     parser.add_argument("--socket", help="Where to listen.", **folder)
@@ -76,5 +75,16 @@ def read_arguments(arguments: Sequence[str]) -> PlatformSettings:
         cull_sessions=found.cull_sessions,
         allow_origins=tuple(found.allow_origin),
         spares=found.spares,
+        secret=_read_secret(parser, found.secret_file),
     )
-    return PlatformSettings(host, found.socket, found.control, found.secret_file)
+    return PlatformSettings(host, found.socket, found.control)
+
+
+def _read_secret(parser: argparse.ArgumentParser, file: Path) -> str:
+    try:
+        secret = file.read_text().strip()
+    except OSError as exc:
+        parser.error(f"--secret-file: {exc}")
+    if not secret:
+        parser.error(f"--secret-file: {file} is empty")
+    return secret

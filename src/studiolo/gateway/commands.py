@@ -1,0 +1,184 @@
+"""`studiolo gateway` and `studiolo bridge`: kernels for any Jupyter client, in one process without a database."""
+
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studiolo.contract.errors import InvalidInput
+from studiolo.gateway.alone import Access, Alone, Place, default_data, default_roots, find_access, run_folder
+from studiolo.gateway.base import Wish
+from studiolo.gateway.bridged import read_connection
+from studiolo.gateway.composition import run
+from studiolo.gateway.hosted import Hosted
+from studiolo.gateway.settings import HostSettings
+from studiolo.gateway.standalone import Rules
+
+_PORT = 8889
+
+Port = Annotated[int, typer.Option("--port", help="TCP port; 0: any free one.", min=0, max=65535)]
+Address = Annotated[str, typer.Option("--host", help="Address to listen on; loopback unless given.")]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option("--api-key-file", help="Keys, one a line; after a space, who has it.", metavar="FILE"),
+]
+Open = Annotated[bool, typer.Option("--open", help="No key, for programs on this machine only.")]
+Origins = Annotated[
+    list[str] | None,
+    typer.Option("--allow-origin", help="Another site whose pages may use a key here; may be repeated; `*`: all."),
+]
+Root = Annotated[Path | None, typer.Option("--root", help="Folder that notebooks' paths begin in.", metavar="FOLDER")]
+
+
+def gateway(
+    port: Port = _PORT,
+    host: Address = "127.0.0.1",
+    root: Root = None,
+    kernel_roots: Annotated[
+        list[Path] | None,
+        typer.Option("--kernel-roots", help="Look for environments and kernels here.", metavar="FOLDER"),
+    ] = None,
+    api_key_file: KeyFile = None,
+    open_: Open = False,
+    allow_origin: Origins = None,
+    base_url: Annotated[str, typer.Option("--base-url", help="What stands before /api.")] = "/",
+    default_kernel: Annotated[str, typer.Option("--default-kernel", help="Started when none is named.")] = "python3",
+    force_kernel: Annotated[str | None, typer.Option("--force-kernel", help="Started whatever is named.")] = None,
+    max_kernels: Annotated[int | None, typer.Option("--max-kernels", help="Most kernels at once.", min=1)] = None,
+    allow_env: Annotated[
+        list[str] | None, typer.Option("--allow-env", help="A variable beside KERNEL_* that clients may set.")
+    ] = None,
+    spares: Annotated[int, typer.Option("--spares", help="Kernels kept ready per environment.", min=0, max=50)] = 1,
+    cull_idle: Annotated[
+        float | None, typer.Option("--cull-idle", help="End kernels that nobody uses.", metavar="SECONDS", min=1)
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Let kernels run on when the gateway ends.")] = False,
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Where output is kept.", metavar="FOLDER")] = None,
+) -> None:
+    """Serve kernels to any Jupyter client, by Jupyter's own REST and websocket API.
+
+    Each key's holder sees the kernels that were started with it. Without --api-key-file the key is in the variable
+    STUDIOLO_GATEWAY_KEY, or one is made and shown once. Of a request's `env`, KERNEL_* and --allow-env names
+    reach the kernel.
+
+    Examples:
+
+      studiolo gateway
+      studiolo gateway --root ~/notebooks --kernel-roots ~/envs --spares 2
+      JUPYTER_GATEWAY_AUTH_TOKEN=KEY jupyter lab --gateway-url http://127.0.0.1:8889
+    """
+    data = _absolute(data_dir or default_data())
+    place = Place(host, port, open_, api_key_file)
+    access = find_access(place, data)
+    prefix = _prefix(base_url)
+    origins = tuple(allow_origin or ())
+    rules = Rules(
+        root=_folder(root or Path.cwd()),
+        prefix=prefix,
+        allow_origins=origins,
+        allowed_variables=frozenset(allow_env or ()),
+        default_kernel=default_kernel,
+        force_kernel=force_kernel,
+        most_kernels=max_kernels,
+    )
+    settings = HostSettings(data=data, run=run_folder(data), cull_idle=cull_idle, allow_origins=origins, spares=spares)
+    roots = [_folder(folder) for folder in kernel_roots] if kernel_roots else default_roots()
+
+    def announce(port: int, kernel: Hosted | None) -> None:
+        url = f"http://{_in_url(host)}:{port}{prefix}".rstrip("/")
+        _say(f"Kernels at {url}/")
+        _say_access(access)
+        token = "" if access.keys is None else "JUPYTER_GATEWAY_AUTH_TOKEN=KEY "
+        _say(f"Use them:  {token}jupyter lab --gateway-url {url}")
+        _say("Ctrl-C ends it" + ("; kernels run on." if keep else " and its kernels."))
+
+    _serve(Alone(settings, place, access.keys, rules, roots, keep, announce))
+
+
+def bridge(
+    connection_file: Annotated[
+        Path | None, typer.Option("--connection-file", help="Of a kernel that runs already.", metavar="FILE")
+    ] = None,
+    kernel_name: Annotated[str | None, typer.Option("--kernel-name", help="Start this kernel.")] = None,
+    port: Port = _PORT,
+    host: Address = "127.0.0.1",
+    root: Root = None,
+    api_key_file: KeyFile = None,
+    open_: Open = False,
+    allow_origin: Origins = None,
+) -> None:
+    """Put one kernel behind HTTP and websockets, in any container or on any machine where it runs.
+
+    With --connection-file it joins a kernel that somebody else started, with --kernel-name it starts one. It ends
+    when the kernel does. Its key is in the variable STUDIOLO_GATEWAY_KEY or in --api-key-file, else one is made and
+    shown. `POST /api/kernels` returns the one kernel, whatever is asked for.
+
+    Examples:
+
+      STUDIOLO_GATEWAY_KEY=… studiolo bridge --kernel-name python3 --host 0.0.0.0
+      studiolo bridge --connection-file ~/.local/share/jupyter/runtime/kernel-1234.json
+    """
+    if (connection_file is None) == (kernel_name is None):
+        raise InvalidInput("usage-invalid", "Give --connection-file or --kernel-name, one of them.")
+    with tempfile.TemporaryDirectory(prefix="studiolo-bridge-") as folder:
+        data = Path(folder)
+        place = Place(host, port, open_, api_key_file)
+        access = find_access(place, data)
+        origins = tuple(allow_origin or ())
+        rules = Rules(root=_folder(root or Path.cwd()), allow_origins=origins, are_shared=True)
+        settings = HostSettings(data=data, run=run_folder(data), allow_origins=origins, spares=0)
+
+        def announce(port: int, kernel: Hosted | None) -> None:
+            assert kernel is not None
+            url = f"http://{_in_url(host)}:{port}"
+            _say(f"Kernel {kernel.id} at {url}/api/kernels/{kernel.id}")
+            _say_access(access)
+            _say(f"Use it:  jupyter lab --gateway-url {url}, or any client of Jupyter's websockets")
+
+        connection = None if connection_file is None else read_connection(_absolute(connection_file))
+        # Somebody else's kernel runs on when the bridge ends.
+        keep = connection_file is not None
+        only = Wish(kernel_name or "python3", None)
+        _serve(Alone(settings, place, access.keys, rules, default_roots(), keep, announce, only, connection))
+
+
+def _serve(alone: Alone) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    os.umask(0o077)
+    raise typer.Exit(run(alone.serve))
+
+
+def _say_access(access: Access) -> None:
+    if access.keys is None:
+        _say("No key is needed; other machines are not answered.")
+    elif access.shown is not None:
+        _say(f"API key: {access.shown}")
+        _say(f"It is kept in {access.where} and not shown again.")
+    else:
+        _say(f"API key: as in {access.where}")
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _prefix(base_url: str) -> str:
+    return f"/{base_url.strip('/')}/" if base_url.strip("/") else "/"
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _folder(path: Path) -> Path:
+    found = _absolute(path)
+    if not found.is_dir():
+        raise InvalidInput("folder-not-found", f"There is no folder {path}.")
+    return found
