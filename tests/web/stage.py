@@ -1,9 +1,10 @@
 """A real control plane on a loopback port, with a scripted engine and sample people; for tests and for looking.
 
-`python tests/web/stage.py 28123` keeps one running until Ctrl-C and prints the address.
+`PYTHONPATH=tests python tests/web/stage.py 28123` keeps one running until Ctrl-C and prints the address.
 """
 
 import asyncio
+import contextlib
 import socket
 import sys
 import tempfile
@@ -37,6 +38,7 @@ from studiolo.server.services import Services, build
 from studiolo.server.settings import Settings
 from studiolo.server.settings.sessions import SessionSettings
 from studiolo.testing.fake_engine import FakeEngine
+from web.sample_kernels import add_samples
 
 PASSWORD = "a long enough password"
 Result = TypeVar("Result")
@@ -77,6 +79,8 @@ class Stage:
             data_dir=folder / "data", port=self.port, run_dir=folder / "run", **({"sessions": patient} | settings)
         )
         self.services = self._build()
+        # Closed on the loop when the stage ends.
+        self.stack = contextlib.AsyncExitStack()
         self._loop = asyncio.new_event_loop()
         self._server = uvicorn.Server(
             uvicorn.Config(create_app(self.services), port=self.port, log_level="error", timeout_graceful_shutdown=1)
@@ -110,6 +114,7 @@ class Stage:
         raise TimeoutError("the stage did not start")
 
     def __exit__(self, *_: object) -> None:
+        self.do(self.stack.aclose())
         self._server.should_exit = True
         self._thread.join(10)
         self._loop.close()
@@ -282,7 +287,7 @@ class Samples:
         await stage.services.keys.create_key(ana, KeyCreate(name="laptop"))
         for number in range(64):
             form = WorkspaceCreate(name=f"study-{number:02}-{'long-' * (number % 7)}name", description="")
-            await stage.services.workspaces.create(mia, form)
+            study = await stage.services.workspaces.create(mia, form)
         device = await stage.services.devices.begin(DeviceStart(key_name="ana on gpu-node-7"), "10.4.0.17")
         self.ids = {
             "device": device.user_code,
@@ -295,7 +300,9 @@ class Samples:
             "running": running.id,
             "secret": secret.id,
             "starting": starting.id,
+            "study": study.id,
         }
+        self.ids |= await add_samples(stage.services, stage.stack, ana, mia, self.ids)
 
 
 async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:

@@ -62,13 +62,16 @@ async def create_key(
     name: _Text = "",
     expires_in_days: _Text = str(_MAX_DAYS),
     scopes: Annotated[list[str] | None, Form()] = None,
+    kind: _Text = "account",
+    workspace: _Text = "",
 ) -> Response:
-    """Make a key; this answer is the only one that holds it."""
+    """Make a key; this answer is the only one that holds it. One for kernels has no scopes to choose."""
+    chosen = {"kind": kind, "workspace": workspace.strip() or None} if kind != "account" else {"scopes": scopes or []}
     try:
-        form = forms.read(KeyCreate, name=name.strip(), scopes=scopes or [], expires_in_days=expires_in_days)
+        form = forms.read(KeyCreate, name=name.strip(), expires_in_days=expires_in_days, **chosen)
         created = await services.keys.create_key(who, form)
     except StudioloError as problem:
-        given = {"kind": "key", "name": name, "days": expires_in_days, "scopes": scopes or []}
+        given = {"kind": kind, "name": name, "days": expires_in_days, "scopes": scopes or [], "workspace": workspace}
         return await _show(request, who, services, problem=problem, form=given)
     return await _show(request, who, services, created=created)
 
@@ -104,5 +107,5 @@ async def _show(
         created=created,
         problem=problem,
         canonical="/account",
-        form=form or {"kind": "", "name": "", "days": _MAX_DAYS, "scopes": everything},
+        form=form or {"kind": "", "name": "", "days": _MAX_DAYS, "scopes": everything, "workspace": ""},
     )

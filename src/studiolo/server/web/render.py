@@ -13,6 +13,7 @@ from studiolo.contract.models import PlatformInfo
 from studiolo.kit.clock import Clock
 from studiolo.server.principal import Principal
 from studiolo.server.services import Services
+from studiolo.server.web.kernel_words import kernel_look
 from studiolo.server.web.presentation import filters
 from studiolo.server.web.sentences import sentence
 from studiolo.server.web.static_files import SHEET, static_path
@@ -28,6 +29,7 @@ SAID = {
     "erased": "Erased.",
     "forgotten": "Forgotten.",
     "handed-over": "Handed over.",
+    "interrupted": "Interrupted.",
     "kept": "It keeps running.",
     "left": "Left. You have no access any more.",
     "login-ended": "Your sign-in has ended. Nothing that runs was stopped.",
@@ -40,6 +42,7 @@ SAID = {
     "role": "Role changed.",
     "saved": "Saved.",
     "scaled": "Saved. It counts from the next start of a session.",
+    "started": "Started.",
     "stopped": "Stopped.",
     "stopping": "It is being stopped. Its person reads your note.",
 }
@@ -96,7 +99,7 @@ def environment(clock: Clock, idle_warning: timedelta = timedelta(minutes=15)) -
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= filters(clock.now, idle_warning) | {"sentence": sentence}
+    made.filters |= filters(clock.now, idle_warning) | {"sentence": sentence, "kernel_look": kernel_look}
     made.globals |= {"static": static_path(), "sheet": f"{static_path()}/{SHEET}"}
     return made
 

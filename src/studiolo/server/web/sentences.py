@@ -37,6 +37,11 @@ _SENTENCES = {
     "session.stop-all": "{who} stopped all sessions",
     "session.idle-stop": "{target} was stopped after {idle} without activity",
     "session.snooze": "{who} kept {target} for {time} more",
+    "kernel.start": "{who} started a kernel {target}",
+    "kernel.interrupt": "{who} interrupted a kernel {target}",
+    "kernel.restart": "{who} restarted a kernel {target}",
+    "kernel.stop": "{who} stopped a kernel {target}",
+    "kernel.ended": "A kernel {target} ended",
     "session.delete": "{who} removed the ended session {target}",
 }
 # The reasons by which a session ends without anybody's act.

@@ -1,0 +1,85 @@
+"""Kernels for the stage: a stand-in host that has some output, and one workspace for which it does not answer."""
+
+import contextlib
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from server.kernel_host import Host, add_kernel, standing_in
+from studiolo.server.principal import Principal
+from studiolo.server.services import Services
+from supervisor.front_door import Seen
+
+# A PNG of one pixel.
+_PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def published(number: int, kind: str, content: Mapping[str, Any], parent: str = "m-1") -> dict[str, Any]:
+    """An entry of a kernel's journal, as the host answers it."""
+    header = {"msg_type": kind}
+    message = {"channel": "iopub", "header": header, "parent_header": {"username": "ana"}, "metadata": {}}
+    return {"number": number, "at": 0.0, "parent": parent, "cell": None, "message": message | {"content": content}}
+
+
+ENTRIES = [
+    published(1, "execute_input", {"code": "fit = survival.fit(bills)\nfit.plot()", "execution_count": 12}),
+    published(2, "stream", {"name": "stdout", "text": "epoch 1 of 40  loss 0.412\n"}),
+    published(3, "stream", {"name": "stdout", "text": "epoch 2 of 40  loss 0.388\n"}),
+    published(4, "display_data", {"data": {"image/png": _PICTURE, "text/plain": "<Figure size 640x480>"}}),
+    published(5, "display_data", {"data": {"text/html": "<script>alert(1)</script><b>bold</b>"}}),
+    {"number": 9, "at": 0.0, "gap": {"from": 6, "to": 8, "messages": 3, "bytes": 4096}},
+    published(10, "execute_input", {"code": "1 / 0", "execution_count": 13}, "m-2"),
+    published(
+        11,
+        "error",
+        {"ename": "ZeroDivisionError", "evalue": "x", "traceback": ["\x1b[31mZeroDivisionError\x1b[0m: x"]},
+        "m-2",
+    ),
+]
+
+
+async def add_samples(
+    services: Services, stack: contextlib.AsyncExitStack, ana: Principal, mia: Principal, ids: Mapping[str, str]
+) -> dict[str, str]:
+    """Let a host stand in until the stack closes; returns ids by name."""
+    host = await stack.enter_async_context(standing_in(services))
+    ordinary = host.answer
+    host.app.answer = lambda seen: _answer(host, ordinary(seen), seen, ids["reading"])
+    long = "notebooks/" + "a-rather-long-name-" * 3 + "survival-by-plan.ipynb"
+    now = services.clock.now()
+    made = {
+        "kernel": {"output": 11, "state": "busy", "connections": 2, "path": long},
+        "quiet kernel": {"output": 0},
+        "kernel of a session": {"session_id": ids["running"], "scope": f"{ids['running']}.1", "path": "train.ipynb"},
+        "ended kernel": {
+            "state": "ended",
+            "output": 11,
+            "ended_at": now - timedelta(minutes=9),
+            "reason": {
+                "code": "out-of-memory",
+                "message": "The kernel ran out of memory at 4 GiB of 4 GiB.",
+                "at": now.isoformat(),
+                "hint": "Take a larger size.",
+            },
+        },
+    }
+    found = {name: await add_kernel(services, ids["churn"], ana.person_id, **values) for name, values in made.items()}
+    for number in range(500):
+        own = await add_kernel(services, ids["study"], mia.person_id, path=f"run-{number}.ipynb")
+        host.kernels.append({"id": own, "scope": ids["study"], "state": "idle", "path": f"run-{number}.ipynb"})
+    for name in ("kernel", "quiet kernel", "kernel of a session"):
+        seen = {"scope": ids["churn"], "state": "idle"} | made[name]
+        host.kernels.append({"id": found[name]} | seen)
+    return found
+
+
+def _answer(
+    host: Host, ordinary: tuple[int, dict[str, str], bytes], seen: Seen, silent: str
+) -> tuple[int, dict[str, str], bytes]:
+    if f"/w/{silent}/" in seen.path:
+        return 502, {}, b""
+    if seen.path.endswith("/journal"):
+        found = {"last": 11, "next": 11, "more": False, "entries": ENTRIES}
+        return 200, {"content-type": "application/json"}, json.dumps(found).encode()
+    return ordinary

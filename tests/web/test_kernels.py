@@ -1,0 +1,121 @@
+"""What pages say of kernels: who may do what, output by request; and what a person does there."""
+
+from typing import Any
+
+import pytest
+
+from studiolo.contract.kernels import KernelInfo
+from studiolo.contract.models import Workspace
+from studiolo.server.principal import Principal
+from studiolo.server.web.kernel_words import kernel_look, may, runs_of, snippets
+from web.conftest import Visitors
+from web.sample_kernels import ENTRIES, published
+from web.stage import Samples
+
+PERSON = {"id": "p-1", "name": "ana", "display_name": "Ana"}
+KERNEL = {
+    "id": "0b9e2c34-7a51-4f0e-9d35-52d0f6b8a001",
+    "name": "python3",
+    "display_name": "Python 3",
+    "workspace": {"id": "w-1", "name": "churn", "owner": "ana"},
+    "person": PERSON,
+    "state": "idle",
+    "started_at": "2026-11-21T04:00:00Z",
+    "api_url": "http://localhost/w/w-1/",
+}
+EVERYTHING = {"run", "stop", "log", "output"}
+
+
+def kernel(**values: Any) -> KernelInfo:
+    return KernelInfo.model_validate(KERNEL | values)
+
+
+def workspace(role: str | None) -> Workspace:
+    return Workspace.model_construct(role=role)
+
+
+def principal(person: str, *, is_admin: bool = False) -> Principal:
+    return Principal(person, "x", "X", is_admin, via="login", login_id="l-0")
+
+
+@pytest.mark.parametrize(
+    ("role", "person", "is_admin", "session", "allowed"),
+    [
+        ("owner", "p-2", False, None, EVERYTHING),
+        ("editor", "p-2", False, None, EVERYTHING),
+        ("viewer", "p-2", False, None, {"output"}),
+        (None, "p-2", True, None, {"stop"}),
+        ("editor", "p-1", False, "s-1", EVERYTHING),
+        ("editor", "p-2", False, "s-1", set()),
+        ("owner", "p-2", False, "s-1", {"stop", "log"}),
+        ("viewer", "p-1", False, "s-1", set()),
+        (None, "p-2", True, "s-1", {"stop"}),
+    ],
+)
+def test_a_page_offers_what_the_service_allows(
+    role: str | None, person: str, is_admin: bool, session: str | None, allowed: set[str]
+) -> None:
+    who = principal(person, is_admin=is_admin)
+    assert may(kernel(session_id=session), workspace(role), who) == allowed
+
+
+def test_output_stands_below_the_code_that_made_it() -> None:
+    first, gap, second = runs_of(ENTRIES)
+    assert (first.count, first.person, first.code) == (12, "ana", "fit = survival.fit(bills)\nfit.plot()")
+    assert [part.kind for part in first.shown] == ["text", "picture", "note"]
+    assert first.shown[0].text == "epoch 1 of 40  loss 0.412\nepoch 2 of 40  loss 0.388\n"
+    assert gap.shown[0].text == "3 messages of output are not kept any more."
+    assert (second.shown[0].kind, second.shown[0].text) == ("error", "ZeroDivisionError: x")
+
+
+def test_cleared_output_is_not_shown() -> None:
+    text = {"name": "stdout", "text": "old"}
+    entries = [published(1, "stream", text), published(2, "clear_output", {}), published(3, "stream", {"text": "new"})]
+    assert [part.text for part in runs_of(entries)[0].shown] == ["new"]
+
+
+@pytest.mark.parametrize("entry", [{}, {"message": None}, {"message": {"header": None, "content": None}}])
+def test_an_entry_without_a_message_shows_nothing(entry: dict[str, Any]) -> None:
+    assert runs_of([entry]) == []
+
+
+@pytest.mark.parametrize("state", ["starting", "restarting", "idle", "busy", "dead", "ended", "unknown"])
+def test_each_state_has_a_look(state: str) -> None:
+    assert kernel_look(kernel(state=state)).word
+
+
+def test_each_way_to_connect_names_the_kernel() -> None:
+    shown = snippets(kernel())
+    assert shown.keys() == {"shell", "python", "javascript", "curl"}
+    assert all(str(KERNEL["id"]) in text for text in shown.values())
+
+
+@pytest.mark.browser
+def test_nothing_of_what_a_kernel_put_out_acts_on_our_page(visitors: Visitors, samples: Samples) -> None:
+    page = visitors.get("ana").open(f"/kernels/{samples.ids['kernel']}")
+    assert "alert(1)" not in page.content()
+    assert "Open the notebook to see this as it is meant." in page.inner_text("#output")
+    page.close()
+
+
+@pytest.mark.browser
+def test_a_kernel_is_stopped_from_its_page(visitors: Visitors, samples: Samples) -> None:
+    visitor = visitors.get("ana")
+    page = visitor.open(f"/kernels/{samples.ids['quiet kernel']}")
+    page.get_by_role("button", name="Interrupt").click()
+    assert "Interrupted." in page.inner_text("main")
+    page.get_by_role("button", name="Stop").click()
+    assert "Stopped." in page.inner_text("main")
+    page.close()
+
+
+@pytest.mark.browser
+def test_a_key_for_kernels_is_made_and_shown_once(visitors: Visitors, samples: Samples) -> None:
+    page = visitors.get("ana").open("/account")
+    page.get_by_text("New key for kernels").click()
+    page.fill("#gateway-name", "thebe")
+    page.fill("#gateway-workspace", "churn")
+    page.get_by_role("button", name="Make key for kernels").click()
+    assert page.inner_text("#new-key").startswith("stg_")
+    assert "use kernels of one workspace" in page.inner_text("#keys")
+    page.close()
