@@ -1,0 +1,100 @@
+"""When the outputs of cells go into their notebook: while nobody who could save it is connected."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from studiolo.gateway.cells import Cells
+from studiolo.gateway.journal import Journal
+from studiolo.gateway.notebooks import Outcome, Saved, write
+
+
+class NotebookSaver:
+    """Decides, for one kernel, when its notebook is written, and writes it.
+
+    Where the last client left is kept beside the journal, so that a restarted host goes on. Nothing is written for
+    `grace_seconds` after that, since a page that is loaded anew is back at once; then when all cells are done, and
+    every `every_seconds` while one runs. `now`: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        every_seconds: float = 30,
+        grace_seconds: float = 60,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._journal = journal
+        self._every_seconds = every_seconds
+        self._grace_seconds = grace_seconds
+        self._now = now
+        self._file = journal.folder / "unsaved-after"
+        self._is_connected = False
+        self._left_at = now()
+        self._after = self._recall()
+        self._saved = self._after
+        self._saved_at = -every_seconds
+        self._was_running = True
+
+    def clients_changed(self, count: int) -> None:
+        """Be told how many clients are connected; to be called before anything more is appended."""
+        if bool(count) == self._is_connected:
+            return
+        self._is_connected = bool(count)
+        if not count:
+            self._left_at = self._now()
+            self._after = self._saved = self._journal.last
+            self._was_running = True
+        self._remember()
+
+    def is_due(self) -> bool:
+        """Tell whether `save` should be called now. Cheap: ask every second or so."""
+        now = self._now()
+        if self._is_connected or self._journal.last <= self._saved or now < self._left_at + self._grace_seconds:
+            return False
+        has_just_finished = self._was_running and not self._is_running()
+        return has_just_finished or now >= self._saved_at + self._every_seconds
+
+    async def save(
+        self, cells: Cells, root: Path, path: str, record: Mapping[str, Any] | None = None
+    ) -> Outcome | None:
+        """Write what came since the last client left into the notebook `path` beneath `root`.
+
+        `cells`: of the same journal; read on here, in steps. `record`: see notebooks.merge. None: a client came
+        meanwhile. A conflict is tried again when it is due again.
+        """
+        has_more = cells.advance()
+        while has_more:
+            await asyncio.sleep(0)
+            has_more = cells.advance()
+        if self._is_connected:
+            return None
+        is_running, last = self._is_running(), cells.last
+        runs = cells.since(self._after)
+        self._saved_at = self._now()
+        outcome = await asyncio.to_thread(write, root, path, runs, record)
+        if outcome.saved is not Saved.CONFLICT:
+            self._saved = max(self._saved, last)
+            self._was_running = is_running
+        return outcome
+
+    def _is_running(self) -> bool:
+        return any(request.cell for request in self._journal.open_requests().values())
+
+    def _recall(self) -> int:
+        try:
+            return min(int(self._file.read_text()), self._journal.last)
+        except (OSError, ValueError):
+            return self._journal.last
+
+    def _remember(self) -> None:
+        """Keep the place while nobody is there. A disk that cannot be written costs only that."""
+        with suppress(OSError):
+            if self._is_connected:
+                self._file.unlink(missing_ok=True)
+            else:
+                self._file.write_text(str(self._after))
