@@ -1,0 +1,95 @@
+"""A real `studiolo gateway` for tests: a process on a free port of this machine, with folders of its own."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+KEY = "stg_of-tests-0123456789abcdef"
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running gateway. `http` sends the key."""
+
+    url: str
+    folder: Path
+    http: httpx.Client
+    process: subprocess.Popen[str]
+
+    @property
+    def root(self) -> Path:
+        """Folder that notebooks' paths begin in."""
+        return self.folder / "root"
+
+    @property
+    def websocket_url(self) -> str:
+        return self.url.replace("http", "ws", 1)
+
+    def start(self, **body: object) -> str:
+        """Start a kernel and return its id."""
+        reply = self.http.post("/api/kernels", json=body)
+        assert reply.status_code == 201, reply.text
+        return str(reply.json()["id"])
+
+
+@contextmanager
+def running_gateway(
+    *flags: str, command: Sequence[str] = ("gateway",), folder: Path | None = None
+) -> Iterator[Gateway]:
+    """Run the command until the block ends; it must say where it listens."""
+    own = folder or Path(tempfile.mkdtemp(prefix="sg-", dir="/tmp"))
+    (own / "root").mkdir(exist_ok=True)
+    (own / "run").mkdir(mode=0o700, exist_ok=True)
+    data = ("--data-dir", str(own / "data")) if command[0] == "gateway" else ()
+    argv = [
+        str(Path(sys.executable).with_name("studiolo")),
+        *command,
+        "--port",
+        "0",
+        "--root",
+        str(own / "root"),
+        *data,
+        *flags,
+    ]
+    env = {**os.environ, "STUDIOLO_GATEWAY_KEY": KEY, "XDG_RUNTIME_DIR": str(own / "run")}
+    process = subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True)
+    try:
+        url = _address(process)
+        with httpx.Client(base_url=url, headers={"Authorization": f"token {KEY}"}, timeout=SECONDS) as client:
+            yield Gateway(url, own, client, process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(SECONDS)
+        assert process.stderr is not None
+        process.stderr.close()
+        if folder is None:
+            shutil.rmtree(own, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Gateway]:
+    """One gateway for the tests of a module."""
+    with running_gateway() as running:
+        yield running
+
+
+def _address(process: subprocess.Popen[str]) -> str:
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        for word in line.split():
+            if word.startswith("http://"):
+                return word.partition("/api/")[0].rstrip("/")
+    raise AssertionError(f"the gateway ended: {''.join(said)}")

@@ -1,0 +1,270 @@
+"""Jupyter's own REST API, as stock clients call it."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.standing import KEY, Gateway, running_gateway
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Gateway]:
+    with running_gateway("--allow-origin", "https://app.example") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def kernel(gateway: Gateway) -> str:
+    return gateway.start(name="python")
+
+
+@pytest.mark.req("S1-X01")
+def test_version_status_and_identity_are_told(gateway: Gateway) -> None:
+    assert gateway.http.get("/api").json()["version"].startswith("2.")
+    assert set(gateway.http.get("/api/status").json()) == {"started", "last_activity", "kernels", "connections"}
+    me = gateway.http.get("/api/me", params={"permissions": '{"kernels": ["read", "fly"]}'}).json()
+    assert me["identity"]["username"] == "gateway"
+    assert me["permissions"] == {"kernels": ["read"], "updatable_fields": []}
+
+
+@pytest.mark.req("S1-X03", "S1-X04")
+def test_a_kernel_is_shown_as_jupyter_server_shows_it(gateway: Gateway, kernel: str) -> None:
+    shown = gateway.http.get(f"/api/kernels/{kernel}").json()
+    assert set(shown) == {"id", "name", "last_activity", "execution_state", "connections"}
+    assert shown["name"] == "python3"
+    assert shown["last_activity"].endswith("Z")
+    assert "." in shown["last_activity"]
+    assert kernel in [one["id"] for one in gateway.http.get("/api/kernels/").json()]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b"{",
+        b"[]",
+        b'"x"',
+        b'{"name": 1}',
+        b'{"env": {"A B": "x"}}',
+        b'{"env": {"A": 1}}',
+        b'{"path": "../x"}',
+        b'{"kernel_id": "../../x"}',
+        b'{"name": NaN}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_body_that_makes_no_sense_is_refused_with_words(gateway: Gateway, given: bytes) -> None:
+    reply = gateway.http.post("/api/kernels", content=given)
+    assert reply.status_code == 400
+    assert set(reply.json()) >= {"message", "reason", "code", "hint"}
+    assert reply.json()["traceback"] == ""
+
+
+def test_a_body_of_more_than_a_mebibyte_is_refused(gateway: Gateway) -> None:
+    assert gateway.http.post("/api/kernels", content=b" " * (1 << 20) + b"{}").status_code == 413
+
+
+def test_an_unknown_kernelspec_is_answered_by_those_there_are(gateway: Gateway) -> None:
+    reply = gateway.http.post("/api/kernels", json={"name": "cobol"})
+    assert (reply.status_code, reply.json()["code"]) == (404, "kernelspec-not-found")
+    assert "python3" in reply.json()["message"]
+    assert "python3" in gateway.http.get("/api/kernelspecs/cobol").json()["message"]
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("name", [str(uuid.uuid4()), "x", "0" * 64])
+def test_a_kernel_that_is_not_there_is_not_found(gateway: Gateway, method: str, name: str) -> None:
+    reply = gateway.http.request(method, f"/api/kernels/{name}")
+    assert (reply.status_code, reply.json()["code"]) == (404, "kernel-not-found")
+
+
+def test_unknown_addresses_and_methods_are_told_apart(gateway: Gateway) -> None:
+    assert gateway.http.get("/api/terminals").status_code == 404
+    assert gateway.http.get("/_host/kernels").status_code == 404
+    assert gateway.http.put("/api/kernels").status_code == 405
+
+
+@pytest.mark.req("S1-X06")
+@pytest.mark.parametrize(
+    "address", ["/api/kernels/{}/interrupt", "/api/kernels/{}/interrupt/", "/kernels/{}/interrupt"]
+)
+def test_interrupt_answers_at_both_spellings(gateway: Gateway, kernel: str, address: str) -> None:
+    assert gateway.http.post(address.format(kernel)).status_code == 204
+
+
+@pytest.mark.req("S1-X06")
+def test_a_restarted_kernel_keeps_its_id(gateway: Gateway) -> None:
+    kernel = gateway.start()
+    for address in ("/api/kernels/{}/restart", "/kernels/{}/restart"):
+        reply = gateway.http.post(address.format(kernel), json={})
+        assert (reply.status_code, reply.json()["id"]) == (200, kernel)
+    assert gateway.http.delete(f"/api/kernels/{kernel}").status_code == 204
+
+
+def test_a_kernel_that_was_ended_is_gone_and_ending_it_again_is_no_error(gateway: Gateway) -> None:
+    kernel = gateway.start()
+    assert [gateway.http.delete(f"/api/kernels/{kernel}").status_code for _ in range(2)] == [204, 204]
+    assert gateway.http.get(f"/api/kernels/{kernel}").status_code == 404
+    assert gateway.http.get(f"/api/kernels/{kernel}/journal").status_code == 200
+
+
+def test_a_client_may_name_the_kernels_id_once(gateway: Gateway) -> None:
+    wanted = str(uuid.uuid4())
+    assert gateway.start(kernel_id=wanted) == wanted
+    again = gateway.http.post("/api/kernels", json={"kernel_id": wanted})
+    assert (again.status_code, again.json()["code"]) == (409, "kernel-exists")
+    gateway.http.delete(f"/api/kernels/{wanted}")
+
+
+@pytest.mark.req("S1-X07")
+def test_a_document_session_lives_from_post_to_delete(gateway: Gateway) -> None:
+    body = {"path": "a/n.ipynb", "name": "n.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+    made = gateway.http.post("/api/sessions", json=body)
+    session = made.json()
+    assert made.status_code == 201
+    assert made.headers["Location"] == f"/api/sessions/{session['id']}"
+    assert session["notebook"] == {"path": "a/n.ipynb", "name": "n.ipynb"}
+    assert gateway.http.post("/api/sessions", json=body).json()["id"] == session["id"]
+    moved = gateway.http.patch(f"/api/sessions/{session['id']}", json={"path": "b.ipynb", "name": "b.ipynb"}).json()
+    assert (moved["path"], moved["kernel"]["id"]) == ("b.ipynb", session["kernel"]["id"])
+    changed = gateway.http.patch(f"/api/sessions/{session['id']}", json={"kernel": {"name": "python3"}}).json()
+    assert changed["kernel"]["id"] != session["kernel"]["id"]
+    assert gateway.http.get(f"/api/kernels/{session['kernel']['id']}").status_code == 404
+    assert gateway.http.delete(f"/api/sessions/{session['id']}").status_code == 204
+    assert gateway.http.get(f"/api/sessions/{session['id']}").status_code == 404
+    assert gateway.http.get(f"/api/kernels/{changed['kernel']['id']}").status_code == 404
+
+
+def test_a_document_session_joins_the_kernel_that_the_client_names(gateway: Gateway, kernel: str) -> None:
+    body = {"path": "c1", "name": "", "type": "console", "kernel": {"id": kernel}}
+    first = gateway.http.post("/api/sessions", json=body).json()
+    fresh = str(uuid.uuid4())
+    second = gateway.http.post("/api/sessions", json={**body, "path": "c2", "kernel": {"id": fresh}}).json()
+    assert (first["kernel"]["id"], second["kernel"]["id"]) == (kernel, fresh)
+    assert "notebook" not in first
+    gateway.http.delete(f"/api/sessions/{second['id']}")
+
+
+def test_two_posts_of_one_path_at_once_give_one_session(gateway: Gateway) -> None:
+    body = {"path": "same.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: gateway.http.post("/api/sessions", json=body).json(), range(4)))
+    assert len({one["id"] for one in made}) == len({one["kernel"]["id"] for one in made}) == 1
+    gateway.http.delete(f"/api/sessions/{made[0]['id']}")
+
+
+def test_a_document_session_without_path_is_refused_in_jupyters_words(gateway: Gateway) -> None:
+    reply = gateway.http.post("/api/sessions", json={"type": "notebook"})
+    assert reply.json()["message"] == "Missing field in JSON data: path"
+
+
+@pytest.mark.req("S1-27", "S1-29")
+def test_keys_are_taken_in_each_way_that_stock_clients_send_them(gateway: Gateway) -> None:
+    for headers, params in (
+        ({"Authorization": f"Bearer {KEY}"}, {}),
+        ({"Authorization": f"token {KEY}"}, {}),
+        ({}, {"token": KEY}),
+    ):
+        assert httpx.get(f"{gateway.url}/api/kernels", headers=headers, params=params).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"), [({}, "not-signed-in"), ({"Authorization": "token wrong"}, "key-invalid")]
+)
+def test_without_a_key_nothing_is_answered(gateway: Gateway, headers: dict[str, str], code: str) -> None:
+    for address in ("/api", "/api/kernels", "/api/kernels/x/channels"):
+        reply = httpx.get(gateway.url + address, headers=headers)
+        assert (reply.status_code, reply.json()["code"]) == (401, code)
+
+
+@pytest.mark.req("S1-X08", "S1-23")
+def test_pages_of_allowed_origins_alone_may_read_replies(gateway: Gateway) -> None:
+    ours, theirs = {"Origin": "https://app.example"}, {"Origin": "https://evil.example"}
+    asked = httpx.options(f"{gateway.url}/api/kernels", headers={**ours, "Access-Control-Request-Method": "POST"})
+    assert asked.status_code == 204
+    assert asked.headers["Access-Control-Allow-Origin"] == "https://app.example"
+    assert "authorization" in asked.headers["Access-Control-Allow-Headers"]
+    assert (
+        gateway.http.get("/api/kernels", headers=ours).headers["Access-Control-Allow-Origin"] == "https://app.example"
+    )
+    assert "Access-Control-Allow-Origin" not in gateway.http.get("/api/kernels", headers=theirs).headers
+    assert "Access-Control-Allow-Credentials" not in asked.headers
+
+
+@pytest.mark.req("S1-X10", "S1-03")
+def test_variables_reach_the_kernel_and_its_user_is_the_logins(gateway: Gateway) -> None:
+    env = {"KERNEL_FLAVOUR": "mint", "KERNEL_USERNAME": "root", "SECRET_PATH": "x"}
+    kernel = gateway.start(env=env)
+    told = _environ(gateway, kernel)
+    assert (told["KERNEL_FLAVOUR"], told["KERNEL_USERNAME"]) == ("mint", "gateway")
+    assert "SECRET_PATH" not in told
+    assert "STUDIOLO_GATEWAY_KEY" not in told
+    gateway.http.delete(f"/api/kernels/{kernel}")
+
+
+@pytest.mark.parametrize(
+    ("env", "code"),
+    [
+        ({"KERNEL_CPUS": "many"}, "request-invalid"),
+        ({"KERNEL_MEMORY": "-1"}, "request-invalid"),
+        ({"KERNEL_IMAGE": "x"}, "image-not-supported"),
+        ({"KERNEL_GPUS": "1"}, "gpu-not-available"),
+    ],
+)
+def test_resources_that_cannot_be_had_are_refused(gateway: Gateway, env: dict[str, str], code: str) -> None:
+    reply = gateway.http.post("/api/kernels", json={"env": env})
+    assert (400 <= reply.status_code < 500, reply.json()["code"]) == (True, code)
+
+
+@pytest.mark.req("S1-X02")
+def test_kernelspecs_have_jupyters_shape_and_say_which_environment(gateway: Gateway) -> None:
+    listed = gateway.http.get("/api/kernelspecs").json()
+    spec = listed["kernelspecs"][listed["default"]]
+    assert set(spec) == {"name", "spec", "resources"}
+    assert spec["spec"]["metadata"]["studiolo"]["environment"].startswith("sha256:")
+    logo = gateway.http.get(spec["resources"]["logo-64x64"])
+    assert (logo.status_code, logo.headers["Content-Type"]) == (200, "image/png")
+    assert gateway.http.get("/kernelspecs/python3/kernel.json").status_code == 404
+
+
+@pytest.mark.req("S1-04", "S1-08")
+def test_a_kernelspec_is_made_used_and_removed(gateway: Gateway) -> None:
+    body = {
+        "name": "big",
+        "base": "python3",
+        "display_name": "Big",
+        "env": {"SIZE": "big"},
+        "resources": {"memory": "512M"},
+        "metadata": {"team": "x"},
+    }
+    made = gateway.http.post("/studiolo/kernelspecs", json=body)
+    assert made.status_code == 201, made.text
+    spec = gateway.http.get("/api/kernelspecs").json()["kernelspecs"]["big"]["spec"]
+    assert (spec["display_name"], spec["metadata"]["team"]) == ("Big", "x")
+    assert spec["metadata"]["studiolo"]["resources"] == {"memory": "512M"}
+    assert gateway.http.post("/studiolo/kernelspecs", json=body).json()["code"] == "kernelspec-exists"
+    kernel = gateway.start(name="big")
+    assert gateway.http.get(f"/api/kernels/{kernel}").json()["name"] == "big"
+    assert _environ(gateway, kernel)["SIZE"] == "big"
+    gateway.http.delete(f"/api/kernels/{kernel}")
+    assert gateway.http.delete("/studiolo/kernelspecs/big").status_code == 204
+    assert gateway.http.delete("/studiolo/kernelspecs/python3").status_code == 404
+
+
+def test_ten_thousand_requests_leave_descriptors_where_they_were(gateway: Gateway) -> None:
+    folder = Path(f"/proc/{gateway.process.pid}/fd")
+    gateway.http.get("/api/kernels")
+    before = len(list(folder.iterdir()))
+    assert {gateway.http.get("/api/kernels").status_code for _ in range(10_000)} == {200}
+    assert len(list(folder.iterdir())) <= before + 5
+
+
+def _environ(gateway: Gateway, kernel: str) -> dict[str, str]:
+    """Return the environment of a kernel's own process."""
+    shim = json.loads((gateway.folder / "data" / "kernels" / kernel / "shim.json").read_text())
+    pairs = Path(f"/proc/{shim['kernel_pid']}/environ").read_text().split("\0")
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
