@@ -115,7 +115,7 @@ class KernelChannels:
             if socket is None or self.is_closed:
                 continue
             try:
-                await socket.send(encode(message, self.protocol))
+                await socket.send(encode(message))
             except ConnectionClosed:
                 self._cut(socket)
                 continue
@@ -196,7 +196,7 @@ class KernelChannels:
             raise _unreachable(address, str(exc)) from exc
         self._socket = socket
         for message in list(self._unanswered.values()) if self.protocol == NUMBERED else ():
-            await socket.send(encode(message, self.protocol))
+            await socket.send(encode(message))
             self._note_sent(socket, message)
         self._is_open.set()
 

@@ -2,9 +2,9 @@
 
 `v1.kernel.websocket.jupyter.org`, little-endian: the number n of offsets (8 bytes), n offsets (8 bytes each), the
 channel's name, the parts: header, parent header, metadata, content, then any binary buffers. The offsets say where
-channel and parts begin; the last one is the frame's length. `v1.numbered.studiolo`: the number of the message in the
-kernel's journal (8 bytes, 0 for what is not journalled), then such a frame. Source: jupyter_server's websocket
-protocols; decision 005.
+channel and parts begin; the last one is the frame's length. `v1.numbered.studiolo`: a service puts the number of the
+message in the kernel's journal (8 bytes, 0 for what is not journalled) before such a frame; clients send without.
+Source: jupyter_server's websocket protocols; decision 005.
 """
 
 import itertools
@@ -89,16 +89,15 @@ def request(
     return KernelMessage(channel, tuple(json.dumps(member).encode() for member in members))
 
 
-def encode(message: KernelMessage, protocol: str) -> bytes:
-    """Return the frame for a message in `protocol`."""
+def encode(message: KernelMessage) -> bytes:
+    """Return the frame in which a client sends a message, the same in both protocols."""
     places = [message.channel.encode(), *message.parts]
     start = _WORD * (len(places) + 2)
     offsets = [start]
     for place in places:
         offsets.append(offsets[-1] + len(place))
     head = struct.pack(f"<{len(offsets) + 1}Q", len(offsets), *offsets)
-    frame = b"".join((head, *places))
-    return struct.pack("<Q", message.number) + frame if protocol == NUMBERED else frame
+    return b"".join((head, *places))
 
 
 def decode(frame: bytes, protocol: str) -> KernelMessage:
