@@ -22,6 +22,7 @@ class Absence:
         self.journal = Journal.open(folder / "journal")
         self.cells = Cells(self.journal)
         self.time = 1_000.0
+        self.is_busy = True
         self.saver = self.new_saver()
 
     def new_saver(self) -> NotebookSaver:
@@ -35,7 +36,7 @@ class Absence:
 
     def is_due_after(self, seconds: float) -> bool:
         self.time += seconds
-        return self.saver.is_due()
+        return self.saver.is_due(is_busy=self.is_busy)
 
     async def save(self) -> Saved | None:
         outcome = await self.saver.save(self.cells, self.root, "n.ipynb")
@@ -79,8 +80,8 @@ async def test_while_a_cell_runs_it_is_written_now_and_then_and_at_once_when_it_
     await away.save()
     away.print("a", "3")
     assert not away.is_due_after(29)
-    away.journal.note_reply("a")
-    assert away.saver.is_due()
+    away.is_busy = False
+    assert away.is_due_after(0)
     await away.save()
     away.print("a", "of a thread")
     assert not away.is_due_after(29)

@@ -16,8 +16,8 @@ class NotebookSaver:
     """Decides, for one kernel, when its notebook is written, and writes it.
 
     Where the last client left is kept beside the journal, so that a restarted host goes on. Nothing is written for
-    `grace_seconds` after that, since a page that is loaded anew is back at once; then when all cells are done, and
-    every `every_seconds` while one runs. `now`: monotonic seconds.
+    `grace_seconds` after that, since a page that is loaded anew is back at once; then when the kernel is done,
+    and every `every_seconds` while it is busy. `now`: monotonic seconds.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class NotebookSaver:
         self._after = self._recall()
         self._saved = self._after
         self._saved_at = -every_seconds
-        self._was_running = True
+        self._is_busy = self._was_busy = True
 
     def clients_changed(self, count: int) -> None:
         """Be told how many clients are connected; to be called before anything more is appended."""
@@ -48,15 +48,16 @@ class NotebookSaver:
         if not count:
             self._left_at = self._now()
             self._after = self._saved = self._journal.last
-            self._was_running = True
+            self._was_busy = True
         self._remember()
 
-    def is_due(self) -> bool:
-        """Tell whether `save` should be called now. Cheap: ask every second or so."""
+    def is_due(self, *, is_busy: bool) -> bool:
+        """Tell whether `save` should be called now. Cheap: ask every second or so. `is_busy`: whether a cell runs."""
+        self._is_busy = is_busy
         now = self._now()
         if self._is_connected or self._journal.last <= self._saved or now < self._left_at + self._grace_seconds:
             return False
-        has_just_finished = self._was_running and not self._is_running()
+        has_just_finished = self._was_busy and not is_busy
         return has_just_finished or now >= self._saved_at + self._every_seconds
 
     async def save(
@@ -73,17 +74,14 @@ class NotebookSaver:
             has_more = cells.advance()
         if self._is_connected:
             return None
-        is_running, last = self._is_running(), cells.last
+        is_busy, last = self._is_busy, cells.last
         runs = cells.since(self._after)
         self._saved_at = self._now()
         outcome = await asyncio.to_thread(write, root, path, runs, record)
         if outcome.saved is not Saved.CONFLICT:
             self._saved = max(self._saved, last)
-            self._was_running = is_running
+            self._was_busy = is_busy
         return outcome
-
-    def _is_running(self) -> bool:
-        return any(request.cell for request in self._journal.open_requests().values())
 
     def _recall(self) -> int:
         try:
