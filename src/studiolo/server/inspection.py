@@ -58,7 +58,7 @@ class Inspection:
         who.require("platform.inspect")
         database, census, claimed = await self._database()
         disk = await asyncio.to_thread(shutil.disk_usage, self._settings.data_dir)
-        parts = [database, _disk(disk.free, disk.total), await self._front_door()]
+        parts = [database, _disk(disk.free, disk.total), await self._front_door(), await self._kernel_host()]
         parts += [_engine(info) for info in await self._infos(claimed)]
         ok, message = self._environments.base_state()
         parts.append(PartHealth(name="notebook environment", ok=ok, message=message))
@@ -101,6 +101,16 @@ class Inspection:
             return PartHealth(name="front door", ok=False, message=words)
         writer.close()
         return PartHealth(name="front door", ok=True, message=f"It answers on port {port}.")
+
+    async def _kernel_host(self) -> PartHealth:
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                _, writer = await asyncio.open_unix_connection(self._settings.kernels_socket)
+        except (OSError, TimeoutError):
+            words = "It does not answer; kernels run on. Its log is logs/kernel-host.log in the data directory."
+            return PartHealth(name="kernel host", ok=False, message=words)
+        writer.close()
+        return PartHealth(name="kernel host", ok=True, message="It answers.")
 
 
 def _disk(free: int, total: int) -> PartHealth:

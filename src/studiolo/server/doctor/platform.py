@@ -1,6 +1,7 @@
 """Checks of the platform itself: database, environment, parts."""
 
 import socket
+from pathlib import Path
 
 from studiolo.contract.errors import StudioloError
 from studiolo.server.commands.probe import ask
@@ -38,15 +39,23 @@ def check_base_environment(settings: Settings) -> Result:
 
 def check_fork_server(settings: Settings) -> Result:
     """The fork server takes connections."""
-    name = "fork server"
+    return _check_socket(settings, "fork server", settings.fork_server_socket)
+
+
+def check_kernel_host(settings: Settings) -> Result:
+    """The kernel host takes connections."""
+    return _check_socket(settings, "kernel host", settings.kernels_socket)
+
+
+def _check_socket(settings: Settings, name: str, path: Path) -> Result:
     if find_running(settings) is None:
         return Result(name, "ok", _NOT_RUNNING)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(5)
-            probe.connect(str(settings.fork_server_socket))
+            probe.connect(str(path))
     except OSError as exc:
-        remedy = f"It is started again by itself; its log is {log_of(settings, 'fork-server')}."
+        remedy = f"It is started again by itself; its log is {log_of(settings, name.replace(' ', '-'))}."
         return Result(name, "fail", f"It does not answer: {exc.strerror or exc}.", remedy)
     return Result(name, "ok", "It answers.")
 

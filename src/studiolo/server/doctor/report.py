@@ -21,6 +21,7 @@ CHECKS: tuple[Callable[[Settings], Result], ...] = (
     platform.check_database,
     platform.check_base_environment,
     platform.check_fork_server,
+    platform.check_kernel_host,
     platform.check_address,
 )
 

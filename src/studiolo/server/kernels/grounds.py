@@ -1,5 +1,6 @@
 """What a workspace gives its headless kernels: kernelspecs, environment, folder, variables, a place to run in."""
 
+import asyncio
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -60,9 +61,12 @@ class Ground:
     ) -> KernelPlan:
         """Return the plan of a headless kernel that was admitted."""
         assert wish.kernel_id is not None
+        places = own_places(self.folders.of_person(workspace["id"], who.person_id))
+        # Where the folder above it is missing, IPython says so in the first cell's output and uses a temporary one.
+        await asyncio.to_thread(Path(places["IPYTHONDIR"]).mkdir, mode=0o700, parents=True, exist_ok=True)
         resources = Resources.model_validate(allowed["resources"])
         environment = spec.environment or self.folders.environment(workspace["id"])
-        places = await self.places()
+        groups = await self.places()
         marker = f"k-{wish.kernel_id}"
         studiolo = {"environment": (spec.metadata.get("studiolo") or {}).get("environment")}
         studiolo |= {"workspace": workspace["id"], "resources": resources.model_dump(exclude_none=True)}
@@ -73,11 +77,11 @@ class Ground:
             argv=spec.argv,
             environment=spec.environment,
             folder=start_folder(self.folders.of(workspace["id"], workspace["root"]), wish.path),
-            variables=self._variables(workspace, who, wish, spec, resources, machine, environment, marker),
+            variables=self._variables(workspace, who, wish, spec, resources, machine, environment, marker, places),
             interrupt_mode=spec.interrupt_mode,
             language=spec.language,
             metadata={**spec.metadata, "display_name": spec.display_name, "studiolo": studiolo},
-            groups={controller: str(place) for controller, place in places.items()},
+            groups={controller: str(place) for controller, place in groups.items()},
             group=marker,
             marker=marker,
             cpu_limit=resources.cpu,
@@ -95,11 +99,12 @@ class Ground:
         machine: Machine,
         environment: Path,
         marker: str,
+        places: Mapping[str, str],
     ) -> dict[str, str]:
         of_person = {"workspace_id": workspace["id"], "person_id": who.person_id, "config": workspace["config"]}
         authority = self.settings.authority_file
         given = {
-            **own_places(self.folders.of_person(workspace["id"], who.person_id)),
+            **places,
             **limit_variables(resources, machine),
             **self.of_workspace(of_person),
             **spec.variables,

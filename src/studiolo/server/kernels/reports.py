@@ -52,9 +52,9 @@ class HostReports:
             await self.end(kernel_id, "not-started", message or "It did not start.", now)
             return
         async with self._db.write(durable=False) as tx:
-            await queries.update_kernel(tx.connection, kernel_id, started_at=now)
             row = await queries.find(tx.connection, kernel_id)
-            if row is not None:
+            if row is not None and row["started_at"] is None:
+                await queries.update_kernel(tx.connection, kernel_id, started_at=now)
                 self._tell(tx, row)
 
     async def end(self, kernel_id: str, code: str, message: str, at: datetime) -> None:

@@ -35,6 +35,11 @@ class KernelStopper:
         await self._stop(ids)
         return len(ids)
 
+    async def count_left(self) -> int:
+        """Number of headless kernels that are to stop and have not yet."""
+        async with self._db.read() as connection:
+            return len([row for row in await queries.list_alive(connection) if row["stop_reason"] is not None])
+
     async def drain(self) -> None:
         """Wait until the host has answered, for a process that ends now."""
         await asyncio.gather(*self._tasks, return_exceptions=True)

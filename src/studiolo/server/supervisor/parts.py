@@ -34,7 +34,7 @@ class Part:
 
 def platform_parts(settings: Settings) -> list[Part]:
     """Return the parts in the order of their start. Raises StudioloError if one cannot be configured."""
-    return [fork_server(settings), control_plane(settings), front_door(settings)]
+    return [fork_server(settings), kernel_host(settings), control_plane(settings), front_door(settings)]
 
 
 def fork_server(settings: Settings) -> Part:
@@ -46,6 +46,27 @@ def fork_server(settings: Settings) -> Part:
     argv = (sys.executable, "-m", "studiolo.runtime.forkserver", "--socket", socket, "--spares", spares)
     path = {"PATH": os.environ["PATH"]} if "PATH" in os.environ else {}
     return Part("fork-server", argv, path | passed_on(os.environ))
+
+
+def kernel_host(settings: Settings) -> Part:
+    """The process that carries kernels' messages. Kernels are not its children; of our environment it sees little."""
+    kernels = settings.kernels
+    argv = [
+        *(sys.executable, "-m", "studiolo.gateway.host"),
+        *("--socket", str(settings.kernels_socket)),
+        *("--control", str(settings.control_socket)),
+        *("--data", str(settings.data_dir), "--run", str(settings.runtime_dir)),
+        *("--secret-file", str(settings.kernels_key_file)),
+        *("--keep-ended", f"{kernels.keep_ended.total_seconds():g}"),
+        *("--keep-unread", f"{kernels.keep_unread.total_seconds():g}"),
+        *("--spares", str(kernels.spares)),
+    ]
+    if kernels.idle_stop:
+        argv += ["--cull-idle", f"{kernels.idle_stop.total_seconds():g}"]
+    for origin in kernels.allow_origins:
+        argv += ["--allow-origin", origin]
+    path = {"PATH": os.environ["PATH"]} if "PATH" in os.environ else {}
+    return Part("kernel-host", tuple(argv), path | passed_on(os.environ))
 
 
 def control_plane(settings: Settings) -> Part:
@@ -60,7 +81,7 @@ def front_door(settings: Settings) -> Part:
     argv = (str(caddy_binary()), "run", "--adapter", "caddyfile", "--config", str(write_caddyfile(settings)))
     # Rarer collections take a fifth off the work of a small request, for some 25 MiB under load (bench/front_door.py).
     env = {"GOGC": "400", **plain_environment(), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    return Part("front-door", argv, env, after=("control-plane",))
+    return Part("front-door", argv, env, after=("control-plane", "kernel-host"))
 
 
 def log_of(settings: Settings, part: str) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from studiolo.contract.errors import Conflict, InvalidInput, StudioloError
 from studiolo.kit import ports, rundir
+from studiolo.server.kernels.host_secret import load_host_secret
 from studiolo.server.settings import Settings
 from studiolo.server.settings.settings import default_data_dir
 from studiolo.server.supervisor.caddyfile import listen_addresses
@@ -37,6 +38,7 @@ def prepare_run_directory(settings: Settings) -> None:
     """Make and check the folders for sockets. Raises Unavailable (`run-directory-unusable`)."""
     rundir.prepare(settings.runtime_dir, longest_name=LONGEST_SOCKET)
     rundir.prepare(settings.session_sockets, longest_name="")
+    load_host_secret(settings.kernels_key_file)
 
 
 def remove_run_directory(settings: Settings) -> None:
@@ -46,6 +48,8 @@ def remove_run_directory(settings: Settings) -> None:
             settings.session_sockets.rmdir()
             settings.control_socket.unlink(missing_ok=True)
             settings.fork_server_socket.unlink(missing_ok=True)
+            settings.kernels_socket.unlink(missing_ok=True)
+            settings.kernels_key_file.unlink(missing_ok=True)
             settings.runtime_dir.rmdir()
 
 

@@ -1,4 +1,4 @@
-"""Ending all sessions, for a platform that goes down with them."""
+"""Ending all sessions and kernels, for a platform that goes down with them."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ _MARGIN = timedelta(seconds=30)
 
 
 async def stop_all_sessions(settings: Settings) -> None:
-    """Want every session stopped and wait until none is alive; the control plane must be running meanwhile.
+    """Want every session and kernel stopped and wait until none is alive; the control plane must be running meanwhile.
 
     Raises Unavailable (`timeout`) if some have not ended within their grace and half a minute.
     """
@@ -26,15 +26,18 @@ async def stop_all_sessions(settings: Settings) -> None:
     services = build(settings, engines={})
     try:
         await services.sessions.stop_everything(OPERATOR)
+        await services.kernel_stopper.stop_everything({"code": "platform-stopped", "by": OPERATOR.display_name})
         await _wake(settings)
         async with asyncio.timeout(limit.total_seconds()):
             # The ends are noted by another process, in the database.
-            while await services.sessions.count_alive():  # noqa: ASYNC110
+            while await services.sessions.count_alive() or await services.kernel_stopper.count_left():  # noqa: ASYNC110
                 await asyncio.sleep(_LOOK_SECONDS)
     except TimeoutError as exc:
-        left = await services.sessions.count_alive()
+        left, kernels = await services.sessions.count_alive(), await services.kernel_stopper.count_left()
         raise Unavailable(
-            "timeout", f"{left} sessions have not ended within {limit.total_seconds():.0f} s.", hint="studiolo sessions"
+            "timeout",
+            f"{left} sessions and {kernels} kernels have not ended within {limit.total_seconds():.0f} s.",
+            hint="studiolo sessions, studiolo kernels list",
         ) from exc
     finally:
         await services.db.close()
