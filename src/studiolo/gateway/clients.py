@@ -99,6 +99,8 @@ class Client:
         self.send(mail.channel, mail.parts)
         if mail.channel != "stdin":
             self._journal.note_reply(mail.request)
+            if self.protocol is Protocol.NUMBERED:
+                self.place.note_reply(mail)
 
     def catch_up(self) -> None:
         """Send from the journal what the client was not sent yet, as quickly as it takes it."""

@@ -77,12 +77,27 @@ class Intake:
             client.is_blocked = False
         if kernel.channels is None:
             return
+        if client.protocol is Protocol.NUMBERED and self._is_repeated(client, channel, header, parts):
+            return
         if reply_type(header.msg_type) is not None:
             kernel.requests.note(Request(header.msg_id, header.msg_type, header.session, parts[0], client.place))
             cell, code = _cell(parts) if header.msg_type == "execute_request" else (None, None)
             kernel.journal.note_request(header.msg_id, header.msg_type, header.session, cell, code=code)
         kernel.comms.see(header.msg_type, parts)
         kernel.send(channel, parts)
+
+    def _is_repeated(self, client: Client, channel: str, header: Header, parts: list[bytes]) -> bool:
+        """Tell whether a message was passed on before, and give the reply again if it was written before."""
+        known = self._kernel.journal.request(header.msg_id)
+        if known is not None and known.session != header.session:
+            known = None
+        if client.place.hear(header.msg_id) and known is None:
+            return False
+        if (reply := client.place.heard[header.msg_id]) is not None:
+            client.deliver(reply)
+        elif known is None or known.ended is not None:
+            self._refuse(client, channel, header, parts, "ReplyLost", "It was answered, and the reply is not kept.")
+        return True
 
     def _take_input(self, client: Client, header: Header, parts: list[bytes]) -> None:
         """Pass on an answer of whoever was asked; of others it is not wanted, and the protocol has no reply to it."""

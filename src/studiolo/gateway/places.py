@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 # Of one session that is away or slow; what is beyond is dropped, the oldest first.
 MOST_MAIL = 1000
 MOST_MAIL_BYTES = 16 * 1024 * 1024
+# Of numbered clients: messages that are known again if they come twice, and replies that can be given again.
+MOST_HEARD = 1000
+MOST_REPEATED_BYTES = 4 * 1024 * 1024
 # Sessions that left, per kernel; the one that left first is forgotten first.
 MOST_AWAY = 256
 
@@ -46,6 +49,10 @@ class Place:
     mail: deque[Mail] | None = None
     mail_bytes: int = 0
     asked: set[str] = field(default_factory=set)
+    # By msg_id, with the reply once it was written: a numbered client that comes back sends again what it has no
+    # reply to.
+    heard: OrderedDict[str, Mail | None] = field(default_factory=OrderedDict)
+    heard_bytes: int = 0
 
     def deliver(self, mail: Mail) -> None:
         """Send a message, or keep it for the session's return."""
@@ -68,6 +75,26 @@ class Place:
         mail = list(self.mail or ())
         self.mail, self.mail_bytes = None, 0
         return mail
+
+    def hear(self, msg_id: str) -> bool:
+        """Note a message of a numbered client; say whether it is new."""
+        if msg_id in self.heard:
+            return False
+        self.heard[msg_id] = None
+        if len(self.heard) > MOST_HEARD:
+            _, mail = self.heard.popitem(last=False)
+            self.heard_bytes -= 0 if mail is None else mail.size
+        return True
+
+    def note_reply(self, mail: Mail) -> None:
+        """Remember a reply that is being written to a numbered client."""
+        if self.heard.get(mail.request, mail) is None:
+            self.heard[mail.request] = mail
+            self.heard_bytes += mail.size
+        while self.heard_bytes > MOST_REPEATED_BYTES:
+            msg_id, kept = next((msg_id, kept) for msg_id, kept in self.heard.items() if kept is not None)
+            self.heard[msg_id] = None
+            self.heard_bytes -= kept.size
 
     def answered(self, request: str) -> None:
         """Forget that a request waits for input: it was answered or has ended."""
