@@ -128,7 +128,15 @@ class Catalogue:
         spec = Spec(
             name=name,
             folder=resources if resources.is_dir() else None,
-            argv=(str(environment.python), "-m", "ipykernel_launcher", "-f", "{connection_file}"),
+            # As ipykernel's own kernelspec has it: debugpy warns into each kernel's output otherwise.
+            argv=(
+                str(environment.python),
+                "-Xfrozen_modules=off",
+                "-m",
+                "ipykernel_launcher",
+                "-f",
+                "{connection_file}",
+            ),
             display_name=title,
             language="python",
             metadata={"debugger": True},

@@ -184,11 +184,13 @@ class Kernel:
         """Go on with another process under the same id: same journal, same clients."""
         self._disconnect()
         self._answer_all("KernelRestarted", "The kernel was restarted.")
-        self._announce(status(KernelState.RESTARTING, session=self.session), new_life=True)
+        # To stock clients `restarting` means that the kernel died: they warn, and give up what they asked since.
+        self._announce(status(KernelState.STARTING, session=self.session), new_life=True)
         self.process = process
         self.exit = None
         self.comms = Comms()
         self._is_restarting = False
+        self._set_state(KernelState.STARTING)
         self._connect(fresh=True)
 
     def ended(self, exit: KernelExit) -> None:
@@ -424,7 +426,7 @@ class Kernel:
         header, parent = read_header(parts), parent_id(parts)
         life = (self.journal.kernel_number // LIFE + 1) * LIFE if new_life else None
         number = self.journal.append("iopub", parts, parent=parent, kernel_number=life)
-        self._forward([Published(number, header, parent, parts)], has_gap=False)
+        self._forward([Published(number, header, parent, parts, 0)], has_gap=False)
 
     def _answer(self, request: Request, name: str, message: str) -> None:
         if isinstance(request.asker, asyncio.Future):
