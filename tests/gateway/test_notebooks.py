@@ -30,10 +30,9 @@ def code(cell: str, source: str, **more: Any) -> Any:
 
 
 def run(source: str, *outputs: dict[str, Any], count: int | None = 7) -> CellRun:
+    at = 1_790_000_000.5
     digest = digest_code(source)
-    return CellRun(
-        "m", "s", digest, 1_790_000_000.5, 1, 2, is_running=False, execution_count=count, outputs=list(outputs)
-    )
+    return CellRun("m", "s", digest, at, 1, 2, False, count, list(outputs), changed_at=at)
 
 
 def stream(text: str) -> dict[str, Any]:
@@ -164,6 +163,16 @@ def test_a_notebook_is_replaced_as_a_whole_with_its_mode_and_owner(tmp_path: Pat
     assert list(contents(tmp_path / "sub")) == ["n.ipynb"]
     assert b"new" in file.read_bytes()
     assert write(tmp_path, "sub/n.ipynb", RUNS).saved is Saved.UNCHANGED
+
+
+def test_what_somebody_saw_is_written_only_if_the_file_was_not_saved_since(tmp_path: Path):
+    file = tmp_path / "n.ipynb"
+    file.write_bytes(notebook(code("a", "1")))
+    seen = {"a": run("1", stream("seen"))}
+    os.utime(file, (0, seen["a"].changed_at + 1))
+    assert write(tmp_path, "n.ipynb", seen, after=2).saved is Saved.UNCHANGED
+    os.utime(file, (0, seen["a"].changed_at - 1))
+    assert write(tmp_path, "n.ipynb", seen, after=2).saved is Saved.WRITTEN
 
 
 @pytest.mark.parametrize("path", ["", "/", "/etc/passwd", "..", "../n.ipynb", "in/../../n.ipynb", "a\0b", "."])

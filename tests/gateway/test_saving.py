@@ -1,3 +1,5 @@
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,10 +55,12 @@ def away(tmp_path: Path) -> Iterator[Absence]:
     absence.journal.close()
 
 
-async def test_what_comes_after_the_last_client_left_is_in_the_notebook(away: Absence):
+@pytest.mark.parametrize("saved_seconds", [-5, 5])
+async def test_what_nobody_saw_or_saved_is_in_the_notebook(away: Absence, saved_seconds: int):
     away.saver.clients_changed(1)
     away.start("a")
     away.print("a", "seen")
+    os.utime(away.file, (0, time.time() + saved_seconds))
     away.journal.note_reply("a")
     away.start("b")
     away.print("b", "seen, ")
@@ -64,8 +68,20 @@ async def test_what_comes_after_the_last_client_left_is_in_the_notebook(away: Ab
     away.print("b", "not seen")
     assert away.is_due_after(11)
     assert await away.save() is Saved.WRITTEN
-    # The first is whoever was there's to save, and may have been cleared since.
-    assert away.texts() == ["", "seen, not seen"]
+    # Who saved it after the first had run may have cleared that one.
+    assert away.texts() == ["" if saved_seconds > 0 else "seen", "seen, not seen"]
+
+
+async def test_what_was_seen_but_not_saved_is_written_once_after_the_last_client_left(away: Absence):
+    away.saver.clients_changed(1)
+    away.start("a")
+    away.print("a", "seen")
+    away.saver.clients_changed(0)
+    away.is_busy = False
+    assert away.is_due_after(11)
+    os.utime(away.file, (0, 0))
+    assert await away.save() is Saved.WRITTEN
+    assert not away.is_due_after(1_000)
 
 
 async def test_while_a_cell_runs_it_is_written_now_and_then_and_at_once_when_it_ends(away: Absence):
@@ -102,7 +118,8 @@ async def test_nothing_is_written_while_a_client_is_there_or_just_gone(away: Abs
     away.saver.clients_changed(2)
     assert not away.is_due_after(9)
     away.saver.clients_changed(0)
-    assert not away.is_due_after(1_000)
+    assert not away.is_due_after(9)
+    assert away.is_due_after(2)
 
 
 async def test_a_restarted_host_goes_on_where_the_last_client_left(away: Absence):

@@ -135,7 +135,7 @@ class Cells:
             return
         for run in self._runs.values():
             size = run.size
-            run.update_display(name, output, len(entry.parts[3]), entry, self._room(run))
+            run.update_display(name, output, entry, self._room(run))
             self._size += run.size - size
 
     def _touched_by(self, gap: Gap) -> "Iterator[_Run]":
@@ -200,12 +200,12 @@ class _Run:
             display.outputs.append(output)
             display.size += size
 
-    def update_display(self, name: str, output: Output, size: int, entry: Entry, room: int) -> None:
+    def update_display(self, name: str, output: Output, entry: Entry, room: int) -> None:
         """Show something else under a display's name, unless that takes more than `room` bytes more."""
         display = self._displays.get(name)
         if display is None:
             return
-        more = size * len(display.outputs) - display.size
+        more = len(entry.parts[3]) * len(display.outputs) - display.size
         if more > room:
             return
         for shown in display.outputs:

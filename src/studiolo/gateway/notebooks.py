@@ -76,9 +76,13 @@ def merge(notebook: bytes, runs: Mapping[str, CellRun], record: Mapping[str, Any
     return _write(document, like=notebook) if changed else None
 
 
-def write(root: Path, path: str, runs: Mapping[str, CellRun], record: Mapping[str, Any] | None = None) -> Outcome:
+def write(
+    root: Path, path: str, runs: Mapping[str, CellRun], record: Mapping[str, Any] | None = None, *, after: int = 0
+) -> Outcome:
     """Write outputs into the notebook at `path`, relative to `root`; see merge. Blocks; raises nothing.
 
+    `after`: the journal's number until which somebody saw all output. What changed no later is written only if the
+    file was not saved since: whoever saved it may have cleared it.
     No link is followed beneath `root`. The file is replaced as a whole, with its mode and owner, and only if it is
     still what was read.
     """
@@ -87,11 +91,10 @@ def write(root: Path, path: str, runs: Mapping[str, CellRun], record: Mapping[st
         return Outcome(Saved.REFUSED, "its path is not one beneath the folder")
     try:
         with _opened(root, folders) as folder:
-            before, status = _read_file(folder, name)
-            after = merge(before, runs, record)
-            if after is None:
-                return Outcome(Saved.UNCHANGED)
-            return _replace(folder, name, before, after, status)
+            old, status = _read_file(folder, name)
+            wanted = {cell: run for cell, run in runs.items() if run.last > after or run.changed_at > status.st_mtime}
+            new = merge(old, wanted, record)
+            return Outcome(Saved.UNCHANGED) if new is None else _replace(folder, name, old, new, status)
     except UnusableNotebookError as error:
         return Outcome(Saved.REFUSED, error.reason)
     except OSError as error:
@@ -190,22 +193,22 @@ def _read_file(folder: int, name: str) -> tuple[bytes, os.stat_result]:
         return file.read(MOST_BYTES + 1), status
 
 
-def _replace(folder: int, name: str, before: bytes, after: bytes, status: os.stat_result) -> Outcome:
-    new = f".studiolo-{token_hex(8)}.ipynb"
+def _replace(folder: int, name: str, old: bytes, new: bytes, status: os.stat_result) -> Outcome:
+    beside = f".studiolo-{token_hex(8)}.ipynb"
     try:
-        with os.fdopen(os.open(new, _NEW_FILE, 0o600, dir_fd=folder), "wb") as file:
+        with os.fdopen(os.open(beside, _NEW_FILE, 0o600, dir_fd=folder), "wb") as file:
             mine = os.fstat(file.fileno())
             if (mine.st_uid, mine.st_gid) != (status.st_uid, status.st_gid):
                 os.fchown(file.fileno(), status.st_uid, status.st_gid)
             os.fchmod(file.fileno(), stat.S_IMODE(status.st_mode))
-            file.write(after)
+            file.write(new)
             file.flush()
             os.fsync(file.fileno())
         with suppress(FileNotFoundError):
-            if _read_file(folder, name)[0] == before:
-                os.replace(new, name, src_dir_fd=folder, dst_dir_fd=folder)
+            if _read_file(folder, name)[0] == old:
+                os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
                 return Outcome(Saved.WRITTEN)
         return Outcome(Saved.CONFLICT, "it was changed or removed meanwhile")
     finally:
         with suppress(FileNotFoundError):
-            os.unlink(new, dir_fd=folder)
+            os.unlink(beside, dir_fd=folder)

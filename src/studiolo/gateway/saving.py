@@ -35,8 +35,8 @@ class NotebookSaver:
         self._file = journal.folder / "unsaved-after"
         self._is_connected = False
         self._left_at = now()
-        self._after = self._recall()
-        self._saved = self._after
+        # Until there somebody saw everything; until there the notebook has it.
+        self._after, self._saved = self._recall()
         self._saved_at = -every_seconds
         self._is_busy = self._was_busy = True
 
@@ -47,7 +47,7 @@ class NotebookSaver:
         self._is_connected = bool(count)
         if not count:
             self._left_at = self._now()
-            self._after = self._saved = self._journal.last
+            self._after, self._saved = self._journal.last, -1
             self._was_busy = True
         self._remember()
 
@@ -63,7 +63,7 @@ class NotebookSaver:
     async def save(
         self, cells: Cells, root: Path, path: str, record: Mapping[str, Any] | None = None
     ) -> Outcome | None:
-        """Write what came since the last client left into the notebook `path` beneath `root`.
+        """Write into the notebook `path` beneath `root` what nobody saw or saved.
 
         `cells`: of the same journal; read on here, in steps. `record`: see notebooks.merge. None: a client came
         meanwhile. A conflict is tried again when it is due again.
@@ -75,19 +75,18 @@ class NotebookSaver:
         if self._is_connected:
             return None
         is_busy, last = self._is_busy, cells.last
-        runs = cells.since(self._after)
         self._saved_at = self._now()
-        outcome = await asyncio.to_thread(write, root, path, runs, record)
+        outcome = await asyncio.to_thread(write, root, path, cells.since(-1), record, after=self._after)
         if outcome.saved is not Saved.CONFLICT:
             self._saved = max(self._saved, last)
             self._was_busy = is_busy
         return outcome
 
-    def _recall(self) -> int:
+    def _recall(self) -> tuple[int, int]:
         try:
-            return min(int(self._file.read_text()), self._journal.last)
+            return min(int(self._file.read_text()), self._journal.last), -1
         except (OSError, ValueError):
-            return self._journal.last
+            return self._journal.last, self._journal.last
 
     def _remember(self) -> None:
         """Keep the place while nobody is there. A disk that cannot be written costs only that."""
