@@ -104,7 +104,8 @@ def read_header(parts: Parts) -> Header:
         msg_type=_text(members, "msg_type"),
         session=_text(members, "session"),
         username=_text(members, "username"),
-        date=_text(members, "date"),
+        # A number from jupyter_server's GatewayKernelClient, which nbclient and papermill use.
+        date=str(members.get("date") or "")[:64],
         version=_text(members, "version"),
         subshell_id=_text(members, "subshell_id") if members.get("subshell_id") is not None else None,
     )
