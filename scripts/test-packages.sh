@@ -5,7 +5,8 @@ cd "$(dirname "$0")/.."
 
 # program | Debian package | what needs it
 needs="chromium|chromium|tests marked browser
-openssl|openssl|tests of certificates in tests/supervisor"
+openssl|openssl|tests of certificates in tests/supervisor
+npm|npm|tests of JupyterLab's own client in tests/gateway"
 
 missing=()
 while IFS='|' read -r program package what; do

@@ -1,0 +1,44 @@
+const { ServerConnection, KernelManager, SessionManager, KernelSpecManager, KernelConnection, KernelAPI, KernelMessage } = require('@jupyterlab/services');
+const [url, token] = process.argv.slice(2);
+const serverSettings = ServerConnection.makeSettings({ baseUrl: url + '/', wsUrl: url.replace('http', 'ws') + '/', token, appendToken: true });
+const seen = {};
+async function run(kernel, code, options = {}) {
+  let text = '';
+  const future = kernel.requestExecute({ code, ...options }, false);
+  future.onIOPub = m => { if (m.header.msg_type === 'stream') text += m.content.text; };
+  if (options.input) future.onStdin = () => future.sendInputReply({ value: options.input, status: 'ok' }, {});
+  const reply = await future.done;
+  return { text, status: reply.content.status, ename: reply.content.ename };
+}
+(async () => {
+  const specs = new KernelSpecManager({ serverSettings });
+  await specs.ready;
+  seen.default = specs.specs.default;
+  const kernels = new KernelManager({ serverSettings });
+  const sessions = new SessionManager({ serverSettings, kernelManager: kernels });
+  await kernels.ready; await sessions.ready;
+  const session = await sessions.startNew({ path: 'js.ipynb', name: 'js.ipynb', type: 'notebook', kernel: { name: seen.default } });
+  const kernel = session.kernel;
+  await kernel.info;
+  seen.executed = await run(kernel, 'x = 20; print(x + 1)');
+  seen.asked = await run(kernel, 'print(input())', { allow_stdin: true, input: 'told' });
+  await kernel.reconnect();
+  seen.reconnected = await run(kernel, 'print(x)');
+  const other = kernels.connectTo({ model: kernel.model });
+  seen.other = await run(other, 'print(x + 2)');
+  other.dispose();
+  const slow = kernel.requestExecute({ code: 'import time\nprint("on", flush=True)\ntime.sleep(60)' });
+  const started = new Promise(resolve => { slow.onIOPub = m => m.header.msg_type === 'stream' && resolve(); });
+  await started;
+  await kernel.interrupt();
+  seen.interrupted = (await slow.done).content.ename;
+  await kernel.restart();
+  seen.restarted = await run(kernel, 'print("x" in dir())');
+  await session.setPath('renamed.ipynb');
+  seen.path = (await sessions.findByPath('renamed.ipynb')).path;
+  await session.shutdown();
+  await kernels.refreshRunning();
+  seen.left = [...kernels.running()].map(k => k.id).includes(kernel.id);
+  console.log(JSON.stringify(seen));
+  process.exit(0);
+})().catch(e => { console.error(e); process.exit(1); });
