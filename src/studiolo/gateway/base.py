@@ -42,6 +42,8 @@ class KernelPlan:
     process_limit: int | None = None
     # A file that the shim writes while the kernel lives, so that its session can end it, see `runtime.registrations`.
     register: Path | None = None
+    # The folder that paths of notebooks begin in; None: the host writes into none of them.
+    root: Path | None = None
     # The notebook's path, by which people know the kernel; it comes back in what tells of lack of memory.
     path: str | None = None
 

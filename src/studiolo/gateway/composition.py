@@ -22,12 +22,14 @@ from studiolo.gateway.kernel_records import KernelRecords
 from studiolo.gateway.own_specs import OwnSpecs
 from studiolo.gateway.registry import Registry
 from studiolo.gateway.settings import HostSettings
+from studiolo.gateway.unattended import save_notebooks
 from studiolo.kit.lock import FileLock, Held
 
 # Reports follow changes by about a second, and come once a minute anyway; so does the look for what is to end.
 _REPORT_PAUSE_SECONDS = 1.0
 _REPORT_SECONDS = 60.0
 _LOOK_SECONDS = 60.0
+_SAVE_LOOK_SECONDS = 1.0
 _CLOSE_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
@@ -47,7 +49,8 @@ class Host:
         documents = Documents(settings.data / "documents")
         specs = OwnSpecs(authority, settings.data / "kernelspecs")
         records = KernelRecords(settings.kernels, settings.run)
-        self.registry = Registry(records, documents, launcher, specs, keep_ended=settings.keep_ended)
+        times = {"keep_ended": settings.keep_ended, "save_after": settings.save_after}
+        self.registry = Registry(records, documents, launcher, specs, **times)
         self.services = Services(self.registry, documents, specs, settings)
         self._runner = web.AppRunner(create_app(self.services), access_log=None, shutdown_timeout=_CLOSE_SECONDS)
 
@@ -65,7 +68,7 @@ class Host:
             ) from exc
         await host.registry.adopt_all()
         await host._runner.setup()
-        host._tasks = [asyncio.create_task(host._report()), asyncio.create_task(host._look_after())]
+        host._tasks = [asyncio.create_task(loop()) for loop in (host._report, host._look_after, host._save)]
         return host
 
     async def listen_unix(self, path: Path) -> None:
@@ -123,6 +126,12 @@ class Host:
         alive = [hosted for hosted in self.registry.list() if hosted.is_alive]
         due = self._culling.decide([_see(hosted) for hosted in alive], time.monotonic())
         await self._end([hosted for hosted in alive if hosted.id in due], "it was idle for long")
+
+    async def _save(self) -> None:
+        """Write output into notebooks that nobody has open."""
+        while True:
+            await asyncio.sleep(_SAVE_LOOK_SECONDS)
+            await _carefully(save_notebooks(self.registry.list(), self.services.documents))
 
     async def _end(self, kernels: list[Hosted], why: str) -> None:
         for hosted in kernels:

@@ -12,6 +12,7 @@ from studiolo.gateway.cells import Cells
 from studiolo.gateway.journal import Journal
 from studiolo.gateway.kernel import Kernel
 from studiolo.gateway.kernel_records import KernelRecord
+from studiolo.gateway.saving import NotebookSaver
 
 
 @dataclass(slots=True)
@@ -28,6 +29,9 @@ class Hosted:
     is_changing: bool = False
     erase_at: float | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    # How long after the last client left its notebook is written; `saver` is there while the journal is open.
+    save_after: float = 60.0
+    saver: NotebookSaver | None = None
     _journal: Journal | None = None
     _cells: Cells | None = None
     _waiting: list[asyncio.Future[None]] = field(default_factory=list)
@@ -47,6 +51,7 @@ class Hosted:
         """The kernel's journal; opened when first needed."""
         if self._journal is None:
             self._journal = Journal.open(self.folder / "journal")
+            self.saver = NotebookSaver(self._journal, grace_seconds=self.save_after)
         return self._journal
 
     async def read_cells(self) -> Cells:
@@ -135,7 +140,7 @@ class Hosted:
         """Close the journal's files; it opens again when needed."""
         if self._journal is not None:
             self._journal.close()
-            self._journal = self._cells = None
+            self._journal = self._cells = self.saver = None
 
 
 def isoformat(at: datetime) -> str:

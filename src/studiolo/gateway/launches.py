@@ -54,6 +54,7 @@ def session_plan(session: SessionLaunch, caller: Caller, spec: Spec, wish: Wish)
         argv=spec.argv,
         environment=spec.environment,
         folder=start_folder(session.folder, wish.path),
+        root=session.folder,
         variables=kernel_variables({**session.variables, **spec.variables}, wish, caller),
         interrupt_mode=spec.interrupt_mode,
         language=spec.language,

@@ -10,7 +10,7 @@ from typing import Any
 
 from studiolo.gateway.base import KernelPlan
 
-_PATHS = ("environment", "folder", "register")
+_PATHS = ("environment", "folder", "register", "root")
 _MEMBERS = frozenset(field.name for field in fields(KernelPlan))
 
 

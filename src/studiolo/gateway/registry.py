@@ -35,12 +35,14 @@ class Registry:
         authority: Authority,
         *,
         keep_ended: float,
+        save_after: float = 60.0,
     ) -> None:
         self._records = records
         self._documents = documents
         self._launcher = launcher
         self._authority = authority
         self._keep_ended = keep_ended
+        self._save_after = save_after
         self._hosted: dict[str, Hosted] = {}
         self._reserving: set[str] = set()
         self._telling: set[asyncio.Task[None]] = set()
@@ -78,7 +80,7 @@ class Registry:
             plan = await self._authority.reserve(caller, replace(wish, kernel_id=kernel_id))
             plan = replace(plan, path=wish.path)
             record = KernelRecord(plan, caller.person_id, caller.person_name, datetime.now(UTC))
-            hosted = self._hosted[kernel_id] = Hosted(record, self._records.folder(kernel_id))
+            hosted = self._hosted[kernel_id] = self._host(record)
         finally:
             self._reserving.discard(kernel_id)
         async with hosted.lock:
@@ -173,6 +175,9 @@ class Registry:
             hosted.close_journal()
         await asyncio.gather(*self._telling, return_exceptions=True)
 
+    def _host(self, record: KernelRecord) -> Hosted:
+        return Hosted(record, self._records.folder(record.id), save_after=self._save_after)
+
     async def _launch(self, hosted: Hosted) -> None:
         plan = hosted.record.plan
         self._records.write(hosted.record)
@@ -202,7 +207,7 @@ class Registry:
         )
 
     async def _adopt(self, record: KernelRecord) -> None:
-        hosted = self._hosted[record.id] = Hosted(record, self._records.folder(record.id))
+        hosted = self._hosted[record.id] = self._host(record)
         if record.exit is not None:
             age = (datetime.now(UTC) - record.exit.at).total_seconds()
             hosted.erase_at = time.monotonic() + min(max(self._keep_ended - age, 0), self._keep_ended)
@@ -220,6 +225,8 @@ class Registry:
 
     def _look_at(self, hosted: Hosted) -> None:
         """Called by a kernel's bridge: another state, other clients, output, the end."""
+        if hosted.saver is not None:
+            hosted.saver.clients_changed(hosted.connections)
         ended = None if hosted.kernel is None else hosted.kernel.exit
         if ended is not None and not hosted.is_changing:
             self._note_end(hosted, ended)

@@ -16,7 +16,8 @@ class HostSettings:
 
     `keep_ended`: how long the journal of a kernel stays after its end. `cull_idle`: how long a headless kernel may be
     idle without clients before it is ended, None: for ever. `keep_unread`: how long output that nobody has seen
-    keeps a kernel from being culled. `cull_connected`: whether an open client keeps nothing from being culled.
+    keeps a kernel from being culled. `save_after`: how long after its last client left a notebook that it ran is
+    written. `cull_connected`: whether an open client keeps nothing from being culled.
     `allow_origins`: other sites' origins whose pages may use keys here; `*` means all. `secret`: shared with front
     door and control plane, empty where there are none.
     """
@@ -25,6 +26,7 @@ class HostSettings:
     run: Path
     keep_ended: float = _DAY
     keep_unread: float = _DAY
+    save_after: float = 60.0
     cull_idle: float | None = None
     cull_connected: bool = False
     cull_sessions: bool = False

@@ -89,6 +89,7 @@ class StandaloneAuthority:
             argv=spec.argv,
             environment=spec.environment,
             folder=start_folder(rules.root, wish.path),
+            root=rules.root,
             variables={**variables, **spec.variables},
             interrupt_mode=spec.interrupt_mode,
             language=spec.language,

@@ -66,6 +66,7 @@ class Ground:
         await asyncio.to_thread(Path(places["IPYTHONDIR"]).mkdir, mode=0o700, parents=True, exist_ok=True)
         resources = Resources.model_validate(allowed["resources"])
         environment = spec.environment or self.folders.environment(workspace["id"])
+        root = self.folders.of(workspace["id"], workspace["root"])
         groups = await self.places()
         marker = f"k-{wish.kernel_id}"
         studiolo = {"environment": (spec.metadata.get("studiolo") or {}).get("environment")}
@@ -76,7 +77,8 @@ class Ground:
             spec_name=spec.name,
             argv=spec.argv,
             environment=spec.environment,
-            folder=start_folder(self.folders.of(workspace["id"], workspace["root"]), wish.path),
+            folder=start_folder(root, wish.path),
+            root=root,
             variables=self._variables(workspace, who, wish, spec, resources, machine, environment, marker, places),
             interrupt_mode=spec.interrupt_mode,
             language=spec.language,

@@ -1,0 +1,30 @@
+"""Notebooks that nobody has open get the output of their cells all the same."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from studiolo.gateway.base import KernelPlan, KernelState
+from studiolo.gateway.documents import Documents
+from studiolo.gateway.hosted import Hosted
+from studiolo.gateway.notebooks import Saved
+
+_log = logging.getLogger(__name__)
+
+
+async def save_notebooks(kernels: Iterable[Hosted], documents: Documents) -> None:
+    """Write each notebook whose kernel put something out that nobody saw or saved, where that is due."""
+    for hosted in kernels:
+        path, root, saver = documents.path_of(hosted.scope, hosted.id), hosted.record.plan.root, hosted.saver
+        if path is None or root is None or saver is None or not path.endswith(".ipynb"):
+            continue
+        if saver.is_due(is_busy=hosted.state is KernelState.BUSY):
+            outcome = await saver.save(await hosted.read_cells(), root, path, _record(hosted.record.plan))
+            if outcome is not None and outcome.saved in (Saved.CONFLICT, Saved.REFUSED):
+                _log.info("Output of kernel %s was not written into its notebook: %s.", hosted.id, outcome.reason)
+
+
+def _record(plan: KernelPlan) -> dict[str, Any]:
+    """Return what a cell's metadata says of where it ran."""
+    ours = plan.metadata.get("studiolo") or {}
+    return {name: ours[name] for name in ("environment", "resources") if ours.get(name) is not None}
