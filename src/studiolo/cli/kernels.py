@@ -174,7 +174,7 @@ def specs(workspace: WorkspaceArgument) -> None:
             spec.name,
             spec.display_name,
             spec.language,
-            (spec.environment or "-")[:12],
+            (spec.environment or "-").removeprefix("sha256:")[:12],
             "default" if spec.is_default else "",
         )
         for spec in found
