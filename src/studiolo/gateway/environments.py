@@ -1,8 +1,11 @@
 """Python environments on disk: venvs (uv's too) and conda prefixes, by what lies in them."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from studiolo.gateway.specs import Spec, with_metadata
 
 # By folder: what its environment's hash was made of, and the hash.
 _known_hashes: dict[Path, tuple[tuple[int, ...], str]] = {}
@@ -65,6 +68,14 @@ def content_hash(environment: Environment) -> str:
         _known_hashes.clear()
     _known_hashes[environment.root] = state, found
     return found
+
+
+def with_environment(spec: Spec, resources: Mapping[str, object]) -> Spec:
+    """Return a spec whose `metadata.studiolo` says in what it runs: {environment, resources}."""
+    environment = None if spec.environment is None else find_environment(spec.environment)
+    if environment is None:
+        return with_metadata(spec, resources=dict(resources))
+    return with_metadata(spec, environment=content_hash(environment), resources=dict(resources))
 
 
 def _canonical(folder: str) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 
 from studiolo.contract.errors import Conflict
 from studiolo.gateway.base import Caller, KernelPlan, Wish
+from studiolo.gateway.environments import with_environment
 from studiolo.gateway.folders import start_folder
 from studiolo.gateway.plans import read_json
-from studiolo.gateway.specs import Spec
-from studiolo.gateway.variables import kernel_variables
+from studiolo.gateway.specs import Spec, list_specs
+from studiolo.gateway.variables import kernel_variables, session_name
 
 NAME = "kernels.json"
 
@@ -19,7 +20,9 @@ NAME = "kernels.json"
 class SessionLaunch:
     """One launch of a session as `RUN/s/<scope>/kernels.json` (0600) describes it. Paths are absolute.
 
-    `kernelspecs`: folders of kernelspecs, the first that has a name wins. `group`: name of the session's control group.
+    `kernelspecs`: folders of kernelspecs, the first that has a name wins. `group`: name of the session's control
+    group. `register`: folder in which its kernels are noted. `limits`: {cpu, memory, processes}, None where there is
+    none. Source: `runtime.registrations.write_grounds`.
     """
 
     folder: Path
@@ -28,6 +31,8 @@ class SessionLaunch:
     group: str
     marker: str
     kernelspecs: tuple[Path, ...]
+    register: Path
+    limits: Mapping[str, Any]
 
 
 def read_launch(run: Path, scope: str) -> SessionLaunch:
@@ -55,14 +60,24 @@ def session_plan(session: SessionLaunch, caller: Caller, spec: Spec, wish: Wish)
         environment=spec.environment,
         folder=start_folder(session.folder, wish.path),
         root=session.folder,
-        variables=kernel_variables({**session.variables, **spec.variables}, wish, caller),
+        variables=kernel_variables({**session.variables, **spec.variables}, wish, caller)
+        | session_name(session.folder, wish),
         interrupt_mode=spec.interrupt_mode,
         language=spec.language,
         metadata={**spec.metadata, "display_name": spec.display_name},
         groups=session.groups,
         group=session.group,
         marker=session.marker,
+        register=session.register / f"{wish.kernel_id}.json",
+        path=wish.path,
     )
+
+
+def session_specs(session: SessionLaunch) -> dict[str, Spec]:
+    """Return the session's kernelspecs, which say their environment's hash and the session's size. Reads the disk."""
+    resources = {name: session.limits.get(name) for name in ("cpu", "memory") if session.limits.get(name)}
+    found = list_specs(session.kernelspecs)
+    return {name: with_environment(spec, resources) for name, spec in found.items()}
 
 
 def _read(found: Any) -> SessionLaunch:
@@ -73,4 +88,6 @@ def _read(found: Any) -> SessionLaunch:
         group=str(found["group"]),
         marker=str(found["marker"]),
         kernelspecs=tuple(Path(folder) for folder in found["kernelspecs"]),
+        register=Path(found["register"]),
+        limits=dict(found["limits"]),
     )

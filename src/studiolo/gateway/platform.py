@@ -14,9 +14,9 @@ import aiohttp
 
 from studiolo.contract.errors import KINDS, NotSignedIn, StudioloError, Unavailable
 from studiolo.gateway.base import Caller, KernelExit, KernelPlan, Right, Wish
-from studiolo.gateway.launches import SessionLaunch, read_launch, session_plan
+from studiolo.gateway.launches import read_launch, session_plan, session_specs
 from studiolo.gateway.plans import BadPlanError, plan_from_json
-from studiolo.gateway.specs import Spec, choose, find_resource_file, list_specs, listing
+from studiolo.gateway.specs import choose, find_resource_file, listing
 
 SECRET_HEADER = "X-Studiolo-Secret"  # noqa: S105
 CALLER_HEADER = "X-Studiolo-Kernels"
@@ -66,7 +66,7 @@ class PlatformAuthority:
             except BadPlanError as exc:
                 raise Unavailable("control-plane-unreachable", "The control plane's answer is not understood.") from exc
         session = read_launch(self._run, caller.scope)
-        spec = choose(await asyncio.to_thread(_session_specs, session), wish.spec_name)
+        spec = choose(await asyncio.to_thread(session_specs, session), wish.spec_name)
         named = asdict(wish) | {"spec_name": spec.name}
         answer = await self._ask("reserve", {"caller": _as_json(caller), "wish": named})
         return replace(session_plan(session, caller, spec, wish), **answer.get("limits", {}))
@@ -89,7 +89,7 @@ class PlatformAuthority:
         """Return the session's own kernelspecs, or what the control plane says of a workspace."""
         if not caller.scope.startswith("w-"):
             session = read_launch(self._run, caller.scope)
-            return listing(await asyncio.to_thread(_session_specs, session), caller.prefix)
+            return listing(await asyncio.to_thread(session_specs, session), caller.prefix)
         now = asyncio.get_running_loop().time()
         until, known = self._specs.get(caller.scope, (0.0, {}))
         if now < until:
@@ -105,7 +105,7 @@ class PlatformAuthority:
         if caller.scope.startswith("w-"):
             return None
         session = read_launch(self._run, caller.scope)
-        spec = (await asyncio.to_thread(_session_specs, session)).get(spec_name)
+        spec = (await asyncio.to_thread(session_specs, session)).get(spec_name)
         return None if spec is None else find_resource_file(spec, file_name)
 
     async def close(self) -> None:
@@ -171,10 +171,6 @@ def read_caller(header: str) -> Caller:
         )
     except (ValueError, KeyError, TypeError) as exc:
         raise NotSignedIn("not-signed-in", "The front door's answer is not understood.", detail=repr(exc)) from exc
-
-
-def _session_specs(session: SessionLaunch) -> dict[str, Spec]:
-    return list_specs(session.kernelspecs)
 
 
 def _as_json(caller: Caller) -> dict[str, Any]:

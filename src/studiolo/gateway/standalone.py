@@ -16,7 +16,14 @@ from studiolo.gateway.folders import start_folder
 from studiolo.gateway.keys import Keys, given_key
 from studiolo.gateway.problems import foreign_origin
 from studiolo.gateway.specs import DEFAULT, choose, find_resource_file, listing
-from studiolo.gateway.variables import cpu_wish, inside, kernel_variables, memory_wish, refuse_what_is_not_here
+from studiolo.gateway.variables import (
+    cpu_wish,
+    inside,
+    kernel_variables,
+    memory_wish,
+    refuse_what_is_not_here,
+    session_name,
+)
 
 _LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 _ALL = frozenset(Right)
@@ -90,12 +97,13 @@ class StandaloneAuthority:
             environment=spec.environment,
             folder=start_folder(rules.root, wish.path),
             root=rules.root,
-            variables={**variables, **spec.variables},
+            variables={**variables, **spec.variables, **session_name(rules.root, wish)},
             interrupt_mode=spec.interrupt_mode,
             language=spec.language,
             metadata={**spec.metadata, "display_name": spec.display_name},
             cpu_limit=cpu_limit,
             memory_limit=memory_limit,
+            path=wish.path,
         )
 
     async def started(self, kernel_id: str, *, ok: bool, message: str = "") -> None:

@@ -32,6 +32,11 @@ def kernel_variables(
     return {**kept, **chosen, **ours}
 
 
+def session_name(root: Path, wish: Wish) -> dict[str, str]:
+    """Return the variable by which a kernel knows its notebook. Source: jupyter_server, get_kernel_env."""
+    return {"JPY_SESSION_NAME": str(root / wish.path.strip("/"))} if wish.path else {}
+
+
 def inside(environment: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """Return the variables as they are when an environment is activated."""
     path = f"{environment / 'bin'}:{variables.get('PATH', '/usr/local/bin:/usr/bin:/bin')}"
