@@ -48,6 +48,8 @@ class Idle:
             }
         )
         await self._services.session_reports.report(self._own, self.id, activity)
+        # Nothing is concluded of a session while the host of its kernels is not heard.
+        await self._services.kernel_reports.report([])
 
     async def pass_time(self, minutes: int, **counts: int) -> list[str]:
         """Let minutes pass, with a report and a look in each; returns what was stopped."""

@@ -214,6 +214,7 @@ def build(
             workspaces=workspaces,
             environments=environments,
             sessions=of_sessions.sessions,
+            session_reports=of_sessions.reports,
             workspace_sessions=of_sessions.of_workspaces,
         )
     )

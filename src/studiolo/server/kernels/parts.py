@@ -29,6 +29,7 @@ from studiolo.server.kernels.secrets import KernelSecrets
 from studiolo.server.kernels.service import Kernels
 from studiolo.server.kernels.stopping import KernelStopper
 from studiolo.server.live import Live
+from studiolo.server.sessions.reports import Reports
 from studiolo.server.sessions.service import Sessions
 from studiolo.server.sessions.workspace_sessions import WorkspaceSessions
 from studiolo.server.settings import Settings
@@ -55,6 +56,7 @@ class Soil:
     workspaces: Workspaces
     environments: Environments
     sessions: Sessions
+    session_reports: Reports
     workspace_sessions: WorkspaceSessions
 
 
@@ -93,7 +95,7 @@ def build_kernels(on: Soil) -> KernelParts:
         ground,
         secrets,
     )
-    reports = HostReports(on.db, on.clock, on.keys, on.audit, on.live, ground, secrets)
+    reports = HostReports(on.db, on.clock, on.keys, on.audit, on.live, ground, secrets, on.session_reports)
     defaults = DefaultWorkspaces(on.db, on.workspaces, name=settings.default_workspace)
     closer, stopper = KernelCloser(on.db, on.clock, host), KernelStopper(on.db, on.keys, host)
     return KernelParts(

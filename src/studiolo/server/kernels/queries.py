@@ -10,8 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from studiolo.contract.resources import Capacity
 from studiolo.server.accounts.tables import keys, logins, people
 from studiolo.server.kernels.tables import kernels
-from studiolo.server.sessions.queries import ALIVE
-from studiolo.server.sessions.tables import sessions
 from studiolo.server.workspaces.tables import members, workspaces
 
 _owner = people.alias("owner")
@@ -84,14 +82,6 @@ async def list_by_ids(connection: AsyncConnection, ids: Iterable[str]) -> dict[s
     """Bare rows of these kernels by id."""
     query = select(kernels).where(kernels.c.id.in_(list(ids)))
     return {row["id"]: row for row in (await connection.execute(query)).mappings()}
-
-
-async def list_launches_alive(connection: AsyncConnection) -> set[str]:
-    """The scopes of all sessions that run, or start: `s-….3`."""
-    query = select(sessions.c.id, sessions.c.handle_launch).where(
-        sessions.c.state.in_(ALIVE), sessions.c.handle_launch.is_not(None)
-    )
-    return {f"{session_id}.{launch}" for session_id, launch in await connection.execute(query)}
 
 
 async def count_alive(

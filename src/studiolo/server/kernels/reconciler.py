@@ -40,8 +40,6 @@ class KernelReconciler:
         async with self._db.read() as connection:
             alive = await queries.list_alive(connection)
         await self._forget()
-        if not alive:
-            return
         try:
             told = await self._host.list_kernels()
         except StudioloError:

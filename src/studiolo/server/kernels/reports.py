@@ -1,6 +1,6 @@
 """What the host tells of kernels: that one runs, that one ended, how all of them are."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,8 @@ from studiolo.server.kernels.secrets import KernelSecrets
 from studiolo.server.kernels.wire import end_reason
 from studiolo.server.live import Live
 from studiolo.server.principal import PLATFORM
+from studiolo.server.sessions import queries as session_queries
+from studiolo.server.sessions.reports import Reports
 
 # Ends that were concluded since the host did not know the kernel: should it find it again, it has not ended.
 CONCLUDED = "vanished"
@@ -24,7 +26,7 @@ _LONGEST_PATH = 1024
 
 
 class HostReports:
-    """Writes what was told. `on_report`: called with each whole report, once it is written."""
+    """Writes what was told, of sessions' kernels also into what is known of the sessions."""
 
     def __init__(
         self,
@@ -35,6 +37,7 @@ class HostReports:
         live: Live,
         ground: Ground,
         kernel_secrets: KernelSecrets,
+        sessions: Reports,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -43,7 +46,7 @@ class HostReports:
         self._live = live
         self._ground = ground
         self._secrets = kernel_secrets
-        self.on_report: Callable[[list[dict[str, Any]]], None] = lambda kernels: None
+        self._sessions = sessions
 
     async def started(self, kernel_id: str, *, ok: bool, message: str) -> None:
         """Note that a reserved kernel runs, or that it did not start."""
@@ -88,7 +91,7 @@ class HostReports:
         told = [seen for kernel in kernels if (seen := _read(kernel)) is not None]
         async with self._db.read() as connection:
             rows = await queries.list_by_ids(connection, [kernel["id"] for kernel in told])
-            launches = await queries.list_launches_alive(connection)
+            launches = await session_queries.list_launches_alive(connection)
         unwanted = [kernel["id"] for kernel in told if not _is_wanted(rows.get(kernel["id"]), launches)]
         changed = [
             (row, kernel)
@@ -103,7 +106,7 @@ class HostReports:
                     again = {"ended_at": None, "reason": None} if row["ended_at"] else {}
                     await queries.update_kernel(tx.connection, row["id"], **values, **again)
                     self._tell(tx, row)
-        self.on_report(told)
+        await self._sessions.take_kernels(told)
         return unwanted
 
     def _tell(self, tx: Transaction, row: RowMapping) -> None:

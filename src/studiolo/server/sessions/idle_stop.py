@@ -16,6 +16,7 @@ from studiolo.server.principal import PLATFORM, Principal
 from studiolo.server.sessions import queries
 from studiolo.server.sessions.idleness import Memory, Seen, Verdict, decide_idle
 from studiolo.server.sessions.lookup import SessionLookup
+from studiolo.server.sessions.reports import Reports
 from studiolo.server.sessions.view import SessionView
 from studiolo.server.sessions.wishes import Wishes
 from studiolo.server.settings.sessions import SessionSettings
@@ -38,6 +39,7 @@ class IdleStop:
         lookup: SessionLookup,
         view: SessionView,
         wishes: Wishes,
+        reports: Reports,
         settings: SessionSettings,
     ) -> None:
         self._db = db
@@ -46,6 +48,7 @@ class IdleStop:
         self._lookup = lookup
         self._view = view
         self._wishes = wishes
+        self._reports = reports
         self._settings = settings
         self._memories: dict[str, Memory] = {}
 
@@ -106,7 +109,7 @@ class IdleStop:
     def _decide(self, row: RowMapping) -> Verdict:
         return decide_idle(
             self._memories.get(row["id"]),
-            _seen(row, self._clock.now()),
+            _seen(row, self._reports.kernels_at, self._clock.now()),
             self._clock.running(),
             idle_stop=self._settings.idle_stop,
             warning=self._settings.idle_warning,
@@ -132,11 +135,16 @@ def describe_time(time: timedelta) -> str:
     return f"{minutes // 60} h" if minutes % 60 == 0 or minutes > 24 * 60 else f"{minutes} min"
 
 
-def _seen(row: RowMapping, now: datetime) -> Seen:
+def _seen(row: RowMapping, kernels_at: datetime | None, now: datetime) -> Seen:
     activity, until = row["activity"] or {}, row["snoozed_until"]
+    own_at = (activity.get("own") or {}).get("reported_at")
+    mark = None
+    if own_at is not None and kernels_at is not None:
+        # Nothing is concluded while either of those who report is not heard.
+        mark = min(datetime.fromisoformat(own_at), kernels_at).isoformat()
     return Seen(
         launch=row["launch"],
-        mark=activity.get("reported_at"),
+        mark=mark,
         is_busy=bool(activity.get("busy_kernels") or activity.get("busy_terminals")),
         last_active=activity.get("last_active_at"),
         keep=max(timedelta(0), until - now) if until else timedelta(0),

@@ -79,7 +79,7 @@ def _remember(before: Memory | None, seen: Seen, now: timedelta) -> Memory:
         return Memory(seen, now, now, now, now + seen.keep)
     is_news = seen.mark != before.seen.mark
     heard_at = now if is_news else before.heard_at
-    moved = is_news and seen.last_active != before.seen.last_active
+    moved = seen.last_active != before.seen.last_active
     is_active = seen.is_busy or moved or seen.mark is None or now - heard_at > STALE
     kept_until = now + seen.keep if seen.keep_mark != before.seen.keep_mark else before.kept_until
     return Memory(seen, now, heard_at, now if is_active else before.active_at, kept_until, before.warned_at)

@@ -99,4 +99,5 @@ def _at_rest(activity: dict[str, Any] | None) -> dict[str, Any] | None:
     """What is left of a session's activity when it has ended: where its person was."""
     if not activity or not activity.get("notebook"):
         return None
-    return activity | dict.fromkeys(_COUNTS, 0)
+    kept = {name: value for name, value in activity.items() if name not in ("own", "host")}
+    return kept | dict.fromkeys(_COUNTS, 0)

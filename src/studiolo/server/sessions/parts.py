@@ -93,6 +93,7 @@ def build_sessions(on: Ground) -> SessionParts:
     wishes = Wishes(on.clock, on.keys, on.audit, changes, secrets, reconciler)
     admission = Admission(on.engines, settings, on.settings.resources)
     sessions = Sessions(on.db, on.clock, on.engines, on.workspaces, lookup, on.audit, admission, wishes, view)
+    reports = Reports(on.db, on.clock, on.live)
     closer = SocketCloser(on.db, on.clock, secrets)
     return SessionParts(
         changes=changes,
@@ -102,9 +103,9 @@ def build_sessions(on: Ground) -> SessionParts:
         of_workspaces=WorkspaceSessions(on.clock, on.keys, wishes, on.live, closer),
         usages=SessionUsages(on.db, on.clock, on.engines, lookup),
         sampler=Sampler(on.db, on.clock, on.engines, on.live, deaths),
-        idle_stop=IdleStop(on.db, on.clock, on.live, lookup, view, wishes, settings),
+        idle_stop=IdleStop(on.db, on.clock, on.live, lookup, view, wishes, reports, settings),
         streams=SessionStreams(on.db, on.engines, lookup, view),
-        reports=Reports(on.db, on.live),
+        reports=reports,
         entry=Entry(on.db, on.clock, on.authentication, sessions, secrets, settings),
         closer=closer,
     )

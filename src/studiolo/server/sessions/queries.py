@@ -159,6 +159,14 @@ async def list_reachable(connection: AsyncConnection, person_id: str) -> list[tu
     return [(row[0], row[1], row[2]) for row in await connection.execute(query)]
 
 
+async def list_launches_alive(connection: AsyncConnection) -> set[str]:
+    """The launches of all sessions that run, start or end, as their kernels' scope: `s-….3`."""
+    query = select(sessions.c.id, sessions.c.handle_launch).where(
+        sessions.c.state.in_(ALIVE), sessions.c.handle_launch.is_not(None)
+    )
+    return {f"{session_id}.{launch}" for session_id, launch in await connection.execute(query)}
+
+
 async def list_wanted(connection: AsyncConnection) -> set[tuple[str, int]]:
     """Every (id, launch) that may have an object on an engine."""
     query = select(sessions.c.id, sessions.c.launch, sessions.c.handle_launch).where(

@@ -164,6 +164,7 @@ class Report(Request):
     connections: _Count = 0
     last_active_at: AwareDatetime | None = None
     notebook: Annotated[str, Field(max_length=4096)] | None = None
+    notebook_at: AwareDatetime | None = None
 
 
 @reports.post("/sessions/{session}/report", status_code=204)
@@ -174,5 +175,7 @@ async def report(
     taker: Annotated[Reports, Depends(service("session_reports"))],
 ) -> Response:
     """Taken from the session itself only, by its own key."""
-    await taker.report(who, session, Activity(reported_at=datetime.now(UTC), **form.model_dump()))
+    told = form.model_dump(exclude={"notebook_at"})
+    activity = Activity(reported_at=datetime.now(UTC), **told)
+    await taker.report(who, session, activity, notebook_at=form.notebook_at)
     return Response(status_code=204)
