@@ -3,25 +3,45 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
 import aiohttp
+import pytest
 from aiohttp import web
 
-from studiolo.gateway.base import Caller, Process, Right
-from studiolo.gateway.frames import NUMBERED_PROTOCOL, V1_PROTOCOL, decode_json, decode_numbered, decode_v1
-from studiolo.gateway.frames import encode_json as encode_json
-from studiolo.gateway.frames import encode_v1
+from studiolo.gateway.base import Caller, KernelPlan, Process, Right
+from studiolo.gateway.frames import (
+    NUMBERED_PROTOCOL,
+    V1_PROTOCOL,
+    decode_json,
+    decode_numbered,
+    decode_v1,
+    encode_json,
+    encode_v1,
+)
 from studiolo.gateway.journal import Journal
 from studiolo.gateway.kernel import Kernel
-from studiolo.gateway.wire import build
+from studiolo.gateway.launching import LocalLauncher, LocalProcess
+from studiolo.gateway.wire import build, dump
 
-ALL_RIGHTS = frozenset(Right)
 SECONDS = 30.0
+PROTOCOLS = (None, V1_PROTOCOL, NUMBERED_PROTOCOL)
+
+
+def texts(messages: Sequence["Message"], name: str = "stdout") -> str:
+    """Return all that was written to a stream."""
+    return "".join(m.content["text"] for m in messages if m.type == "stream" and m.content["name"] == name)
+
+
+def types(messages: Sequence["Message"]) -> list[str]:
+    return [message.type for message in messages]
 
 
 @dataclass
@@ -42,7 +62,8 @@ class Message:
 
     @classmethod
     def of(cls, number: int, channel: str, parts: Sequence[bytes]) -> Self:
-        return cls(number, channel, *(json.loads(part) for part in parts[:4]), list(parts[4:]))  # type: ignore[arg-type]
+        header, parent, metadata, content = (json.loads(part) for part in parts[:4])
+        return cls(number, channel, header, parent, metadata, content, list(parts[4:]))
 
 
 @dataclass
@@ -59,6 +80,7 @@ class Peer:
         content: dict[str, Any] | None = None,
         *,
         channel: str = "shell",
+        subshell: str | None = None,
         msg_id: str | None = None,
         metadata: dict[str, Any] | None = None,
         parent_header: bytes = b"{}",
@@ -73,6 +95,8 @@ class Peer:
             buffers=buffers,
             parent_header=parent_header,
         )
+        if subshell is not None:
+            parts[0] = dump(json.loads(parts[0]) | {"subshell_id": subshell})
         if self.socket.protocol:
             await self.socket.send_bytes(encode_v1(channel, parts))
         else:
@@ -111,6 +135,12 @@ class Peer:
             came.append(await self.receive())
         return came
 
+    async def until_closed(self) -> int | None:
+        """Receive until the other side closes; return its code."""
+        with contextlib.suppress(EOFError):
+            await self.until(lambda message: False)
+        return self.socket.close_code
+
     async def until_done(self, msg_id: str) -> list[Message]:
         """Receive until a request's reply and idle have come."""
         missing = {"reply", "idle"}
@@ -131,6 +161,69 @@ class Peer:
 
 
 @dataclass
+class Workbench:
+    """Starts kernels of one environment in a folder of their own."""
+
+    folder: Path
+    environment: Path
+    started: list[LocalProcess] = field(default_factory=list)
+
+    def launcher(self) -> LocalLauncher:
+        return LocalLauncher(self.folder / "kernels", self.folder / "k")
+
+    async def start(self, **changes: Any) -> LocalProcess:
+        """Start an exec'd ipykernel."""
+        values: dict[str, Any] = {
+            "kernel_id": str(uuid4()),
+            "scope": "w-0000000000000001",
+            "spec_name": "python3",
+            "argv": (str(self.environment / "bin/python"), "-m", "ipykernel_launcher", "-f", "{connection_file}"),
+            "environment": None,
+            "folder": self.folder,
+            "variables": {
+                "PATH": os.environ["PATH"],
+                "HOME": str(self.folder),
+                "IPYTHONDIR": str(self.folder / "i"),
+                "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+            },
+        }
+        process = await self.launcher().start(KernelPlan(**(values | changes)))
+        self.started.append(process)
+        return process
+
+    async def end(self) -> None:
+        for process in self.started:
+            await process.stop(grace_seconds=0)
+        for process in self.started:
+            await process.wait()
+
+
+@pytest.fixture
+async def workbench(run_dir: Path, environment: Path) -> AsyncIterator[Workbench]:
+    """Starts kernels, which end with the test."""
+    bench = Workbench(run_dir, environment)
+    yield bench
+    await bench.end()
+
+
+@pytest.fixture(scope="module")
+def shared_process(environment: Path) -> Iterator[LocalProcess]:
+    """An ipykernel that the tests of a file share; each attaches anew and must leave it idle."""
+    folder = Path(tempfile.mkdtemp(prefix="st-", dir="/tmp"))
+    bench = Workbench(folder, environment)
+    yield asyncio.run(bench.start())
+    asyncio.run(bench.end())
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def bridge(shared_process: LocalProcess, tmp_path: Path) -> AsyncIterator["Bridge"]:
+    """The shared kernel behind a bridge of its own."""
+    async with bridge_to(shared_process, tmp_path) as bridge:
+        yield bridge
+
+
+@dataclass
 class Bridge:
     """A kernel behind a small HTTP server."""
 
@@ -139,6 +232,7 @@ class Bridge:
     url: str
     web_session: aiohttp.ClientSession
     process: Process
+    peers: list[Peer] = field(default_factory=list)
 
     async def connect(
         self,
@@ -159,7 +253,8 @@ class Bridge:
         socket = await self.web_session.ws_connect(
             self.url, params=query, protocols=protocols, max_msg_size=0, compress=0, **more
         )
-        return Peer(socket, session)
+        self.peers.append(Peer(socket, session))
+        return self.peers[-1]
 
 
 @contextlib.asynccontextmanager
@@ -184,7 +279,7 @@ async def bridge_to(process: Process, folder: Path, *, fresh: bool = True, **opt
     await site.start()
     port = runner.addresses[0][1]
     try:
-        async with aiohttp.ClientSession() as session:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             yield Bridge(kernel, journal, f"http://127.0.0.1:{port}/channels", session, process)
     finally:
         await kernel.close()

@@ -17,6 +17,8 @@ NUMBER_MARK = b"studiolo:"
 WELCOME = "iopub_welcome"
 # A kernel that is restarted numbers from 1 again: in the journal its numbers begin at the next multiple of this.
 LIFE = 1 << 40
+# So much is fetched before it is handed on.
+STRETCH_BYTES = 1024 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ class Published:
     header: Header
     parent: str
     parts: Parts
+    size: int
 
 
 class Output:
@@ -51,16 +54,13 @@ class Output:
         self._spool = spool
         self._forward = forward
         self._base = journal.kernel_number // LIFE * LIFE
+        self._last = journal.kernel_number - self._base
         self._held: list[Frames] = []
         self._fetching: asyncio.Task[None] | None = None
         self._heard = heard
         self.channels: Channels | None = None
         # The kernel's own session, as in its headers; "" before it said anything.
         self.session = ""
-
-    @property
-    def _last(self) -> int:
-        return self._journal.kernel_number - self._base
 
     def take(self, batch: list[Frames]) -> None:
         """Take messages as they came from ZMQ."""
@@ -98,16 +98,21 @@ class Output:
 
     async def _fetch(self, spool: Spool) -> None:
         published: list[Published] = []
-        has_gap = False
+        has_gap, size = False, 0
         try:
-            for kept in await spool.fetch(after=self._last):
+            async for kept in spool.fetch(after=self._last):
                 if isinstance(kept, Dropped):
                     self._journal.note_gap(kept.messages, kept.data_bytes)
+                    self._last = kept.last
                     has_gap = True
-                else:
-                    self._add(published, kept, _number(kept))
-        except OSError as error:
-            # The kernel has just ended, or cannot give what it kept.
+                    continue
+                self._add(published, kept, _number(kept))
+                size += sum(map(len, kept))
+                if size > STRETCH_BYTES:
+                    self._hand_on(published, has_gap=has_gap)
+                    published, has_gap, size = [], False, 0
+        except (OSError, EOFError, TimeoutError) as error:
+            # The kernel has just ended, or does not give what it kept.
             logger.warning("What a kernel kept cannot be fetched: %s", error)
         held, self._held, self._fetching = self._held, [], None
         first = _number(held[0]) if held else None
@@ -121,8 +126,10 @@ class Output:
             self.channels["iopub"].resume()
 
     def _add(self, published: list[Published], frames: Frames, number: int | None) -> None:
-        if number is not None and number <= self._last:
-            return
+        if number is not None:
+            if number <= self._last:
+                return
+            self._last = number
         try:
             _, parts = self._signer.unpack(frames)
             header, parent = read_header(parts), parent_id(parts)
@@ -136,22 +143,22 @@ class Output:
         size = sum(map(len, parts))
         if size > MOST_OUTGOING:
             parts = too_big(parts, size, MOST_OUTGOING, session=self.session)
-            header = read_header(parts)
+            header, size = read_header(parts), sum(map(len, parts))
         own = None if number is None else self._base + number
-        published.append(
-            Published(self._journal.append("iopub", parts, parent=parent, kernel_number=own), header, parent, parts)
-        )
+        place = self._journal.append("iopub", parts, parent=parent, kernel_number=own)
+        published.append(Published(place, header, parent, parts, size))
 
     def _hand_on(self, published: list[Published], *, has_gap: bool) -> None:
         if not published and not has_gap:
             return
         self._forward(published, has_gap)
         if self._spool is not None:
-            self._spool.acknowledge(self._last)
+            self._spool.acknowledge(self._last, sum(message.size for message in published))
 
 
 def _number(frames: Frames) -> int | None:
-    """Return the kernel's own number of a message, which forked kernels put behind the topic."""
-    if len(frames) > 1 and frames[1].startswith(NUMBER_MARK) and frames[1][len(NUMBER_MARK) :].isdigit():
-        return int(frames[1][len(NUMBER_MARK) :])
+    """Return the kernel's own number of a message, which forked kernels put before the delimiter."""
+    for frame in frames[:3]:
+        if frame.startswith(NUMBER_MARK) and frame[len(NUMBER_MARK) :].isdigit():
+            return int(frame[len(NUMBER_MARK) :])
     return None
