@@ -41,15 +41,14 @@ def kernel_gateway() -> Iterator[KernelService]:
 def jupyverse() -> Iterator[KernelService]:
     """Run Jupyverse without sign-in: a key would be asked for once per login, not per request."""
     port = free_port()
-    options = ("--port", str(port), "--set", "auth.mode=noauth")
+    # Its modules have a second to start unless told otherwise.
+    options = ("--port", str(port), "--set", "auth.mode=noauth", "--timeout", "60")
     with _served("jupyverse", jupyverse_programs() / "jupyverse", options, port, None) as service:
         yield service
 
 
 @contextlib.contextmanager
-def _served(
-    name: str, program: Path, options: Sequence[str], port: int, token: str | None
-) -> Iterator[KernelService]:
+def _served(name: str, program: Path, options: Sequence[str], port: int, token: str | None) -> Iterator[KernelService]:
     headers = {"Authorization": f"token {token}"} if token else {}
     client = Client(port, headers)
     label = f"{name} {version_of(name)}"

@@ -43,6 +43,9 @@ class KernelService:
         (session,) = (one["id"] for one in self._ask("GET", "/api/sessions") if one["kernel"]["id"] == kernel)
         self._ask("DELETE", f"/api/sessions/{session}")
 
+    def settle(self) -> None:
+        """Wait until all is ready for the next start. The peers have nothing to make ready."""
+
     def websocket_url(self, kernel: str, session: str) -> str:
         """Return where a client of a kernel connects."""
         return f"ws://127.0.0.1:{self.client.port}{self.prefix}/api/kernels/{kernel}/channels?session_id={session}"

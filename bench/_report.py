@@ -88,7 +88,7 @@ def _machine() -> str:
 
 
 def _row(series: Series) -> list[str]:
-    worst = min(series.values) if series.unit == "requests/s" else max(series.values)
+    worst = min(series.values) if series.unit.endswith("/s") else max(series.values)
     numbers = (series.median, series.quantile(0.25), series.quantile(0.75), worst)
     return [series.name, str(len(series.values)), *(f"{number:.4g}" for number in numbers), series.unit]
 

@@ -1,0 +1,53 @@
+"""Our own server of kernels, alone: `studiolo gateway`, which is the kernel host with keys of its own."""
+
+import contextlib
+import json
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from _http import Client
+from _kernel_service import KernelService
+from _peers import jupyter_programs
+from _processes import clean_environment, descendants, free_port, pss_bytes, running, wait_until
+
+_STUDIOLO = Path(sys.executable).with_name("studiolo")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gateway(KernelService):
+    """A running `studiolo gateway` with its data in a folder."""
+
+    data: Path
+
+    def pss_of(self, kernel: str) -> int:
+        """Return the proportional set size of a kernel and its shim, in bytes."""
+        shim = int(json.loads((self.data / "kernels" / kernel / "shim.json").read_text())["pid"])
+        return pss_bytes([shim, *(one.pid for one in descendants(shim))])
+
+
+@contextlib.contextmanager
+def gateway(*, spares: int = 1, kernel_name: str = "python3") -> Iterator[Gateway]:
+    """Run `studiolo gateway` for the length of a block; its kernels run in the environment of the Jupyter peers."""
+    # Sockets have short paths: not below a long TMPDIR.
+    folder = Path(tempfile.mkdtemp(prefix="stb-", dir="/tmp"))
+    port, key = free_port(), secrets.token_hex(16)
+    argv = (
+        *(_STUDIOLO, "gateway", "--port", str(port), "--data-dir", folder / "data", "--root", folder),
+        *("--kernel-roots", jupyter_programs().parent, "--spares", str(spares)),
+    )
+    environment = clean_environment(HOME=str(folder), STUDIOLO_GATEWAY_KEY=key, XDG_RUNTIME_DIR=str(folder / "run"))
+    (folder / "run").mkdir(mode=0o700)
+    headers = {"Authorization": f"token {key}"}
+    client = Client(port, headers)
+    try:
+        with running(argv, log=folder / "log", env=environment, cwd=folder) as process:
+            wait_until(lambda: client.answers("/api/kernelspecs"), "the gateway's answer")
+            body = {"name": kernel_name}
+            yield Gateway("Studiolo", client, headers, process.pid, body=body, data=folder / "data")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

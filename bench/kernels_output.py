@@ -1,0 +1,84 @@
+"""How quickly does output come, and does all of it come?
+
+20,000 prints, each flushed, and 50 outputs of 1 MiB, from the request until its idle has come and all was read as JSON:
+over ZMQ alone (jupyter_client on ipc, its sockets read directly), and by a stock client of the websocket protocol v1
+at our kernel host's own port with its journal on, at jupyter_server with its limit off and at jupyverse (those two in
+every fourth round). What did not come is counted.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from _kernel_client import Executor, Loop
+from _kernel_gateway import gateway
+from _kernel_peers import jupyter_server, jupyverse
+from _kernel_zmq import kernel_on_zmq
+from _measure import alternate_parts
+from _peers import jupyter_programs
+from _report import Report, options
+
+_PRINTS = 20_000
+_FIGURES = 50
+_FIGURE_BYTES = 1 << 20
+_PRINT = f"for number in range({_PRINTS}): print(number, flush=True)"
+_SHOW = f"""
+from IPython.display import display
+for _ in range({_FIGURES}):
+    display({{"text/plain": "x" * {_FIGURE_BYTES}}}, raw=True)
+"""
+_UNITS = {"prints": "messages/s", "figures": "MB/s"}
+_GOALS = {"prints": 0.8, "figures": 0.85}
+_ZMQ = "ZMQ alone"
+_OURS = "Studiolo"
+
+
+@dataclass
+class Floods:
+    """One contender; how many of its outputs did not come so far, and how many came twice."""
+
+    kernel: Executor
+    lost: int = 0
+    doubled: int = 0
+
+    def measure(self) -> Mapping[str, float]:
+        """Run both floods; what did not come, or came again, does not count."""
+        printed = self.kernel.execute(_PRINT)
+        came = printed.text.split()
+        shown = self.kernel.execute(_SHOW)
+        figures = shown.figures.count(_FIGURE_BYTES)
+        self.lost += _PRINTS - len(set(came)) + max(0, _FIGURES - figures)
+        self.doubled += len(came) - len(set(came)) + max(0, figures - _FIGURES)
+        return {"prints": len(set(came)) / printed.seconds, "figures": figures * _FIGURE_BYTES / 1e6 / shown.seconds}
+
+
+def main() -> None:
+    """Measure and report."""
+    report = Report("kernels_output", options(__doc__))
+    with contextlib.ExitStack() as stack:
+        floods, seldom = contenders(stack)
+        measured = {name: one.measure for name, one in floods.items()}
+        found = alternate_parts(report.options.runs, _UNITS, measured, seldom=seldom)
+    report.series += [series for parts in found.values() for series in parts.values()]
+    for part, goal in _GOALS.items():
+        report.at_least(f"Studiolo / ZMQ, {part}", found[_OURS][part].median / found[_ZMQ][part].median, goal)
+    ours = floods[_OURS]
+    report.at_most("outputs that Studiolo lost or doubled", ours.lost + ours.doubled, 0, "of them")
+    spoilt = ", ".join(f"{name} {one.lost} and {one.doubled}" for name, one in floods.items())
+    report.notes.append(f"Lost and doubled in all runs: {spoilt}.")
+    report.finish()
+
+
+def contenders(stack: contextlib.ExitStack) -> tuple[dict[str, Floods], list[str]]:
+    """Start all; return them, and the names of the peers."""
+    loop = Loop()
+    zmq_alone = stack.enter_context(kernel_on_zmq("ipc", jupyter_programs() / "python"))
+    ours = stack.enter_context(loop.kernel_of(stack.enter_context(gateway())))
+    found = {_ZMQ: Floods(zmq_alone), _OURS: Floods(ours)}
+    services = [stack.enter_context(peer()) for peer in (jupyter_server, jupyverse)]
+    peers = {one.name: Floods(stack.enter_context(loop.kernel_of(one))) for one in services}
+    return found | peers, list(peers)
+
+
+if __name__ == "__main__":
+    main()
