@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Self
 
 from studiolo.gateway.base import Parts
+from studiolo.gateway.batches import Batch, add, cost
 from studiolo.gateway.records import HEAD_BYTES, Entry, Gap, Request, digest_code
-from studiolo.gateway.segments import Batch, Segments, add, cost
+from studiolo.gateway.segments import Segments
 
 MIB = 1024 * 1024
 # What waits for `flush`, at most.
@@ -35,6 +36,7 @@ class Journal:
         self._batch = Batch()
         # The newest, without holes: its numbers end with `last`.
         self._recent: deque[Entry | Gap] = deque()
+        self._recent_costs: deque[int] = deque()
         self._recent_bytes = 0
         # What was in neither memory nor disk: from what the disk has to what memory has.
         self._lost_messages: int | None = 0
@@ -168,6 +170,7 @@ class Journal:
 
     def _remember(self, item: Entry | Gap, data_bytes: int) -> None:
         self._recent.append(item)
+        self._recent_costs.append(data_bytes + HEAD_BYTES)
         self._recent_bytes += data_bytes + HEAD_BYTES
         if self._batch.size > _MOST_PENDING:
             self._write()
@@ -175,11 +178,11 @@ class Journal:
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:
-        if self._recent[0].number > self._segments.last and not self.failing:
+        if not self.failing and self._recent[0].number > self._segments.last:
             self._write()
         item = self._recent.popleft()
-        self._recent_bytes -= cost(item)
-        if item.number > self._segments.last:
+        self._recent_bytes -= self._recent_costs.popleft()
+        if self.failing and item.number > self._segments.last:
             self._lost_messages = add(self._lost_messages, item.messages if isinstance(item, Gap) else 1)
             self._lost_bytes = add(self._lost_bytes, item.data_bytes)
 

@@ -3,109 +3,30 @@
 import os
 import shutil
 from bisect import bisect_right
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from pydantic_core import from_json
 
+from studiolo.gateway.batches import MARK_BYTES, Batch, Segment, add, cost
 from studiolo.gateway.records import (
-    HEAD_BYTES,
     DamagedRecordError,
     Entry,
     Gap,
     Kind,
     Record,
     Request,
-    pack_gap,
-    pack_message,
-    pack_requests,
     read_record,
     read_requests,
     walk,
 )
 from studiolo.gateway.wire import dump
 
-# How much is looked through, at most, to find a number.
-MARK_BYTES = 64 * 1024
 # As many as one call takes (IOV_MAX).
 _MOST_PIECES = 1024
 _JOIN_BELOW = 256 * 1024
-
-
-@dataclass(slots=True)
-class Batch:
-    """Records that are written at once. Counts are None once a gap of unknown size is among them."""
-
-    pieces: list[bytes] = field(default_factory=list)
-    size: int = 0
-    last: int = 0
-    messages: int | None = 0
-    data_bytes: int | None = 0
-    kernel_number: int = 0
-    marks: list[tuple[int, int]] = field(default_factory=list)
-
-    def add_message(self, entry: Entry, kernel_number: int) -> int:
-        """Add a message; return the length of its parts."""
-        pieces, size, data_bytes = pack_message(entry, kernel_number)
-        self.count(entry.number, entry.number, size, 1, data_bytes, kernel_number)
-        self.pieces += pieces
-        return data_bytes
-
-    def add_gap(self, gap: Gap, at: float, kernel_number: int = 0) -> None:
-        """Add a gap."""
-        record = pack_gap(gap, at, kernel_number)
-        self.count(gap.first, gap.last, len(record), gap.messages, gap.data_bytes, kernel_number)
-        self.pieces.append(record)
-
-    def add_requests(self, requests: Sequence[Request], number: int, at: float) -> None:
-        """Add what is known of requests."""
-        record = pack_requests(requests, number, at)
-        self.size += len(record)
-        self.pieces.append(record)
-
-    def count(
-        self, first: int, last: int, size: int, messages: int | None, data_bytes: int | None, kernel_number: int = 0
-    ) -> None:
-        """Take account of a numbered record of `size` bytes."""
-        if not self.marks or self.size >= self.marks[-1][1] + MARK_BYTES:
-            self.marks.append((first, self.size))
-        self.size += size
-        self.last = last
-        self.messages = add(self.messages, messages)
-        self.data_bytes = add(self.data_bytes, data_bytes)
-        if kernel_number > self.kernel_number:
-            self.kernel_number = kernel_number
-
-
-@dataclass(slots=True)
-class Segment:
-    """One file. `first` to `last`: its numbers; `messages`, `data_bytes`: None where a gap of unknown size is within.
-
-    `marks`: (number, offset) of a record every MARK_BYTES or two.
-    """
-
-    name: str
-    first: int
-    last: int
-    size: int = 0
-    messages: int | None = 0
-    data_bytes: int | None = 0
-    kernel_number: int = 0
-    marks: list[tuple[int, int]] = field(default_factory=list)
-
-    def take(self, batch: Batch) -> None:
-        """Take account of records that were written at its end."""
-        for number, offset in batch.marks:
-            place = self.size + offset
-            if not self.marks or place >= self.marks[-1][1] + MARK_BYTES:
-                self.marks.append((number, place))
-        self.size += batch.size
-        self.last = max(self.last, batch.last)
-        self.messages = add(self.messages, batch.messages)
-        self.data_bytes = add(self.data_bytes, batch.data_bytes)
-        self.kernel_number = max(self.kernel_number, batch.kernel_number)
 
 
 class Segments:
@@ -237,7 +158,7 @@ class Segments:
     def _write_index(self, also: list[Segment] | None = None) -> None:
         finished = [*(also or []), *self.all[:-1]]
         path = self.folder / "index.json.new"
-        path.write_bytes(dump({"dropped": self.dropped, "segments": [asdict(segment) for segment in finished]}))
+        path.write_bytes(dump({"dropped": self.dropped, "segments": [_members(segment) for segment in finished]}))
         path.replace(self.folder / "index.json")
 
     def _scan_those_not_in(self, indexed: dict[str, Segment]) -> None:
@@ -280,14 +201,9 @@ class Segments:
         return requests
 
 
-def cost(item: Entry | Gap) -> int:
-    """Return what an item counts for where bytes are limited: its parts and what comes with each."""
-    return HEAD_BYTES + (item.data_bytes if isinstance(item, Entry) else 0)
-
-
-def add(known: int | None, more: int | None) -> int | None:
-    """Add counts, of which None is one that nobody knows."""
-    return None if known is None or more is None else known + more
+def _members(segment: Segment) -> dict[str, Any]:
+    # asdict() copies every mark.
+    return {field.name: getattr(segment, field.name) for field in fields(segment)}
 
 
 def _read_segment(path: Path, segment: Segment, number: int, room: int) -> list[Entry | Gap]:
