@@ -1,0 +1,145 @@
+"""What is still true after a host was stopped or killed, and what it does with what it finds."""
+
+import json
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.client import connect
+
+from gateway.standing import KEY, Gateway, running_gateway
+
+SECONDS = 60
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="sg-", dir="/tmp"))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.mark.req("S1-15")
+def test_kernel_notebook_variables_and_output_outlive_a_killed_host(folder: Path) -> None:
+    with running_gateway("--keep", folder=folder) as gateway:
+        body = {"path": "n.ipynb", "name": "n.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+        session = gateway.http.post("/api/sessions", json=body).json()
+        kernel = session["kernel"]["id"]
+        send(gateway, kernel, "x = 41", wait=True)
+        gateway.process.send_signal(signal.SIGKILL)
+        gateway.process.wait()
+    with running_gateway("--keep", folder=folder) as gateway:
+        assert gateway.http.get("/api/sessions").json()[0]["kernel"]["id"] == kernel
+        assert gateway.http.post("/api/sessions", json=body).json()["id"] == session["id"]
+        assert send(gateway, kernel, "print(x + 1)", wait=True) == "42\n"
+        numbers = [entry["number"] for entry in journal(gateway, kernel) if "number" in entry]
+        assert numbers == sorted(set(numbers))
+        restarted = gateway.http.post(f"/api/kernels/{kernel}/restart")
+        assert restarted.status_code == 200, restarted.text
+        assert send(gateway, kernel, "print('x' in dir())", wait=True) == "False\n"
+        gateway.http.delete(f"/api/sessions/{session['id']}")
+
+
+def test_a_stopped_gateway_ends_its_kernels_unless_it_shall_keep_them(folder: Path) -> None:
+    with running_gateway("--keep", folder=folder) as gateway:
+        kernel = gateway.start()
+    pid = kernel_pid(folder, kernel)
+    assert is_alive(pid)
+    with running_gateway(folder=folder) as gateway:
+        assert [one["id"] for one in gateway.http.get("/api/kernels").json()] == [kernel]
+    wait_until(lambda: not is_alive(pid))
+
+
+def test_a_kernel_that_ended_while_no_host_ran_is_found_dead_with_its_output(folder: Path) -> None:
+    with running_gateway("--keep", folder=folder) as gateway:
+        kernel = gateway.start()
+        send(gateway, kernel, "print('last words')", wait=True)
+    pid = kernel_pid(folder, kernel)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: (folder / "data" / "kernels" / kernel / "exit.json").exists())
+    with running_gateway(folder=folder) as gateway:
+        shown = gateway.http.get(f"/api/kernels/{kernel}").json()
+        assert (shown["execution_state"], bool(shown["reason"])) == ("dead", True)
+        assert "last words" in json.dumps(journal(gateway, kernel))
+        # Whoever opens the notebook's menu can have it started anew, under the same id.
+        assert gateway.http.post(f"/api/kernels/{kernel}/restart").status_code == 200
+        assert send(gateway, kernel, "print('again')", wait=True) == "again\n"
+
+
+def test_two_hosts_never_have_the_same_kernels(folder: Path) -> None:
+    second = running_gateway(folder=folder)
+    with running_gateway(folder=folder), pytest.raises(AssertionError, match="has the kernels"), second:
+        pass
+
+
+def test_what_is_kept_on_disk_of_a_kernel_holds_none_of_its_variables(folder: Path) -> None:
+    with running_gateway(folder=folder) as gateway:
+        kernel = gateway.start(env={"KERNEL_SECRET": "do-not-keep-me"})
+        files = [file for file in (folder / "data").rglob("*") if file.is_file()]
+        assert (folder / "data" / "kernels" / kernel / "kernel.json") in files
+        assert not [file for file in files if b"do-not-keep-me" in file.read_bytes()]
+
+
+def test_idle_kernels_are_ended_and_busy_ones_are_not() -> None:
+    with running_gateway("--cull-idle", "2") as gateway:
+        idle, busy = gateway.start(), gateway.start()
+        send(gateway, busy, "import time\nprint('on', flush=True)\ntime.sleep(600)", wait=False)
+        wait_until(lambda: gateway.http.get(f"/api/kernels/{idle}").status_code == 404)
+        assert gateway.http.get(f"/api/kernels/{busy}").json()["execution_state"] == "busy"
+
+
+def test_a_kernel_that_dies_is_told_with_its_reason(folder: Path) -> None:
+    with running_gateway(folder=folder) as gateway:
+        kernel = gateway.start()
+        send(gateway, kernel, "import os\nos.kill(os.getpid(), 9)", wait=False)
+        wait_until(lambda: gateway.http.get(f"/api/kernels/{kernel}").json()["execution_state"] == "dead")
+        assert gateway.http.get(f"/api/kernels/{kernel}").json()["reason"]
+        assert gateway.http.post(f"/api/kernels/{kernel}/interrupt").json()["code"] == "kernel-ended"
+
+
+def send(gateway: Gateway, kernel: str, code: str, *, wait: bool) -> str:
+    """Run code and return what it printed; without `wait`, return once it runs."""
+    address = f"{gateway.websocket_url}/api/kernels/{kernel}/channels?token={KEY}"
+    header = {"msg_id": f"m{time.monotonic_ns()}", "msg_type": "execute_request", "session": "t", "version": "5.3"}
+    header |= {"username": "", "date": ""}
+    content = {"code": code, "silent": False, "allow_stdin": False}
+    message: dict[str, Any] = {"channel": "shell", "header": header, "parent_header": {}, "metadata": {}}
+    text, missing = "", {"execute_reply", "idle"} if wait else {"execute_input"}
+    with connect(address, open_timeout=SECONDS) as socket:
+        socket.send(json.dumps(message | {"content": content}))
+        while missing:
+            got = json.loads(socket.recv(timeout=SECONDS))
+            if got["parent_header"].get("msg_id") == header["msg_id"]:
+                text += got["content"].get("text", "")
+                missing -= {got["header"]["msg_type"], got["content"].get("execution_state")}
+    return text
+
+
+def journal(gateway: Gateway, kernel: str) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = gateway.http.get(f"/api/kernels/{kernel}/journal").json()["entries"]
+    return entries
+
+
+def kernel_pid(folder: Path, kernel: str) -> int:
+    return int(json.loads((folder / "data" / "kernels" / kernel / "shim.json").read_text())["kernel_pid"])
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + SECONDS
+    while not is_so():
+        assert time.monotonic() < until
+        threading.Event().wait(0.05)
