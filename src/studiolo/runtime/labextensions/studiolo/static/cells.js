@@ -9,7 +9,7 @@ export class FollowedCell {
     this.request = remote.request;
     this.count = remote.execution_count ?? null;
     this.isRunning = remote.state === "running";
-    this.isToClear = Boolean(remote.clear_next);
+    this.isToClear = Boolean(remote.clears_next);
   }
 
   // Whether the cell shows already what the host tells; if so, it is trusted as after a run in this page: a kernel of
@@ -37,6 +37,13 @@ export class FollowedCell {
       if (this.isRunning) model.executionState = "running";
     }, false);
     return isNew;
+  }
+
+  // Note where its displays are, which other cells may update: `places` are indexes of its outputs by display id.
+  place(places, displays) {
+    const { outputs } = this.model;
+    for (const [name, indexes] of Object.entries(places ?? {}))
+      displays.set(name, [...elsewhere(displays.get(name), outputs), ...indexes.map((index) => ({ outputs, index }))]);
   }
 
   // Apply one message; says false when only the host's account of the cell can tell what it means.
@@ -67,16 +74,13 @@ export class FollowedCell {
     if (this.isToClear) this.#clear(displays);
     outputs.add({ ...content, output_type: type });
     const name = content.transient?.display_id;
-    if (!name) return;
-    const places = displays.get(name) ?? [];
-    displays.set(name, [...places, { outputs, index: outputs.length - 1 }]);
+    if (name) displays.set(name, [...(displays.get(name) ?? []), { outputs, index: outputs.length - 1 }]);
   }
 
   #clear(displays) {
     this.isToClear = false;
     this.model.outputs.clear();
-    for (const [name, places] of displays)
-      displays.set(name, places.filter(({ outputs }) => outputs !== this.model.outputs));
+    for (const [name, places] of displays) displays.set(name, elsewhere(places, this.model.outputs));
   }
 
   #update(content, displays) {
@@ -87,6 +91,8 @@ export class FollowedCell {
     return true;
   }
 }
+
+const elsewhere = (places, outputs) => (places ?? []).filter((place) => place.outputs !== outputs);
 
 // Whether the cell shows this already. JupyterLab works backspaces and carriage returns into text, so both go that way.
 function same(outputs, wanted) {

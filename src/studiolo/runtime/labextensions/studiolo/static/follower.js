@@ -13,6 +13,7 @@ export class Follower {
   #kernel = null;
   #cells = new Map();
   #displays = new Map();
+  #unknown = new Set();
   #own = new WeakSet();
   #isDue = false;
   #isBusy = false;
@@ -51,6 +52,7 @@ export class Follower {
     this.#after = null;
     this.#cells.clear();
     this.#displays.clear();
+    this.#unknown.clear();
     this.#wake();
   }
 
@@ -100,8 +102,9 @@ export class Follower {
       const cell = new FollowedCell(model, remote);
       this.#cells.set(id, cell);
       this.#own.delete(model);
-      if (!isFirst || this.#isMissing(remote)) added += cell.show(remote);
-      else cell.isShown(remote);
+      const isWanted = !isFirst || this.#isMissing(remote);
+      if (isWanted) added += cell.show(remote);
+      if (isWanted || cell.isShown(remote)) cell.place(remote.displays, this.#displays);
     }
     this.#after = last;
     if (isFirst && added) this.tell(added);
@@ -110,7 +113,7 @@ export class Follower {
   // What ended before the notebook was saved is in it, or was taken out of it by somebody.
   #isMissing(remote) {
     const savedAt = Date.parse(this.context.contentsModel?.last_modified ?? "");
-    return remote.state === "running" || !(Date.parse(remote.at) <= savedAt);
+    return remote.state === "running" || !(remote.changed_at * 1000 <= savedAt);
   }
 
   async #follow(kernel) {
@@ -135,7 +138,12 @@ export class Follower {
     if (!model || this.#isOwn(model)) return true;
     const cell = this.#cells.get(id);
     if (cell?.request !== parent || cell.model !== model) return false;
-    return cell.apply(message, this.#displays);
+    if (cell.apply(message, this.#displays)) return true;
+    // A display of a cell that was not followed; asked for once, since it may be this page's own.
+    const name = message.content.transient?.display_id;
+    const isKnown = this.#unknown.has(name);
+    this.#unknown.add(name);
+    return isKnown;
   }
 
   #isOwn(model) {

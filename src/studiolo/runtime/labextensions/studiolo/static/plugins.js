@@ -34,7 +34,7 @@ export function plugins({ notebook, services, apputils }) {
     autoStart: true,
     requires: [INotebookTracker],
     activate: (app, tracker) => {
-      NotebookActions.executed.connect((_, { notebook: content, cell }) => {
+      NotebookActions.executionScheduled.connect((_, { notebook: content, cell }) => {
         const panel = tracker.find((candidate) => candidate.content === content);
         if (panel && cell.model.type === "code") noteEnvironment(panel);
       });
