@@ -301,3 +301,19 @@ def test_who_joins_in_mid_run_learns_what_the_next_messages_will_mean(kernel: Pu
     kernel.text(asked, "two")
     run = collect(kernel.journal).since()["c"]
     assert (run.displays, run.clears_next) == ({}, False)
+
+
+def test_no_text_takes_long_to_fold():
+    pieces: list[str] = []
+    append_text(pieces, "x" * 1_000_000 + "\ry" * 1_000_000)
+    append_text(pieces, "\r" + "\r".join("z" * size for size in range(1_000)))
+    assert "".join(pieces) == "z" * 999 + "x" * 999_001
+
+
+def test_a_reader_stops_after_some_milliseconds(kernel: Published):
+    request = kernel.request("c")
+    for _ in range(1_000):
+        kernel.text(request, "x")
+    cells = Cells(kernel.journal)
+    assert cells.advance(most_seconds=0)
+    assert cells.last == 1

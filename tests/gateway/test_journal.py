@@ -100,17 +100,37 @@ def test_whatever_happens_each_number_is_there_once(
 
 def test_a_torn_record_is_cut_and_nothing_before_it(tmp_path: Path):
     journal = Journal.open(tmp_path / "journal")
-    fill(journal, 3)
+    fill(journal, 2)
     (file,) = (tmp_path / "journal").glob("*.journal")
+    size_of_two = file.stat().st_size
+    fill(journal, 1)
     whole = file.read_bytes()
     journal.close()
-    for size in range(len(whole) * 2 // 3 + 1, len(whole), 7):
+    for size in range(size_of_two, len(whole), 7):
         file.write_bytes(whole[:size])
         journal = Journal.open(tmp_path / "journal")
         assert numbers(everything(journal)) == [1, 2]
         fill(journal, 1)
         assert numbers(everything(journal)) == [1, 2, 3]
         journal.close()
+
+
+@pytest.mark.parametrize("size", [0, 20, 60])
+def test_a_segment_that_was_only_begun_costs_neither_messages_nor_requests(tmp_path: Path, size: int):
+    journal = Journal.open(tmp_path, segment_bytes=1_000)
+    journal.note_request("open", "execute_request", "s", "c")
+    fill(journal, 10)
+    files = len(list(tmp_path.glob("*.journal")))
+    while len(list(tmp_path.glob("*.journal"))) == files:
+        fill(journal, 1)
+    last = max(tmp_path.glob("*.journal"))
+    journal.close()
+    last.write_bytes(last.read_bytes()[:size])
+    for _ in range(2):
+        again = Journal.open(tmp_path, segment_bytes=1_000)
+        assert numbers(everything(again)) == list(range(1, int(last.stem)))
+        assert set(again.open_requests()) == {"open"}
+        again.close()
 
 
 @pytest.mark.parametrize("damage", [b"\0" * 100, b"SJL1" + b"\xff" * 100, b"garbage" * 30])
@@ -215,7 +235,7 @@ def test_gaps_take_a_number_and_make_what_is_dropped_with_them_uncertain(tmp_pat
 @contextmanager
 def no_room(folder: Path) -> Iterator[None]:
     """Let no file grow beyond what the largest in `folder` has now."""
-    size = max(file.stat().st_size for file in folder.iterdir())
+    size = max((file.stat().st_size for file in folder.iterdir()), default=0)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -247,6 +267,19 @@ def test_a_full_disk_costs_only_what_memory_cannot_hold(tmp_path: Path, monkeypa
     assert numbers(everything(again)) == [*range(1, 6), *range(gap.last + 1, 57)]
     assert set(again.open_requests()) == {"m"}
     assert again.kernel_number == 56
+    again.close()
+
+
+def test_a_journal_can_begin_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("studiolo.gateway.journal._RETRY_SECONDS", 0.0)
+    with no_room(tmp_path):
+        journal = Journal.open(tmp_path)
+        fill(journal, 3)
+        assert journal.failing
+    fill(journal, 1)
+    journal.close()
+    again = Journal.open(tmp_path)
+    assert numbers(everything(again)) == [1, 2, 3, 4]
     again.close()
 
 

@@ -4,6 +4,7 @@ Sources: the messaging specification (iopub), nbformat 4.5 (outputs), JupyterLab
 """
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -62,10 +63,13 @@ class Cells:
         self._runs: dict[str, _Run] = {}
         self._size = 0
 
-    def advance(self, *, most_bytes: int = MIB // 4) -> bool:
+    def advance(self, *, most_bytes: int = MIB // 4, most_seconds: float = 0.005) -> bool:
         """Read on in the journal for some milliseconds; return whether there is more."""
+        until = time.monotonic() + most_seconds
         for item in self._journal.read(self.last, most_bytes=most_bytes):
             self.feed(item)
+            if time.monotonic() > until:
+                break
         return self.last < self._journal.last
 
     def feed(self, item: Entry | Gap) -> None:
@@ -90,6 +94,8 @@ class Cells:
 
     def _take(self, entry: Entry, msg_type: str) -> None:
         if msg_type == "update_display_data":
+            if len(entry.parts[3]) > self._cell_bytes:
+                return
             self._update_displays(entry, _content(entry))
             return
         request = self._journal.request(entry.parent) if entry.parent else None

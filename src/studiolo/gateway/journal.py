@@ -60,8 +60,7 @@ class Journal:
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         segments = Segments(folder, disk_bytes=disk_bytes)
-        if segments.resume() is None:
-            segments.begin(segments.last + 1)
+        segments.resume()
         return cls(segments, memory_bytes=memory_bytes, segment_bytes=segment_bytes)
 
     @property

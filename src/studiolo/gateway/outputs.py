@@ -92,8 +92,10 @@ def _overwrite(line: str) -> str:
     if "\r" not in inner:
         return line
     shown = ""
-    for piece in inner.split("\r"):
-        shown = piece + shown[len(piece) :]
+    # From the end, so that each piece is copied once at most.
+    for piece in reversed(inner.split("\r")):
+        if len(piece) > len(shown):
+            shown += piece[len(shown) :]
     return shown + line[len(inner) :]
 
 

@@ -67,7 +67,7 @@ class Segments:
 
     @property
     def writing(self) -> Segment | None:
-        """The segment that is written to, None before `begin`."""
+        """The segment that is written to, None before `begin` or `resume`."""
         return self.all[-1] if self._descriptor is not None else None
 
     def begin(self, first: int) -> Segment:
@@ -83,12 +83,10 @@ class Segments:
         self._write_index()
         return segment
 
-    def resume(self) -> Segment | None:
-        """Write on in the last segment of an earlier process; None when there is none."""
-        if not self.all:
-            return None
-        self._descriptor = os.open(self.folder / self.all[-1].name, os.O_WRONLY | os.O_APPEND)
-        return self.all[-1]
+    def resume(self) -> None:
+        """Write on in the last segment of an earlier process, if there is one."""
+        if self.all:
+            self._descriptor = os.open(self.folder / self.all[-1].name, os.O_WRONLY | os.O_APPEND)
 
     def write(self, batch: Batch) -> None:
         """Append to the last segment, with one call where possible. After an error it is as it was, and closed."""
