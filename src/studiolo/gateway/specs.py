@@ -68,6 +68,8 @@ def _spec(folder: Path, name: str, members: Mapping[str, Any]) -> Spec:
     if not _NAME.fullmatch(name):
         raise ValueError("its name has other characters than letters, digits, dot, dash and underscore")
     argv = [str(word).replace("{resource_dir}", str(folder)) for word in members["argv"]]
+    if not argv:
+        raise ValueError("it has no command")
     argv[0] = _program(folder, argv[0])
     return Spec(
         name=name,
