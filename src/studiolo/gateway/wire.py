@@ -25,6 +25,7 @@ PROTOCOL_VERSION = "5.4"
 JSON_PARTS = 4
 MOST_HEADER_BYTES = 32 * 1024
 MOST_NAME_CHARACTERS = 256
+_JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 class BadMessageError(InvalidInput):
@@ -147,7 +148,7 @@ def build(
 
 def dump(value: Any) -> bytes:
     """Return compact ASCII JSON. Raises ValueError for NaN and infinity, which JSON does not have."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
+    return _JSON.encode(value).encode("ascii")
 
 
 # Most output shares its parent with what came before it.
