@@ -4,11 +4,12 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from studiolo.contract.errors import Conflict, Unavailable
 from studiolo.gateway.base import KernelExit, KernelPlan
 from studiolo.gateway.launching import LocalLauncher, LocalProcess
 from studiolo.runtime import cgroups, processes
+from studiolo.runtime.kernelcommands import GOODBYE, HERE
 from studiolo.runtime.kernelrequest import KernelFiles
 from studiolo.runtime.launch import read_json
 
@@ -34,26 +36,28 @@ _SECONDS = 30
 
 
 class Bench:
-    """A launcher with its folders; ends what was started."""
+    """A launcher with its folders; ends what was started. `spares`: None for kernels that are exec'd."""
 
-    def __init__(self, folder: Path, environment: Path) -> None:
+    def __init__(self, folder: Path, sockets: Path, environment: Path, spares: int | None) -> None:
         self.folder = folder
+        self.sockets = sockets
         self.environment = environment
+        self.spares = spares
         self.launcher = self.another()
         self.started: list[LocalProcess] = []
 
     def another(self) -> LocalLauncher:
         """Return the launcher of a later host."""
-        return LocalLauncher(self.folder / "kernels", self.folder / "k")
+        return LocalLauncher(self.folder / "kernels", self.sockets, spares=self.spares or 0)
 
     def plan(self, **changes: Any) -> KernelPlan:
-        """Return a plan for an exec'd ipykernel with a fresh id."""
+        """Return a plan for an ipykernel with a fresh id."""
         values: dict[str, Any] = {
             "kernel_id": str(uuid.uuid4()),
             "scope": "w-0000000000000001",
             "spec_name": "python3",
             "argv": (str(self.environment / "bin/python"), "-m", "ipykernel_launcher", "-f", "{connection_file}"),
-            "environment": None,
+            "environment": None if self.spares is None else self.environment,
             "folder": self.folder,
             "variables": {"PATH": os.environ["PATH"], "HOME": str(self.folder), "IPYTHONDIR": str(self.folder / "i")},
         }
@@ -71,16 +75,51 @@ class Bench:
         return int((read_json(self.files(process).shim) or {})["pid"])
 
 
+MODES = {"exec": None, "fork": 0, "spare": 1}
+
+
+@pytest.fixture(scope="module")
+def held(environment: Path) -> Iterator[dict[str, Path]]:
+    """Run folders whose kernel servers are kept by somebody else than the launchers that tests use."""
+    top = Path(tempfile.mkdtemp(prefix="st-", dir="/tmp"))
+    sockets, hosts = {mode: top / mode for mode in MODES}, []
+    for mode in ("fork", "spare"):
+
+        async def prepare(folder: Path, spares: int) -> None:
+            launcher = LocalLauncher(top, folder, spares=spares)
+            await launcher.prepare(environment)
+            (server,) = folder.glob("*.sock")
+            hosts.append(socket.socket(socket.AF_UNIX))
+            hosts[-1].connect(str(server))
+            hosts[-1].send(HERE)
+            await launcher.aclose()
+
+        asyncio.run(prepare(sockets[mode], MODES[mode] or 0))
+    yield sockets
+    for host in hosts:
+        host.send(GOODBYE)
+        # It ends its side when it has ended.
+        host.settimeout(_SECONDS)
+        assert host.recv(1) == b""
+        host.close()
+    shutil.rmtree(top)
+
+
+@pytest.fixture(params=list(MODES))
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-async def bench(environment: Path) -> AsyncIterator[Bench]:
+async def bench(environment: Path, held: dict[str, Path], mode: str) -> AsyncIterator[Bench]:
     folder = Path(tempfile.mkdtemp(prefix="st-", dir="/tmp"))
-    bench = Bench(folder, environment)
+    bench = Bench(folder, held[mode], environment, MODES[mode])
     yield bench
     for process in bench.started:
         await process.stop(grace_seconds=0)
         await ended(process)
     await bench.launcher.aclose()
-    assert not list((folder / "k").glob("*/c-*"))
+    assert not [path for path in bench.sockets.glob("*/c-*") if not path.parent.name.startswith("w")]
     shutil.rmtree(folder)
 
 
@@ -89,8 +128,8 @@ async def ended(process: LocalProcess) -> KernelExit:
         return await process.wait()
 
 
-async def run(process: LocalProcess, code: str) -> str:
-    """Run one cell with Jupyter's own client; returns what it printed, or its error's value."""
+async def run(process: LocalProcess, code: str, heard: asyncio.Event | None = None) -> str:
+    """Run one cell with Jupyter's own client; returns what it printed, or its error's value. Sets `heard` by it."""
     client = AsyncKernelClient()
     client.load_connection_info(dict(process.connection))
     client.start_channels()
@@ -98,6 +137,8 @@ async def run(process: LocalProcess, code: str) -> str:
 
     def hear(message: dict[str, Any]) -> None:
         said.append(message["content"].get("text") or message["content"].get("evalue") or "")
+        if heard and said[-1]:
+            heard.set()
 
     try:
         await client.wait_for_ready(timeout=_SECONDS)
@@ -117,17 +158,17 @@ async def test_a_kernel_runs_in_its_folder_with_its_variables_alone(bench: Bench
     process = await bench.start(bench.plan(marker="s-1.1"))
     code = "import os; print(os.getcwd(), os.environ['STUDIOLO_LAUNCH'], 'PYTEST_CURRENT_TEST' in os.environ)"
     assert await run(process, code) == f"{bench.folder} s-1.1 False\n"
-    assert oct((bench.folder / "k" / process.kernel_id.replace("-", "")[:12]).stat().st_mode)[-3:] == "700"
+    assert oct((bench.sockets / process.kernel_id.replace("-", "")[:12]).stat().st_mode)[-3:] == "700"
 
 
 async def test_a_kernel_is_interrupted_and_keeps_its_variables(bench: Bench) -> None:
     process = await bench.start(bench.plan())
     await run(process, "kept = 1")
-    cell = asyncio.create_task(run(process, "import time\nprint('begun', flush=True)\ntime.sleep(60)"))
-    async with asyncio.timeout(_SECONDS):
-        while not cell.done():
-            await process.interrupt()
-            await asyncio.sleep(0.1)
+    begun = asyncio.Event()
+    cell = asyncio.create_task(run(process, "import time\nprint('begun', flush=True)\ntime.sleep(60)", begun))
+    await begun.wait()
+    await process.interrupt()
+    assert await cell == "begun\n"
     assert await run(process, "print(kept)") == "1\n"
 
 
@@ -138,7 +179,7 @@ async def test_a_stopped_kernel_tells_so_and_leaves_nothing(bench: Bench) -> Non
     exit = await ended(process)
     assert (exit.reason, exit.message) == ("stopped", "The kernel was stopped.")
     assert processes.find_process(stubborn) is None
-    assert not list((bench.folder / "k").iterdir())
+    assert not (bench.sockets / process.kernel_id.replace("-", "")[:12]).exists()
     assert await bench.another().adopt(process.kernel_id) == exit
 
 
@@ -198,8 +239,9 @@ from pathlib import Path
 from studiolo.gateway.base import KernelPlan
 from studiolo.gateway.launching import LocalLauncher
 folder = Path({str(bench.folder)!r})
-plan = KernelPlan({plan.kernel_id!r}, "w-1", "python3", {plan.argv!r}, None, folder, {dict(plan.variables)!r})
-asyncio.run(LocalLauncher(folder / "kernels", folder / "k").start(plan))
+environment = {plan.environment and str(plan.environment)!r}
+plan = KernelPlan({plan.kernel_id!r}, "w-1", "python3", {plan.argv!r}, environment and Path(environment), folder, {{}})
+asyncio.run(LocalLauncher(folder / "kernels", Path({str(bench.sockets)!r}), spares={bench.spares or 0}).start(plan))
 os.kill(os.getpid(), signal.SIGKILL)
 """
     host = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
@@ -224,6 +266,7 @@ async def test_an_ended_kernel_starts_anew_under_its_id_and_a_running_one_does_n
     assert (await ended(first)).reason == "stopped"
 
 
+@pytest.mark.parametrize("mode", ["exec"])
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
@@ -238,11 +281,13 @@ async def test_a_kernel_that_does_not_start_says_why(bench: Bench, argv: tuple[s
     assert said in refusal.value.message
 
 
+@pytest.mark.parametrize("mode", ["exec"])
 async def test_a_folder_that_is_gone_is_named(bench: Bench) -> None:
     with pytest.raises(Unavailable, match="No such file or directory: '/nowhere'"):
         await bench.launcher.start(bench.plan(folder=Path("/nowhere")))
 
 
+@pytest.mark.parametrize("mode", ["exec"])
 async def test_a_kernel_of_another_language_runs(bench: Bench) -> None:
     if shutil.which("bash") is None:
         pytest.skip("no bash")
@@ -251,6 +296,7 @@ async def test_a_kernel_of_another_language_runs(bench: Bench) -> None:
     assert await run(process, "echo $((6 * 7))") == "42\n"
 
 
+@pytest.mark.parametrize("mode", ["exec", "fork"])
 async def test_a_run_folder_with_a_long_path_has_tcp_sockets(bench: Bench) -> None:
     bench.launcher = LocalLauncher(bench.folder / "kernels", bench.folder / ("k" * 90))
     process = await bench.start(bench.plan())
@@ -258,6 +304,7 @@ async def test_a_run_folder_with_a_long_path_has_tcp_sockets(bench: Bench) -> No
     assert await run(process, "print(6 * 7)") == "42\n"
 
 
+@pytest.mark.parametrize("mode", ["exec", "spare"])
 async def test_a_registered_kernel_does_not_start_for_a_session_that_has_ended(bench: Bench) -> None:
     register = bench.folder / "s-1.1" / "kernels" / "one.json"
     with pytest.raises(Unavailable, match=str(register.parent)):

@@ -1,4 +1,4 @@
-"""Starting kernels as processes of this machine: by exec of any kernelspec, each under a shim of its own.
+"""Starting kernels as processes of this machine: forked where they may be, else exec'd, each under a shim of its own.
 
 What is known of a kernel lies in files, so that any later process finds it: see `runtime.kernelrequest`.
 """
@@ -12,12 +12,14 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from studiolo.contract.errors import Conflict, Unavailable
 from studiolo.gateway.base import KernelExit, KernelPlan
+from studiolo.gateway.kernelservers import KernelServers
 from studiolo.kit import logs
 from studiolo.runtime import connecting, processes
 from studiolo.runtime.groups import Group
@@ -37,11 +39,15 @@ _LINES_SHOWN = 12
 
 
 class LocalLauncher:
-    """Implements Launcher. `folder`: DATA/kernels; `sockets`: RUN/k, whose path had best be short."""
+    """Implements Launcher. `folder`: DATA/kernels; `sockets`: RUN/k, whose path had best be short.
 
-    def __init__(self, folder: Path, sockets: Path) -> None:
+    `spares`: how many kernels are kept ready for each environment in use.
+    """
+
+    def __init__(self, folder: Path, sockets: Path, *, spares: int = 1) -> None:
         self._folder = folder
         self._sockets = sockets
+        self._servers = KernelServers(sockets, spares)
 
     async def start(self, plan: KernelPlan) -> "LocalProcess":
         """See Launcher.start. A kernel that has ended is started anew under its id, with a connection of its own.
@@ -53,7 +59,8 @@ class LocalLauncher:
             await asyncio.to_thread(self._make_room, kept)
             connection = connecting.new_connection(kept.run_files, plan.spec_name)
             connecting.write_connection(kept.run_files, connection)
-            events = await _Events.ask(_request(plan, kept))
+            server = await self._servers.find(plan)
+            events = await self._ask(_request(plan, kept, forks=server is not None), server)
         except OSError as exc:
             shutil.rmtree(kept.run_folder, ignore_errors=True)
             raise _not_started(plan, str(exc), kept) from exc
@@ -73,8 +80,19 @@ class LocalLauncher:
             return _read_exit(record)
         return _process(kernel_id, kept)
 
+    async def prepare(self, environment: Path) -> None:
+        """Have kernels of this environment start quickly from now on, as far as they can."""
+        await self._servers.prepare(environment)
+
     async def aclose(self) -> None:
         """Let go of everything; kernels go on."""
+        await self._servers.aclose()
+
+    async def _ask(self, request: KernelRequest, server: Path | None) -> "_Events":
+        if server is not None:
+            with contextlib.suppress(OSError):
+                return await _Events.ask_server(request, server)
+        return await _Events.ask_fresh(replace(request, environment=""))
 
     async def _await_ready(self, plan: KernelPlan, kept: "KeptKernel", events: "_Events") -> "LocalProcess":
         with contextlib.suppress(TimeoutError):
@@ -193,7 +211,14 @@ class _Events:
         self._writer = writer
 
     @classmethod
-    async def ask(cls, request: KernelRequest) -> "_Events":
+    async def ask_server(cls, request: KernelRequest, server: Path) -> "_Events":
+        """Have a kernel server fork the kernel that `request` asks for. Raises OSError."""
+        events = cls(*await asyncio.open_unix_connection(server))
+        events._writer.write(request.to_line())
+        return events
+
+    @classmethod
+    async def ask_fresh(cls, request: KernelRequest) -> "_Events":
         """Have a fresh process keep the kernel that `request` asks for. Raises OSError."""
         ours, theirs = socket.socketpair()
         with theirs:
@@ -221,7 +246,7 @@ class _Events:
         self._writer.close()
 
 
-def _request(plan: KernelPlan, kept: KeptKernel) -> KernelRequest:
+def _request(plan: KernelPlan, kept: KeptKernel, *, forks: bool) -> KernelRequest:
     file = str(kept.run_files.connection)
     # Kernels end by themselves when this process does; 1 is "somebody else sees to it", and programs look for the name.
     own = {MARKER: plan.kernel_id, "JPY_PARENT_PID": "1"} | ({LAUNCH_MARKER: plan.marker} if plan.marker else {})
@@ -230,7 +255,7 @@ def _request(plan: KernelPlan, kept: KeptKernel) -> KernelRequest:
         kernel_folder=str(kept.files.folder),
         run_folder=str(kept.run_folder),
         argv=[word.replace("{connection_file}", file).replace("{prefix}", sys.prefix) for word in plan.argv],
-        environment="",
+        environment=str(plan.environment) if forks else "",
         folder=str(plan.folder),
         grace_seconds=_GRACE_SECONDS,
         variables=dict(plan.variables) | own,

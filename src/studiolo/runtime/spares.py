@@ -1,12 +1,11 @@
-"""Spares: shims whose server is forked and has rehearsed its start, and that know of no launch yet.
+"""Spares: shims whose child is forked and has done what every start does, and that know of no launch yet.
 
-The fork server keeps some. A launch claims one: the fork server hands its connection on, the shim reads the request,
-and the request goes on to the waiting server. What is claimed is never returned; what dies is replaced. A spare
-waits on a socket to the fork server, its server on one to the shim, and both end when that socket does.
+A fork server keeps some. A launch claims one: the fork server hands its connection on, the shim reads the request,
+and the request goes on to the waiting child. What is claimed is never returned; what dies is replaced. A spare
+waits on a socket to the fork server, its child on one to the shim, and both end when that socket does.
 """
 
 import contextlib
-import functools
 import gc
 import os
 import select
@@ -15,11 +14,12 @@ import socket
 import sys
 import time
 import traceback
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from studiolo.runtime import limits, processes, shim
-from studiolo.runtime.descriptors import close_inherited, redirect_output
-from studiolo.runtime.launch import LaunchFiles, LaunchRequest
+from studiolo.runtime import processes
+from studiolo.runtime.descriptors import close_inherited
 
 # Launches come in bursts, and each has the processors to itself for so long before a spare is made again.
 _QUIET_SECONDS = 1.0
@@ -30,11 +30,37 @@ _PIECE_BYTES = 65536
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
+class Request(Protocol):
+    """What a spare's child is sent."""
+
+    def to_line(self) -> bytes:
+        """Return the request as one JSON line."""
+        ...
+
+
+# Hands a request to the waiting child; returns its process id, or None if it has died or cannot serve this request.
+Claim = Callable[[Any, socket.socket], int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What spares are made of. `prepare` runs in the child, ahead; `serve` there, with the request's line and the
+    caller's connection, and returns its exit code; `keep` is the shim's work, and may hand its request to `claim`.
+    `can_serve`: whether what was prepared does for a request.
+    """
+
+    prepare: Callable[[], None]
+    serve: Callable[[bytes, socket.socket], int]
+    keep: Callable[[socket.socket, Claim], int]
+    can_serve: Callable[[Any], bool] = lambda request: True
+
+
 class Spares:
     """The fork server's side: which spares there are, and when to make another."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, kind: Kind) -> None:
         self._count = count
+        self._kind = kind
         self._ready: list[socket.socket] = []
         self._warming: socket.socket | None = None
         self._due_at = time.monotonic()
@@ -86,7 +112,7 @@ class Spares:
             self._due_at = time.monotonic() + _FAILED_SECONDS
             return
         if pid == 0:
-            _run_to_exit(theirs)
+            _run_to_exit(theirs, self._kind)
         theirs.close()
         self._warming = ours
 
@@ -96,7 +122,7 @@ class Spares:
             link.close()
 
 
-def _run_to_exit(link: socket.socket) -> None:
+def _run_to_exit(link: socket.socket, kind: Kind) -> None:
     """Be a spare, then the shim of the launch that claims it; never returns."""
     status = 1
     try:
@@ -106,23 +132,23 @@ def _run_to_exit(link: socket.socket) -> None:
         os.setsid()
         os.chdir("/")
         processes.name_process("studiolo-warm")
-        status = _wait_as_spare(link)
+        status = _wait_as_spare(link, kind)
     finally:
         os._exit(status)
 
 
-def _wait_as_spare(link: socket.socket) -> int:
+def _wait_as_spare(link: socket.socket, kind: Kind) -> int:
     ours, theirs = socket.socketpair()
     me = os.getpid()
-    server = os.fork()
-    if server == 0:
+    child = os.fork()
+    if child == 0:
         status = 1
         try:
             processes.end_with_parent(me)
             close_inherited(keep=theirs.fileno())
-            status = _serve_claim(theirs)
+            status = _serve_claim(theirs, kind)
         except OSError as exc:
-            print(f"The session's process cannot be made ready: {exc}", file=sys.stderr, flush=True)
+            print(f"The process cannot be made ready: {exc}", file=sys.stderr, flush=True)
         except Exception:
             traceback.print_exc()
         finally:
@@ -133,35 +159,39 @@ def _wait_as_spare(link: socket.socket) -> int:
     link.sendall(_READY)
     processes.name_process("studiolo-spare")
     if ours in select.select([link, ours], [], [])[0]:
-        # The server has nothing more to say: it is dead.
+        # The child has nothing more to say: it is dead.
         return 1
     _, descriptors, _, _ = socket.recv_fds(link, 1, 1)
     link.close()
     if not descriptors:
         # The fork server is gone.
         return 0
-    connection = socket.socket(fileno=descriptors[0])
-    return shim.serve(connection, forks=True, claim=functools.partial(_hand_on, server, ours))
+
+    def claim(request: Request, connection: socket.socket) -> int | None:
+        if kind.can_serve(request):
+            return _hand_on(child, ours, request, connection)
+        ours.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        return None
+
+    return kind.keep(socket.socket(fileno=descriptors[0]), claim)
 
 
-def _hand_on(server: int, link: socket.socket, request: LaunchRequest, connection: socket.socket) -> int | None:
-    """Hand a request to the spare's server, for good; returns its process id, None if it has died meanwhile."""
+def _hand_on(child: int, link: socket.socket, request: Request, connection: socket.socket) -> int | None:
+    """Hand a request to the spare's child, for good; returns its process id, None if it has died meanwhile."""
     line = memoryview(request.to_line())
     with link, contextlib.suppress(OSError):
         sent = socket.send_fds(link, [line[:_PIECE_BYTES]], [connection.fileno()])
         if sent < len(line):
             link.sendall(line[sent:])
-        return server
+        return child
     return None
 
 
-def _serve_claim(link: socket.socket) -> int:
-    """Rehearse, say so, wait for the request, and be its session; returns the exit code."""
-    # Imported here: the fork server has it, the shim that execs its session does without.
-    from studiolo.runtime import session
-    from studiolo.runtime.rehearsal import rehearse
-
-    rehearse()
+def _serve_claim(link: socket.socket, kind: Kind) -> int:
+    """Prepare, say so, wait for the request, and serve it; returns the exit code."""
+    kind.prepare()
     gc.freeze()
     link.sendall(_READY)
     line, descriptors, _, _ = socket.recv_fds(link, _PIECE_BYTES, 1)
@@ -173,7 +203,4 @@ def _serve_claim(link: socket.socket) -> int:
             return 1
         line += part
     link.close()
-    request, connection = LaunchRequest.from_line(line), socket.socket(fileno=descriptors[0])
-    redirect_output(LaunchFiles(Path(request.launch_folder)).log)
-    limits.enter(request)
-    return session.run(request, connection)
+    return kind.serve(line, socket.socket(fileno=descriptors[0]))

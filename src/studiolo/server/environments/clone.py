@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from studiolo.runtime.kernelcommands import BASE_FILE
 from studiolo.server.environments.stage import READY, claim, discard, is_ready
 
 # FICLONE of linux/fs.h: _IOW(0x94, 9, int).
@@ -40,6 +41,7 @@ def clone(base: Path, target: Path) -> None:
         return
     with stage:
         _clone_tree(base, stage.path, _share if _can_share(base, stage.path) else _link_or_copy)
+        (stage.path / BASE_FILE).write_text(str(base))
         stage.publish()
 
 

@@ -1,0 +1,81 @@
+"""An ipykernel in a process that was forked for it, whose output is numbered and kept until it is acknowledged."""
+
+import os
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from ipykernel.kernelapp import IPKernelApp
+
+from studiolo.runtime import interpreter, processes
+from studiolo.runtime.descriptors import close_inherited
+from studiolo.runtime.keeping import tell
+from studiolo.runtime.kernelrequest import KernelRequest
+from studiolo.runtime.spool import Backlog, NumberingSocket, SpoolServer, listen
+
+# Where the words for ipykernel itself begin in `argv`: behind `python -m ipykernel_launcher`.
+_OWN_WORDS = 3
+
+
+class SpooledKernelApp(IPKernelApp):
+    """An ipykernel whose publisher numbers and keeps messages; `keep_in` is to be called before `initialize`."""
+
+    def keep_in(self, folder: Path, path: Path) -> None:
+        """Keep messages in `folder` when memory does not do, and give them at the socket `path`. Raises OSError."""
+        self.backlog = Backlog(folder)
+        self._spool = SpoolServer(self.backlog, listen(path))
+
+    def init_iopub(self, context: Any) -> None:
+        """Called by ipykernel when it makes its publisher."""
+        super().init_iopub(context)  # type: ignore[no-untyped-call]
+        # All that is published goes out in this thread, and what ends with it is there.
+        self.iopub_thread.socket = NumberingSocket(self.iopub_thread.socket, self.backlog)
+        self.iopub_thread.io_loop.add_callback(self._spool.start)
+
+
+def become(request: KernelRequest, connection: socket.socket) -> int:
+    """Be the kernel of `request` in this process, a fork that nothing else uses; returns its exit code.
+
+    Tells `ready` through `connection`, and by the launch's file, once the sockets are bound.
+    """
+    become_interpreter(request, connection)
+    app: Any = SpooledKernelApp.instance()
+    try:
+        app.keep_in(request.files.spool, request.run_files.spool)
+        app.initialize(request.argv[_OWN_WORDS:])
+        return run(app, request, connection)
+    except SystemExit as exc:
+        return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+    except Exception:
+        # The log is where a person looks for the cause; nobody above could do more with it.
+        traceback.print_exc(file=sys.__stderr__)
+        return 1
+
+
+def become_interpreter(request: KernelRequest, connection: socket.socket) -> None:
+    """Leave behind what this process inherited, except `connection`."""
+    processes.name_process("studiolo-kernel")
+    close_inherited(keep=connection.fileno())
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    interpreter.replace_variables(request.variables)
+    interpreter.forget_shared()
+    interpreter.take_place(request.environment, request.argv)
+    interpreter.forget_ours()
+
+
+def run(app: Any, request: KernelRequest, connection: socket.socket) -> int:
+    """Tell that the kernel is ready, and run it until it ends."""
+    # Found when jupyter_client was imported.
+    app.session.username = os.environ.get("USER", "username")
+    request.files.ready.touch()
+    tell(connection, "ready")
+    connection.close()
+    try:
+        app.start()
+    finally:
+        app.close()
+        app.backlog.leave()
+    return 0

@@ -1,0 +1,97 @@
+"""Making a forked Python look as one that was started afresh: its variables, its environment's places, its secrets."""
+
+import importlib
+import locale
+import multiprocessing
+import os
+import random
+import site
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+OURS = "studiolo"
+_OF_PREFIX = (
+    # Lists of folders that these modules made of sys.prefix when they were imported.
+    ("IPython.core.application", "ENV_CONFIG_DIRS"),
+    ("jupyter_core.paths", "ENV_JUPYTER_PATH"),
+    ("jupyter_core.paths", "ENV_CONFIG_PATH"),
+)
+
+
+def replace_variables(variables: Mapping[str, str]) -> None:
+    """Take `variables` for the whole environment."""
+    os.environ.clear()
+    os.environ.update(variables)
+    time.tzset()
+    try:
+        locale.setlocale(locale.LC_CTYPE, "")
+    except locale.Error:
+        # As Python does: it goes on with the locale C.
+        locale.setlocale(locale.LC_CTYPE, "C")
+
+
+def forget_shared() -> None:
+    """Take secrets and places of our own for those that other forks have as well."""
+    random.seed()
+    multiprocessing.current_process().authkey = os.urandom(32)
+    # Found by the variables, which were others before.
+    tempfile.tempdir = None
+
+
+def forget_ours() -> None:
+    """Forget our own modules, so that an import of their names finds what is installed in the environment, or nothing.
+
+    Code that runs goes on; what it still needs must be imported already.
+    """
+    for name in [name for name in sys.modules if name.partition(".")[0] == OURS]:
+        del sys.modules[name]
+
+
+def take_place(prefix: str, argv: Sequence[str]) -> None:
+    """Be the interpreter `argv[0]` of the environment `prefix`, which is this process's or a clone of it.
+
+    `sys.path` and the like become what environment and PYTHONPATH make of them in a fresh `argv`; what is imported
+    stays, and looks for its parts in `prefix`. Runs the environment's `.pth` files, as a start does.
+    """
+    base = sys.prefix
+    library = [path for path in sys.path if not Path(path).is_relative_to(base)]
+    sys.executable, sys.argv, sys.orig_argv = argv[0], list(argv), list(argv)
+    if prefix != base:
+        sys.prefix = sys.exec_prefix = prefix
+        site.PREFIXES = [prefix if place == base else place for place in site.PREFIXES]
+        _move_modules(base, prefix)
+    sys.path[:] = [*_python_path(), *(path for path in library if path in _standard_library())]
+    # Not those of the first start: they were another environment's, or have changed.
+    for folder in site.getsitepackages([prefix]):
+        site.addsitedir(folder)
+    sys.path_importer_cache.clear()
+    importlib.invalidate_caches()
+
+
+def _python_path() -> list[str]:
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
+def _standard_library() -> set[str]:
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    folder = Path(os.__file__).parent
+    archive = folder.parent / f"python{version.replace('.', '')}.zip"
+    return {str(archive), str(folder), str(folder / "lib-dynload")}
+
+
+def _move_modules(base: str, prefix: str) -> None:
+    """Have imported packages look for their parts, and modules for their environment's folders, in `prefix`."""
+    inside = base + os.sep
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__path__", None)
+        if isinstance(path, list):
+            path[:] = [prefix + part[len(base) :] if part.startswith(inside) else part for part in path]
+    for name, variable in _OF_PREFIX:
+        folders = getattr(sys.modules.get(name), variable, None)
+        if isinstance(folders, list):
+            folders[:] = [prefix + part[len(base) :] if part.startswith(inside) else part for part in folders]
+    if (sysconfig := sys.modules.get("sysconfig")) is not None:
+        importlib.reload(sysconfig)

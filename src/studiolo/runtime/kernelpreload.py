@@ -1,0 +1,111 @@
+"""Doing before the fork what every ipykernel would do after it."""
+
+import atexit
+import builtins
+import gc
+import importlib
+import json
+import os
+import sys
+import tempfile
+import traceback
+import warnings
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+from studiolo.runtime.interpreter import OURS
+
+_IMPORTS = (
+    "ipykernel.kernelapp",
+    "ipykernel.debugger",
+    "IPython",
+    "comm",
+    "studiolo.runtime.forkedkernel",
+)
+# It imports numpy, which starts threads.
+_NOT_AHEAD = ("matplotlib",)
+_CELLS = ("1", "1 / 0")
+
+
+def preload() -> None:
+    """Import all that a kernel needs, and build a shell and let go of it. Starts nothing that is there afterwards."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in _IMPORTS:
+            importlib.import_module(name)
+        for name in _list_late_imports():
+            try:
+                importlib.import_module(name)
+            except ImportError:
+                continue
+        _build_shell()
+
+
+def list_distributions() -> list[str]:
+    """Return the folders `X-1.2.dist-info` of the distributions that are imported by now, sorted."""
+    owners = packages_distributions()
+    imported = {name.partition(".")[0] for name in list(sys.modules)} - {OURS}
+    names = {_normal(owner) for name in imported for owner in owners.get(name, ())}
+    folders = [folder for path in sys.path for folder in Path(path).glob("*.dist-info")]
+    return sorted(folder.name for folder in folders if _normal(folder.name.partition("-")[0]) in names)
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace("-", "_").replace(".", "_")
+
+
+def _list_late_imports() -> list[str]:
+    """Run a cell in a kernel of a fork's, and return the modules that it has imported for that."""
+    known = set(sys.modules)
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(ours)
+            with tempfile.TemporaryDirectory(prefix="studiolo-kernel-") as folder:
+                _run_a_cell(folder)
+                found = sorted(name for name in set(sys.modules) - known if not name.startswith(("__", *_NOT_AHEAD)))
+            with os.fdopen(theirs, "w") as pipe:
+                json.dump(found, pipe)
+        except BaseException:
+            traceback.print_exc(file=sys.__stderr__)
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    with os.fdopen(ours) as pipe:
+        written = pipe.read()
+    return [str(name) for name in json.loads(written or "[]")]
+
+
+def _run_a_cell(folder: str) -> None:
+    from ipykernel.kernelapp import IPKernelApp
+
+    os.environ["IPYTHONDIR"] = folder
+    app: Any = IPKernelApp.instance(connection_file=f"{folder}/connection.json", transport="ipc", ip=f"{folder}/c")
+    app.initialize([])
+    for cell in _CELLS:
+        app.shell.run_cell(cell)
+    app.shell.complete("impor")
+
+
+def _build_shell() -> None:
+    """Build a shell, so that all classes have their shape and all caches are filled, and take back what it did."""
+    from ipykernel.zmqshell import ZMQInteractiveShell
+    from traitlets.config import Config
+
+    before, main, variables = set(vars(builtins)), sys.modules["__main__"], dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="studiolo-kernel-") as folder:
+        os.environ["IPYTHONDIR"] = folder
+        config = Config()
+        config.HistoryManager.enabled = False
+        shell: Any = ZMQInteractiveShell(config=config)  # type: ignore[no-untyped-call]
+        atexit.unregister(shell.atexit_operations)
+        shell.restore_sys_module_state()
+    sys.modules["__main__"] = main
+    for name in set(vars(builtins)) - before:
+        delattr(builtins, name)
+    os.environ.clear()
+    os.environ.update(variables)
+    del shell
+    gc.collect()

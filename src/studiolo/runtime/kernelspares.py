@@ -1,0 +1,142 @@
+"""Spares of kernels: an ipykernel that is built and has bound its sockets waits in each, and is nobody's yet.
+
+A claim gives it all that a fresh one gets from its request: variables, folder, limits, environment, connection,
+history. Of the waiting nothing is left in it.
+"""
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studiolo.runtime import connecting, interpreter, kernelshim, processes
+from studiolo.runtime.kernelrequest import KernelRequest, RunFiles
+from studiolo.runtime.launch import read_json
+from studiolo.runtime.spares import Claim, Kind
+
+if TYPE_CHECKING:
+    from studiolo.runtime.forkedkernel import SpooledKernelApp
+
+_PREFIX = "w"
+_BOUND_SECONDS = 10.0
+_PAUSE_SECONDS = 0.002
+# `python -m ipykernel_launcher -f FILE`: what has more words wants its kernel built otherwise.
+_WORDS = 5
+_MACHINE_CONFIG = (Path("/etc/ipython"), Path("/usr/local/etc/ipython"))
+
+
+class KernelSpare:
+    """What the child of a spare does. `folder`: where run folders are, which its sockets are moved between."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._place: Path | None = None
+        self._app: SpooledKernelApp | None = None
+
+    def kind(self) -> Kind:
+        """Return what spares of kernels are made of."""
+        return Kind(prepare=self.prepare, serve=self.serve, keep=_keep, can_serve=can_serve)
+
+    def prepare(self) -> None:
+        """Build a kernel that has no history and no person's folder, on sockets of its own."""
+        # Imported where it is preloaded.
+        from studiolo.runtime.forkedkernel import SpooledKernelApp
+
+        self._place = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._folder))
+        files = RunFiles(self._place)
+        connection = connecting.new_connection(files, "")
+        connecting.write_connection(files, connection)
+        os.environ["IPYTHONDIR"] = str(self._place / "ipython")
+        app: Any = SpooledKernelApp.instance()
+        self._app = app
+        app.config.HistoryManager.enabled = False
+        app.keep_in(self._place, files.spool)
+        app.initialize(["-f", str(files.connection)])
+        deadline = time.monotonic() + _BOUND_SECONDS
+        # The heart beats in a thread that binds its socket itself.
+        while not connecting.is_bound(connection):
+            if time.monotonic() > deadline:
+                raise TimeoutError("the kernel did not bind its sockets")
+            time.sleep(_PAUSE_SECONDS)
+
+    def serve(self, line: bytes, connection: socket.socket) -> int:
+        """Be the kernel of a request; returns its exit code."""
+        from studiolo.runtime.forkedkernel import run
+
+        assert self._app is not None
+        assert self._place is not None
+        request = KernelRequest.from_line(line)
+        _redirect_own_output(request.files.log)
+        processes.name_process("studiolo-kernel")
+        os.setsid()
+        kernelshim.enter(request)
+        interpreter.replace_variables(request.variables)
+        interpreter.forget_shared()
+        interpreter.take_place(request.environment, request.argv)
+        self._take_connection(self._app, RunFiles(self._place), request)
+        interpreter.forget_ours()
+        _take_person(self._app)
+        return run(self._app, request, connection)
+
+    def _take_connection(self, app: "SpooledKernelApp", place: RunFiles, request: KernelRequest) -> None:
+        """Move the sockets to where the request wants them: who connects there reaches the same ones."""
+        wanted, mine = read_json(request.run_files.connection), read_json(place.connection)
+        if wanted is None or mine is None:
+            raise FileNotFoundError(f"The connection file {request.run_files.connection} is gone.")
+        for port in connecting.PORTS:
+            Path(f"{mine['ip']}-{mine[port]}").rename(f"{wanted['ip']}-{wanted[port]}")
+        place.spool.rename(request.run_files.spool)
+        shutil.rmtree(place.folder, ignore_errors=True)
+        app.session.key = wanted["key"].encode()
+        app.ip, app.connection_file = wanted["ip"], str(request.run_files.connection)
+        app.backlog.folder = request.files.spool
+
+
+def can_serve(request: KernelRequest) -> bool:
+    """Tell whether a kernel that was built without asking the person's configuration does for this request."""
+    connection = read_json(request.run_files.connection) or {}
+    home = Path(request.variables.get("HOME", "/"))
+    folders = [Path(request.environment) / "etc/ipython", *_MACHINE_CONFIG]
+    folders.append(Path(request.variables.get("IPYTHONDIR") or home / ".ipython") / "profile_default")
+    configured = any(file.suffix in (".py", ".json") for folder in folders for file in folder.glob("ipython*config.*"))
+    return len(request.argv) == _WORDS and connection.get("transport") == "ipc" and not configured
+
+
+def _keep(connection: socket.socket, claim: Claim) -> int:
+    from studiolo.runtime.forkedkernel import become
+
+    return kernelshim.serve(connection, become=become, claim=claim)
+
+
+def _redirect_own_output(log: Path) -> None:
+    """Append what the process itself writes to `log`; ipykernel put that aside when it took standard output."""
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(output, stream._original_stdstream_copy, inheritable=False)  # type: ignore[union-attr]
+    os.close(output)
+
+
+def _take_person(app: Any) -> None:
+    """Give the shell what it has of its person: profile, history, start files."""
+    from IPython.core.history import HistoryManager
+    from IPython.paths import get_ipython_dir
+
+    shell, kernel = app.shell, app.kernel
+    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    app.init_path()
+    app.profile_dir = None
+    app.ipython_dir = get_ipython_dir()
+    app.init_profile_dir()
+    kernel.profile_dir = shell.profile_dir = app.profile_dir
+    shell.ipython_dir, shell.starting_dir = app.ipython_dir, str(Path.cwd())
+    shell.configurables.remove(shell.history_manager)
+    shell.history_manager = HistoryManager(shell=shell, parent=shell, enabled=True)
+    shell.configurables.append(shell.history_manager)
+    shell.init_user_ns()
+    if name := os.environ.get("JPY_SESSION_NAME"):
+        shell.user_ns["__session__"] = name
+    app.init_code()
