@@ -196,6 +196,8 @@ CODES: dict[str, str] = {
     "kernel-message-malformed": "What came is no kernel message, or its signature is wrong.",
     "kernel-frame-malformed": "A websocket frame is not what its protocol says; the message says why.",
     "notebook-unusable": "Output cannot be written into the notebook; the message says why.",
+    "notebook-open": "Somebody has the notebook open: its page has the output, and saves it.",
+    "notebook-changed": "Somebody changed the notebook at the same time: nothing was written.",
     "document-session-not-found": "No notebook or console is joined to a kernel under this id.",
     # limits and availability
     "limit-exceeded": "More was asked for than is allowed, or less than works; the message names both amounts.",

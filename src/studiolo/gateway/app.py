@@ -57,6 +57,7 @@ ROUTES = (
     _route("GET", "api/kernels/<kernel>/channels", kernel_routes.channels),
     _route("GET", "api/kernels/<kernel>/journal", output_routes.journal),
     _route("GET", "api/kernels/<kernel>/cells", cell_routes.cells),
+    _route("POST", "api/kernels/<kernel>/notebook", cell_routes.insert, Right.EXECUTE),
     _route("GET", "api/kernels/<kernel>/log", output_routes.log),
     _route("GET", "api/sessions", document_routes.list_documents),
     _route("POST", "api/sessions", document_routes.create_document, Right.START),

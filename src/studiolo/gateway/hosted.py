@@ -111,6 +111,8 @@ class Hosted:
             "last_active_at": self.last_active_at.isoformat(),
             "path": path or self.record.plan.path,
             "output": self.journal.last if self.kernel is not None else 0,
+            # What comes after this number was put out while nobody was connected.
+            "unread_after": self.kernel.seen if self.kernel is not None and self.kernel.has_unread else None,
         }
 
     async def await_output(self, after: int, seconds: float) -> None:

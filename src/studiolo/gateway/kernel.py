@@ -122,6 +122,11 @@ class Kernel:
         """Whether it has output that no client was ever sent."""
         return self._last_visible > self._places.furthest
 
+    @property
+    def seen(self) -> int:
+        """Number of the last message that any client was sent."""
+        return self._places.furthest
+
     async def serve(
         self, request: web.Request, *, caller: Caller, session: str, after: int | None = None
     ) -> web.WebSocketResponse:

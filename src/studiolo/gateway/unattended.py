@@ -19,12 +19,12 @@ async def save_notebooks(kernels: Iterable[Hosted], documents: Documents) -> Non
         if path is None or root is None or saver is None or not path.endswith(".ipynb"):
             continue
         if saver.is_due(is_busy=hosted.state is KernelState.BUSY):
-            outcome = await saver.save(await hosted.read_cells(), root, path, _record(hosted.record.plan))
+            outcome = await saver.save(await hosted.read_cells(), root, path, record_of(hosted.record.plan))
             if outcome is not None and outcome.saved in (Saved.CONFLICT, Saved.REFUSED):
                 _log.info("Output of kernel %s was not written into its notebook: %s.", hosted.id, outcome.reason)
 
 
-def _record(plan: KernelPlan) -> dict[str, Any]:
+def record_of(plan: KernelPlan) -> dict[str, Any]:
     """Return what a cell's metadata says of where it ran."""
     ours = plan.metadata.get("studiolo") or {}
     return {name: ours[name] for name in ("environment", "resources") if ours.get(name) is not None}
