@@ -17,6 +17,9 @@ NUMBER_MARK = b"studiolo:"
 WELCOME = "iopub_welcome"
 # A kernel that is restarted numbers from 1 again: in the journal its numbers begin at the next multiple of this.
 LIFE = 1 << 40
+# ZMQ drops nothing before this many wait; if those were the last, no later number would tell.
+BURST_MESSAGES = 500
+QUIET_SECONDS = 0.3
 # So much is fetched before it is handed on.
 STRETCH_BYTES = 1024 * 1024
 
@@ -57,6 +60,8 @@ class Output:
         self._last = journal.kernel_number - self._base
         self._held: list[Frames] = []
         self._fetching: asyncio.Task[None] | None = None
+        self._burst = 0
+        self._checking: asyncio.TimerHandle | None = None
         self._heard = heard
         self.channels: Channels | None = None
         # The kernel's own session, as in its headers; "" before it said anything.
@@ -93,6 +98,8 @@ class Output:
         """Fetch no more, and leave the spool."""
         if self._fetching is not None:
             self._fetching.cancel()
+        if self._checking is not None:
+            self._checking.cancel()
         if self._spool is not None:
             self._spool.close()
 
@@ -154,6 +161,17 @@ class Output:
         self._forward(published, has_gap)
         if self._spool is not None:
             self._spool.acknowledge(self._last, sum(message.size for message in published))
+            self._burst += len(published)
+            if self._burst > BURST_MESSAGES and self._checking is None:
+                self._check_when_quiet(self._last - 1)
+
+    def _check_when_quiet(self, last: int) -> None:
+        """Once nothing has come for a while after a burst, ask whether that was all."""
+        if last == self._last:
+            self._burst, self._checking = 0, None
+            self.fetch()
+        else:
+            self._checking = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._check_when_quiet, self._last)
 
 
 def _number(frames: Frames) -> int | None:
