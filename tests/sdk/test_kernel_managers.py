@@ -11,7 +11,6 @@ import pytest
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
 from sdk.cutting_proxy import CuttingProxy
-from sdk.kernel_service import kernel_service
 from studiolo.contract.errors import NotFound, Unavailable
 from studiolo.kernels import (
     BlockingWebsocketKernelClient,
@@ -22,7 +21,6 @@ from studiolo.kernels import (
 from studiolo.sdk.kernel_channels import KernelAddress, KernelChannels
 from studiolo.sdk.kernels.place import find_place
 
-__all__ = ["kernel_service"]
 SECONDS = 30
 
 

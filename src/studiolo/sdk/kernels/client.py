@@ -5,6 +5,7 @@ from typing import Any
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.client import KernelClient
+from jupyter_core.utils import run_sync
 from traitlets import Float, Integer, Unicode
 
 from studiolo.sdk.kernels.ends import LocalEnds
@@ -45,10 +46,18 @@ class _OverWebsocket(KernelClient):
             self._ends.stop()
             self._ends = None
 
+    async def _async_is_alive(self) -> bool:
+        """Tell whether the kernel is there; while the connection is being mended it is."""
+        return self._ends is not None and self._ends.is_alive
+
 
 class WebsocketKernelClient(_OverWebsocket, AsyncKernelClient):
     """An AsyncKernelClient of a kernel elsewhere, for example `WebsocketKernelClient(url=…, kernel_id=…)`."""
 
+    is_alive: Any = _OverWebsocket._async_is_alive
+
 
 class BlockingWebsocketKernelClient(_OverWebsocket, BlockingKernelClient):
     """A BlockingKernelClient of a kernel elsewhere."""
+
+    is_alive: Any = run_sync(_OverWebsocket._async_is_alive)

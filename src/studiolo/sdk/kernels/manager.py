@@ -33,6 +33,7 @@ class _Elsewhere(KernelManager):
     _place: KernelPlace | None = None
     _ends: LocalEnds | None = None
     _spec: KernelSpec | None = None
+    _remote_id = ""
 
     @property
     def place(self) -> KernelPlace:
@@ -69,7 +70,7 @@ class _Elsewhere(KernelManager):
         self._launch_args = kw.copy()
         wanted = {"name": self.kernel_name, "env": _passed_on({**os.environ, **(kw.get("env") or {})})}
         if (kernel_id := kw.get("kernel_id") or self.kernel_id) is not None:
-            wanted["id"] = kernel_id
+            wanted["kernel_id"] = kernel_id
         if path := kw.get("path"):
             wanted["path"] = path
         model = await self.place.ask("POST", "kernels", wanted)
@@ -91,13 +92,15 @@ class _Elsewhere(KernelManager):
         self.ready.set_result(None)
 
     async def _connect(self, model: dict[str, Any], after: int | None) -> None:
-        self.kernel_id, self.kernel_name = model["id"], model["name"]
+        # A service may choose its own id; a notebook server goes on with the one that it gave.
+        self._remote_id, self.kernel_name = model["id"], model["name"]
+        self.kernel_id = self.kernel_id or (self._launch_args or {}).get("kernel_id") or self._remote_id
         self.execution_state = model.get("execution_state", "starting")
         self.last_activity = datetime.now(UTC)
         specs = await self.place.ask("GET", "kernelspecs")
         if known := specs["kernelspecs"].get(self.kernel_name):
             self._spec = KernelSpec(**known["spec"])
-        ends = LocalEnds(self.place.address(self.kernel_id), after=after, patience_seconds=self.patience_seconds)
+        ends = LocalEnds(self.place.address(self._remote_id), after=after, patience_seconds=self.patience_seconds)
         ends.start()
         self._ends = ends
         self.load_connection_info(ends.connection)
@@ -108,7 +111,7 @@ class _Elsewhere(KernelManager):
             return
         if self.owns_kernel:
             try:
-                await self.place.ask("DELETE", f"kernels/{self.kernel_id}")
+                await self.place.ask("DELETE", f"kernels/{self._remote_id}")
             except NotFound:
                 self.log.debug("Kernel %s was gone already.", self.kernel_id)
         await self._async_cleanup_resources(restart=restart)
@@ -117,13 +120,13 @@ class _Elsewhere(KernelManager):
         """Restart the kernel under the same id; clients stay connected."""
         if self._ends is None:
             raise RuntimeError("Cannot restart the kernel. No previous call to 'start_kernel'.")
-        await self.place.ask("POST", f"kernels/{self.kernel_id}/restart", {})
+        await self.place.ask("POST", f"kernels/{self._remote_id}/restart", {})
 
     async def _async_interrupt_kernel(self) -> None:
         """Interrupt what the kernel runs, in the way that its kernelspec names."""
         if self._ends is None:
             raise RuntimeError("Cannot interrupt kernel. No kernel is running!")
-        await self.place.ask("POST", f"kernels/{self.kernel_id}/interrupt", {})
+        await self.place.ask("POST", f"kernels/{self._remote_id}/interrupt", {})
 
     async def _async_signal_kernel(self, signum: int) -> None:
         """Interrupt for SIGINT; other signals cannot be sent to another machine."""
