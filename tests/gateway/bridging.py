@@ -167,12 +167,11 @@ class Workbench:
     folder: Path
     environment: Path
     started: list[LocalProcess] = field(default_factory=list)
-
-    def launcher(self) -> LocalLauncher:
-        return LocalLauncher(self.folder / "kernels", self.folder / "k")
+    launcher: LocalLauncher | None = None
 
     async def start(self, **changes: Any) -> LocalProcess:
-        """Start an exec'd ipykernel."""
+        """Start an ipykernel: exec'd, so without numbers, unless `environment` is given."""
+        self.launcher = self.launcher or LocalLauncher(self.folder / "kernels", self.folder / "k")
         values: dict[str, Any] = {
             "kernel_id": str(uuid4()),
             "scope": "w-0000000000000001",
@@ -187,7 +186,7 @@ class Workbench:
                 "PYDEVD_DISABLE_FILE_VALIDATION": "1",
             },
         }
-        process = await self.launcher().start(KernelPlan(**(values | changes)))
+        process = await self.launcher.start(KernelPlan(**(values | changes)))
         self.started.append(process)
         return process
 
@@ -196,6 +195,10 @@ class Workbench:
             await process.stop(grace_seconds=0)
         for process in self.started:
             await process.wait()
+        if self.launcher is not None:
+            await self.launcher.aclose()
+            # Connections that were closed tell so in the loop's next turn.
+            await asyncio.sleep(0)
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """Kernels that die, are started anew, or lose their host: what clients are told, and what they get afterwards."""
 
 import asyncio
+import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -65,6 +67,22 @@ class Host:
 @pytest.fixture
 async def process(workbench: Workbench) -> LocalProcess:
     return await workbench.start()
+
+
+@pytest.fixture
+async def forked(workbench: Workbench) -> LocalProcess:
+    """A kernel that numbers and keeps its output."""
+    process = await workbench.start(environment=workbench.environment)
+    assert process.spool is not None
+    return process
+
+
+@pytest.fixture
+def forked_host(workbench: Workbench, forked: LocalProcess) -> Iterator[Host]:
+    host = Host(workbench, forked)
+    host.start(fresh=True)
+    yield host
+    host.kill()
 
 
 @pytest.fixture
@@ -159,8 +177,72 @@ async def test_a_reply_that_nobody_heard_becomes_an_error(host: Host, process: L
         assert len(gaps) == 1
 
 
-async def test_memory_of_a_host_is_bounded_while_somebody_does_not_read(host: Host) -> None:
+COUNTING = "import time\nfor n in range({0}): print(n, flush=True); time.sleep(0.0005)\nprint('end', flush=True)"
+
+
+def is_end(message: Message) -> bool:
+    return message.type == "stream" and message.content["text"].endswith("end\n")
+
+
+async def test_a_host_that_is_killed_during_output_loses_and_doubles_nothing(forked_host: Host) -> None:
+    """Three hosts in a row, each killed in the middle of a loop of prints: numbered clients get each line once."""
+    last = 0
+    text = ""
+    numbers = []
+    for turn in range(4):
+        async with forked_host.client(protocol=NUMBERED_PROTOCOL, after=last) as client:
+            if turn == 0:
+                await client.execute(COUNTING.format(4000))
+            enough = 300 if turn < 3 else 10**9
+            came = await client.until(lambda m: len(client.seen) >= enough or is_end(m))  # noqa: B023
+            numbers += [message.number for message in came if message.number]
+            text += texts(came)
+            last = numbers[-1]
+        forked_host.kill()
+        forked_host.start()
+    assert numbers == list(range(1, last + 1))
+    assert text == "".join(f"{n}\n" for n in range(4000)) + "end\n"
+
+
+async def test_a_stock_session_goes_on_through_the_kill_of_a_host(forked_host: Host) -> None:
+    """What was written into the dead websocket may be missing for it; nothing comes twice or out of order."""
+    async with forked_host.client() as client:
+        running = await client.execute(COUNTING.format(3000))
+        await client.until(lambda m: len(client.seen) > 200)
+        forked_host.kill()
+        with contextlib.suppress(EOFError):
+            await client.until(lambda message: False)
+        before = texts(client.seen).split()
+    forked_host.start()
+    async with forked_host.client() as client:
+        after = texts(await client.until(is_end)).split()
+        await client.until(lambda m: m.channel == "shell" and m.parent["msg_id"] == running)
+    got = [int(line) for line in [*before, *after] if line != "end"]
+    assert got == sorted(set(got))
+    assert got[-1] == 2999
+    assert len(got) > 2900
+
+
+async def test_what_zmq_dropped_is_fetched(workbench: Workbench, forked: LocalProcess, tmp_path: Path) -> None:
+    """A host that stands still for a while, so that every queue towards it overflows."""
+    async with bridge_to(forked, tmp_path) as bridge:
+        client = await bridge.connect(protocol=NUMBERED_PROTOCOL, after=0)
+        await client.run("pass")
+        await client.execute("for n in range(6_000): print(n, flush=True)\nopen('done', 'w').close()\nprint('end')")
+        await client.until(lambda message: message.type == "execute_input")
+        # On purpose without an await: nobody reads from ZMQ meanwhile.
+        done = workbench.folder / "done"
+        while not done.exists():
+            select.select([], [], [], 0.05)
+        came = await client.until(is_end)
+        assert texts(came) == "".join(f"{n}\n" for n in range(6_000)) + "end\n"
+        numbers = [message.number for message in client.seen if message.number]
+        assert numbers == list(range(1, numbers[-1] + 1))
+
+
+async def test_memory_of_a_host_is_bounded_while_somebody_does_not_read(forked_host: Host) -> None:
     """400 MiB pass by a client that takes none of them; what the journal dropped is a gap of known size."""
+    host = forked_host
     async with host.client(session="slow", protocol=NUMBERED_PROTOCOL, after=0) as slow, host.client() as quick:
         await quick.run("pass")
         before = host.memory_bytes
