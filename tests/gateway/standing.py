@@ -26,6 +26,7 @@ class Gateway:
     folder: Path
     http: httpx.Client
     process: subprocess.Popen[str]
+    said: str
 
     @property
     def root(self) -> Path:
@@ -45,9 +46,9 @@ class Gateway:
 
 @contextmanager
 def running_gateway(
-    *flags: str, command: Sequence[str] = ("gateway",), folder: Path | None = None
+    *flags: str, command: Sequence[str] = ("gateway",), folder: Path | None = None, key: str = KEY
 ) -> Iterator[Gateway]:
-    """Run the command until the block ends; it must say where it listens."""
+    """Run the command until the block ends; it must say where it listens. `key`: empty, to have it make one."""
     own = folder or Path(tempfile.mkdtemp(prefix="sg-", dir="/tmp"))
     (own / "root").mkdir(exist_ok=True)
     (own / "run").mkdir(mode=0o700, exist_ok=True)
@@ -62,12 +63,13 @@ def running_gateway(
         *data,
         *flags,
     ]
-    env = {**os.environ, "STUDIOLO_GATEWAY_KEY": KEY, "XDG_RUNTIME_DIR": str(own / "run")}
+    env = {**os.environ, "STUDIOLO_GATEWAY_KEY": key, "XDG_RUNTIME_DIR": str(own / "run")}
     process = subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True)
     try:
-        url = _address(process)
+        said = _what_it_says(process)
+        url = next(word for word in said.split() if word.startswith("http://")).partition("/api/")[0].rstrip("/")
         with httpx.Client(base_url=url, headers={"Authorization": f"token {KEY}"}, timeout=SECONDS) as client:
-            yield Gateway(url, own, client, process)
+            yield Gateway(url, own, client, process, said)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(SECONDS)
@@ -84,12 +86,12 @@ def gateway() -> Iterator[Gateway]:
         yield running
 
 
-def _address(process: subprocess.Popen[str]) -> str:
+def _what_it_says(process: subprocess.Popen[str]) -> str:
+    """Return the lines up to the one that says how to use it, which is the last but one."""
     assert process.stderr is not None
-    said = []
+    said = ""
     for line in process.stderr:
-        said.append(line)
-        for word in line.split():
-            if word.startswith("http://"):
-                return word.partition("/api/")[0].rstrip("/")
-    raise AssertionError(f"the gateway ended: {''.join(said)}")
+        said += line
+        if line.startswith("Use "):
+            return said
+    raise AssertionError(f"the gateway ended: {said}")

@@ -1,0 +1,189 @@
+"""`studiolo gateway` and `studiolo bridge` as people run them."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from jupyter_client.manager import KernelManager
+
+from gateway.standing import SECONDS, Gateway, running_gateway
+from gateway.test_host_restarts import is_alive, send, wait_until
+
+STUDIOLO = Path(sys.executable).with_name("studiolo")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="sg-", dir="/tmp"))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def open_gateway() -> Iterator[Gateway]:
+    with running_gateway("--open", "--allow-origin", "https://app.example", "--base-url", "/deep/base") as running:
+        yield running
+
+
+@pytest.mark.req("S1-16", "S1-24")
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Origin": "https://app.example"}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "evil.example"}, 421),
+        ({"Host": "127.0.0.1.evil.example"}, 421),
+        ({"Host": "localhost:1"}, 200),
+    ],
+)
+def test_an_open_gateway_answers_this_machines_programs_and_no_other_sites_pages(
+    open_gateway: Gateway, headers: dict[str, str], status: int
+) -> None:
+    assert httpx.get(f"{open_gateway.url}/api/kernels", headers=headers).status_code == status
+    answer = httpx.post(f"{open_gateway.url}/api/kernels", json={"name": "nothing"}, headers=headers)
+    assert answer.status_code == (404 if status == 200 else status)
+
+
+def test_addresses_lie_beneath_the_base_url_only(open_gateway: Gateway) -> None:
+    assert open_gateway.url.endswith("/deep/base")
+    assert httpx.get(open_gateway.url.replace("/deep/base", "/api")).status_code == 404
+    logo = httpx.get(f"{open_gateway.url}/api/kernelspecs/python3").json()["resources"]["logo-64x64"]
+    assert logo == "/deep/base/kernelspecs/python3/logo-64x64.png"
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.0.2.1"])
+def test_an_open_gateway_on_the_network_is_refused(address: str, tmp_path: Path) -> None:
+    ran = _studiolo("gateway", "--open", "--host", address, "--data-dir", str(tmp_path))
+    assert ran.returncode != 0
+    assert "would let everybody on the network run code here" in ran.stderr
+
+
+@pytest.mark.req("S1-26", "S1-18")
+def test_each_keys_holder_has_kernels_of_their_own(tmp_path: Path) -> None:
+    ann, ben = "ann-0123456789abcdef", "ben-0123456789abcdef"
+    keys = tmp_path / "keys"
+    keys.write_text(f"# who may\n{ann} Ann\n{ben} Ben\n")
+    with running_gateway("--api-key-file", str(keys)) as gateway:
+        assert gateway.http.get("/api").status_code == 401
+        first, second = (
+            httpx.Client(base_url=gateway.url, headers={"Authorization": f"token {key}"}, timeout=SECONDS)
+            for key in (ann, ben)
+        )
+        with first, second:
+            kernel = first.post("/api/kernels").json()["id"]
+            assert first.get("/api/me").json()["identity"]["name"] == "Ann"
+            assert second.get("/api/kernels").json() == []
+            for method, address in (
+                ("GET", ""),
+                ("DELETE", ""),
+                ("POST", "/interrupt"),
+                ("POST", "/restart"),
+                ("GET", "/channels"),
+                ("GET", "/journal"),
+                ("GET", "/log"),
+            ):
+                foreign = second.request(method, f"/api/kernels/{kernel}{address}")
+                absent = second.request(method, f"/api/kernels/{kernel[::-1]}{address}")
+                assert foreign.status_code == absent.status_code == 404
+                assert foreign.json()["code"] == absent.json()["code"] == "kernel-not-found"
+
+
+@pytest.mark.req("S1-25", "S1-X08")
+def test_the_most_kernels_and_the_forced_one_are_held_to() -> None:
+    with running_gateway("--max-kernels", "1", "--force-kernel", "python3", "--allow-env", "COLOUR") as gateway:
+        kernel = gateway.start(name="whatever", env={"COLOUR": "red"})
+        refused = gateway.http.post("/api/kernels")
+        assert (refused.status_code, refused.json()["code"]) == (429, "limit-exceeded")
+        assert send(gateway, kernel, "import os; print(os.environ['COLOUR'])", wait=True) == "red\n"
+        gateway.http.delete(f"/api/kernels/{kernel}")
+        gateway.start()
+
+
+def test_a_key_is_made_once_kept_private_and_shown_once(folder: Path) -> None:
+    file = folder / "data" / "api-key"
+    with running_gateway(folder=folder, key="") as gateway:
+        key = file.read_text().strip()
+        assert f"API key: {key}" in gateway.said
+        assert httpx.get(f"{gateway.url}/api", headers={"Authorization": f"token {key}"}).status_code == 200
+    assert file.stat().st_mode & 0o077 == 0
+    with running_gateway(folder=folder, key="") as gateway:
+        assert key not in gateway.said
+        assert str(file) in gateway.said
+
+
+def test_ctrl_c_ends_the_gateway_and_its_kernels() -> None:
+    with running_gateway() as gateway:
+        kernel = gateway.start()
+        pid = json.loads((gateway.folder / "data" / "kernels" / kernel / "shim.json").read_text())["kernel_pid"]
+        gateway.process.send_signal(signal.SIGINT)
+        assert gateway.process.wait(SECONDS) == 0
+        wait_until(lambda: not is_alive(pid))
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--api-key-file", "/nowhere"), "cannot be used"),
+        (("--root", "/nowhere"), "There is no folder"),
+        (("--port", "99999"), "--port"),
+    ],
+)
+def test_wrong_flags_are_told_in_words(flags: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    ran = _studiolo("gateway", *flags, "--data-dir", str(tmp_path / "d"))
+    assert ran.returncode == 2
+    assert words in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.req("S1-12", "S1-22")
+def test_a_bridge_starts_one_kernel_and_ends_with_it() -> None:
+    with running_gateway("--kernel-name", "python", command=("bridge",)) as bridge:
+        only = bridge.http.get("/api/kernels").json()[0]["id"]
+        assert bridge.start(name="python3") == bridge.start() == only
+        assert send(bridge, only, "print(6 * 7)", wait=True) == "42\n"
+        bridge.http.delete(f"/api/kernels/{only}")
+        assert bridge.process.wait(SECONDS) == 0
+
+
+@pytest.mark.req("S1-12", "S1-15")
+def test_a_bridge_joins_a_kernel_that_somebody_else_started() -> None:
+    kernel = KernelManager(kernel_name="python3")
+    kernel.start_kernel()
+    try:
+        with running_gateway("--connection-file", kernel.connection_file, command=("bridge",)) as bridge:
+            only = bridge.start()
+            assert send(bridge, only, "x = 42", wait=True) == ""
+            assert bridge.http.get("/api/kernelspecs").json()["default"]
+        # The bridge is gone, the kernel is not.
+        assert kernel.is_alive()
+        with running_gateway("--connection-file", kernel.connection_file, command=("bridge",)) as bridge:
+            assert send(bridge, bridge.start(), "print(x)", wait=True) == "42\n"
+    finally:
+        kernel.shutdown_kernel(now=True)
+        kernel.context.destroy(linger=0)
+
+
+def test_without_the_extra_the_commands_say_what_to_install() -> None:
+    code = "import sys; sys.modules['aiohttp'] = None; from studiolo.cli.main import run; sys.exit(run('studiolo', ['gateway']))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert ran.returncode == 8
+    assert 'pip install "studiolo[gateway]"' in ran.stderr
+
+
+def test_the_gateway_imports_nothing_that_only_the_platform_has() -> None:
+    code = "import sys, studiolo.gateway.commands, studiolo.gateway.host; print(*{'fastapi', 'sqlalchemy', 'structlog', 'psutil'} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS, check=True)
+    assert ran.stdout.strip() == ""
+
+
+def _studiolo(*words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([str(STUDIOLO), *words], capture_output=True, text=True, timeout=SECONDS, check=False)
