@@ -95,12 +95,12 @@ async def test_while_a_cell_runs_it_is_written_now_and_then_and_at_once_when_it_
     assert away.is_due_after(0)
     await away.save()
     away.print("a", "3")
-    assert not away.is_due_after(29)
+    assert not away.is_due_after(59)
     away.is_busy = False
     assert away.is_due_after(0)
     await away.save()
     away.print("a", "of a thread")
-    assert not away.is_due_after(29)
+    assert not away.is_due_after(239)
     assert away.is_due_after(2)
     await away.save()
     assert away.texts() == ["123of a thread", ""]
@@ -160,3 +160,12 @@ async def test_a_conflict_is_tried_again(away: Absence, monkeypatch: pytest.Monk
     away.print("a", "2")
     assert await away.save() is Saved.REFUSED
     assert not away.is_due_after(1_000)
+
+
+async def test_a_client_that_vanished_gets_time_to_come_back_to_an_unchanged_file(away: Absence):
+    away.start("a")
+    away.saver.clients_changed(1)
+    away.print("a", "1")
+    away.saver.clients_changed(0, is_lost=True)
+    assert not away.is_due_after(899)
+    assert away.is_due_after(2)

@@ -63,6 +63,8 @@ class Kernel:
         self.requests = Requests()
         self.comms = Comms()
         self.channels: Channels | None = None
+        # Whether the client that went last said nothing: its page may still be open somewhere.
+        self.has_lost_client = False
         self._places = Places(Cursors(journal.folder.with_suffix(".cursors")))
         self._intake = Intake(self)
         self._interrupt_mode = interrupt_mode
@@ -482,6 +484,7 @@ class Kernel:
     def _leave(self, client: Client) -> None:
         client.stop()
         self._places.leave(client)
+        self.has_lost_client = client.socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE)
         self._on_change()
 
     def _check_clients(self) -> None:

@@ -160,7 +160,9 @@ class Output:
             return
         self._forward(published, has_gap)
         if self._spool is not None:
-            self._spool.acknowledge(self._last, sum(message.size for message in published))
+            # What only memory has would go with this process.
+            if not self._journal.failing:
+                self._spool.acknowledge(self._last, sum(message.size for message in published))
             self._burst += len(published)
             if self._burst > BURST_MESSAGES and self._checking is None:
                 self._check_when_quiet(self._last - 1)

@@ -225,8 +225,8 @@ class Registry:
 
     def _look_at(self, hosted: Hosted) -> None:
         """Called by a kernel's bridge: another state, other clients, output, the end."""
-        if hosted.saver is not None:
-            hosted.saver.clients_changed(hosted.connections)
+        if hosted.saver is not None and hosted.kernel is not None:
+            hosted.saver.clients_changed(hosted.connections, is_lost=hosted.kernel.has_lost_client)
         ended = None if hosted.kernel is None else hosted.kernel.exit
         if ended is not None and not hosted.is_changing:
             self._note_end(hosted, ended)
