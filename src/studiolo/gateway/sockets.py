@@ -18,6 +18,8 @@ NUMBERED_LIMIT = 100
 UNNUMBERED_LIMIT = 1000
 # ZMQ's own limit, 1,000 sockets, would be reached with 250 kernels.
 MOST_SOCKETS = 40_000
+# Plain numbers: the arithmetic of enums costs more than asking the socket.
+_IN, _OUT = int(zmq.POLLIN), int(zmq.POLLOUT)
 
 Frames = list[bytes]
 
@@ -106,7 +108,7 @@ class Link:
         if self._socket.closed:
             return
         events = int(self._socket.get(zmq.EVENTS))
-        if (events & zmq.POLLIN and not self._hold) or (events & zmq.POLLOUT and self._unsent):
+        if (events & _IN and not self._hold) or (events & _OUT and self._unsent):
             self._loop.call_soon(self._turn)
 
     def _sent(self, frames: Sequence[bytes]) -> bool:
