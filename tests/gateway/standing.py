@@ -1,18 +1,23 @@
 """A real `studiolo gateway` for tests: a process on a free port of this machine, with folders of its own."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 KEY = "stg_of-tests-0123456789abcdef"
 SECONDS = 60
@@ -84,6 +89,38 @@ def gateway() -> Iterator[Gateway]:
     """One gateway for the tests of a module."""
     with running_gateway() as running:
         yield running
+
+
+def send(gateway: Gateway, kernel: str, code: str, *, wait: bool = True) -> str:
+    """Run code and return what it printed; without `wait`, return once it runs."""
+    address = f"{gateway.websocket_url}/api/kernels/{kernel}/channels?token={KEY}"
+    header = {"msg_id": f"m{time.monotonic_ns()}", "msg_type": "execute_request", "session": "t", "version": "5.3"}
+    header |= {"username": "", "date": ""}
+    content = {"code": code, "silent": False, "allow_stdin": False}
+    message: dict[str, Any] = {"channel": "shell", "header": header, "parent_header": {}, "metadata": {}}
+    text, missing = "", {"execute_reply", "idle"} if wait else {"execute_input"}
+    with connect(address, open_timeout=SECONDS) as socket:
+        socket.send(json.dumps(message | {"content": content}))
+        while missing:
+            got = json.loads(socket.recv(timeout=SECONDS))
+            if got["parent_header"].get("msg_id") == header["msg_id"]:
+                text += got["content"].get("text", "")
+                missing -= {got["header"]["msg_type"], got["content"].get("execution_state")}
+    return text
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + SECONDS
+    while not is_so():
+        assert time.monotonic() < until
+        threading.Event().wait(0.05)
 
 
 def _what_it_says(process: subprocess.Popen[str]) -> str:

@@ -5,18 +5,13 @@ import os
 import shutil
 import signal
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.sync.client import connect
 
-from gateway.standing import KEY, Gateway, running_gateway
-
-SECONDS = 60
+from gateway.standing import Gateway, is_alive, running_gateway, send, wait_until
 
 
 @pytest.fixture
@@ -32,18 +27,18 @@ def test_kernel_notebook_variables_and_output_outlive_a_killed_host(folder: Path
         body = {"path": "n.ipynb", "name": "n.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
         session = gateway.http.post("/api/sessions", json=body).json()
         kernel = session["kernel"]["id"]
-        send(gateway, kernel, "x = 41", wait=True)
+        send(gateway, kernel, "x = 41")
         gateway.process.send_signal(signal.SIGKILL)
         gateway.process.wait()
     with running_gateway("--keep", folder=folder) as gateway:
         assert gateway.http.get("/api/sessions").json()[0]["kernel"]["id"] == kernel
         assert gateway.http.post("/api/sessions", json=body).json()["id"] == session["id"]
-        assert send(gateway, kernel, "print(x + 1)", wait=True) == "42\n"
+        assert send(gateway, kernel, "print(x + 1)") == "42\n"
         numbers = [entry["number"] for entry in journal(gateway, kernel) if "number" in entry]
         assert numbers == sorted(set(numbers))
         restarted = gateway.http.post(f"/api/kernels/{kernel}/restart")
         assert restarted.status_code == 200, restarted.text
-        assert send(gateway, kernel, "print('x' in dir())", wait=True) == "False\n"
+        assert send(gateway, kernel, "print('x' in dir())") == "False\n"
         gateway.http.delete(f"/api/sessions/{session['id']}")
 
 
@@ -60,7 +55,7 @@ def test_a_stopped_gateway_ends_its_kernels_unless_it_shall_keep_them(folder: Pa
 def test_a_kernel_that_ended_while_no_host_ran_is_found_dead_with_its_output(folder: Path) -> None:
     with running_gateway("--keep", folder=folder) as gateway:
         kernel = gateway.start()
-        send(gateway, kernel, "print('last words')", wait=True)
+        send(gateway, kernel, "print('last words')")
     pid = kernel_pid(folder, kernel)
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: (folder / "data" / "kernels" / kernel / "exit.json").exists())
@@ -70,7 +65,7 @@ def test_a_kernel_that_ended_while_no_host_ran_is_found_dead_with_its_output(fol
         assert "last words" in json.dumps(journal(gateway, kernel))
         # Whoever opens the notebook's menu can have it started anew, under the same id.
         assert gateway.http.post(f"/api/kernels/{kernel}/restart").status_code == 200
-        assert send(gateway, kernel, "print('again')", wait=True) == "again\n"
+        assert send(gateway, kernel, "print('again')") == "again\n"
 
 
 def test_two_hosts_never_have_the_same_kernels(folder: Path) -> None:
@@ -104,24 +99,6 @@ def test_a_kernel_that_dies_is_told_with_its_reason(folder: Path) -> None:
         assert gateway.http.post(f"/api/kernels/{kernel}/interrupt").json()["code"] == "kernel-ended"
 
 
-def send(gateway: Gateway, kernel: str, code: str, *, wait: bool) -> str:
-    """Run code and return what it printed; without `wait`, return once it runs."""
-    address = f"{gateway.websocket_url}/api/kernels/{kernel}/channels?token={KEY}"
-    header = {"msg_id": f"m{time.monotonic_ns()}", "msg_type": "execute_request", "session": "t", "version": "5.3"}
-    header |= {"username": "", "date": ""}
-    content = {"code": code, "silent": False, "allow_stdin": False}
-    message: dict[str, Any] = {"channel": "shell", "header": header, "parent_header": {}, "metadata": {}}
-    text, missing = "", {"execute_reply", "idle"} if wait else {"execute_input"}
-    with connect(address, open_timeout=SECONDS) as socket:
-        socket.send(json.dumps(message | {"content": content}))
-        while missing:
-            got = json.loads(socket.recv(timeout=SECONDS))
-            if got["parent_header"].get("msg_id") == header["msg_id"]:
-                text += got["content"].get("text", "")
-                missing -= {got["header"]["msg_type"], got["content"].get("execution_state")}
-    return text
-
-
 def journal(gateway: Gateway, kernel: str) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = gateway.http.get(f"/api/kernels/{kernel}/journal").json()["entries"]
     return entries
@@ -129,17 +106,3 @@ def journal(gateway: Gateway, kernel: str) -> list[dict[str, Any]]:
 
 def kernel_pid(folder: Path, kernel: str) -> int:
     return int(json.loads((folder / "data" / "kernels" / kernel / "shim.json").read_text())["kernel_pid"])
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + SECONDS
-    while not is_so():
-        assert time.monotonic() < until
-        threading.Event().wait(0.05)

@@ -13,8 +13,7 @@ import httpx
 import pytest
 from jupyter_client.manager import KernelManager
 
-from gateway.standing import SECONDS, Gateway, running_gateway
-from gateway.test_host_restarts import is_alive, send, wait_until
+from gateway.standing import SECONDS, Gateway, is_alive, running_gateway, send, wait_until
 
 STUDIOLO = Path(sys.executable).with_name("studiolo")
 
@@ -103,7 +102,7 @@ def test_the_most_kernels_and_the_forced_one_are_held_to() -> None:
         kernel = gateway.start(name="whatever", env={"COLOUR": "red"})
         refused = gateway.http.post("/api/kernels")
         assert (refused.status_code, refused.json()["code"]) == (429, "limit-exceeded")
-        assert send(gateway, kernel, "import os; print(os.environ['COLOUR'])", wait=True) == "red\n"
+        assert send(gateway, kernel, "import os; print(os.environ['COLOUR'])") == "red\n"
         gateway.http.delete(f"/api/kernels/{kernel}")
         gateway.start()
 
@@ -149,7 +148,7 @@ def test_a_bridge_starts_one_kernel_and_ends_with_it() -> None:
     with running_gateway("--kernel-name", "python", command=("bridge",)) as bridge:
         only = bridge.http.get("/api/kernels").json()[0]["id"]
         assert bridge.start(name="python3") == bridge.start() == only
-        assert send(bridge, only, "print(6 * 7)", wait=True) == "42\n"
+        assert send(bridge, only, "print(6 * 7)") == "42\n"
         bridge.http.delete(f"/api/kernels/{only}")
         assert bridge.process.wait(SECONDS) == 0
 
@@ -161,12 +160,12 @@ def test_a_bridge_joins_a_kernel_that_somebody_else_started() -> None:
     try:
         with running_gateway("--connection-file", kernel.connection_file, command=("bridge",)) as bridge:
             only = bridge.start()
-            assert send(bridge, only, "x = 42", wait=True) == ""
+            assert send(bridge, only, "x = 42") == ""
             assert bridge.http.get("/api/kernelspecs").json()["default"]
         # The bridge is gone, the kernel is not.
         assert kernel.is_alive()
         with running_gateway("--connection-file", kernel.connection_file, command=("bridge",)) as bridge:
-            assert send(bridge, bridge.start(), "print(x)", wait=True) == "42\n"
+            assert send(bridge, bridge.start(), "print(x)") == "42\n"
     finally:
         kernel.shutdown_kernel(now=True)
         kernel.context.destroy(linger=0)
