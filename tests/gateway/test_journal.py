@@ -131,6 +131,13 @@ def test_a_segment_that_was_only_begun_costs_neither_messages_nor_requests(tmp_p
         assert numbers(everything(again)) == list(range(1, int(last.stem)))
         assert set(again.open_requests()) == {"open"}
         again.close()
+    again = Journal.open(tmp_path, memory_bytes=0, segment_bytes=1_000, disk_bytes=5_000)
+    fill(again, 50)
+    gap, *rest = everything(again)
+    assert isinstance(gap, Gap)
+    assert gap.messages == gap.last
+    assert numbers(rest) == list(range(gap.last + 1, again.last + 1))
+    again.close()
 
 
 @pytest.mark.parametrize("damage", [b"\0" * 100, b"SJL1" + b"\xff" * 100, b"garbage" * 30])

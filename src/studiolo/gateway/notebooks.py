@@ -18,6 +18,8 @@ from pathlib import Path, PurePosixPath
 from secrets import token_hex
 from typing import Any
 
+from pydantic_core import from_json
+
 from studiolo.contract.errors import InvalidInput
 from studiolo.gateway.cells import CellRun
 from studiolo.gateway.journal import MIB
@@ -102,10 +104,12 @@ def write(
 
 
 def _read(notebook: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(notebook)
-    except (ValueError, RecursionError):
-        document = None
+    document = None
+    # The first is ten times quicker, and others wait for it; only the second takes half a surrogate pair.
+    for read in (from_json, json.loads):
+        with suppress(ValueError, RecursionError):
+            document = read(notebook)
+            break
     if not isinstance(document, dict) or not isinstance(document.get("cells"), list):
         raise UnusableNotebookError("it is no notebook of format 4")
     if not all(isinstance(cell, dict) for cell in document["cells"]):

@@ -43,7 +43,7 @@ class Segments:
         self.dropped, indexed = self._read_index()
         self.all: list[Segment] = []
         for path in sorted(folder.glob("*.journal")):
-            segment = indexed.get(path.name) or Segment(path.name, int(path.stem), int(path.stem) - 1)
+            segment = indexed.get(path.name) or _new(path.name)
             if path.name in indexed and segment.last <= self.dropped.last:
                 path.unlink()
             else:
@@ -73,7 +73,7 @@ class Segments:
     def begin(self, first: int) -> Segment:
         """Begin a segment whose first number will be `first`; drop the oldest if there is too much."""
         self.finish()
-        segment = Segment(f"{first:020d}.journal", first, first - 1)
+        segment = _new(f"{first:020d}.journal")
         # Nothing of value can be there: at most the torn beginning of an earlier try.
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
         self._descriptor = os.open(self.folder / segment.name, flags, 0o600)
@@ -162,21 +162,21 @@ class Segments:
     def _scan_those_not_in(self, indexed: dict[str, Segment]) -> None:
         last = len(self.all) - 1
         for place in range(last, -1, -1):
-            segment = self.all[place]
-            if place != last and segment.name in indexed:
+            name = self.all[place].name
+            if place != last and name in indexed:
                 continue
-            requests = self._scan(segment)
-            if segment.size == 0:
+            self.all[place], requests = self._scan(name)
+            if self.all[place].size == 0:
                 # Killed while it began: the one before is the last.
-                (self.folder / segment.name).unlink()
+                (self.folder / name).unlink()
                 del self.all[place]
                 last = min(last, place - 1)
             elif place == last:
                 self.requests = requests
 
-    def _scan(self, segment: Segment) -> dict[str, Request]:
+    def _scan(self, name: str) -> tuple[Segment, dict[str, Request]]:
         """Look through a segment of an earlier process, and cut what it wrote in part."""
-        path = self.folder / segment.name
+        path = self.folder / name
         data = path.read_bytes()
         requests: dict[str, Request] = {}
         whole = Batch()
@@ -195,8 +195,14 @@ class Segments:
                     )
         if whole.size < len(data):
             os.truncate(path, whole.size)
+        segment = _new(name)
         segment.take(whole)
-        return requests
+        return segment, requests
+
+
+def _new(name: str) -> Segment:
+    first = int(name.partition(".")[0])
+    return Segment(name, first, first - 1)
 
 
 def _members(segment: Segment) -> dict[str, Any]:
