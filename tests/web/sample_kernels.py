@@ -38,6 +38,23 @@ ENTRIES = [
     ),
 ]
 
+# What cells put out, as the host tells it.
+CELLS = {
+    "b2d4": {
+        "state": "running",
+        "execution_count": 4,
+        "first": 5,
+        "last": 9,
+        "changed_at": 1.79e9,
+        "outputs": [
+            {"output_type": "stream", "name": "stdout", "text": "epoch 3 of 40  loss 0.371\n"},
+            {"output_type": "display_data", "data": {"image/png": _PICTURE, "text/plain": "<Figure>"}, "metadata": {}},
+            {"output_type": "display_data", "data": {"text/html": "<script>alert(1)</script>"}, "metadata": {}},
+        ],
+    },
+    "a1c3": {"state": "done", "execution_count": 3, "first": 1, "last": 4, "changed_at": 1.79e9, "outputs": []},
+}
+
 
 async def add_samples(
     services: Services, stack: contextlib.AsyncExitStack, ana: Principal, mia: Principal, ids: Mapping[str, str]
@@ -52,6 +69,7 @@ async def add_samples(
         "kernel": {"output": 11, "state": "busy", "connections": 2, "path": long},
         "quiet kernel": {"output": 0},
         "kernel of a session": {"session_id": ids["running"], "scope": f"{ids['running']}.1", "path": "train.ipynb"},
+        "left kernel": {"output": 9, "path": "notebooks/left.ipynb"},
         "ended kernel": {
             "state": "ended",
             "output": 11,
@@ -68,9 +86,9 @@ async def add_samples(
     for number in range(500):
         own = await add_kernel(services, ids["study"], mia.person_id, path=f"run-{number}.ipynb")
         host.kernels.append({"id": own, "scope": ids["study"], "state": "idle", "path": f"run-{number}.ipynb"})
-    for name in ("kernel", "quiet kernel", "kernel of a session"):
+    for name in ("kernel", "quiet kernel", "kernel of a session", "left kernel"):
         seen = {"scope": ids["churn"], "state": "idle"} | made[name]
-        host.kernels.append({"id": found[name]} | seen)
+        host.kernels.append({"id": found[name]} | seen | ({"unread_after": 4} if name == "left kernel" else {}))
     return found
 
 
@@ -79,6 +97,12 @@ def _answer(
 ) -> tuple[int, dict[str, str], bytes]:
     if f"/w/{silent}/" in seen.path:
         return 502, {}, b""
+    if seen.path.endswith("/cells"):
+        found = {"last": 9, "cells": CELLS}
+        return 200, {"content-type": "application/json"}, json.dumps(found).encode()
+    if seen.path.endswith("/notebook"):
+        told = {"kind": "conflict", "code": "notebook-open", "detail": "Somebody has left.ipynb open.", "title": "x"}
+        return 409, {"content-type": "application/json"}, json.dumps(told).encode()
     if seen.path.endswith("/journal"):
         found = {"last": 11, "next": 11, "more": False, "entries": ENTRIES}
         return 200, {"content-type": "application/json"}, json.dumps(found).encode()

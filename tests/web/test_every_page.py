@@ -28,6 +28,8 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "workspace of others": ("ana", "/w/{reading}"),
     "workspace's people": ("ana", "/w/{churn}/people"),
     "workspace's people for a viewer": ("ana", "/w/{reading}/people"),
+    "output while you were away": ("ana", "/w/{churn}/away"),
+    "output while you were away, none": ("ana", "/w/{reading}/away"),
     "workspace's activity": ("ana", "/w/{churn}/activity"),
     "workspace's settings": ("ana", "/w/{churn}/settings"),
     "starting": ("ana", "/go/{starting}"),

@@ -168,7 +168,7 @@ def test_what_members_write_is_escaped() -> None:
 
 
 def home(workspaces: list[Workspace]) -> dict[str, Any]:
-    needs = list_needs([session(SessionState.FAILED)], workspaces)
+    needs = list_needs([session(SessionState.FAILED)], workspaces, [])
     return {
         "resume": None,
         "running": [],

@@ -51,6 +51,8 @@ async def insert(ask: Ask) -> web.Response:
         raise Conflict("notebook-changed", f"Somebody changed {path} at the same time.", hint="Try again.")
     if outcome.saved is Saved.REFUSED:
         raise UnusableNotebookError(outcome.reason)
+    if hosted.kernel is not None:
+        hosted.kernel.mark_seen(found.last)
     return web.json_response({"path": path, "saved": outcome.saved})
 
 

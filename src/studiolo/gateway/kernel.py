@@ -129,6 +129,10 @@ class Kernel:
         """Number of the last message that any client was sent."""
         return self._places.furthest
 
+    def mark_seen(self, number: int) -> None:
+        """Count what stands until there as sent: it was put where people find it."""
+        self._places.mark_seen(number)
+
     async def serve(
         self, request: web.Request, *, caller: Caller, session: str, after: int | None = None
     ) -> web.WebSocketResponse:

@@ -120,6 +120,10 @@ class Places:
         """The highest number that any client was ever sent."""
         return self._cursors.furthest
 
+    def mark_seen(self, number: int) -> None:
+        """Count what stands until there as sent."""
+        self._cursors.note("", "", number)
+
     def take(self, session: str, person: str) -> tuple[Place, bool]:
         """Return the place of a client that connects, and whether it was here before.
 

@@ -1,12 +1,13 @@
 """Use cases of kernels as people see them: list, start, look at, interrupt, restart, stop, read output and log."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import RowMapping
 
-from studiolo.contract.errors import Conflict
+from studiolo.contract.errors import Conflict, StudioloError
 from studiolo.contract.kernels import KernelInfo, KernelLog, KernelOutput, KernelSpecInfo, KernelStart
 from studiolo.contract.models import Page
 from studiolo.contract.operations import Role
@@ -28,6 +29,14 @@ MAX_PAGE = 200
 MAX_WAIT_SECONDS = 60.0
 # A start waits for an environment that is made first.
 _START_SECONDS = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A kernel that put something out while nobody was connected: what comes `after` this number of its journal."""
+
+    kernel: KernelInfo
+    after: int
 
 
 class Kernels:
@@ -148,6 +157,42 @@ class Kernels:
             params["cell"] = cell
         found = await self._read(who, kernel_id, "kernel.output", "journal", params)
         return KernelOutput.model_validate(found)
+
+    async def cells(self, who: Principal, kernel_id: str, *, after: int = 0) -> dict[str, dict[str, Any]]:
+        """Return, by cell, what those of its notebook that ran since a number put out (docs/decisions/005: cells)."""
+        found = await self._read(who, kernel_id, "kernel.output", "cells", {"after": after})
+        return dict(found["cells"])
+
+    async def list_unread(self, who: Principal, *, workspace: str | None = None) -> list[Unread]:
+        """Return the kernels, own or a workspace's, that put something out while nobody was connected.
+
+        Only those whose output the caller may read. When the host does not answer there are none: it is a hint.
+        """
+        running = await self.list_(who, workspace=workspace, limit=MAX_PAGE)
+        left = {one.id: one for one in running.items if one.path and one.output and not one.connections}
+        if not left:
+            return []
+        try:
+            told = {kernel["id"]: kernel.get("unread_after") for kernel in await self._host.list_kernels()}
+        except StudioloError:
+            return []
+        return [
+            Unread(kernel, told[kernel.id])
+            for kernel in left.values()
+            if told.get(kernel.id) is not None
+            and (kernel.session_id is None or (kernel.person is not None and kernel.person.id == who.person_id))
+        ]
+
+    async def insert_output(self, who: Principal, kernel_id: str) -> None:
+        """Have what its cells put out written into its notebook, now.
+
+        Raises Conflict (`notebook-open`, `notebook-changed`), InvalidInput (`notebook-unusable`).
+        """
+        async with self._db.read() as connection:
+            row = await self._lookup.resolve(connection, who, kernel_id, "kernel.execute")
+        prefix = f"/s/{row['session_id']}/" if row["session_id"] else f"/w/{row['workspace_id']}/"
+        caller = caller_header(who, scope=row["scope"], rights=ALL, prefix=prefix)
+        await self._host.ask("POST", f"{prefix}api/kernels/{row['id']}/notebook", caller=caller, body={})
 
     async def specs(self, who: Principal, workspace: str) -> list[KernelSpecInfo]:
         """Return the kernelspecs that a workspace offers, the default first."""

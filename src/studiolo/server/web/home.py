@@ -8,6 +8,7 @@ from fastapi.responses import Response
 
 from studiolo.contract.models import EnvironmentState, Session, SessionState, Workspace
 from studiolo.server.http.identity import Allow
+from studiolo.server.kernels.service import Unread
 from studiolo.server.principal import Principal
 from studiolo.server.web.charts import sparks
 from studiolo.server.web.presentation import last_used
@@ -52,7 +53,7 @@ async def show(
         resume=max(sessions, key=last_used, default=None),
         running=running,
         sparks=sparks(await services.session_usages.memory_of(who, running), running),
-        needs=list_needs(sessions, workspaces.items),
+        needs=list_needs(sessions, workspaces.items, await services.kernels.list_unread(who)),
         workspaces=workspaces.items,
         text=text,
         form={"name": "" if text else propose_name(workspaces.items)},
@@ -60,8 +61,8 @@ async def show(
     )
 
 
-def list_needs(sessions: list[Session], workspaces: list[Workspace]) -> list[Need]:
-    """Return what failed and waits for the person, sessions first."""
+def list_needs(sessions: list[Session], workspaces: list[Workspace], unread: list[Unread]) -> list[Need]:
+    """Return what failed and waits for the person, sessions first, then output that nobody has seen."""
     failed = [
         Need(
             session.id,
@@ -88,7 +89,19 @@ def list_needs(sessions: list[Session], workspaces: list[Workspace]) -> list[Nee
         for workspace in workspaces
         if workspace.environment.state is EnvironmentState.FAILED
     ]
-    return failed + broken
+    seen_by_nobody = [
+        Need(
+            one.kernel.id,
+            "needs-you",
+            "Output",
+            f"{one.kernel.workspace.name}/{one.kernel.path}",
+            "It put something out while nobody was connected.",
+            f"/w/{one.kernel.workspace.id}/away",
+            "Look",
+        )
+        for one in unread
+    ]
+    return failed + broken + seen_by_nobody
 
 
 def propose_name(workspaces: list[Workspace]) -> str:

@@ -30,6 +30,7 @@ SAID = {
     "forgotten": "Forgotten.",
     "handed-over": "Handed over.",
     "interrupted": "Interrupted.",
+    "inserted": "Inserted into the notebook.",
     "kept": "It keeps running.",
     "left": "Left. You have no access any more.",
     "login-ended": "Your sign-in has ended. Nothing that runs was stopped.",

@@ -22,7 +22,10 @@ async def sessions(
     own = await services.workspaces.get(who, workspace)
     found = await services.sessions.list_(who, workspace=own.id, cursor=cursor, limit=PAGE_SIZE)
     pages = pager(f"/w/{own.id}", found.next_cursor, cursor)
-    return await render(request, "workspace_sessions.html", who, workspace=own, sessions=found.items, **pages)
+    unread = await services.kernels.list_unread(who, workspace=own.id)
+    return await render(
+        request, "workspace_sessions.html", who, workspace=own, sessions=found.items, unread=len(unread), **pages
+    )
 
 
 @router.get("/w/{workspace}/activity")
