@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,13 @@ def kernel(platform: Platform) -> Iterator[str]:
     platform.run("kernels", "stop", started)
     ended = platform.json("kernels", "list", "--ended")
     assert started in [one["id"] for one in ended]
+
+
+@pytest.fixture(scope="module")
+def key(platform: Platform, kernel: str) -> str:
+    """A gateway key for the kernel's workspace."""
+    words = ("--name", "tests", "--gateway", "--workspace", "headless", "--quiet")
+    return platform.run("keys", "create", *words).stdout.strip()
 
 
 def run_in(platform: Platform, kernel: str, code: str, *options: str) -> "subprocess.CompletedProcess[str]":
@@ -132,10 +140,7 @@ def test_what_others_run_is_shown_with_who(platform: Platform, kernel: str) -> N
         assert watching.wait(_SECONDS) == 130
 
 
-def test_a_gateway_key_opens_kernels_and_nothing_else(platform: Platform, kernel: str) -> None:
-    key = platform.run(
-        "keys", "create", "--name", "k", "--gateway", "--workspace", "headless", "--quiet"
-    ).stdout.strip()
+def test_a_gateway_key_opens_kernels_and_nothing_else(platform: Platform, kernel: str, key: str) -> None:
     own = platform.variables
     code = (
         "import sys\nfrom studiolo.kernels import BlockingWebsocketKernelClient\n"
@@ -163,3 +168,23 @@ def test_a_restart_keeps_the_id_and_loses_the_variables(platform: Platform, kern
     wait_for(
         lambda: run_in(platform, kernel, "print('kept' in globals())").stdout == "False\n", "a fresh kernel", _SECONDS
     )
+
+
+def snippets() -> list[str]:
+    """The pieces of Python on the page about kernels, but for lines of a configuration file."""
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "use-kernels.md").read_text()
+    return [found for found in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if not found.startswith("c.")]
+
+
+@pytest.mark.parametrize("code", snippets(), ids=range(len(snippets())))
+def test_what_the_page_says_of_python_works(platform: Platform, kernel: str, key: str, code: str) -> None:
+    variables = {"STUDIOLO_URL": platform.address} | ({"STUDIOLO_KEY": key} if "nbclient" in code else {})
+    done = subprocess.run(
+        [BIN / "python", "-W", "error", "-c", code.replace('"churn"', '"headless"')],
+        capture_output=True,
+        text=True,
+        env=platform.variables | variables,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
