@@ -13,7 +13,7 @@ from typing import Any
 from jupyter_core.paths import jupyter_path
 
 from studiolo.contract.errors import Conflict
-from studiolo.gateway.base import Launcher, Wish
+from studiolo.gateway.base import Wish
 from studiolo.gateway.bridged import BridgedAuthority, BridgedLauncher
 from studiolo.gateway.catalogue import Catalogue
 from studiolo.gateway.composition import Host
@@ -103,12 +103,7 @@ class Alone:
     async def serve(self) -> int:
         """Serve until SIGINT or SIGTERM, or until a bridge's kernel has ended. Returns the exit code."""
         catalogue = Catalogue(self.roots, self.settings.data / "names.json")
-        if self.connection is None:
-            launcher: Launcher = LocalLauncher(self.settings.kernels, self.settings.run / "k")
-            authority = StandaloneAuthority(catalogue, self.keys, self.rules)
-        else:
-            launcher = BridgedLauncher(self.connection)
-            authority = BridgedAuthority(self.connection, self.keys, self.rules, catalogue)
+        launcher, authority = self._parts(catalogue)
         host = await Host.open(self.settings, launcher, authority)
         stopped = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -120,10 +115,33 @@ class Alone:
                 host.services.only = kernel
             port = await self._listen(host)
             self.announce(port, kernel)
+            warming = asyncio.create_task(self._warm_up(launcher, catalogue))
             await _first(stopped.wait(), *([] if kernel is None else [kernel.await_end()]))
+            warming.cancel()
+            await asyncio.gather(warming, return_exceptions=True)
         finally:
             await host.close(end_kernels=not self.keep_kernels)
+            await launcher.aclose()
         return 0
+
+    def _parts(self, catalogue: Catalogue) -> tuple[LocalLauncher | BridgedLauncher, StandaloneAuthority]:
+        if self.connection is not None:
+            authority = BridgedAuthority(self.connection, self.keys, self.rules, catalogue)
+            return BridgedLauncher(self.connection), authority
+        launcher = LocalLauncher(self.settings.kernels, self.settings.run / "k", spares=self.settings.spares)
+        return launcher, StandaloneAuthority(catalogue, self.keys, self.rules)
+
+    async def _warm_up(self, launcher: LocalLauncher | BridgedLauncher, catalogue: Catalogue) -> None:
+        """Have the first kernel of the default kind start as quickly as the others."""
+        specs = await asyncio.to_thread(catalogue.specs)
+        spec = specs.get(self.rules.force_kernel or self.rules.default_kernel)
+        if (
+            self.rules.forks
+            and isinstance(launcher, LocalLauncher)
+            and spec is not None
+            and spec.environment is not None
+        ):
+            await launcher.prepare(spec.environment)
 
     async def _listen(self, host: Host) -> int:
         try:

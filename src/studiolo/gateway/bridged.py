@@ -90,6 +90,9 @@ class BridgedLauncher:
         """Return None: a bridge that starts again is given its kernel again."""
         return None
 
+    async def aclose(self) -> None:
+        """Let go of the kernel, which goes on."""
+
 
 class BridgedAuthority(StandaloneAuthority):
     """Lets in as a gateway that stands alone does; the one kernel there is needs no kernelspec."""

@@ -128,7 +128,7 @@ def bridge(
         place = Place(host, port, open_, api_key_file)
         access = find_access(place, data)
         origins = tuple(allow_origin or ())
-        rules = Rules(root=_folder(root or Path.cwd()), allow_origins=origins, are_shared=True)
+        rules = Rules(root=_folder(root or Path.cwd()), allow_origins=origins, are_shared=True, forks=False)
         settings = HostSettings(data=data, run=run_folder(data), allow_origins=origins, spares=0)
 
         def announce(port: int, kernel: Hosted | None) -> None:

@@ -29,7 +29,7 @@ def main() -> int:
 async def serve(settings: PlatformSettings) -> int:
     """Serve on the unix socket and say READY=1. Raises Conflict, OSError."""
     authority = PlatformAuthority(secret=settings.host.secret, control=settings.control, run=settings.host.run)
-    launcher = LocalLauncher(settings.host.kernels, settings.host.run / "k")
+    launcher = LocalLauncher(settings.host.kernels, settings.host.run / "k", spares=settings.host.spares)
     host = await Host.open(settings.host, launcher, authority)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -35,7 +35,8 @@ class Rules:
 
     `prefix`: what stands before `api/`. `allowed_variables`: names beside `KERNEL_*` that clients may set.
     `force_kernel`: whatever is asked for, this kernelspec is started. `most_kernels` in all, None: no limit.
-    `are_shared`: all keys open the same kernels; else each holder has own ones.
+    `are_shared`: all keys open the same kernels; else each holder has own ones. `forks`: whether a process per
+    environment is kept from which kernels are forked.
     """
 
     root: Path
@@ -46,6 +47,7 @@ class Rules:
     force_kernel: str | None = None
     most_kernels: int | None = None
     are_shared: bool = False
+    forks: bool = True
 
 
 class StandaloneAuthority:
@@ -94,7 +96,7 @@ class StandaloneAuthority:
             scope=caller.scope,
             spec_name=spec.name,
             argv=spec.argv,
-            environment=spec.environment,
+            environment=spec.environment if rules.forks else None,
             folder=start_folder(rules.root, wish.path),
             root=rules.root,
             variables={**variables, **spec.variables, **session_name(rules.root, wish)},
