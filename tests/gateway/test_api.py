@@ -32,6 +32,16 @@ def test_version_status_and_identity_are_told(gateway: Gateway) -> None:
     assert me["permissions"] == {"kernels": ["read"], "updatable_fields": []}
 
 
+@pytest.mark.req("S1-X01")
+def test_the_api_describes_itself(gateway: Gateway) -> None:
+    described = gateway.http.get("/api/swagger.json").json()
+    assert described == gateway.http.get("/api/swagger.yaml").json()
+    paths = described["paths"]
+    assert {"get", "post"} == set(paths["/api/sessions"])
+    assert "post" in paths["/api/kernels/{kernel}/restart"]
+    assert paths["/api/swagger.json"]["get"]["summary"] == "Description"
+
+
 @pytest.mark.req("S1-X03", "S1-X04")
 def test_a_kernel_is_shown_as_jupyter_server_shows_it(gateway: Gateway, kernel: str) -> None:
     shown = gateway.http.get(f"/api/kernels/{kernel}").json()
