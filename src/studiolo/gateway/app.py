@@ -19,6 +19,7 @@ from studiolo.gateway import (
 from studiolo.gateway.asking import Ask, Handler, Route, Services
 from studiolo.gateway.base import Caller, Right
 from studiolo.gateway.bodies import MAX_BODY_BYTES
+from studiolo.gateway.description import describe
 
 SERVICES = web.AppKey("services", Services)
 _READING = ("GET", "HEAD")
@@ -40,9 +41,15 @@ def _route(method: str, pattern: str, handler: Handler, right: Right = Right.SEE
     return Route(method, re.compile(pattern), handler, right)
 
 
+async def _description(ask: Ask) -> web.Response:
+    """`GET /api/swagger.json`: this description."""
+    return web.json_response(describe(ROUTES, ask.caller.prefix))
+
+
 # Interrupt and restart without `api/` too: the published description of Kernel Gateway prints them so.
 ROUTES = (
     _route("GET", "api", api_routes.version),
+    _route("GET", r"api/(swagger\.json|swagger\.yaml|spec\.yaml)", _description),
     _route("GET", "api/status", api_routes.status),
     _route("GET", "api/me", api_routes.me),
     _route("GET", "api/kernelspecs", api_routes.list_specs),
