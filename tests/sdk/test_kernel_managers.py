@@ -239,3 +239,11 @@ async def test_channels_of_a_kernel_that_is_not_there_are_refused(url: str) -> N
     with pytest.raises(NotFound):
         async with KernelChannels(address):
             pass
+
+
+async def test_a_request_that_is_too_large_is_answered_and_others_go_on(url: str) -> None:
+    async with started(url) as (_, client):
+        code = f"big = '{'x' * (17 << 20)}'"
+        reply = await client.execute_interactive(code, output_hook=lambda message: None, timeout=SECONDS)
+        assert "16 MiB" in reply["content"]["evalue"]
+        assert await output_of(client, "print('on')") == "on\n"

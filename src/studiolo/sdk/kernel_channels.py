@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote, urlencode
 
-from studiolo.contract.errors import HTTP_STATUS, KINDS, StudioloError, Unavailable
+from studiolo.contract.errors import HTTP_STATUS, KINDS, InvalidInput, StudioloError, Unavailable
 from studiolo.sdk.address import is_encrypted, is_loopback
 from studiolo.sdk.kernel_messages import NUMBERED, PLAIN, BadFrameError, KernelMessage, decode, encode
 from studiolo.sdk.problems import error_of
@@ -32,6 +32,8 @@ _BACK_OFF = (0.0, 0.1, 0.3, 1.0, 2.0, 5.0)
 _OPENING_SECONDS = 10.0
 _PING_SECONDS = 20.0
 _LARGEST_FRAME = 256 << 20
+# What services take from clients in one message (decision 005).
+_LARGEST_SENT = 16 << 20
 # Replies whose ids are remembered, so that one that is delivered again is not passed on again.
 _REMEMBERED = 1000
 # Close codes that say that coming back would end the same way (RFC 6455; 4000 and above are applications').
@@ -106,16 +108,22 @@ class KernelChannels:
         return (self._socket.subprotocol if self._socket is not None else None) or PLAIN
 
     async def send(self, message: KernelMessage) -> None:
-        """Send a message; while the connection is cut, wait until it is back. After `close` nothing is sent."""
+        """Send a message; while the connection is cut, wait until it is back. After `close` nothing is sent.
+
+        Raises InvalidInput (`request-too-large`) for more than 16 MiB.
+        """
         from websockets.exceptions import ConnectionClosed
 
+        frame = encode(message)
+        if len(frame) > _LARGEST_SENT:
+            raise _too_large(len(frame))
         while not self.is_closed:
             await self._is_open.wait()
             socket = self._socket
             if socket is None or self.is_closed:
                 continue
             try:
-                await socket.send(encode(message))
+                await socket.send(frame)
             except ConnectionClosed:
                 self._cut(socket)
                 continue
@@ -243,6 +251,14 @@ class KernelChannels:
         with suppress(ConnectionClosed):
             await (await socket.ping())
             self._unanswered.pop(message_id, None)
+
+
+def _too_large(size: int) -> InvalidInput:
+    return InvalidInput(
+        "request-too-large",
+        f"A message of {size / (1 << 20):.1f} MiB is more than the 16 MiB that a kernel is sent at once.",
+        hint="Put the data into a file of the workspace, and read it there.",
+    )
 
 
 def _refused(address: KernelAddress, status: int, body: bytes | bytearray) -> StudioloError:

@@ -23,7 +23,7 @@ import zmq
 import zmq.asyncio
 from jupyter_client.connect import KernelConnectionInfo
 
-from studiolo.contract.errors import StudioloError
+from studiolo.contract.errors import InvalidInput, StudioloError
 from studiolo.sdk.kernel_channels import KernelAddress, KernelChannels
 from studiolo.sdk.kernel_messages import KernelMessage, request
 
@@ -56,6 +56,7 @@ class LocalEnds:
         self._parent: dict[str, Any] = {}
         self._folder: Path | None = None
         self._thread: threading.Thread | None = None
+        self._output: asyncio.Queue[KernelMessage] = asyncio.Queue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
 
@@ -129,18 +130,21 @@ class LocalEnds:
             message = KernelMessage(name, parts)
             if name != "stdin":
                 self._remember(message.id, frames[:at])
-            await channels.send(message)
+            try:
+                await channels.send(message)
+            except InvalidInput as error:
+                await self._refuse(socket, message, error)
 
     async def _down(
         self, sockets: "dict[str, zmq.asyncio.Socket]", channels: KernelChannels, subscribed: asyncio.Event
     ) -> None:
-        output: asyncio.Queue[KernelMessage] = asyncio.Queue()
-        publishing = asyncio.create_task(self._publish(sockets["iopub"], output, subscribed))
+        output = self._output
+        publishing = asyncio.create_task(self._publish(sockets["iopub"], subscribed))
         try:
             async for message in channels:
                 self.last = channels.last
                 if message.channel in ("iopub", "journal"):
-                    self._note(message, output)
+                    self._note(message)
                     while not subscribed.is_set() and output.qsize() > _HELD_MESSAGES:
                         output.get_nowait()
                 else:
@@ -152,21 +156,28 @@ class LocalEnds:
         finally:
             publishing.cancel()
 
-    def _note(self, message: KernelMessage, output: "asyncio.Queue[KernelMessage]") -> None:
+    def _note(self, message: KernelMessage) -> None:
         if message.channel == "journal":
             message = _told(message, self._parent)
         elif message.type == "status":
             self.problem = "The kernel died." if message.content.get("execution_state") == "dead" else None
         self._parent = message.parent
-        output.put_nowait(message)
+        self._output.put_nowait(message)
 
-    async def _publish(
-        self, socket: "zmq.asyncio.Socket", output: "asyncio.Queue[KernelMessage]", subscribed: asyncio.Event
-    ) -> None:
+    async def _publish(self, socket: "zmq.asyncio.Socket", subscribed: asyncio.Event) -> None:
         await subscribed.wait()
         while True:
-            message = await output.get()
+            message = await self._output.get()
             await self._send(socket, [b"kernel." + message.type.encode()], message)
+
+    async def _refuse(self, socket: "zmq.asyncio.Socket", asked: KernelMessage, error: InvalidInput) -> None:
+        """Answer a request that is not sent, as a kernel would."""
+        told = {"status": "error", "ename": type(error).__name__, "evalue": error.message, "traceback": [error.message]}
+        kind = asked.type.replace("_request", "_reply")
+        given: dict[str, Any] = {"session": self._address.kernel_id, "parent": asked.header}
+        self._output.put_nowait(request("iopub", "status", {"execution_state": "busy"}, **given))
+        await self._reply(socket, request(asked.channel, kind, told, **given))
+        self._output.put_nowait(request("iopub", "status", {"execution_state": "idle"}, **given))
 
     async def _reply(self, socket: "zmq.asyncio.Socket | None", message: KernelMessage) -> None:
         """Send a reply, or a question for input, to whom the request came from."""
