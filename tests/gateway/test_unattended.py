@@ -82,6 +82,29 @@ async def test_a_notebook_whose_page_was_closed_holds_all_its_output(folder: Pat
         await host.close(end_kernels=True)
 
 
+@pytest.mark.parametrize(("way", "is_lost"), [("tab closed", False), ("closed", False), ("connection lost", True)])
+async def test_a_page_that_was_closed_is_told_from_one_that_vanished(folder: Path, way: str, is_lost: bool):
+    host, url = await open_host(folder)
+    try:
+        async with aiohttp.ClientSession(url) as client:
+            async with client.post("/api/kernels", json={"name": "python3"}) as reply:
+                kernel = (await reply.json())["id"]
+            socket = await client.ws_connect(f"/api/kernels/{kernel}/channels", protocols=[V1_PROTOCOL])
+            (hosted,) = host.registry.list()
+            await until(lambda: hosted.connections == 1)
+            if way == "connection lost":
+                transport = socket.get_extra_info("socket")
+                transport.shutdown(2)
+            else:
+                await socket.close(code=1001 if way == "tab closed" else 1000)
+            await until(lambda: hosted.connections == 0)
+            assert hosted.kernel is not None
+            assert hosted.kernel.has_lost_client is is_lost
+            await socket.close()
+    finally:
+        await host.close(end_kernels=True)
+
+
 async def test_also_if_the_host_is_started_anew_meanwhile(folder: Path):
     host, url = await open_host(folder)
     try:
