@@ -23,6 +23,7 @@ from studiolo.gateway.variables import (
     memory_wish,
     refuse_what_is_not_here,
     session_name,
+    without_own,
 )
 
 _LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?", re.IGNORECASE)
@@ -87,7 +88,7 @@ class StandaloneAuthority:
                 hint="End one that is not needed.",
             )
         self._running.add(wish.kernel_id)
-        base: Mapping[str, str] = dict(os.environ)
+        base = without_own(os.environ)
         if spec.environment is not None or spec.argv[0].endswith("/bin/python"):
             base = inside(spec.environment or Path(spec.argv[0]).parent.parent, base)
         variables = kernel_variables(base, wish, caller, allowed=rules.allowed_variables)

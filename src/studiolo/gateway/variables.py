@@ -25,11 +25,15 @@ _OWN = re.compile(r"NOTIFY_SOCKET|STUDIOLO_GATEWAY_.*|STUDIOLO_KEY.*|JPY_PARENT_
 def kernel_variables(
     base: Mapping[str, str], wish: Wish, caller: Caller, *, allowed: Collection[str] = ()
 ) -> dict[str, str]:
-    """Return the whole environment of a kernel: `base` without what is the host's own, and what the client may add."""
+    """Return the whole environment of a kernel: `base`, and what the client may add."""
     chosen = {name: value for name, value in wish.variables.items() if name.startswith(_PREFIX) or name in allowed}
-    kept = {name: value for name, value in base.items() if not _OWN.fullmatch(name)}
     ours = {_USER: caller.person_name, "KERNEL_ID": wish.kernel_id or ""}
-    return {**kept, **chosen, **ours}
+    return {**base, **chosen, **ours}
+
+
+def without_own(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return a host's own environment as its kernels may have it."""
+    return {name: value for name, value in variables.items() if not _OWN.fullmatch(name)}
 
 
 def session_name(root: Path, wish: Wish) -> dict[str, str]:
