@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from studiolo.gateway.base import Parts
 from studiolo.gateway.journal import Journal
@@ -11,6 +13,7 @@ from studiolo.gateway.replies import too_big
 from studiolo.gateway.sockets import Channels, Frames
 from studiolo.gateway.spooling import Dropped, Spool
 from studiolo.gateway.wire import BadMessageError, Header, Signer, parent_id, read_header
+from studiolo.runtime.spool import read_left
 
 MOST_OUTGOING = 64 * 1024 * 1024
 NUMBER_MARK = b"studiolo:"
@@ -94,6 +97,18 @@ class Output:
             self.channels["iopub"].hold()
         self._fetching = asyncio.create_task(self._fetch(self._spool))
 
+    def take_left(self, folder: Path) -> None:
+        """Take what the kernel, which has ended, left in the files of its spool, and remove them."""
+        if not folder.is_dir():
+            return
+        published: list[Published] = []
+        for number, frames in read_left(folder, self._last):
+            if number > self._last + 1:
+                self._journal.note_gap(number - self._last - 1)
+            self._add(published, frames, number)
+        self._hand_on(published, has_gap=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
     def close(self) -> None:
         """Fetch no more, and leave the spool."""
         if self._fetching is not None:
@@ -174,6 +189,20 @@ class Output:
             self.fetch()
         else:
             self._checking = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._check_when_quiet, self._last)
+
+
+def left_folder(journal: Journal) -> Path:
+    """Return the folder in which a kernel leaves what it still had when it ended, beside its journal."""
+    return journal.folder.with_name("spool")
+
+
+def recover_left(journal: Journal) -> None:
+    """Journal what a kernel left that ended while no host was there. Its key is gone: the files are private."""
+
+    def keep(published: list[Published], has_gap: bool) -> None:
+        journal.flush()
+
+    Output(Signer(b""), journal, None, keep, asyncio.Event()).take_left(left_folder(journal))
 
 
 def _number(frames: Frames) -> int | None:

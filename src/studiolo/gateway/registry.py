@@ -13,6 +13,7 @@ from studiolo.gateway.base import Authority, Caller, KernelExit, Launcher, Proce
 from studiolo.gateway.documents import Documents
 from studiolo.gateway.hosted import Hosted
 from studiolo.gateway.kernel import Kernel
+from studiolo.gateway.output import recover_left
 from studiolo.gateway.kernel_records import KernelRecord, KernelRecords
 from studiolo.gateway.problems import no_kernel
 
@@ -217,6 +218,7 @@ class Registry:
             if found is None:
                 found = KernelExit("vanished", "The kernel was gone when the host came back.", datetime.now(UTC))
             if isinstance(found, KernelExit):
+                recover_left(hosted.journal)
                 self._note_end(hosted, found)
                 return
             await self._attach(hosted, found, fresh=False)
