@@ -13,8 +13,8 @@ from studiolo.gateway.base import Authority, Caller, KernelExit, Launcher, Proce
 from studiolo.gateway.documents import Documents
 from studiolo.gateway.hosted import Hosted
 from studiolo.gateway.kernel import Kernel
-from studiolo.gateway.output import recover_left
 from studiolo.gateway.kernel_records import KernelRecord, KernelRecords
+from studiolo.gateway.output import recover_left
 from studiolo.gateway.problems import no_kernel
 
 # How long a kernel may take to end by itself when asked, then after SIGTERM, and how many are adopted at once.
