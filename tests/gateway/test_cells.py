@@ -254,6 +254,17 @@ def test_messages_that_are_none_are_left_out(kernel: Published):
     assert kernel.shown() == ["\ud83d"]
 
 
+def test_numbers_that_json_does_not_have_reach_no_notebook(kernel: Published):
+    request = kernel.request("c")
+    for number in (b"NaN", b"1e999"):
+        header = dump({"msg_id": "1", "msg_type": "display_data"})
+        content = b'{"data": {"text/plain": "x", "application/json": [%b]}, "metadata": {"a": %b}}' % (number, number)
+        kernel.journal.append("iopub", [header, b"{}", b"{}", content], parent=request)
+    null, left_out = kernel.outputs()
+    assert (null["data"]["application/json"], null["metadata"]) == ([None], {"a": None})
+    assert (left_out["data"], left_out["metadata"]) == ({"text/plain": "x"}, {})
+
+
 @pytest.mark.parametrize(
     ("texts", "expected"),
     [

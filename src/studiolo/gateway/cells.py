@@ -275,10 +275,10 @@ def _joined(output: Output) -> Output:
 def _content(entry: Entry) -> dict[str, Any]:
     """Return a message's content. Raises ValueError."""
     try:
-        content = from_json(entry.parts[3])
+        content = from_json(entry.parts[3], allow_inf_nan=False)
     except ValueError:
-        # Half a surrogate pair, which Python's own reader takes.
-        content = json.loads(entry.parts[3])
+        # Half a surrogate pair, or NaN, which becomes null: no browser could read it in a notebook.
+        content = json.loads(entry.parts[3], parse_constant=lambda _: None)
     if not isinstance(content, dict):
         raise ValueError("its content is no object")
     return content

@@ -6,6 +6,7 @@ Sources: nbformat's schema 4.5, and what JupyterLab's output area does with a te
 from typing import Any
 
 from studiolo.gateway.records import Gap
+from studiolo.gateway.wire import dump
 
 Output = dict[str, Any]
 
@@ -30,7 +31,7 @@ def read_output(msg_type: str, content: dict[str, Any]) -> Output | None:
     metadata = content.get("metadata")
     output: Output = {
         "data": _mime_bundle(content.get("data")),
-        "metadata": metadata if isinstance(metadata, dict) else {},
+        "metadata": metadata if isinstance(metadata, dict) and _is_finite(metadata) else {},
         "output_type": msg_type,
     }
     if msg_type == "execute_result":
@@ -108,7 +109,17 @@ def _mime_bundle(data: Any) -> dict[str, Any]:
 def _is_json(kind: str, value: Any) -> bool:
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
         return True
-    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    return is_json and _is_finite(value)
+
+
+def _is_finite(value: Any) -> bool:
+    """Tell whether JSON has all of its numbers: 1e999 is read as infinity."""
+    try:
+        dump(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _text(value: Any) -> str:
