@@ -257,3 +257,18 @@ async def test_memory_of_a_host_is_bounded_while_somebody_does_not_read(forked_h
         assert missing
         assert missing + len(numbers) == numbers[-1]
         assert numbers == sorted(set(numbers))
+
+
+async def test_a_kernel_of_another_language_works_alike(workbench: Workbench, tmp_path: Path) -> None:
+    """bash_kernel knows neither numbers nor much of the control channel."""
+    argv = (sys.executable, "-m", "bash_kernel", "-f", "{connection_file}")
+    async with bridge_to(await workbench.start(argv=argv, spec_name="bash", language="bash"), tmp_path) as bridge:
+        client, viewer = await bridge.connect(protocol=None), await bridge.connect(rights="see")
+        assert texts(await client.run("x=7; echo $((6 * x))")) == "42\n"
+        info = await viewer.until_done(await viewer.send("kernel_info_request"))
+        assert next(m for m in info if m.type == "kernel_info_reply").content["language_info"]["name"] == "bash"
+        running = await client.execute("sleep 60")
+        await client.until(lambda message: message.type == "execute_input")
+        await bridge.kernel.interrupt()
+        await client.until_done(running)
+        assert texts(await client.run("echo $x")) == "7\n"
