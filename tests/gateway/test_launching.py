@@ -11,17 +11,14 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from jupyter_client.asynchronous import AsyncKernelClient
 
+from gateway.kernels import SECONDS, Bench, client_of, ended, run
 from studiolo.contract.errors import Conflict, Unavailable
-from studiolo.gateway.base import KernelExit, KernelPlan
 from studiolo.gateway.launching import LocalLauncher, LocalProcess
 from studiolo.runtime import cgroups, processes
 from studiolo.runtime.kernelcommands import GOODBYE, HERE
-from studiolo.runtime.kernelrequest import KernelFiles
 from studiolo.runtime.launch import read_json
 
 # Ignores every polite signal, leaves its parent and its session: what a daemon in a notebook does.
@@ -32,47 +29,6 @@ child = subprocess.Popen([sys.executable, "-c", program], start_new_session=True
 child.stdout.readline()
 print(child.pid)
 """
-_SECONDS = 30
-
-
-class Bench:
-    """A launcher with its folders; ends what was started. `spares`: None for kernels that are exec'd."""
-
-    def __init__(self, folder: Path, sockets: Path, environment: Path, spares: int | None) -> None:
-        self.folder = folder
-        self.sockets = sockets
-        self.environment = environment
-        self.spares = spares
-        self.launcher = self.another()
-        self.started: list[LocalProcess] = []
-
-    def another(self) -> LocalLauncher:
-        """Return the launcher of a later host."""
-        return LocalLauncher(self.folder / "kernels", self.sockets, spares=self.spares or 0)
-
-    def plan(self, **changes: Any) -> KernelPlan:
-        """Return a plan for an ipykernel with a fresh id."""
-        values: dict[str, Any] = {
-            "kernel_id": str(uuid.uuid4()),
-            "scope": "w-0000000000000001",
-            "spec_name": "python3",
-            "argv": (str(self.environment / "bin/python"), "-m", "ipykernel_launcher", "-f", "{connection_file}"),
-            "environment": None if self.spares is None else self.environment,
-            "folder": self.folder,
-            "variables": {"PATH": os.environ["PATH"], "HOME": str(self.folder), "IPYTHONDIR": str(self.folder / "i")},
-        }
-        return KernelPlan(**(values | changes))
-
-    async def start(self, plan: KernelPlan) -> LocalProcess:
-        process = await self.launcher.start(plan)
-        self.started.append(process)
-        return process
-
-    def files(self, process: LocalProcess) -> KernelFiles:
-        return KernelFiles(self.folder / "kernels" / process.kernel_id)
-
-    def shim(self, process: LocalProcess) -> int:
-        return int((read_json(self.files(process).shim) or {})["pid"])
 
 
 MODES = {"exec": None, "fork": 0, "spare": 1}
@@ -99,7 +55,7 @@ def held(environment: Path) -> Iterator[dict[str, Path]]:
     for host in hosts:
         host.send(GOODBYE)
         # It ends its side when it has ended.
-        host.settimeout(_SECONDS)
+        host.settimeout(SECONDS)
         assert host.recv(1) == b""
         host.close()
     shutil.rmtree(top)
@@ -115,41 +71,12 @@ async def bench(environment: Path, held: dict[str, Path], mode: str) -> AsyncIte
     folder = Path(tempfile.mkdtemp(prefix="st-", dir="/tmp"))
     bench = Bench(folder, held[mode], environment, MODES[mode])
     yield bench
-    for process in bench.started:
-        await process.stop(grace_seconds=0)
-        await ended(process)
-    await bench.launcher.aclose()
-    assert not [path for path in bench.sockets.glob("*/c-*") if not path.parent.name.startswith("w")]
+    await bench.close()
     shutil.rmtree(folder)
 
 
-async def ended(process: LocalProcess) -> KernelExit:
-    async with asyncio.timeout(_SECONDS):
-        return await process.wait()
-
-
-async def run(process: LocalProcess, code: str, heard: asyncio.Event | None = None) -> str:
-    """Run one cell with Jupyter's own client; returns what it printed, or its error's value. Sets `heard` by it."""
-    client = AsyncKernelClient()
-    client.load_connection_info(dict(process.connection))
-    client.start_channels()
-    said: list[str] = []
-
-    def hear(message: dict[str, Any]) -> None:
-        said.append(message["content"].get("text") or message["content"].get("evalue") or "")
-        if heard and said[-1]:
-            heard.set()
-
-    try:
-        await client.wait_for_ready(timeout=_SECONDS)
-        await client.execute_interactive(code, output_hook=hear, timeout=_SECONDS)
-    finally:
-        client.stop_channels()
-    return "".join(said)
-
-
 async def until_gone(pid: int) -> None:
-    async with asyncio.timeout(_SECONDS):
+    async with asyncio.timeout(SECONDS):
         while processes.find_process(pid) is not None:
             await asyncio.sleep(0.02)
 
@@ -197,9 +124,7 @@ async def test_a_killed_kernel_and_one_that_ends_itself_are_told_apart(bench: Be
     os.kill(killed.pid, signal.SIGKILL)
     exit = await ended(killed)
     assert (exit.reason, exit.signal) == ("killed", signal.SIGKILL)
-    client = AsyncKernelClient()
-    client.load_connection_info(dict(quitting.connection))
-    client.start_channels()
+    client = client_of(quitting)
     client.shutdown()
     exit = await ended(quitting)
     client.stop_channels()

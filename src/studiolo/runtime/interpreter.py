@@ -1,6 +1,8 @@
 """Making a forked Python look as one that was started afresh: its variables, its environment's places, its secrets."""
 
+import contextlib
 import importlib
+import importlib.util
 import locale
 import multiprocessing
 import os
@@ -13,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 OURS = "studiolo"
+_COERCED = "C.UTF-8"
 _OF_PREFIX = (
     # Lists of folders that these modules made of sys.prefix when they were imported.
     ("IPython.core.application", "ENV_CONFIG_DIRS"),
@@ -21,16 +24,21 @@ _OF_PREFIX = (
 )
 
 
+# Variables that modules set when they were imported, before any fork.
+_set_by_imports: dict[str, str] = {}
+
+
+def note_variables(before: Mapping[str, str]) -> None:
+    """Remember what imports have added to the variables that there were `before`."""
+    _set_by_imports.update({name: value for name, value in os.environ.items() if name not in before})
+
+
 def replace_variables(variables: Mapping[str, str]) -> None:
-    """Take `variables` for the whole environment."""
+    """Take `variables` for the whole environment, and what imports would add to them."""
     os.environ.clear()
-    os.environ.update(variables)
+    os.environ.update(_set_by_imports | dict(variables))
     time.tzset()
-    try:
-        locale.setlocale(locale.LC_CTYPE, "")
-    except locale.Error:
-        # As Python does: it goes on with the locale C.
-        locale.setlocale(locale.LC_CTYPE, "C")
+    _set_locale()
 
 
 def forget_shared() -> None:
@@ -51,14 +59,14 @@ def forget_ours() -> None:
 
 
 def take_place(prefix: str, argv: Sequence[str]) -> None:
-    """Be the interpreter `argv[0]` of the environment `prefix`, which is this process's or a clone of it.
+    """Be what `argv`, a `python -m MODULE …`, starts in the environment `prefix`: this process's or a clone of it.
 
     `sys.path` and the like become what environment and PYTHONPATH make of them in a fresh `argv`; what is imported
     stays, and looks for its parts in `prefix`. Runs the environment's `.pth` files, as a start does.
     """
     base = sys.prefix
     library = [path for path in sys.path if not Path(path).is_relative_to(base)]
-    sys.executable, sys.argv, sys.orig_argv = argv[0], list(argv), list(argv)
+    sys.executable, sys.orig_argv = argv[0], list(argv)
     if prefix != base:
         sys.prefix = sys.exec_prefix = prefix
         site.PREFIXES = [prefix if place == base else place for place in site.PREFIXES]
@@ -69,6 +77,21 @@ def take_place(prefix: str, argv: Sequence[str]) -> None:
         site.addsitedir(folder)
     sys.path_importer_cache.clear()
     importlib.invalidate_caches()
+    # `python -m MODULE …`
+    module = importlib.util.find_spec(argv[2])
+    sys.argv = [(module.origin if module else None) or argv[2], *argv[3:]]
+
+
+def _set_locale() -> None:
+    """Do what a start does, PEP 538 included: nobody is left with ASCII for want of a setting."""
+    try:
+        found = locale.setlocale(locale.LC_CTYPE, "")
+    except locale.Error:
+        found = locale.setlocale(locale.LC_CTYPE, "C")
+    if found in ("C", "POSIX") and not os.environ.get("LC_ALL"):
+        with contextlib.suppress(locale.Error):
+            locale.setlocale(locale.LC_CTYPE, _COERCED)
+            os.environ["LC_CTYPE"] = _COERCED
 
 
 def _python_path() -> list[str]:

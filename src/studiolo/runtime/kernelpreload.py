@@ -14,7 +14,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
-from studiolo.runtime.interpreter import OURS
+from studiolo.runtime.interpreter import OURS, note_variables
 
 _IMPORTS = (
     "ipykernel.kernelapp",
@@ -30,6 +30,7 @@ _CELLS = ("1", "1 / 0")
 
 def preload() -> None:
     """Import all that a kernel needs, and build a shell and let go of it. Starts nothing that is there afterwards."""
+    before = dict(os.environ)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in _IMPORTS:
@@ -39,6 +40,7 @@ def preload() -> None:
                 importlib.import_module(name)
             except ImportError:
                 continue
+        note_variables(before)
         _build_shell()
 
 

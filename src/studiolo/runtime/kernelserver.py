@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import fcntl
 import os
+import shutil
 import site
 import socket
 import sys
@@ -26,6 +27,8 @@ from studiolo.runtime.launch import write_json
 from studiolo.runtime.spares import Spares
 
 _ALONE_SECONDS = 60.0
+# Another host may have connected just now and not been heard yet.
+_DISMISSED_SECONDS = 0.5
 _LOOK_SECONDS = 10.0
 
 
@@ -33,7 +36,7 @@ class KernelServer(ForkServer):
     """Forks kernels for the hosts that are connected."""
 
     def __init__(self, path: str, spares: int, lock: int) -> None:
-        kind = KernelSpare(Path(path).parent).kind()
+        kind = KernelSpare(waiting_folder(path)).kind()
         super().__init__(path, Spares(spares, kind), self._serve)
         self._lock = lock
         self._silent: list[socket.socket] = []
@@ -53,11 +56,12 @@ class KernelServer(ForkServer):
         """See ForkServer.is_over."""
         if not Path(sys.executable).exists():
             return True
-        return not self._hosts and (self._is_dismissed or time.monotonic() > self._alone_since + _ALONE_SECONDS)
+        patience = _DISMISSED_SECONDS if self._is_dismissed else _ALONE_SECONDS
+        return not self._hosts and time.monotonic() > self._alone_since + patience
 
     def seconds_to_wait(self) -> float:
         """See ForkServer.seconds_to_wait."""
-        return _LOOK_SECONDS
+        return _DISMISSED_SECONDS if self._is_dismissed else _LOOK_SECONDS
 
     def list_others(self) -> Sequence[socket.socket]:
         """See ForkServer.list_others."""
@@ -80,6 +84,7 @@ class KernelServer(ForkServer):
             if word == HERE:
                 one.recv(1)
                 self._hosts.append(one)
+                self._is_dismissed = False
             elif word:
                 one.setblocking(True)
                 self.fork_for(one)
@@ -110,9 +115,20 @@ def main() -> int:
         _answer(HELD)
         return 0
     preload()
+    me, waiting = os.getpid(), waiting_folder(options.socket)
+    # One that was killed has left its own.
+    shutil.rmtree(waiting, ignore_errors=True)
+    waiting.mkdir(mode=0o700)
     server = KernelServer(options.socket, options.spares, lock)
     server.serve(lambda: _tell_ready(f"{options.socket}.json"))
+    if os.getpid() == me:
+        shutil.rmtree(waiting, ignore_errors=True)
     return 0
+
+
+def waiting_folder(path: str) -> Path:
+    """Return where the spares of the server at `path` have their sockets until they are claimed."""
+    return Path(path).with_suffix(".w")
 
 
 def _answer(word: bytes) -> None:

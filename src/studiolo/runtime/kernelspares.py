@@ -21,7 +21,6 @@ from studiolo.runtime.spares import Claim, Kind
 if TYPE_CHECKING:
     from studiolo.runtime.forkedkernel import SpooledKernelApp
 
-_PREFIX = "w"
 _BOUND_SECONDS = 10.0
 _PAUSE_SECONDS = 0.002
 # `python -m ipykernel_launcher -f FILE`: what has more words wants its kernel built otherwise.
@@ -30,7 +29,7 @@ _MACHINE_CONFIG = (Path("/etc/ipython"), Path("/usr/local/etc/ipython"))
 
 
 class KernelSpare:
-    """What the child of a spare does. `folder`: where run folders are, which its sockets are moved between."""
+    """What the child of a spare does. `folder`: where its sockets are until it is claimed, on the same disk as run folders."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -46,9 +45,11 @@ class KernelSpare:
         # Imported where it is preloaded.
         from studiolo.runtime.forkedkernel import SpooledKernelApp
 
-        self._place = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._folder))
+        self._place = Path(tempfile.mkdtemp(prefix="", dir=self._folder))
         files = RunFiles(self._place)
         connection = connecting.new_connection(files, "")
+        if connection["transport"] != "ipc":
+            raise OSError(f"The path {self._place} is too long for sockets that are moved later.")
         connecting.write_connection(files, connection)
         os.environ["IPYTHONDIR"] = str(self._place / "ipython")
         app: Any = SpooledKernelApp.instance()
@@ -127,6 +128,7 @@ def _take_person(app: Any) -> None:
 
     shell, kernel = app.shell, app.kernel
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    shell.init_environment()
     app.init_path()
     app.profile_dir = None
     app.ipython_dir = get_ipython_dir()
