@@ -137,6 +137,13 @@ def test_a_broken_kernelspec_is_left_out(tmp_path: Path, broken: str) -> None:
     assert set(list_specs([tmp_path])) == {"good"}
 
 
+def test_a_pipe_in_place_of_a_kernelspec_is_not_waited_for(tmp_path: Path) -> None:
+    make_spec(tmp_path / "good")
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / "kernel.json")
+    assert set(list_specs([tmp_path])) == {"good"}
+
+
 def test_python_means_the_default_and_others_are_named(tmp_path: Path) -> None:
     make_spec(tmp_path / "python3")
     make_spec(tmp_path / "R")

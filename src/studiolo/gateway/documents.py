@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from studiolo.contract.errors import NotFound
+from studiolo.contract.errors import LimitReached, NotFound
 from studiolo.gateway.plans import read_json, replace_json
 
+_MOST = 1000
 _SCOPE = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
@@ -66,8 +67,12 @@ class Documents:
         return next((document.path for document in self.list(scope) if document.kernel_id == kernel_id), None)
 
     def put(self, scope: str, document: Document) -> None:
-        """Add or replace one, on disk when this returns. Raises OSError."""
+        """Add or replace one, on disk when this returns. Raises LimitReached, OSError."""
         changed = {**self._scopes.get(scope, {}), document.id: document}
+        if len(changed) > _MOST:
+            raise LimitReached(
+                "limit-exceeded", f"There are {_MOST} notebooks with kernels already.", hint="Close some of them."
+            )
         self._write(scope, changed.values())
         self._scopes[scope] = changed
 

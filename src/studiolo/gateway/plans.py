@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -10,6 +11,7 @@ from typing import Any
 
 from studiolo.gateway.base import KernelPlan
 
+_MOST_BYTES = 16 << 20
 _PATHS = ("environment", "folder", "register", "root")
 _MEMBERS = frozenset(field.name for field in fields(KernelPlan))
 
@@ -60,6 +62,18 @@ def replace_json(path: Path, content: object) -> None:
 def read_json(path: Path) -> Any:
     """Return a file's content, or None if it is not there or no JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return json.loads(read_plain(path))
+    except (OSError, ValueError, RecursionError):
         return None
+
+
+def read_plain(path: Path) -> bytes:
+    """Return what is in a file that users may have made: no pipe that would be waited for, nothing endless.
+
+    Raises OSError.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
+            raise OSError(f"{path} is no file, or a very long one")
+        return file.read(_MOST_BYTES)

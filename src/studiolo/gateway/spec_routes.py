@@ -1,5 +1,7 @@
 """Making and removing kernelspecs: ours, beside Jupyter's API, which only lists them."""
 
+import json
+
 from aiohttp import web
 
 from studiolo.contract.errors import InvalidInput
@@ -8,6 +10,7 @@ from studiolo.gateway.asking import Ask, created, nothing
 from studiolo.gateway.own_specs import OwnSpec, OwnSpecs
 from studiolo.gateway.variables import cpu_wish, memory_wish
 
+_MOST_METADATA = 16 * 1024
 _RESOURCES = {"cpu": "KERNEL_CPUS", "memory": "KERNEL_MEMORY"}
 
 
@@ -17,13 +20,16 @@ async def create_spec(ask: Ask) -> web.Response:
     name, base = bodies.text(body, "name"), bodies.text(body, "base")
     if not name or not base:
         raise InvalidInput("request-invalid", "name and base are needed.", hint="base: a kernelspec that there is.")
+    metadata = bodies.mapping(body, "metadata")
+    if len(json.dumps(metadata)) > _MOST_METADATA:
+        raise InvalidInput("request-too-large", f"metadata: more than {_MOST_METADATA:,} characters.")
     resources = _resources(bodies.mapping(body, "resources"))
     spec = OwnSpec(
         name=name,
         base=base,
         display_name=bodies.text(body, "display_name") or name,
         variables=bodies.variables(body.get("env")),
-        metadata=bodies.mapping(body, "metadata"),
+        metadata=metadata,
         resources=resources,
     )
     model = await _own(ask).create(ask.caller, spec)

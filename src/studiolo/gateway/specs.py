@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import quote
 
 from studiolo.contract.errors import NotFound
+from studiolo.gateway.plans import read_plain
 
 DEFAULT = "python3"
 # What clients ask for when they mean: some Python.
 _ANY_PYTHON = ("python", "python3")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
-_MAX_SPEC_BYTES = 1 << 20
 _RESOURCES = ("kernel.js", "kernel.css")
 # As ipykernel writes them; with anything else in it a command is run as it stands.
 _LAUNCHER = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
@@ -56,10 +56,8 @@ def read_spec(folder: Path, name: str) -> Spec | None:
     Source: jupyter_client, kernelspec.KernelSpec.
     """
     try:
-        with (folder / "kernel.json").open("rb") as file:
-            members = json.loads(file.read(_MAX_SPEC_BYTES))
-        return _spec(folder, name, members)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as exc:
+        return _spec(folder, name, json.loads(read_plain(folder / "kernel.json")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
         _log.warning("The kernelspec in %s cannot be used: %r", folder, exc)
         return None
 
