@@ -22,7 +22,7 @@ from studiolo.gateway.kernel_records import KernelRecords
 from studiolo.gateway.own_specs import OwnSpecs
 from studiolo.gateway.registry import Registry
 from studiolo.gateway.settings import HostSettings
-from studiolo.gateway.unattended import save_notebooks
+from studiolo.gateway.unattended import save_notebook
 from studiolo.kit.lock import FileLock, Held
 
 # Reports follow changes by about a second, and come once a minute anyway; so does the look for what is to end.
@@ -131,7 +131,8 @@ class Host:
         """Write output into notebooks that nobody has open."""
         while True:
             await asyncio.sleep(_SAVE_LOOK_SECONDS)
-            await _carefully(save_notebooks(self.registry.list(), self.services.documents))
+            for hosted in self.registry.list():
+                await _carefully(save_notebook(hosted, self.services.documents))
 
     async def _end(self, kernels: list[Hosted], why: str) -> None:
         for hosted in kernels:

@@ -1,7 +1,6 @@
 """Notebooks that nobody has open get the output of their cells all the same."""
 
 import logging
-from collections.abc import Iterable
 from typing import Any
 
 from studiolo.gateway.base import KernelPlan, KernelState
@@ -12,16 +11,21 @@ from studiolo.gateway.notebooks import Saved
 _log = logging.getLogger(__name__)
 
 
-async def save_notebooks(kernels: Iterable[Hosted], documents: Documents) -> None:
-    """Write each notebook whose kernel put something out that nobody saw or saved, where that is due."""
-    for hosted in kernels:
-        path, root, saver = documents.path_of(hosted.scope, hosted.id), hosted.record.plan.root, hosted.saver
-        if path is None or root is None or saver is None or not path.endswith(".ipynb"):
-            continue
-        if saver.is_due(is_busy=hosted.state is KernelState.BUSY):
-            outcome = await saver.save(await hosted.read_cells(), root, path, record_of(hosted.record.plan))
-            if outcome is not None and outcome.saved in (Saved.CONFLICT, Saved.REFUSED):
-                _log.info("Output of kernel %s was not written into its notebook: %s.", hosted.id, outcome.reason)
+async def save_notebook(hosted: Hosted, documents: Documents) -> None:
+    """Write into a kernel's notebook what nobody saw or saved, if that is due."""
+    path, root, saver = documents.path_of(hosted.scope, hosted.id), hosted.record.plan.root, hosted.saver
+    if path is None or root is None or saver is None or not path.endswith(".ipynb"):
+        return
+    if not saver.is_due(is_busy=hosted.state is KernelState.BUSY):
+        return
+    cells = await hosted.read_cells()
+    outcome = await saver.save(cells, root, path, record_of(hosted.record.plan))
+    if outcome is None:
+        return
+    if outcome.saved in (Saved.CONFLICT, Saved.REFUSED):
+        _log.info("Output of kernel %s was not written into its notebook: %s.", hosted.id, outcome.reason)
+    elif outcome.saved is Saved.WRITTEN and hosted.kernel is not None:
+        hosted.kernel.mark_seen(cells.last)
 
 
 def record_of(plan: KernelPlan) -> dict[str, Any]:
