@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import nbformat
 import pytest
 from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.blocking.client import BlockingKernelClient
 
 from sdk.cutting_proxy import CuttingProxy
 from studiolo.contract.errors import NotFound, Unavailable
@@ -69,7 +71,7 @@ async def has_run(url: str, kernel_id: str, request: str) -> bool:
     )
 
 
-@pytest.mark.req("S1-13", "S1-18")
+@pytest.mark.req("S1-13", "S1-18", "S4-63")
 async def test_a_kernel_elsewhere_is_used_like_one_here(url: str) -> None:
     async with started(url) as (manager, client):
         assert await output_of(client, "print('here'); 6 * 7") == "here\n42"
@@ -247,3 +249,36 @@ async def test_a_request_that_is_too_large_is_answered_and_others_go_on(url: str
         reply = await client.execute_interactive(code, output_hook=lambda message: None, timeout=SECONDS)
         assert "16 MiB" in reply["content"]["evalue"]
         assert await output_of(client, "print('on')") == "on\n"
+
+
+@pytest.mark.req("S4-64")
+def test_a_connection_file_of_it_serves_programs_that_know_nothing_else(url: str, tmp_path: Path) -> None:
+    manager = BlockingWebsocketKernelManager(url=url, connection_file=str(tmp_path / "kernel.json"))
+    manager.start_kernel()
+    try:
+        manager.write_connection_file()
+        written = json.loads((tmp_path / "kernel.json").read_text())
+        ports = {f"{channel}_port" for channel in ("shell", "iopub", "stdin", "control", "hb")}
+        assert written.keys() >= ports | {"ip", "transport", "key", "signature_scheme"}
+        assert written["signature_scheme"] == "hmac-sha256"
+        client = BlockingKernelClient(connection_file=str(tmp_path / "kernel.json"))
+        client.load_connection_file()
+        client.start_channels()
+        client.wait_for_ready(timeout=SECONDS)
+        reply = client.execute("1", reply=True, timeout=SECONDS)
+        assert reply["content"]["status"] == "ok"
+        client.stop_channels()
+    finally:
+        manager.shutdown_kernel()
+
+
+@pytest.mark.req("S4-45")
+async def test_executions_are_counted_and_begin_anew_with_a_restart(url: str) -> None:
+    async with started(url) as (manager, client):
+        counts = [(await client.execute("1", reply=True, timeout=SECONDS))["content"]["execution_count"] for _ in "ab"]
+        silent = await client.execute("1", silent=True, reply=True, timeout=SECONDS)
+        assert (counts, silent["content"]["execution_count"]) == ([1, 2], 2)
+        await manager.restart_kernel()
+        await client.wait_for_ready(timeout=SECONDS)
+        again = await client.execute("1", reply=True, timeout=SECONDS)
+        assert again["content"]["execution_count"] == 1

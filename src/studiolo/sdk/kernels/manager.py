@@ -143,6 +143,8 @@ class _Elsewhere(KernelManager):
         if self._ends is not None:
             self._ends.stop()
             self._ends = None
+        if not restart:
+            self.cleanup_connection_file()
         self._close_control_socket()
         self.session.parent = None
         if self._created_context and not restart:
