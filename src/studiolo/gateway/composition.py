@@ -21,13 +21,14 @@ from studiolo.gateway.hosted import Hosted
 from studiolo.gateway.kernel_records import KernelRecords
 from studiolo.gateway.own_specs import OwnSpecs
 from studiolo.gateway.registry import Registry
+from studiolo.gateway.reporting import Reporting
 from studiolo.gateway.settings import HostSettings
 from studiolo.gateway.unattended import save_notebook
 from studiolo.kit.lock import FileLock, Held
 
-# Reports follow changes by about a second, and come once a minute anyway; so does the look for what is to end.
+# Between two looks at what there is to report, and when nothing changed; see `reporting`.
 _REPORT_PAUSE_SECONDS = 1.0
-_REPORT_SECONDS = 60.0
+_REPORT_SECONDS = 10.0
 _LOOK_SECONDS = 60.0
 _SAVE_LOOK_SECONDS = 1.0
 _CLOSE_SECONDS = 2.0
@@ -45,6 +46,7 @@ class Host:
         settings.kernels.mkdir(mode=0o700, exist_ok=True)
         self._lock = FileLock(settings.kernels / "host.lock", {"pid": os.getpid()})
         self._culling = Culling(settings)
+        self._reporting = Reporting()
         self._tasks: list[asyncio.Task[None]] = []
         documents = Documents(settings.data / "documents")
         specs = OwnSpecs(authority, settings.data / "kernelspecs")
@@ -98,7 +100,7 @@ class Host:
         self._lock.__exit__(None, None, None)
 
     async def _report(self) -> None:
-        """Tell the authority of all kernels after changes, and end those that it does not want."""
+        """Tell the authority of all kernels when it should know, and end those that it does not want."""
         changed = self.registry.changed
         while True:
             changed.clear()
@@ -110,9 +112,11 @@ class Host:
     async def _report_once(self) -> None:
         kernels = [hosted for hosted in self.registry.list() if hosted.is_alive]
         path_of = self.services.documents.path_of
-        reports = [hosted.report(path_of(hosted.scope, hosted.id)) for hosted in kernels]
-        unwanted = await self._authority.report(reports)
-        await self._end([hosted for hosted in kernels if hosted.id in unwanted], "nobody wants it")
+        report = [hosted.report(path_of(hosted.scope, hosted.id)) for hosted in kernels]
+        if self._reporting.is_due(report, time.monotonic()):
+            unwanted = await self._authority.report(report)
+            self._reporting.was_told(report, time.monotonic())
+            await self._end([hosted for hosted in kernels if hosted.id in unwanted], "nobody wants it")
 
     async def _look_after(self) -> None:
         """End kernels that nobody uses, forget those that ended long ago."""
