@@ -74,6 +74,15 @@ def test_cleared_output_is_not_shown() -> None:
     assert [part.text for part in runs_of(entries)[0].shown] == ["new"]
 
 
+def test_what_belongs_to_no_request_stands_together_where_it_came() -> None:
+    words = ("one\n", "two\n")
+    early = [published(n, "stream", {"name": "stderr", "text": text}, "") for n, text in enumerate(words)]
+    late = published(9, "stream", {"name": "stderr", "text": "The kernel died."}, "")
+    ran = published(5, "stream", {"name": "stdout", "text": "ran"})
+    shown = [[part.text for part in run.shown] for run in runs_of([*early, ran, late])]
+    assert shown == [["one\ntwo\n"], ["ran"], ["The kernel died."]]
+
+
 @pytest.mark.parametrize("entry", [{}, {"message": None}, {"message": {"header": None, "content": None}}])
 def test_an_entry_without_a_message_shows_nothing(entry: dict[str, Any]) -> None:
     assert runs_of([entry]) == []

@@ -59,14 +59,18 @@ def may(kernel: KernelInfo, workspace: Workspace, who: Principal) -> frozenset[s
 def runs_of(entries: Iterable[Mapping[str, Any]]) -> list[Ran]:
     """Return what a kernel put out, by request, in the order in which requests began (contract KernelOutput)."""
     runs: dict[str, Ran] = {}
+    # What belongs to no request is kept together as long as nothing comes between.
+    alone = 0
     for place, entry in enumerate(entries):
+        alone = place if entry.get("parent") or entry.get("gap") else alone
+        key = str(entry.get("parent") or f"alone {alone}")
         if gap := entry.get("gap"):
             runs[f"gap {place}"] = Ran(shown=[Shown("note", _gap(gap))])
             continue
         message = entry.get("message") or {}
         kind, content = (message.get("header") or {}).get("msg_type"), message.get("content") or {}
         if kind == "execute_input" or kind in _OUTPUTS:
-            ran = runs.setdefault(str(entry.get("parent") or place), Ran())
+            ran = runs.setdefault(key, Ran())
             if kind == "execute_input":
                 ran.code = plain(str(content.get("code", "")))[:_LONGEST_CODE]
                 ran.count = content.get("execution_count")
@@ -74,7 +78,7 @@ def runs_of(entries: Iterable[Mapping[str, Any]]) -> list[Ran]:
             else:
                 _add(ran.outputs, {"output_type": kind, **content})
         elif kind == "clear_output":
-            ran = runs.setdefault(str(entry.get("parent") or place), Ran())
+            ran = runs.setdefault(key, Ran())
             ran.outputs.clear()
     for ran in runs.values():
         ran.shown = ran.shown or show(ran.outputs)
