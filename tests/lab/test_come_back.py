@@ -136,7 +136,7 @@ def test_what_somebody_took_out_and_saved_stays_out(lab: Lab) -> None:
     wait_for(lambda: "studiolo" in file.read_text() or '"ipython"' in file.read_text(), "it is saved")
     page.context.close()
     page = lab.open("cleared.ipynb")
-    page.wait_for_function("performance.getEntriesByType('resource').some(entry => entry.name.includes('/cells?'))")
+    page.wait_for_function("performance.getEntriesByType('resource').some(entry => entry.name.includes('/cells'))")
     expect(shown(page, 0)).to_have_text("")
 
 
@@ -188,3 +188,22 @@ def test_a_run_notes_environment_and_size_in_the_notebook(lab: Lab) -> None:
     noted = json.loads(file.read_text())["metadata"]["studiolo"]
     assert len(noted["environment"]) >= 12
     assert noted["kernel"] == "python3"
+
+
+def test_output_that_the_host_wrote_is_trusted_as_if_seen(lab: Lab) -> None:
+    file = lab.write("trust.ipynb", SLOW + "from IPython.display import HTML\nHTML('<b id=b onclick=\"1\">bold</b>')")
+    page = lab.open("trust.ipynb")
+    run(page, 0)
+    expect(shown(page, 0)).to_contain_text("line 9")
+    page.context.close()
+    lab.let_go()
+    (kernel,) = lab.kernels()
+    wait_for(lambda: lab.ask("POST", f"kernels/{kernel['id']}/notebook").is_success, "nobody is connected")
+    wait_for(
+        lambda: lab.ask("POST", f"kernels/{kernel['id']}/notebook").is_success and "bold" in str(saved(file)),
+        "the file has the end",
+    )
+    page = lab.open("trust.ipynb")
+    # JupyterLab takes out what could act where it does not trust a cell.
+    expect(shown(page, 0).locator("#b")).to_have_attribute("onclick", "1")
+    assert lines(page) == LINES

@@ -17,14 +17,16 @@ from studiolo.gateway.wire import dump
 
 
 async def cells(ask: Ask) -> web.Response:
-    """`GET …/cells?after=N`: the last run of each cell that changed since then, and of those that go on.
+    """`GET …/cells?after=N&since=S`: the last run of each cell that changed since then, and of those that go on.
 
-    {last: N to follow the journal from, cells: {cell id: see `_model`}}.
+    `since`: seconds since 1970, as when the notebook was saved. {last: number to follow the journal from, cells:
+    {cell id: see `_model`}}.
     """
     hosted = ask.registry.find_kept(ask.scope, ask.names["kernel"])
     found = await hosted.read_cells()
-    runs = found.since(number(ask.request.query, "after") or 0)
-    body = dump({"last": found.last, "cells": {cell: _model(run) for cell, run in runs.items()}})
+    runs, since = found.since(number(ask.request.query, "after") or 0), number(ask.request.query, "since") or 0
+    told = {cell: _model(run) for cell, run in runs.items() if run.is_running or run.changed_at > since}
+    body = dump({"last": found.last, "cells": told})
     return web.Response(status=HTTPStatus.OK, body=body, content_type="application/json")
 
 

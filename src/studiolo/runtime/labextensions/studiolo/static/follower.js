@@ -93,7 +93,7 @@ export class Follower {
   // Take over what the host says of the cells that other requests have changed: all, or those since `#after`.
   async #join(kernel) {
     const isFirst = this.#after === null;
-    const { last, cells } = await this.ask(kernel, `cells?after=${this.#after ?? 0}`);
+    const { last, cells } = await this.ask(kernel, isFirst ? this.#whatIsMissing() : `cells?after=${this.#after}`);
     if (kernel !== this.#kernel) return;
     let added = 0;
     for (const [id, remote] of Object.entries(cells)) {
@@ -110,10 +110,20 @@ export class Follower {
     if (isFirst && added) this.tell(added);
   }
 
-  // What ended before the notebook was saved is in it, or was taken out of it by somebody.
+  // What ended before the notebook was saved is in it, or was taken out of it by somebody. Where cells are not
+  // trusted it is asked for all the same, to see whether they show what came from this kernel.
+  #whatIsMissing() {
+    const isTrusted = [...this.context.model.cells].every(({ trusted }) => trusted);
+    return isTrusted ? `cells?since=${Math.floor(this.#savedAt())}` : "cells";
+  }
+
   #isMissing(remote) {
-    const savedAt = Date.parse(this.context.contentsModel?.last_modified ?? "");
-    return remote.state === "running" || !(remote.changed_at * 1000 <= savedAt);
+    return remote.state === "running" || remote.changed_at > this.#savedAt();
+  }
+
+  // In seconds since 1970, as the host counts; 0: never.
+  #savedAt() {
+    return Date.parse(this.context.contentsModel?.last_modified) / 1000 || 0;
   }
 
   async #follow(kernel) {
