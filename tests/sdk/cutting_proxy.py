@@ -2,14 +2,19 @@
 
 import asyncio
 import contextlib
+import ssl
 import threading
 from typing import Self
 
 
 class CuttingProxy:
-    """Forwards a free loopback port to another. `accepts`: whether it does. `lost`: bytes that it swallowed."""
+    """Forwards a free loopback port to another. `accepts`: whether it does. `lost`: bytes that it swallowed.
 
-    def __init__(self, port: int) -> None:
+    `tls`: what it speaks itself; the other side is spoken to in the clear.
+    """
+
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.port = 0
         self.lost = 0
         self.connections = 0
@@ -22,7 +27,7 @@ class CuttingProxy:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}"
 
     def lose(self, way: str) -> None:
         """Swallow what goes `up` (to the service) or `down`, until told else."""
@@ -47,7 +52,7 @@ class CuttingProxy:
         asyncio.run_coroutine_threadsafe(action, self._loop).result(10)  # type: ignore[arg-type]
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _end(self) -> None:

@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import json
+import shutil
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -228,6 +231,32 @@ def test_papermill_executes_a_notebook_through_it(url: str, tmp_path: Path, monk
         kernel_manager_class=WebsocketKernelManager,
     )
     assert outputs(executed) == ("".join(f"{n}\n" for n in range(200)), "42")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for this machine and its key, in one file."""
+    file = tmp_path / "cert.pem"
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    argv += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(file), "-out", "-"]
+    made = subprocess.run(argv, capture_output=True, check=True)
+    file.write_bytes(file.read_bytes() + made.stdout)
+    return file
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+async def test_over_tls_only_whom_this_machine_trusts_gets_the_key(
+    kernel_service: int, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with CuttingProxy(kernel_service, tls=context) as tls:
+        with pytest.raises(Unavailable) as caught:
+            await WebsocketKernelManager(url=tls.url, key="secret").start_kernel()
+        assert caught.value.code == "certificate-unusable"
+        monkeypatch.setenv("STUDIOLO_CA_FILE", str(certificate))
+        async with started(tls.url) as (_, client):
+            assert await output_of(client, "print('sealed')") == "sealed\n"
 
 
 async def test_what_cannot_be_reached_says_so() -> None:

@@ -168,7 +168,7 @@ class Transport:
                 response = await self._client.send(moved, stream=stream)
             return response
         except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
-            raise _unreachable(url, exc) from exc
+            raise unreachable(url, exc) from exc
         except httpx.TimeoutException as exc:
             raise Unavailable(
                 "timeout",
@@ -218,6 +218,11 @@ def trust(credentials: Credentials) -> ssl.SSLContext | bool:
         ) from exc
 
 
+def is_distrusted(cause: Exception) -> bool:
+    """Tell whether a connection failed because this machine does not trust the other side's certificate."""
+    return "CERTIFICATE_VERIFY_FAILED" in str(cause)
+
+
 def _accepted(response: httpx.Response) -> httpx.Response:
     if response.is_success:
         return response
@@ -246,8 +251,9 @@ def _pause_asked_for(response: httpx.Response) -> float | None:
     return min(float(asked), _LONGEST_RETRY_AFTER) if asked.isdigit() else None
 
 
-def _unreachable(url: str, cause: Exception) -> Unavailable:
-    if "CERTIFICATE_VERIFY_FAILED" in str(cause):
+def unreachable(url: str, cause: Exception) -> Unavailable:
+    """Return the error for an address at which nothing answers, or nothing that this machine trusts."""
+    if is_distrusted(cause):
         return Unavailable(
             "certificate-unusable",
             f"The certificate of {url} is not signed by an authority that this machine trusts.",

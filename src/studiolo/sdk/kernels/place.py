@@ -12,7 +12,7 @@ from studiolo.sdk.address import is_loopback
 from studiolo.sdk.credentials import find_credentials
 from studiolo.sdk.kernel_channels import KernelAddress
 from studiolo.sdk.problems import error_from
-from studiolo.sdk.transport import refuse_to_send_openly, segment, trust
+from studiolo.sdk.transport import is_distrusted, refuse_to_send_openly, segment, trust, unreachable
 
 _PATIENCE_SECONDS = 120.0
 
@@ -40,6 +40,8 @@ class KernelPlace:
             ) as client:
                 reply = await client.request(method, f"{self.root}api/{path}", json=body)
         except httpx.TransportError as exc:
+            if is_distrusted(exc):
+                raise unreachable(self.root.rstrip("/"), exc) from exc
             raise Unavailable(
                 "kernel-unreachable",
                 f"Nothing that has kernels answers at {self.root}.",
