@@ -104,8 +104,7 @@ class Platform:
 
         Shims and spares of a fork server that was killed are the supervisor's children too, under their own names.
         """
-        children = self.supervisor().children()
-        found = [p for p in children if words in " ".join(p.cmdline()) and not p.name().startswith("studiolo-")]
+        found = [p for p in self.supervisor().children() if _is_part(p, words)]
         assert len(found) == 1, (words, found)
         return found[0]
 
@@ -121,6 +120,13 @@ class Platform:
     def wait_up(self) -> None:
         """Wait until the API answers."""
         wait_for(self.is_up, "the API answers")
+
+
+def _is_part(process: psutil.Process, words: str) -> bool:
+    try:
+        return words in " ".join(process.cmdline()) and not process.name().startswith("studiolo-")
+    except psutil.NoSuchProcess:
+        return False
 
 
 def sign_in_cookie(platform: Platform) -> httpx.Cookies:

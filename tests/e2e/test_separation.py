@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections import ChainMap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,10 +97,10 @@ def state_of(folder: Path) -> dict[str, tuple[int, int]]:
 
 def the_platforms_own(platform: Platform) -> dict[str, tuple[int, int]]:
     """The state of the default environment and of what JupyterLab runs from."""
-    [base] = (platform.data_dir / "environments").glob("base-*")
+    bases = [state_of(base) for base in (platform.data_dir / "environments").glob("base-*")]
     packages = Path(jupyterlab.__file__).parents[1]
     records = {str(path): (0, path.stat().st_mtime_ns) for path in packages.glob("*.dist-info/RECORD")}
-    return state_of(base) | state_of(packages / "jupyterlab") | records
+    return dict(ChainMap(*bases)) | state_of(packages / "jupyterlab") | records
 
 
 def test_installs_stay_in_their_workspace(

@@ -13,7 +13,7 @@ import pytest
 
 from server.conftest import People
 from server.kernel_host import add_kernel
-from server.test_door import ask
+from server.test_door import Browser, ask, login
 from studiolo.contract.models import KeyCreate
 from studiolo.server.services import Services
 from studiolo.server.settings import Settings
@@ -228,3 +228,70 @@ async def test_a_revoked_key_is_refused_at_once(people: People, ana: httpx.Async
     assert caller(await ask(people, f"/w/{workspace}/api", **asked))
     await ana.delete(f"{KEYS}/{made['id']}")
     assert (await ask(people, f"/w/{workspace}/api", **asked)).json()["code"] == "key-invalid"
+
+
+async def launched(services: Services, ana: httpx.AsyncClient, *, with_host: bool = True) -> str:
+    """Launch a session; `with_host`: its shim has written what the host of its kernels needs."""
+    await make(ana)
+    session = str((await ana.post(f"{W}/churn/sessions", params={"wait": 5})).json()["id"])
+    if with_host:
+        grounds = services.settings.session_sockets / f"{session}.1" / "kernels.json"
+        grounds.parent.mkdir(parents=True)
+        grounds.touch()
+    return session
+
+
+@pytest.mark.parametrize("path", ["kernels", "kernels/k/channels", "sessions", "sessions/d", "kernelspecs"])
+async def test_a_sessions_kernels_are_asked_of_their_host(
+    people: People, services: Services, ana: httpx.AsyncClient, path: str
+) -> None:
+    session = await launched(services, ana)
+    reply = await ask(people, f"/s/{session}/api/{path}", Host=HOST, Authorization=ana.headers["authorization"])
+    found = caller(reply)
+    assert (found["scope"], found["prefix"], found["origin"]) == (f"{session}.1", f"/s/{session}/", None)
+    assert found["rights"] == ["see", "execute", "start"]
+    assert reply.headers["x-studiolo-upstream"].endswith("kernels.sock")
+    assert reply.headers["x-studiolo-secret"] == services.kernel_host.secret
+
+
+@pytest.mark.parametrize("path", ["api/contents", "lab", "api/kernelspecs-of-mine", "api/terminals"])
+async def test_all_else_is_asked_of_the_sessions_own_server(
+    people: People, services: Services, ana: httpx.AsyncClient, path: str
+) -> None:
+    session = await launched(services, ana)
+    reply = await ask(people, f"/s/{session}/{path}", Host=HOST, Authorization=ana.headers["authorization"])
+    assert reply.status_code == 200
+    assert "x-studiolo-kernels" not in reply.headers
+    assert reply.headers["x-studiolo-secret"] != services.kernel_host.secret
+
+
+async def test_a_session_of_an_earlier_version_keeps_its_own_kernels(
+    people: People, services: Services, ana: httpx.AsyncClient
+) -> None:
+    session = await launched(services, ana, with_host=False)
+    reply = await ask(people, f"/s/{session}/api/kernels", Host=HOST, Authorization=ana.headers["authorization"])
+    assert reply.status_code == 200
+    assert "x-studiolo-kernels" not in reply.headers
+
+
+async def test_nobody_else_reaches_the_kernels_of_a_session(
+    people: People, services: Services, ana: httpx.AsyncClient, leo: httpx.AsyncClient
+) -> None:
+    session = await launched(services, ana)
+    await ana.put(f"{W}/churn/members", json={"person": "leo", "role": "editor"})
+    reply = await ask(people, f"/s/{session}/api/kernels", Host=HOST, Authorization=leo.headers["authorization"])
+    assert (reply.status_code, reply.json()["code"]) == (403, "denied")
+
+
+async def test_a_browser_in_a_session_is_held_to_its_origin(
+    people: People, services: Services, ana: httpx.AsyncClient
+) -> None:
+    session = await launched(services, ana)
+    browser = Browser(people, await login(services, "ana"), services.cookies)
+    origin = (await browser.enter(session)).partition("/s/")[0]
+    url = f"{origin}/s/{session}/api/kernels"
+    assert caller(await browser.ask(url))["origin"] == origin
+    assert caller(await browser.ask(url, "POST", Origin=origin))["login"].startswith("l-")
+    assert (await browser.ask(url, "POST", Origin="https://evil.example")).json()["code"] == "origin-mismatch"
+    socket = {"Sec-WebSocket-Key": "k", "Origin": "https://evil.example"}
+    assert (await browser.ask(f"{url}/k/channels", **socket)).json()["code"] == "origin-mismatch"

@@ -34,7 +34,7 @@ from studiolo.server.http.hosts import Host, HostKind, Hosts
 from studiolo.server.http.identity import CookieNames, bearer, cookie_value, without_ours
 from studiolo.server.http.problems import problem
 from studiolo.server.kernels.door import KernelDoor, find_key
-from studiolo.server.kernels.places import Place, find_place
+from studiolo.server.kernels.places import Place, find_place, is_of_session
 from studiolo.server.principal import Principal
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.entry import Entry
@@ -70,6 +70,11 @@ class Question:
     is_websocket: bool
     is_navigation: bool
     password: str | None
+
+    @property
+    def is_of_kernels(self) -> bool:
+        """Whether this asks for the kernels of a session, which are another process's than the session's server."""
+        return is_of_session(self.path)
 
     @property
     def session_id(self) -> str:
@@ -159,11 +164,13 @@ class Door:
             question.session_id,
             question.host.kind.name,
             question.password or "",
+            "kernels" if question.is_of_kernels else "",
         )
         known = self._answers.find(name)
         if known is not None:
             # Nothing has changed since it was found out; a password must come with each request.
-            if question.method in _SHORTCUT and not question.is_websocket and not question.password:
+            may_repeat = question.method in _SHORTCUT and not question.is_websocket and not question.password
+            if may_repeat and not question.is_of_kernels:
                 self._shortcuts.note(question.session_id, _holder(question), dict(known))
             return known
         return await self._share(name, lambda: self._look(question))
@@ -210,6 +217,10 @@ class Door:
         row = await self._ready(question, who)
         if question.key is not None:
             await self._entry.check_password(row["password_hash"], question.password)
+        if question.is_of_kernels:
+            origin = question.host.origin if question.key is None else None
+            if of_kernels := self._kernels.of_session(row, who, origin):
+                return of_kernels
         return self._headers(row, who)
 
     def _check_address(self, question: Question) -> None:

@@ -24,6 +24,7 @@ from studiolo.server.environments.service import BuildBase, Environments
 from studiolo.server.http.hosts import Hosts
 from studiolo.server.http.identity import CookieNames, Identity
 from studiolo.server.inspection import Inspection
+from studiolo.server.kernels import queries as kernel_queries
 from studiolo.server.kernels.closing import KernelCloser
 from studiolo.server.kernels.door import KernelDoor
 from studiolo.server.kernels.host import KernelHost
@@ -218,6 +219,7 @@ def build(
             workspace_sessions=of_sessions.of_workspaces,
         )
     )
+    of_sessions.admission.beside = kernel_queries.claimed
     of_workspaces.register.sessions = of_kernels.of_workspaces
     accounts.on_ended = keys.on_ended = _close_both(of_sessions.closer, of_kernels.closer)
     keys.find_workspace = _finder(workspaces)

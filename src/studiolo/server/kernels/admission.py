@@ -6,13 +6,12 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.errors import LimitReached
-from studiolo.contract.resources import Capacity
 from studiolo.engines.base import Machine
 from studiolo.server.engines import Engines, capacity_of
 from studiolo.server.kernels import queries
 from studiolo.server.kernels.wishes import Wanted
 from studiolo.server.sessions import queries as session_queries
-from studiolo.server.sessions.admission import Amounts, amounts, wish
+from studiolo.server.sessions.admission import Amounts, add_claims, amounts, wish
 from studiolo.server.settings.kernels import KernelSettings
 from studiolo.server.settings.resources import ResourceSettings
 from studiolo.server.workspaces.allowance import decide_allowance
@@ -57,7 +56,7 @@ class KernelAdmission:
         `config`: the workspace's. Raises LimitReached (`limit-exceeded`, `capacity-exceeded`), InvalidInput.
         """
         profile, own = wish(amounts(wanted.profile, wanted.resources), config)
-        claimed = _sum(await session_queries.claimed(connection, engine), await queries.claimed(connection))
+        claimed = add_claims(await session_queries.claimed(connection, engine), await queries.claimed(connection))
         allowed = decide_allowance(
             profile=profile,
             own=own,
@@ -67,14 +66,6 @@ class KernelAdmission:
             check_free=True,
         )
         return amounts(profile or self._resources.default_profile or None, allowed)
-
-
-def _sum(one: Capacity, other: Capacity) -> Capacity:
-    return Capacity(
-        cpu_claimed=one.cpu_claimed + other.cpu_claimed,
-        memory_claimed=one.memory_claimed + other.memory_claimed,
-        gpu_claimed=one.gpu_claimed + other.gpu_claimed,
-    )
 
 
 def _too_many(message: str) -> LimitReached:

@@ -1,5 +1,6 @@
 """The front door's question for kernels: who is it, whose kernels may they reach, and what may they do there?"""
 
+from pathlib import Path
 from urllib.parse import parse_qs
 
 from sqlalchemy import RowMapping
@@ -17,6 +18,8 @@ from studiolo.server.principal import Principal
 from studiolo.server.workspaces.service import Workspaces
 
 Header = tuple[bytes, bytes]
+# What a session's shim writes for the host of its kernels, see `runtime.registrations`.
+GROUNDS = "kernels.json"
 # Keys of this kind alone may stand in an address.
 GATEWAY_PREFIX = "stg_"
 
@@ -32,6 +35,8 @@ class KernelDoor:
         lookup: KernelLookup,
         defaults: DefaultWorkspaces,
         host: KernelHost,
+        *,
+        session_sockets: Path,
     ) -> None:
         self._db = db
         self._authentication = authentication
@@ -39,6 +44,7 @@ class KernelDoor:
         self._lookup = lookup
         self._defaults = defaults
         self._host = host
+        self._sockets = session_sockets
 
     async def answer(self, place: Place, key: str) -> list[Header]:
         """Answer for a place outside sessions. Raises NotSignedIn, Denied, NotFound."""
@@ -47,8 +53,13 @@ class KernelDoor:
         return self._headers(caller_header(who, scope=scope, rights=rights, prefix=place.prefix))
 
     def of_session(self, row: RowMapping, who: Principal, origin: str | None) -> list[Header]:
-        """Answer for somebody who was let into a session; `row`: the session's."""
+        """Answer for somebody who was let into a session; `row`: the session's.
+
+        Empty for a session that was launched before its kernels had a host: its own server has them.
+        """
         scope = f"{row['id']}.{row['handle_launch'] or row['launch']}"
+        if not (self._sockets / scope / GROUNDS).exists():
+            return []
         prefix = f"/s/{row['id']}/"
         return self._headers(caller_header(who, scope=scope, rights=ALL, prefix=prefix, origin=origin))
 

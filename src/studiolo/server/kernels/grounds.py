@@ -1,7 +1,6 @@
 """What a workspace gives its headless kernels: kernelspecs, environment, folder, variables, a place to run in."""
 
 import asyncio
-import hashlib
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,15 +13,15 @@ from studiolo.contract.resources import Resources
 from studiolo.engines.base import Machine
 from studiolo.engines.local.variables import workload_variables
 from studiolo.gateway.base import Caller, KernelPlan, Right, Wish
+from studiolo.gateway.environments import with_environment
 from studiolo.gateway.folders import start_folder
-from studiolo.gateway.specs import Spec, list_specs, with_metadata
-from studiolo.runtime.launch import MARKER
+from studiolo.gateway.specs import Spec, list_specs
+from studiolo.gateway.variables import session_name
 from studiolo.server.principal import Principal
 from studiolo.server.sessions.admission import Amounts
 from studiolo.server.sessions.launch_spec import limit_variables, own_places
 from studiolo.server.settings import Settings
 from studiolo.server.workspaces.folders import Folders
-from studiolo.server.workspaces.packages import list_packages
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +34,10 @@ class Ground:
     of_workspace: Callable[[Mapping[str, Any]], Mapping[str, str]]
 
     def specs(self, workspace_id: str) -> dict[str, Spec]:
-        """Return the kernelspecs of a workspace by name, with the environment's hash. Reads files; raises nothing."""
+        """Return the kernelspecs of a workspace by name, with the environment's hash. Reads files."""
         environment = self.folders.environment(workspace_id)
-        content = environment_hash(environment)
-        found = list_specs([self.kernelspecs(workspace_id), environment / "share" / "jupyter" / "kernels"])
-        return {
-            name: with_metadata(spec, environment=content) if spec.environment == environment else spec
-            for name, spec in found.items()
-        }
-
-    def kernelspecs(self, workspace_id: str) -> Path:
-        """Return where kernelspecs lie that people add to a workspace."""
-        return self.settings.data_dir / "kernelspecs" / workspace_id
+        found = list_specs([environment / "share" / "jupyter" / "kernels"])
+        return {name: with_environment(spec, {}) for name, spec in found.items()}
 
     def has_environment(self, workspace_id: str) -> bool:
         """Tell whether the folder of a workspace's environment is there."""
@@ -79,7 +70,8 @@ class Ground:
             environment=spec.environment,
             folder=start_folder(root, wish.path),
             root=root,
-            variables=self._variables(workspace, who, wish, spec, resources, machine, environment, marker, places),
+            path=wish.path,
+            variables=self._variables(workspace, who, wish, spec, resources, machine, environment, places),
             interrupt_mode=spec.interrupt_mode,
             language=spec.language,
             metadata={**spec.metadata, "display_name": spec.display_name, "studiolo": studiolo},
@@ -100,9 +92,9 @@ class Ground:
         resources: Resources,
         machine: Machine,
         environment: Path,
-        marker: str,
         places: Mapping[str, str],
     ) -> dict[str, str]:
+        root = self.folders.of(workspace["id"], workspace["root"])
         of_person = {"workspace_id": workspace["id"], "person_id": who.person_id, "config": workspace["config"]}
         authority = self.settings.authority_file
         given = {
@@ -110,6 +102,7 @@ class Ground:
             **limit_variables(resources, machine),
             **self.of_workspace(of_person),
             **spec.variables,
+            **session_name(root, wish),
             **wish.variables,
             **({"STUDIOLO_CA_FILE": str(authority)} if authority else {}),
             "STUDIOLO_WORKSPACE": f"{workspace['owner_name']}/{workspace['name']}",
@@ -117,26 +110,10 @@ class Ground:
         own = {
             "KERNEL_ID": str(wish.kernel_id),
             "KERNEL_USERNAME": who.name,
-            "STUDIOLO_KERNEL": str(wish.kernel_id),
             "STUDIOLO_URL": self.settings.address,
             "STUDIOLO_KEY_FILE": str(self.key_file(str(wish.kernel_id))),
-            MARKER: marker,
         }
         return workload_variables(environment, given, own=own, machine=os.environ)
-
-
-def environment_hash(environment: Path) -> str | None:
-    """Return what an environment holds as one word: a hash of its interpreter and packages; None if there is none.
-
-    `sha256:` and 32 hex digits over `python`'s version and the sorted `name==version` of all installed packages.
-    """
-    try:
-        python = (environment / "pyvenv.cfg").read_text()
-    except OSError:
-        return None
-    version = next((line.partition("=")[2].strip() for line in python.splitlines() if line.startswith("version")), "")
-    packages = sorted({f"{package['name']}=={package['version']}" for package in list_packages(environment)})
-    return "sha256:" + hashlib.sha256("\n".join([version, *packages]).encode()).hexdigest()[:32]
 
 
 def read_caller(members: Mapping[str, Any]) -> Caller:

@@ -12,6 +12,7 @@ _ROOT = re.compile(
     r"/api/?$|/api/(?:status|me|swagger\.yaml|swagger\.json)$|/api/(?:kernels|kernelspecs|sessions)(?:/|$)|/kernelspecs/"
     r"|/kernels/[^/]+/(?:interrupt|restart)$"
 )
+_SESSION = re.compile(r"/s/[^/]+/api/(?:kernels|sessions|kernelspecs)(?:/|$)")
 _KERNEL = re.compile(r"(?:/api)?/kernels/([^/]+)(?:/|$)")
 
 
@@ -34,3 +35,8 @@ def find_place(path: str) -> Place | None:
         kernel_id = named[1].lower() if named and is_kernel_id(named[1]) else ""
         return Place("root", kernel_id, "/")
     return None
+
+
+def is_of_session(path: str) -> bool:
+    """Tell whether a raw path is a session's API of kernels, which its host answers and not its own server."""
+    return bool(_SESSION.match(path))

@@ -96,6 +96,9 @@ class Reservations:
 
     async def _reserve_in_session(self, who: Principal, scope: str, wish: Wish) -> None:
         session_id, _, launch = scope.partition(".")
+        async with self._db.read() as connection:
+            row = await self._sessions.resolve(connection, who, session_id, "session.enter")
+        spec = (await asyncio.to_thread(self._ground.specs, row["workspace_id"])).get(wish.spec_name or "")
         async with self._db.write(durable=False) as tx:
             row = await self._sessions.resolve(tx.connection, who, session_id, "session.enter")
             if str(row["handle_launch"]) != launch or row["state"] not in (
@@ -110,7 +113,7 @@ class Reservations:
                 tx.connection, person_id=who.person_id, workspace_id=row["workspace_id"]
             )
             # Within a session kernels come and go like cells: its record has the session.
-            await self._insert(tx, who, wish, scope, row["workspace_id"], session_id=session_id)
+            await self._insert(tx, who, wish, scope, row["workspace_id"], session_id=session_id, spec=spec)
 
     async def _reserve_in_workspace(self, who: Principal, caller: Caller, wish: Wish) -> dict[str, Any]:
         wanted, kernel_id = read_wanted(wish.variables), str(wish.kernel_id)

@@ -24,7 +24,7 @@ kernels = Table(
     Column("stop_reason", JSON(none_as_null=True)),
     # As of sessions: {"profile", "resources"}.
     Column("allowed", JSON(none_as_null=True)),
-    Column("environment", String(64)),
+    Column("environment", String(80)),
     Column("connections", Integer, nullable=False, server_default="0"),
     # Number of the last message in its journal.
     Column("output", BigInteger, nullable=False, server_default="0"),

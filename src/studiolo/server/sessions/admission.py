@@ -1,12 +1,12 @@
 """Whether one more launch may begin, and what it may use: limits on number, on size, on what is free."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.errors import LimitReached
-from studiolo.contract.resources import Resources
+from studiolo.contract.resources import Capacity, Resources
 from studiolo.engines.base import Machine
 from studiolo.server.engines import Engines, capacity_of
 from studiolo.server.sessions import queries
@@ -25,6 +25,8 @@ class Admission:
         self._engines = engines
         self._sessions = sessions
         self._resources = resources
+        # What runs beside the sessions and claims its share; set by the composition root.
+        self.beside: Callable[[AsyncConnection], Awaitable[Capacity]] | None = None
 
     async def look(self) -> Mapping[str, Machine]:
         """Return what each engine's machine has; asked before the transaction, since no engine is called in one."""
@@ -50,6 +52,8 @@ class Admission:
         await self._check_numbers(connection, person_id, session_id)
         profile, own = wish(asked, config)
         claimed = await queries.claimed(connection, engine, besides=session_id)
+        if self.beside is not None:
+            claimed = add_claims(claimed, await self.beside(connection))
         allowed = decide_allowance(
             profile=profile,
             own=own,
@@ -74,6 +78,15 @@ class Admission:
                 f"{self._sessions.max_running} sessions run on this platform, which is its limit.",
                 hint="Try again when somebody has stopped one, or ask an administrator.",
             )
+
+
+def add_claims(one: Capacity, other: Capacity) -> Capacity:
+    """Return what both claim together."""
+    return Capacity(
+        cpu_claimed=one.cpu_claimed + other.cpu_claimed,
+        memory_claimed=one.memory_claimed + other.memory_claimed,
+        gpu_claimed=one.gpu_claimed + other.gpu_claimed,
+    )
 
 
 def amounts(profile: str | None, resources: Resources) -> Amounts:

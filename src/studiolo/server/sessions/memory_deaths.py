@@ -25,7 +25,7 @@ _WHAT = {
 _LOSS = {
     "kernel": "Its variables are gone; saved files are safe.",
     "terminal": "What ran in it was ended; files are safe.",
-    "server": "It was ended with all its kernels; saved files are safe.",
+    "server": "It was started again; what it had started itself was ended, and saved files are safe.",
     "processes": "Some were ended; saved files are safe.",
 }
 

@@ -64,6 +64,7 @@ class SessionParts:
     secrets: SessionSecrets
     reconciler: SessionReconciler
     sessions: Sessions
+    admission: Admission
     of_workspaces: WorkspaceSessions
     usages: SessionUsages
     sampler: Sampler
@@ -100,6 +101,7 @@ def build_sessions(on: Ground) -> SessionParts:
         secrets=secrets,
         reconciler=reconciler,
         sessions=sessions,
+        admission=admission,
         of_workspaces=WorkspaceSessions(on.clock, on.keys, wishes, on.live, closer),
         usages=SessionUsages(on.db, on.clock, on.engines, lookup),
         sampler=Sampler(on.db, on.clock, on.engines, on.live, deaths),

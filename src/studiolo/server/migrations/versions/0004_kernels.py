@@ -25,7 +25,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("stop_reason", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("allowed", sa.JSON(none_as_null=True), nullable=True),
-        sa.Column("environment", sa.String(length=64), nullable=True),
+        sa.Column("environment", sa.String(length=80), nullable=True),
         sa.Column("connections", sa.Integer(), server_default="0", nullable=False),
         sa.Column("output", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("created_at", time, nullable=False),
