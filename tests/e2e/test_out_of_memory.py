@@ -111,7 +111,7 @@ held = b'x' * {4 * LIMIT}
 """
 
 
-def test_the_sessions_server(session: Session, platform: Platform) -> None:
+def test_the_sessions_server(session: Session) -> None:
     with session.cell(TAKE_SERVER.format(server=session.server_process.pid)):
         wait_for(lambda: not session.server_process.is_running(), "the server is gone")
         assert seconds_until(lambda: session.get()["last_death"], "the death is told") < WITHIN_SECONDS

@@ -21,7 +21,8 @@ def case(bench: LocalBench) -> EngineCase:
     async def crash(handle: Handle) -> None:
         known = read_json(LaunchFiles(bench.files(handle)).shim)
         assert known is not None
-        os.kill(known["session_pid"], signal.SIGKILL)
+        # A server alone would be started anew.
+        os.kill(known["pid"], signal.SIGKILL)
 
     async def run(handle: Handle, code: str) -> str:
         client = bench.client(handle)

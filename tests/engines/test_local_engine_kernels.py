@@ -100,6 +100,21 @@ async def test_kernels_end_with_their_session(bench: LocalBench, host: Host, gro
     assert [await _ended(kernel) for kernel in kernels] == ["stopped", "stopped"]
 
 
+async def test_kernels_outlive_their_sessions_server(bench: LocalBench, host: Host) -> None:
+    handle = await bench.start_ready()
+    shim = LaunchFiles(bench.files(handle)).shim
+    kernel = await host.start(bench, handle)
+    server = (read_json(shim) or {})["session_pid"]
+    os.kill(server, signal.SIGKILL)
+    async with asyncio.timeout(20):
+        while (read_json(shim) or {})["session_pid"] == server:
+            await asyncio.sleep(0.02)
+    assert processes.find_process(kernel.pid) is not None
+    await bench.engine.stop(handle, grace=timedelta(seconds=5))
+    await bench.settle(handle, Phase.ENDED)
+    assert await _ended(kernel) == "stopped"
+
+
 async def test_kernels_end_with_a_session_whose_shim_was_killed(bench: LocalBench, host: Host) -> None:
     handle = await bench.start_ready()
     kernels = [await host.start(bench, handle), await host.start(bench, handle, groups={}, group="")]

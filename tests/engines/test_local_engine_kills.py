@@ -7,6 +7,7 @@ import signal
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from studiolo.contract.errors import Unavailable
@@ -90,19 +91,46 @@ async def test_without_a_fork_server_auto_spawns_this_launch_and_says_so(
     await bench.settle(handle, Phase.ENDED)
 
 
+async def _kill_server(bench: LocalBench, handle: Handle, number: signal.Signals = signal.SIGKILL) -> None:
+    """Kill the session's server, and wait until it answers again or the session has ended."""
+    before = _known(bench, handle)["session_pid"]
+    os.kill(before, number)
+    client = bench.client(handle)
+    async with asyncio.timeout(30), client.http() as http:
+        while (await bench.engine.observe(handle)).phase is Phase.READY:
+            with contextlib.suppress(httpx.TransportError):
+                reply = await http.get("api/status")
+                if reply.is_success and _known(bench, handle)["session_pid"] != before:
+                    return
+            await asyncio.sleep(0.02)
+
+
 @pytest.mark.parametrize("bench", ["fork", "spawn"], indirect=True)
-async def test_a_killed_server_has_a_reason_and_leaves_no_kernel(bench: LocalBench) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_killed_server_is_started_anew_and_what_it_had_started_ends(
+    bench: LocalBench, number: signal.Signals
+) -> None:
     handle = await bench.start_ready()
     client = bench.client(handle)
-    kernel_id = await client.start_kernel()
-    stubborn = int(await client.run(kernel_id, STUBBORN))
+    stubborn = int(await client.run(await client.start_kernel(), STUBBORN))
+    await _kill_server(bench, handle, number)
+    assert (await bench.engine.observe(handle)).phase is Phase.READY
+    assert await client.run(await client.start_kernel(), "print(6 * 7)") == "42\n"
+    assert processes.find_process(stubborn) is None
+    (restart,) = (read_json(LaunchFiles(bench.files(handle)).restarts) or {})["restarts"]
+    assert ("SIGKILL" if number == signal.SIGKILL else "SIGTERM") in restart["message"]
+
+
+async def test_a_server_that_is_killed_again_and_again_ends_its_session_with_the_reason(bench: LocalBench) -> None:
+    handle = await bench.start_ready()
+    for _ in range(3):
+        await _kill_server(bench, handle)
     os.kill(_known(bench, handle)["session_pid"], signal.SIGKILL)
     seen = await bench.settle(handle, Phase.ENDED)
     assert seen.exit is not None
     assert seen.exit.reason == "killed"
     assert seen.exit.signal == signal.SIGKILL
     assert "killed from outside" in seen.exit.message
-    assert processes.find_process(stubborn) is None
     assert not _marked(handle)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -135,12 +135,38 @@ async def test_many_processes_together_are_told_as_such_and_their_kernel_goes_on
     assert len(await _deaths(bench, handle)) == 1
 
 
-async def test_a_server_that_takes_too_much_ends_its_session_with_peak_and_limit(bench: LocalBench) -> None:
-    handle = await bench.start_ready(limits=Limits(memory=100 * MIB))
+async def _overfill_server(bench: LocalBench, handle: Handle) -> None:
     async with bench.client(handle).http() as http:
         with pytest.raises(httpx.TransportError):
             # It is read whole before it is written.
             await http.put("api/contents/large.bin", content=b'{"type": "file", "content": "' + b"x" * (300 * MIB))
+
+
+async def _await_server(bench: LocalBench, handle: Handle) -> None:
+    async with asyncio.timeout(30), bench.client(handle).http() as http:
+        while True:
+            with suppress(httpx.TransportError):
+                if (await http.get("api/status")).is_success:
+                    return
+            await asyncio.sleep(0.02)
+
+
+async def test_a_server_that_takes_too_much_is_told_and_started_anew(bench: LocalBench) -> None:
+    handle = await bench.start_ready(limits=Limits(memory=100 * MIB))
+    await _overfill_server(bench, handle)
+    (death,) = await _told(bench, handle)
+    assert (death.what, death.limit) == ("server", 100 * MIB)
+    await _await_server(bench, handle)
+    assert (await bench.engine.observe(handle)).phase is Phase.READY
+    assert len(await _deaths(bench, handle)) == 1
+
+
+async def test_a_server_that_always_takes_too_much_ends_its_session_with_peak_and_limit(bench: LocalBench) -> None:
+    handle = await bench.start_ready(limits=Limits(memory=100 * MIB))
+    for _ in range(3):
+        await _overfill_server(bench, handle)
+        await _await_server(bench, handle)
+    await _overfill_server(bench, handle)
     seen = await bench.settle(handle, Phase.ENDED, within=WITHIN_SECONDS)
     assert seen.exit is not None
     assert seen.exit.reason == "out-of-memory"
@@ -159,9 +185,13 @@ async def test_a_server_killed_after_a_kernels_death_did_not_run_out_of_memory(b
     known = read_json(LaunchFiles(bench.files(handle)).shim)
     assert known is not None
     os.kill(known["session_pid"], signal.SIGKILL)
-    seen = await bench.settle(handle, Phase.ENDED)
-    assert seen.exit is not None
-    assert (seen.exit.reason, seen.exit.memory_limit) == ("killed", None)
+    restarts = LaunchFiles(bench.files(handle)).restarts
+    async with asyncio.timeout(20):
+        while not restarts.exists():
+            await asyncio.sleep(0.02)
+    (restart,) = (read_json(restarts) or {})["restarts"]
+    assert restart["reason"] == "killed"
+    assert len(await _deaths(bench, handle)) == 1
 
 
 async def test_two_kernels_that_die_are_told_one_by_one(bench: LocalBench) -> None:

@@ -98,6 +98,8 @@ def _of(peak: int | None, limit: int) -> str:
 
 
 def _how(status: int) -> str:
+    # As shells and servers tell of a signal that they heeded.
+    status = -(status - 128) if 128 < status <= 128 + signal.NSIG else status
     if status >= 0:
         return f"ended with exit code {status}"
     with contextlib.suppress(ValueError):

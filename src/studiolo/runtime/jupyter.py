@@ -32,13 +32,16 @@ from studiolo.runtime.terminals import WorkspaceTerminals, shell_command
 # Prebuilt plug-ins of ours for a JupyterLab as it comes.
 LAB_EXTENSIONS = Path(__file__).parent / "labextensions"
 
+# As shells tell of programs that a signal has ended.
+_ENDED_BY_SIGNAL = 128
+
 
 def run_lab(request: LaunchRequest, tell_ready: Callable[[], None]) -> None:
     """Serve JupyterLab on the request's socket until told to stop; `tell_ready` is called when it listens.
 
     The process's environment must be the request's already. Ends by returning or by SystemExit.
     """
-    write_kernelspec(_kernels_folder(request), Path(request.environment))
+    write_kernelspec(request.kernelspec_folders[0], Path(request.environment))
     _write_key(request)
     if folder := request.variables.get("IPYTHONDIR"):
         # Where the folder above it is missing, IPython keeps its history in a temporary one and leaves that behind.
@@ -47,6 +50,7 @@ def run_lab(request: LaunchRequest, tell_ready: Callable[[], None]) -> None:
     server.no_browser_open_file = True
     # There is none; to find that out takes a tenth of the start.
     server.parse_command_line = lambda argv=None: None  # type: ignore[method-assign]
+    signals = _note_signals(server)
     # What LabApp.initialize_server does, less the search for extensions.
     server.initialize(argv=[], starter_extension=LabApp.name, find_extensions=False)
     serve_commands(server, Path(request.folder))
@@ -62,6 +66,21 @@ def run_lab(request: LaunchRequest, tell_ready: Callable[[], None]) -> None:
     # Callbacks run in the order they were added: the one that binds the socket was added by initialize().
     server.io_loop.add_callback(after_binding)
     server.start()
+    if signals:
+        raise SystemExit(_ENDED_BY_SIGNAL + signals[0])
+
+
+def _note_signals(server: ServerApp) -> list[int]:
+    """Return a list that gets the signals which end the server: by them a kill is told from a person's wish."""
+    signals: list[int] = []
+    stop = server._signal_stop
+
+    def note(number: int, frame: object) -> None:
+        signals.append(number)
+        stop(number, frame)
+
+    server._signal_stop = note  # type: ignore[method-assign, assignment]
+    return signals
 
 
 def settings(request: LaunchRequest) -> Config:
@@ -106,7 +125,7 @@ def settings(request: LaunchRequest) -> Config:
     )
     config.WorkspaceKernelSpecs.update(
         ensure_native_kernel=False,
-        folders=[str(_kernels_folder(request)), str(Path(request.environment) / "share/jupyter/kernels")],
+        folders=[str(folder) for folder in request.kernelspec_folders],
     )
     config.AsyncMappingKernelManager.kernel_manager_class = WorkspaceKernel.__module__ + "." + WorkspaceKernel.__name__
     # What a person switches off is off for them, not for all who share the platform's own environment.
@@ -122,10 +141,6 @@ def _without_announcements(handler: RequestHandler, page_config: dict[str, Any])
     """Leave out the plug-in that asks each new person whether to fetch news: there are none to fetch."""
     disabled = {*page_config.get("disabledExtensions", []), "@jupyterlab/apputils-extension:announcements"}
     return page_config | {"disabledExtensions": sorted(disabled)}
-
-
-def _kernels_folder(request: LaunchRequest) -> Path:
-    return Path(request.launch_folder) / "kernels"
 
 
 def _start_folder(request: LaunchRequest) -> Path:

@@ -27,6 +27,7 @@ from studiolo.runtime.groups import Group
 from studiolo.runtime.launch import MAX_REQUEST_BYTES, LaunchFiles, RefusedRequestError, read_json, write_json
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP)
+_ENDED_BY_SIGTERM = 128 + signal.SIGTERM
 _REQUEST_SECONDS = 5.0
 _LOCK_SECONDS = 2.0
 # What outlives its parent gets this long before it is killed.
@@ -273,10 +274,12 @@ class Keeper(ABC):
         if stubborn:
             message += f" {stubborn} of its processes could not be ended."
         self.clear_up()
+        # A server that ended because it was asked to has done so in order.
+        status = 0 if ending.stop_was_asked and ending.status == _ENDED_BY_SIGTERM else ending.status
         record = {
             "reason": reason,
             "message": message,
-            "code": ending.status if ending.status >= 0 else None,
+            "code": status if status >= 0 else None,
             "signal": -ending.status if ending.status < 0 else None,
             "at": datetime.now(UTC).isoformat(),
             "max_rss_bytes": self.max_rss_bytes,

@@ -29,7 +29,7 @@ _MACHINE_CONFIG = (Path("/etc/ipython"), Path("/usr/local/etc/ipython"))
 
 
 class KernelSpare:
-    """What the child of a spare does. `folder`: where its sockets are until it is claimed, on the same disk as run folders."""
+    """What the child of a spare does. `folder`: where its sockets are until a claim, on the disk of run folders."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -143,6 +143,11 @@ class LaunchFiles:
         return self.folder / "deaths.json"
 
     @property
+    def restarts(self) -> Path:
+        """{restarts: [{at, reason, message}]}: how the server ended when it was started anew, oldest first."""
+        return self.folder / "restarts.json"
+
+    @property
     def exit(self) -> Path:
         """{reason, message, code, signal, at, max_rss_bytes, memory_peak, memory_limit}: written at the very end."""
         return self.folder / "exit.json"

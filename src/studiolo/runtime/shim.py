@@ -1,5 +1,8 @@
 """The shim of a session: see `studiolo.runtime.keeping` for what shims do.
 
+A server that ends unasked is started anew, a few times; the kernels that others started in the session go on. It tells
+`restarted` with how it ended. The session ends when its person shuts the server down.
+
 Forked by the fork server, or started as `python -m studiolo.runtime.shim` with a socket as standard input.
 """
 
@@ -8,13 +11,19 @@ import os
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Callable
-from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from studiolo.runtime import exits, keeping, limits
-from studiolo.runtime.launch import LaunchRequest
+from studiolo.runtime.launch import LaunchRequest, read_json, write_json
 from studiolo.runtime.registrations import end_kernels, write_grounds
+
+# A server that ends so often has something wrong that another start does not mend.
+_RESTARTS = 3
+_RESTARTS_SECONDS = 60.0
+_TOLD_RESTARTS = 20
 
 Claim = Callable[[LaunchRequest, socket.socket], int | None]
 
@@ -46,6 +55,7 @@ class Shim(keeping.Keeper):
         self.registered = request.kernels_folder
         self.forks = forks
         self.claim = claim
+        self._restarted_at: list[float] = []
 
     def prepare(self) -> None:
         """See Keeper.prepare."""
@@ -56,16 +66,33 @@ class Shim(keeping.Keeper):
     def fork(self, shim_pid: int) -> int:
         """See Keeper.fork."""
         feed = None if self.forks else os.pipe()
-        pid = (self.claim and self.claim(self.request, self.connection)) or os.fork()
+        claim, self.claim = self.claim, None
+        pid = (claim and claim(self.request, self.connection)) or os.fork()
         if pid == 0:
             self._become_session(shim_pid, feed)
         if feed is not None:
             os.close(feed[0])
             with contextlib.suppress(BrokenPipeError), os.fdopen(feed[1], "wb") as pipe:
                 pipe.write(self.request.to_line())
-        # Only the session needs them any more.
-        self.request = replace(self.request, secret="", api_key="")
         return pid
+
+    def goes_on(self, ending: exits.Ending) -> bool:
+        """See Keeper.goes_on."""
+        if ending.stop_was_asked or not ending.was_ready or ending.status == 0:
+            return False
+        now = time.monotonic()
+        self._restarted_at = [at for at in self._restarted_at if now - at < _RESTARTS_SECONDS]
+        if len(self._restarted_at) >= _RESTARTS:
+            return False
+        self._restarted_at.append(now)
+        reason, message = exits.explain(ending, self.about)
+        restart = {"at": datetime.now(UTC).isoformat(), "reason": reason, "message": message}
+        known = (read_json(self.files.restarts) or {}).get("restarts", [])
+        # On a full disk the session goes on without it.
+        with contextlib.suppress(OSError):
+            write_json(self.files.restarts, {"restarts": [*known, restart][-_TOLD_RESTARTS:]})
+        keeping.tell(self.connection, "restarted", **restart)
+        return True
 
     def end_others(self) -> None:
         """See Keeper.end_others."""
