@@ -128,7 +128,6 @@ class Catalogue:
         spec = Spec(
             name=name,
             folder=resources if resources.is_dir() else None,
-            # As ipykernel's own kernelspec has it: debugpy warns into each kernel's output otherwise.
             argv=(
                 str(environment.python),
                 "-Xfrozen_modules=off",
@@ -139,6 +138,8 @@ class Catalogue:
             ),
             display_name=title,
             language="python",
+            # debugpy warns into the output of each kernel that is exec'd otherwise.
+            variables={"PYDEVD_DISABLE_FILE_VALIDATION": "1"},
             metadata={"debugger": True},
             # Whatever a conda prefix does when it is activated, a fork would not do.
             environment=None if environment.is_conda else root,

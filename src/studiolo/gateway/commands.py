@@ -1,5 +1,6 @@
 """`studiolo gateway` and `studiolo bridge`: kernels for any Jupyter client, in one process without a database."""
 
+import asyncio
 import logging
 import os
 import tempfile
@@ -12,7 +13,6 @@ from studiolo.contract.errors import InvalidInput
 from studiolo.gateway.alone import Access, Alone, Place, default_data, default_roots, find_access, run_folder
 from studiolo.gateway.base import Wish
 from studiolo.gateway.bridged import read_connection
-from studiolo.gateway.composition import run
 from studiolo.gateway.hosted import Hosted
 from studiolo.gateway.settings import HostSettings
 from studiolo.gateway.standalone import Rules
@@ -148,7 +148,7 @@ def bridge(
 def _serve(alone: Alone) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     os.umask(0o077)
-    raise typer.Exit(run(alone.serve))
+    raise typer.Exit(asyncio.run(alone.serve()))
 
 
 def _say_access(access: Access) -> None:

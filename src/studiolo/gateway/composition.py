@@ -5,9 +5,9 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from aiohttp import web
 
@@ -142,20 +142,6 @@ class Host:
         for hosted in kernels:
             _log.info("Kernel %s is ended: %s.", hosted.id, why)
         await asyncio.gather(*(self.registry.remove(hosted) for hosted in kernels))
-
-
-def run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """Run a host's coroutine, on uvloop where that is installed, and return its exit code."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(main())
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def _see(hosted: Hosted) -> Seen:

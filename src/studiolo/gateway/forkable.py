@@ -8,8 +8,11 @@ from pathlib import Path
 from studiolo.gateway.base import KernelPlan
 from studiolo.runtime.kernelcommands import BASE_FILE
 
-# Variables of Python's own that are looked at when code runs, not when the interpreter starts.
-_HARMLESS = {"PYTHONPATH", "PYTHONNOUSERSITE", "PYTHONSTARTUP", "PYTHONBREAKPOINT", "PYTHONPYCACHEPREFIX"}
+# Variables of Python's own that are looked at when code runs, or that a fork follows; images often set the last two.
+_HARMLESS = {
+    *("PYTHONPATH", "PYTHONNOUSERSITE", "PYTHONSTARTUP", "PYTHONBREAKPOINT", "PYTHONPYCACHEPREFIX"),
+    *("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"),
+}
 # What the loader of programs reads before Python does.
 _OF_THE_LOADER = ("LD_", "MALLOC_", "GLIBC_TUNABLES")
 _CUSTOM = ("sitecustomize.py", "usercustomize.py")

@@ -7,7 +7,7 @@ import signal
 import sys
 
 from studiolo.contract.errors import StudioloError
-from studiolo.gateway.composition import Host, run
+from studiolo.gateway.composition import Host
 from studiolo.gateway.launching import LocalLauncher
 from studiolo.gateway.platform import PlatformAuthority
 from studiolo.gateway.settings import PlatformSettings, read_arguments
@@ -20,7 +20,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     os.umask(0o077)
     try:
-        return run(lambda: serve(settings))
+        return asyncio.run(serve(settings))
     except (StudioloError, OSError) as exc:
         logging.getLogger(__name__).error("The kernel host cannot serve: %s", exc)
         return 1

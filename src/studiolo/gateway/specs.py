@@ -69,6 +69,9 @@ def _spec(folder: Path, name: str, members: Mapping[str, Any]) -> Spec:
     if not argv:
         raise ValueError("it has no command")
     argv[0] = _program(folder, argv[0])
+    if environment := forkable(argv):
+        # A fork is asked for by the plain command.
+        argv = [argv[0], *_LAUNCHER]
     return Spec(
         name=name,
         folder=folder,
@@ -78,7 +81,7 @@ def _spec(folder: Path, name: str, members: Mapping[str, Any]) -> Spec:
         interrupt_mode="message" if members.get("interrupt_mode") == "message" else "signal",
         variables={str(key): str(value) for key, value in (members.get("env") or {}).items()},
         metadata=dict(members.get("metadata") or {}),
-        environment=forkable(argv),
+        environment=environment,
     )
 
 
