@@ -130,7 +130,6 @@ class Catalogue:
             folder=resources if resources.is_dir() else None,
             argv=(
                 str(environment.python),
-                "-Xfrozen_modules=off",
                 "-m",
                 "ipykernel_launcher",
                 "-f",
