@@ -22,6 +22,15 @@ def test_an_ambiguous_beginning_names_the_candidates(cli: Run, platform: StandIn
     assert ID in ran.err
 
 
+def test_a_console_on_a_kernel_that_has_ended_says_how_it_ended(cli: Run, platform: StandIn) -> None:
+    reason = {"code": "killed", "message": "It was killed.", "at": samples.MOMENT}
+    platform.answer("GET", f"/kernels/{ID}", {**samples.KERNEL, "state": "ended", "reason": reason})
+    ran = cli("kernels", "attach", ID)
+    assert ran.code == 6
+    assert "It was killed." in ran.err
+    assert f"kernels output {ID}" in ran.err
+
+
 def test_an_unknown_kernel_says_where_to_look(cli: Run, platform: StandIn) -> None:
     ran = cli("kernels", "interrupt", "ffff")
     assert ran.code == 5

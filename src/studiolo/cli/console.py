@@ -18,7 +18,7 @@ from studiolo.cli.kernel_text import first_line, safe, text_of
 from studiolo.cli.kernels import find_kernel
 from studiolo.cli.output import emit, harmless, say
 from studiolo.cli.tables import wants_colour
-from studiolo.contract.errors import StudioloError
+from studiolo.contract.errors import Conflict, StudioloError
 from studiolo.contract.kernels import KernelInfo
 from studiolo.sdk import AsyncStudiolo, Studiolo
 from studiolo.sdk.kernel_messages import KernelMessage
@@ -51,6 +51,8 @@ def attach(
     called = current()
     with connect() as client:
         found = find_kernel(client, kernel)
+        if found.state == "ended":
+            raise _ended(found)
         # What somebody else runs is none of the answer to a script.
         console = Console(client, found, shows_others=follow or (sys.stdin.isatty() and not called.json))
         link = KernelLink(
@@ -232,6 +234,16 @@ class Console:
             yield prompt
         finally:
             self._prompt = None
+
+
+def _ended(kernel: KernelInfo) -> Conflict:
+    program = current().program
+    return Conflict(
+        "kernel-ended",
+        f"Kernel {kernel.id} has ended. {kernel.reason.message if kernel.reason else ''}".strip(),
+        hint=f"Its output: {program} kernels output {kernel.id}\n      "
+        f"Another one: {program} kernels start {kernel.workspace.name}",
+    )
 
 
 def _name(client: Studiolo) -> str:
