@@ -1,7 +1,8 @@
 """Session extension: tells the platform what the session is doing, and the shim of which processes it consists.
 
 POST {platform}/api/v1/sessions/{id}/report with {kernels, busy_kernels, terminals, busy_terminals,
-connections, last_active_at, notebook}: about a second after something changed, at least once a minute.
+connections, last_active_at, notebook, notebook_at}: about a second after something changed, at least once a minute.
+The kernels are those of the server itself; people's are at their host, which reports them.
 """
 
 import asyncio
@@ -98,6 +99,7 @@ class Reporter:
             "connections": sum(kernel["connections"] for kernel in kernels),
             "last_active_at": max(map(datetime.fromisoformat, times)).isoformat() if times else None,
             "notebook": await self._find_notebook(),
+            "notebook_at": self._saved_at.isoformat() if self._saved_at else None,
         }
 
     async def _find_notebook(self) -> str | None:

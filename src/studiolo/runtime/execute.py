@@ -95,6 +95,8 @@ class Execute(WebSocketMixin, JupyterHandler, WebSocketHandler):
     async def _see_through(self, command: Command) -> None:
         """Send what the command writes, then how it ended; whatever happens, end what is left of it."""
         self._running.add(command)
+        # The session reports what runs in it with its terminals.
+        self.settings["terminal_manager"].on_change()
         try:
             async with asyncio.TaskGroup() as group:
                 readers = [group.create_task(self._send_output(command, stream)) for stream in command.outputs]
@@ -110,6 +112,7 @@ class Execute(WebSocketMixin, JupyterHandler, WebSocketHandler):
             # From here on nothing must interrupt the clearing up.
             self._work = None
             self._running.discard(command)
+            self.settings["terminal_manager"].on_change()
             await command.end()
             command.close()
 

@@ -13,7 +13,7 @@ from studiolo.runtime import processes
 
 
 class WorkspaceTerminals(TerminalManager):
-    """All terminals; tells `on_change` when one starts."""
+    """All terminals; tells `on_change` when one, or a command from outside, starts."""
 
     on_change: Callable[[], None] = staticmethod(lambda: None)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import shlex
+import shutil
 from collections.abc import Callable, Iterator
 
 from studiolo.contract.errors import Conflict, InvalidInput, StudioloError
@@ -42,15 +43,19 @@ def prepare_run_directory(settings: Settings) -> None:
 
 
 def remove_run_directory(settings: Settings) -> None:
-    """Remove the folder for sockets if we chose it and no session needs it."""
-    if settings.run_dir is None:
-        with contextlib.suppress(OSError):
-            settings.session_sockets.rmdir()
-            settings.control_socket.unlink(missing_ok=True)
-            settings.fork_server_socket.unlink(missing_ok=True)
-            settings.kernels_socket.unlink(missing_ok=True)
-            settings.kernels_key_file.unlink(missing_ok=True)
-            settings.runtime_dir.rmdir()
+    """Remove the folder for sockets if we chose it and no session and no kernel needs it."""
+    if settings.run_dir is not None or _has_kernels(settings):
+        return
+    with contextlib.suppress(OSError):
+        # Of a session that runs something is in it.
+        settings.session_sockets.rmdir()
+        shutil.rmtree(settings.runtime_dir)
+
+
+def _has_kernels(settings: Settings) -> bool:
+    """Tell whether a kernel runs: its shim writes how it ended as the last thing."""
+    launched = (settings.data_dir / "kernels").glob("*/shim.json")
+    return any(not shim.with_name("exit.json").exists() for shim in launched)
 
 
 def check_port(settings: Settings) -> None:
