@@ -4,21 +4,18 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 
-from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
-
 from studiolo.gateway.base import Caller, Parts
 from studiolo.gateway.journal import Journal
 from studiolo.gateway.places import Mail, Place, Places
-from studiolo.gateway.protocols import OFFERED, Protocol, seal
+from studiolo.gateway.protocols import Protocol, seal
 from studiolo.gateway.records import Entry, Gap
 from studiolo.gateway.replies import gap_message
+from studiolo.gateway.websocket import Websocket
 
 # What may wait in the process for one client to take it, beside one message; then it reads from the journal.
 MOST_WAITING = 1024 * 1024
 # How much is read from the journal at a time.
 STRETCH_BYTES = 256 * 1024
-MOST_INCOMING = 16 * 1024 * 1024
 DEAD_AFTER_SECONDS = 45.0
 # Frames up to this size are written together.
 SMALL_FRAME = 32 * 1024
@@ -33,10 +30,7 @@ class Client:
         "_catching_up",
         "_journal",
         "_places",
-        "_transport",
-        "_writer",
         "caller",
-        "heard_at",
         "is_blocked",
         "place",
         "protocol",
@@ -46,9 +40,7 @@ class Client:
 
     def __init__(
         self,
-        socket: web.WebSocketResponse,
-        writer: AbstractStreamWriter,
-        transport: asyncio.Transport,
+        socket: Websocket,
         *,
         caller: Caller,
         place: Place,
@@ -57,19 +49,16 @@ class Client:
         session_of_kernel: Callable[[], str],
     ) -> None:
         self.socket = socket
-        self.protocol = Protocol(socket.ws_protocol or "")
+        self.protocol = Protocol(socket.protocol)
         self.caller = caller
         self.place = place
         self.session_of_kernel = session_of_kernel
-        self.heard_at = asyncio.get_running_loop().time()
         # Whether it is not being read, because the kernel takes no more of its requests.
         self.is_blocked = False
-        self._writer = writer
-        self._transport = transport
         self._places = places
         self._journal = journal
         self._catching_up: asyncio.Task[None] | None = None
-        transport.set_write_buffer_limits(high=MOST_WAITING)
+        socket.limit_waiting(MOST_WAITING)
 
     @property
     def is_current(self) -> bool:
@@ -83,12 +72,11 @@ class Client:
             return
         self._places.advance(self.place, last)
         for frame in frames:
-            self._transport.write(frame)
+            self.socket.write(frame)
 
     def send(self, channel: str, parts: Parts) -> None:
         """Write a message that is in no journal, now; ahead of older output if the client is slow."""
-        if not self._transport.is_closing():
-            self._transport.write(seal(self.protocol, 0, channel, parts))
+        self.socket.write(seal(self.protocol, 0, channel, parts))
 
     def deliver(self, mail: Mail) -> None:
         """Write a reply or a request for input, after the output that the client still has to read."""
@@ -104,18 +92,16 @@ class Client:
 
     def catch_up(self) -> None:
         """Send from the journal what the client was not sent yet, as quickly as it takes it."""
-        if self._catching_up is None and not self._transport.is_closing():
+        if self._catching_up is None and self.socket.is_open:
             self._catching_up = asyncio.create_task(self._read_on())
 
-    def close(self, code: int, reason: str) -> asyncio.Task[bool] | None:
+    def close(self, code: int, reason: str) -> None:
         """Begin to close the websocket with a code of RFC 6455 and a reason of at most 123 bytes."""
-        if self.socket.closed:
-            return None
-        return asyncio.create_task(self.socket.close(code=code, message=reason.encode()[:123], drain=False))
+        self.socket.close(code, reason)
 
     async def taken(self) -> None:
         """Wait until the client has taken most of what was written: who does not read is not read either."""
-        await self._writer.drain()
+        await self.socket.drain()
 
     def stop(self) -> None:
         """Send no more."""
@@ -124,19 +110,20 @@ class Client:
 
     def check(self, now: float) -> None:
         """Ask for a sign of life, or drop the connection of which there was none for too long."""
-        if now - self.heard_at > DEAD_AFTER_SECONDS and not self.is_blocked:
-            self._transport.abort()
-        elif not self._transport.is_closing() and not self.socket.closed:
-            self._transport.write(_PING)
+        if now - self.socket.heard_at > DEAD_AFTER_SECONDS and not self.is_blocked:
+            self.socket.abort()
+        else:
+            self.socket.write(_PING)
 
     def _can_write(self) -> bool:
-        return self._transport.get_write_buffer_size() <= MOST_WAITING and not self._transport.is_closing()
+        return self.socket.waiting_bytes <= MOST_WAITING and self.socket.is_open
 
     async def _read_on(self) -> None:
         with contextlib.suppress(ConnectionError):
             while True:
-                await self._writer.drain()
-                self.heard_at = asyncio.get_running_loop().time()
+                await self.socket.drain()
+                # Who takes something lives.
+                self.socket.heard_at = asyncio.get_running_loop().time()
                 entries = self._journal.read(self.place.cursor, most_bytes=STRETCH_BYTES)
                 if not entries:
                     break
@@ -161,17 +148,10 @@ class Client:
                     session=self.session_of_kernel(),
                     parent_header=parent,
                 )
-            if self._transport.is_closing():
+            if not self.socket.is_open:
                 return
             self._places.advance(self.place, number)
-            self._transport.write(seal(self.protocol, number, channel, parts))
-
-
-def new_socket() -> web.WebSocketResponse:
-    """Return a websocket with the host's limits and protocols, to be prepared. Pings are the kernel's to send."""
-    return web.WebSocketResponse(
-        protocols=OFFERED, compress=False, autoping=False, max_msg_size=MOST_INCOMING, timeout=2.0
-    )
+            self.socket.write(seal(self.protocol, number, channel, parts))
 
 
 def together(frames: Sequence[bytes]) -> list[bytes]:

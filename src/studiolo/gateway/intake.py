@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
-from aiohttp import WSCloseCode, WSMessage, WSMsgType
+from aiohttp import WSCloseCode
 
 from studiolo.gateway.base import KernelState, Parts, Right
 from studiolo.gateway.clients import Client
@@ -12,6 +12,7 @@ from studiolo.gateway.frames import BadFrameError
 from studiolo.gateway.protocols import Protocol, unseal
 from studiolo.gateway.replies import error_reply, read_content, reply_type, status
 from studiolo.gateway.requests import Request
+from studiolo.gateway.websocket import Message
 from studiolo.gateway.wire import BadMessageError, Header, build, read_header
 
 if TYPE_CHECKING:
@@ -31,30 +32,22 @@ class Intake:
 
     async def read(self, client: Client) -> None:
         """Take what a client sends until its websocket closes; close it where it breaks the protocol."""
-        clock = asyncio.get_running_loop()
         count = 0
-        while True:
-            message = await client.socket.receive()
-            client.heard_at = clock.time()
-            if message.type is WSMsgType.PING:
-                await client.socket.pong(message.data)
-            elif message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                try:
-                    await self._take(client, message)
-                except (BadFrameError, BadMessageError) as error:
-                    await client.socket.close(code=_close_code(client, message), message=error.reason.encode()[:123])
-                    return
-            elif message.type is not WSMsgType.PONG:
+        while (message := await client.socket.receive()) is not None:
+            try:
+                await self._take(client, message)
+            except (BadFrameError, BadMessageError) as error:
+                client.close(_close_code(client, message), error.reason)
                 return
             count += 1
             if count % TURN_FRAMES == 0:
                 await asyncio.sleep(0)
 
-    async def _take(self, client: Client, message: WSMessage) -> None:
+    async def _take(self, client: Client, message: Message) -> None:
         if len(message.data) > BIG_FRAME:
-            channel, parts = await asyncio.to_thread(unseal, client.protocol, message.type, message.data)
+            channel, parts = await asyncio.to_thread(unseal, client.protocol, message.data)
         else:
-            channel, parts = unseal(client.protocol, message.type, message.data)
+            channel, parts = unseal(client.protocol, message.data)
         header = read_header(parts)
         if channel == "iopub":
             raise BadFrameError("clients send nothing on iopub")
@@ -153,7 +146,7 @@ def _cell(parts: Parts) -> tuple[str | None, str | None]:
     return cell, code if isinstance(code, str) else None
 
 
-def _close_code(client: Client, message: WSMessage) -> int:
-    if message.type is WSMsgType.TEXT and client.protocol is not Protocol.JSON:
+def _close_code(client: Client, message: Message) -> int:
+    if message.is_text and client.protocol is not Protocol.JSON:
         return WSCloseCode.UNSUPPORTED_DATA
     return WSCloseCode.INVALID_TEXT

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, Self
 from uuid import uuid4
 
@@ -14,18 +14,20 @@ import zmq
 from aiohttp import WSCloseCode, web
 
 from studiolo.gateway.base import Caller, KernelExit, KernelState, Parts, Process
-from studiolo.gateway.clients import Client, new_socket, together
+from studiolo.gateway.clients import Client, together
 from studiolo.gateway.comms import Comms
 from studiolo.gateway.cursors import Cursors
 from studiolo.gateway.intake import Intake
 from studiolo.gateway.journal import Journal
+from studiolo.gateway.lanes import STALL_SECONDS, Lanes
 from studiolo.gateway.output import LIFE, MOST_OUTGOING, Output, Published
-from studiolo.gateway.places import Mail, Places
-from studiolo.gateway.protocols import Protocol, seal
+from studiolo.gateway.places import Mail, Place, Places
+from studiolo.gateway.protocols import OFFERED, Protocol, seal
 from studiolo.gateway.replies import error_reply, notice, read_content, status
 from studiolo.gateway.requests import Answer, Request, Requests
 from studiolo.gateway.sockets import Channels, Frames, new_context
 from studiolo.gateway.spooling import Spool
+from studiolo.gateway.websocket import Websocket
 from studiolo.gateway.wire import BadMessageError, Signer, build, dump, parent_id, read_header
 
 PING_SECONDS = 15.0
@@ -67,6 +69,7 @@ class Kernel:
         self.has_lost_client = False
         self._places = Places(Cursors(journal.folder.with_suffix(".cursors")))
         self._intake = Intake(self)
+        self.lanes = Lanes(partial(self.send, "shell"), self._takes_cells, self._is_stalled)
         self._interrupt_mode = interrupt_mode
         self._on_change = on_change
         self._name = f"studiolo-{uuid4().hex}"
@@ -78,6 +81,7 @@ class Kernel:
         self._is_closed = False
         self._room: list[asyncio.Future[None]] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._reading: set[asyncio.Task[None]] = set()
         self._ping: asyncio.TimerHandle | None = None
 
     @classmethod
@@ -135,16 +139,18 @@ class Kernel:
 
     async def serve(
         self, request: web.Request, *, caller: Caller, session: str, after: int | None = None
-    ) -> web.WebSocketResponse:
-        """Make a websocket of a request and serve it until it closes. The subprotocol is agreed on here.
+    ) -> web.StreamResponse:
+        """Make a websocket of a request and begin to serve it. The subprotocol is agreed on here.
+
+        What is returned is for the HTTP server, which has lost the connection.
 
         `session`: the client's `session_id`, "" for none: one that was here before goes on where it was. `after`: the
         journal's number behind which the client wants everything; None: for a new session, what comes from now on.
         """
-        socket = new_socket()
-        writer = await socket.prepare(request)
-        if request.transport is None or writer is None:
-            return socket
+        response = web.Response(status=101)
+        socket = await Websocket.accept(request, OFFERED)
+        if socket is None:
+            return response
         place, is_known = self._places.take(session, caller.person_id)
         if place.client is not None:
             place.client.stop()
@@ -155,8 +161,6 @@ class Kernel:
             self._places.advance(place, self.journal.last)
         client = Client(
             socket,
-            writer,
-            request.transport,
             caller=caller,
             place=place,
             places=self._places,
@@ -164,11 +168,10 @@ class Kernel:
             session_of_kernel=lambda: self.session,
         )
         self._enter(client)
-        try:
-            await self._intake.read(client)
-        finally:
-            self._leave(client)
-        return socket
+        task = asyncio.create_task(self._read(client))
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
+        return response
 
     async def interrupt(self) -> None:
         """Interrupt what runs, by message or signal as the kernelspec says."""
@@ -231,8 +234,9 @@ class Kernel:
         self._disconnect()
         if self._ping is not None:
             self._ping.cancel()
-        closing = [client.close(WSCloseCode.GOING_AWAY, reason) for client in list(self._places)]
-        await asyncio.gather(*(task for task in closing if task is not None), return_exceptions=True)
+        for client in list(self._places):
+            client.close(WSCloseCode.GOING_AWAY, reason)
+        await asyncio.gather(*self._reading, return_exceptions=True)
         self._places.close()
 
     # What the kernel's own parts use.
@@ -284,6 +288,7 @@ class Kernel:
                 task.cancel()
         self._tasks = []
         self._output.close()
+        self.lanes.clear()
         if self.channels is not None:
             self.channels.close()
             self.channels = None
@@ -324,6 +329,7 @@ class Kernel:
                 self._heard.set()
             else:
                 self._ask("control", "kernel_info_request", {})
+        self.lanes.pump()
         await asyncio.wait((shell, control), return_when=asyncio.FIRST_COMPLETED)
         first = control if control.done() and read_content(control.result()).get("status") == "ok" else shell
         self._information.set_result(read_content(await first))
@@ -380,6 +386,19 @@ class Kernel:
             return
         request.asker.answered(request.msg_id)
         request.asker.deliver(Mail(channel, parts, request.msg_id))
+        self.lanes.done(request.msg_id)
+        if request.stops and read_content(parts).get("status") == "error":
+            self._abort(request.asker)
+
+    def _abort(self, place: Place) -> None:
+        """Answer the cells that a session has waiting here behind one that failed, as a kernel does with its queue."""
+        for request in self.lanes.abort(place):
+            self.requests.remove(request)
+            parts = build("execute_reply", {"status": "aborted"}, session=self.session, parent_header=request.header)
+            place.deliver(Mail("shell", parts, request.msg_id))
+            if place.client is not None:
+                idle = status(KernelState.IDLE, session=self.session, parent_header=request.header)
+                place.client.send("iopub", idle)
 
     def _forward(self, published: list[Published], has_gap: bool) -> None:
         """Send what is in the journal by now to all who have had everything before."""
@@ -406,6 +425,7 @@ class Kernel:
                 self._set_busy(message.parent)
             elif state == KernelState.IDLE:
                 self._set_idle(message.parent)
+                self.lanes.done(message.parent)
         elif kind in VISIBLE:
             self._last_visible = message.number
         else:
@@ -471,7 +491,14 @@ class Kernel:
         done, _ = await asyncio.wait((answer,), timeout=seconds)
         return bool(done) and not answer.cancelled()
 
+    def _takes_cells(self) -> bool:
+        return self._heard.is_set() and self.channels is not None and self.channels["shell"].has_room
+
+    def _is_stalled(self) -> bool:
+        return not self._busy and time.monotonic() - self._last_message_at > STALL_SECONDS
+
     def _give_room(self) -> None:
+        self.lanes.pump()
         room, self._room = self._room, []
         for future in room:
             if not future.done():
@@ -484,6 +511,18 @@ class Kernel:
         client.send("iopub", status(self.state, session=self.session))
         client.catch_up()
         self._on_change()
+
+    async def _read(self, client: Client) -> None:
+        try:
+            await self._intake.read(client)
+        except ConnectionError:
+            pass
+        except Exception:
+            logger.exception("A client of kernel %s cannot be served.", self.id)
+            client.close(WSCloseCode.INTERNAL_ERROR, "Something went wrong here.")
+        finally:
+            self._leave(client)
+        await client.socket.closed()
 
     def _leave(self, client: Client) -> None:
         client.stop()

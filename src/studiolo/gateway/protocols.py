@@ -49,11 +49,11 @@ def seal(protocol: Protocol, number: int, channel: str, parts: Parts) -> bytes:
     return b"".join((_head(WSMsgType.BINARY, sum(map(len, payload))), *payload))
 
 
-def unseal(protocol: Protocol, kind: WSMsgType, data: str | bytes) -> tuple[str, list[bytes]]:
+def unseal(protocol: Protocol, data: str | bytes) -> tuple[str, list[bytes]]:
     """Return (channel, parts) of what a client sent; numbered clients send v1. Raises BadFrameError."""
     if protocol is Protocol.JSON:
         return decode_json(data)
-    if kind is not WSMsgType.BINARY or isinstance(data, str):
+    if isinstance(data, str):
         raise BadFrameError("this protocol has binary frames only")
     return decode_v1(data)
 
