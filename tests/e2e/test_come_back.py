@@ -39,7 +39,11 @@ def write(folder: Path, name: str) -> Path:
 
 def saved_lines(file: Path) -> list[str]:
     """The lines of text that the file holds for its cell."""
-    outputs = json.loads(file.read_text())["cells"][0]["outputs"]
+    try:
+        outputs = json.loads(file.read_text())["cells"][0]["outputs"]
+    except ValueError:
+        # Just being written.
+        return []
     return "".join("".join(out["text"]) for out in outputs if out["output_type"] == "stream").splitlines()
 
 

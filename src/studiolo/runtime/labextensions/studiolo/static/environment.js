@@ -1,14 +1,14 @@
 // Which environment ran this? The kernelspec knows, the notebook remembers.
 
-export function noteEnvironment({ context, sessionContext }) {
+export function noteEnvironment({ model, sessionContext }) {
   const name = sessionContext.session?.kernel?.name;
   const spec = sessionContext.specsManager.specs?.kernelspecs[name];
   const known = spec?.metadata?.studiolo;
   if (!known) return;
-  const before = context.model.getMetadata("studiolo") ?? {};
+  const before = model.getMetadata("studiolo") ?? {};
   const now = { ...before, ...known, kernel: name };
   // A notebook that says so already is not changed.
-  if (sorted(before) !== sorted(now)) context.model.setMetadata("studiolo", now);
+  if (sorted(before) !== sorted(now)) model.setMetadata("studiolo", now);
 }
 
 function sorted(value) {

@@ -5,6 +5,13 @@ import { journal } from "./journal.js";
 
 export function plugins({ notebook, services, apputils }) {
   const { INotebookTracker, NotebookActions } = notebook;
+  const ask = journal(services);
+  let isNoting = false;
+
+  function cameBack(context, count) {
+    tell(apputils, context, count);
+    if (isNoting) noteEnvironment(context);
+  }
 
   const output = {
     id: "studiolo:output",
@@ -16,7 +23,7 @@ export function plugins({ notebook, services, apputils }) {
       const followers = new Map();
       tracker.widgetAdded.connect((_, { context }) => {
         if (followers.has(context)) return;
-        followers.set(context, new Follower(context, journal(services), (count) => tell(apputils, context, count)));
+        followers.set(context, new Follower(context, ask, (count) => cameBack(context, count)));
         context.disposed.connect(() => {
           followers.get(context).stop();
           followers.delete(context);
@@ -34,9 +41,10 @@ export function plugins({ notebook, services, apputils }) {
     autoStart: true,
     requires: [INotebookTracker],
     activate: (app, tracker) => {
+      isNoting = true;
       NotebookActions.executionScheduled.connect((_, { notebook: content, cell }) => {
         const panel = tracker.find((candidate) => candidate.content === content);
-        if (panel && cell.model.type === "code") noteEnvironment(panel);
+        if (panel && cell.model.type === "code") noteEnvironment(panel.context);
       });
     },
   };
