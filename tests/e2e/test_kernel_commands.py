@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from e2e.conftest import BIN, Platform, wait_for
@@ -188,3 +189,25 @@ def test_what_the_page_says_of_python_works(platform: Platform, kernel: str, key
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.req("S4-36")
+def test_a_notebooks_kernel_is_entered_from_a_terminal(platform: Platform) -> None:
+    platform.run("create", "by-notebook")
+    session = platform.json("start", "by-notebook")
+    with httpx.Client(base_url=session["api_url"], headers=_key_of(platform), timeout=_SECONDS) as inside:
+        wanted = {"path": "a.ipynb", "name": "a.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+        started = inside.post("api/sessions", json=wanted).json()["kernel"]["id"]
+    try:
+        (listed,) = platform.json("kernels", "list", "by-notebook")
+        assert (listed["id"], listed["path"], listed["session_id"]) == (started, "a.ipynb", session["id"])
+        assert run_in(platform, started, "print('shared')").stdout == "shared\n"
+        assert "shared" in platform.run("kernels", "output", started).stdout
+    finally:
+        platform.run("stop", "by-notebook")
+    assert platform.json("kernels", "list", "by-notebook") == []
+
+
+def _key_of(platform: Platform) -> dict[str, str]:
+    made = platform.run("keys", "create", "--name", "inside", "--quiet").stdout.strip()
+    return {"Authorization": f"Bearer {made}"}
