@@ -183,3 +183,41 @@ async def test_idle_websockets_cost_little(bridge: Bridge) -> None:
     assert process.num_fds() - before <= 2 * len(peers) + 5
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert os.getpid() == process.pid
+
+
+async def test_who_queues_thousands_of_cells_is_still_asked_and_heard(bridge: Bridge) -> None:
+    """The queue towards the kernel is bounded; the answer that it waits for comes past it."""
+    client = await bridge.connect()
+    first = await client.execute("name = input()")
+    await client.until(lambda message: message.channel == "stdin")
+    for _ in range(2500):
+        await client.execute("pass", silent=True)
+    last = await client.execute("print(name)")
+    await client.send("input_reply", {"value": "ada"}, channel="stdin")
+    assert "ada\n" in texts(await client.until_done(last))
+    replies = [message.parent["msg_id"] for message in client.seen if message.type == "execute_reply"]
+    assert (replies[0], replies[-1], len(set(replies))) == (first, last, 2502)
+
+
+async def test_cells_behind_one_that_failed_are_not_run(bridge: Bridge) -> None:
+    """Those that still wait here are aborted as the kernel aborts those that wait in it."""
+    client = await bridge.connect()
+    await client.run("ran = []")
+    await client.execute("import time\ntime.sleep(0.3)\n1 / 0")
+    for n in range(200):
+        await client.execute(f"ran.append({n})")
+    replies: list[str] = []
+    while len(replies) < 201:
+        replies.append((await client.until(lambda m: m.type == "execute_reply"))[-1].content["status"])
+    assert replies == ["error", *["aborted"] * 200]
+    assert texts(await client.run("print(len(ran))")) == "0\n"
+
+
+async def test_requests_that_no_kernel_answers_stop_nobody(bridge: Bridge) -> None:
+    """A kernel drops what comes twice or is malformed without a word."""
+    offender, other = await bridge.connect(), await bridge.connect()
+    parts = build("execute_request", {"code": "1"}, session="s")
+    for n in range(200):
+        header = parts[0].replace(b'"msg_id":"', b'"msg_id":"%d-' % n)
+        await offender.socket.send_bytes(encode_v1("shell", [header, *parts[1:3], b"{not json"]))
+    assert texts(await other.run("print('unharmed')")) == "unharmed\n"

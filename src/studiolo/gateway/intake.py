@@ -9,6 +9,7 @@ from aiohttp import WSCloseCode
 from studiolo.gateway.base import KernelState, Parts, Right
 from studiolo.gateway.clients import Client
 from studiolo.gateway.frames import BadFrameError
+from studiolo.gateway.lanes import Waiting
 from studiolo.gateway.protocols import Protocol, unseal
 from studiolo.gateway.replies import error_reply, read_content, reply_type, status
 from studiolo.gateway.requests import Request
@@ -62,22 +63,32 @@ class Intake:
             await self._pass_on(client, channel, header, parts)
 
     async def _pass_on(self, client: Client, channel: str, header: Header, parts: list[bytes]) -> None:
+        """Send a message: on shell in the client's turn, on control and to a subshell as soon as ZMQ takes it."""
         kernel = self._kernel
-        client.is_blocked = True
-        try:
-            await kernel.has_room(channel)
-        finally:
-            client.is_blocked = False
-        if kernel.channels is None:
-            return
         if client.protocol is Protocol.NUMBERED and self._is_repeated(client, channel, header, parts):
             return
+        request = None
         if reply_type(header.msg_type) is not None:
-            kernel.requests.note(Request(header.msg_id, header.msg_type, header.session, parts[0], client.place))
-            cell, code = _cell(parts) if header.msg_type == "execute_request" else (None, None)
-            kernel.journal.note_request(header.msg_id, header.msg_type, header.session, cell, code=code)
+            request = Request(header.msg_id, header.msg_type, header.session, parts[0], client.place)
+            cell = code = None
+            if header.msg_type == "execute_request":
+                content = read_content(parts)
+                request.stops = not content.get("silent") and bool(content.get("stop_on_error", True))
+                cell, code = _cell(parts), content.get("code")
+            kernel.requests.note(request)
+            kernel.journal.note_request(
+                header.msg_id, header.msg_type, header.session, cell, code=code if isinstance(code, str) else None
+            )
         kernel.comms.see(header.msg_type, parts)
-        kernel.send(channel, parts)
+        client.is_blocked = True
+        try:
+            if channel == "shell" and header.subshell_id is None:
+                await kernel.lanes.put(client.place, Waiting(parts, request))
+            else:
+                await kernel.has_room(channel)
+                kernel.send(channel, parts)
+        finally:
+            client.is_blocked = False
 
     def _is_repeated(self, client: Client, channel: str, header: Header, parts: list[bytes]) -> bool:
         """Tell whether a message was passed on before, and give the reply again if it was written before."""
@@ -133,17 +144,14 @@ class Intake:
                 client.send("iopub", status(state, session=session, parent_header=parts[0]))
 
 
-def _cell(parts: Parts) -> tuple[str | None, str | None]:
-    """Return (id, code) of the notebook's cell that is executed; JupyterLab names it in the metadata."""
+def _cell(parts: Parts) -> str | None:
+    """Return the id of the notebook's cell that is executed, as JupyterLab names it in the metadata."""
     try:
         metadata = json.loads(parts[2])
     except ValueError:
-        return None, None
+        return None
     cell = metadata.get("cellId") if isinstance(metadata, dict) else None
-    if not isinstance(cell, str):
-        return None, None
-    code = read_content(parts).get("code")
-    return cell, code if isinstance(code, str) else None
+    return cell if isinstance(cell, str) else None
 
 
 def _close_code(client: Client, message: Message) -> int:

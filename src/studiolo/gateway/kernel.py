@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, Self
 from uuid import uuid4
 
@@ -19,8 +19,9 @@ from studiolo.gateway.comms import Comms
 from studiolo.gateway.cursors import Cursors
 from studiolo.gateway.intake import Intake
 from studiolo.gateway.journal import Journal
+from studiolo.gateway.lanes import STALL_SECONDS, Lanes
 from studiolo.gateway.output import LIFE, MOST_OUTGOING, Output, Published
-from studiolo.gateway.places import Mail, Places
+from studiolo.gateway.places import Mail, Place, Places
 from studiolo.gateway.protocols import OFFERED, Protocol, seal
 from studiolo.gateway.replies import error_reply, notice, read_content, status
 from studiolo.gateway.requests import Answer, Request, Requests
@@ -68,6 +69,7 @@ class Kernel:
         self.has_lost_client = False
         self._places = Places(Cursors(journal.folder.with_suffix(".cursors")))
         self._intake = Intake(self)
+        self.lanes = Lanes(partial(self.send, "shell"), self._takes_cells, self._is_stalled)
         self._interrupt_mode = interrupt_mode
         self._on_change = on_change
         self._name = f"studiolo-{uuid4().hex}"
@@ -245,10 +247,6 @@ class Kernel:
             self.channels[channel].send(self._signer.pack(parts))
             self._touch()
 
-    def takes(self, channel: str) -> bool:
-        """Whether the kernel is heard and takes a message on a channel now."""
-        return self._heard.is_set() and self.channels is not None and self.channels[channel].has_room
-
     async def has_room(self, channel: str) -> None:
         """Wait until the kernel is heard and takes more on a channel."""
         await self._heard.wait()
@@ -290,6 +288,7 @@ class Kernel:
                 task.cancel()
         self._tasks = []
         self._output.close()
+        self.lanes.clear()
         if self.channels is not None:
             self.channels.close()
             self.channels = None
@@ -330,6 +329,7 @@ class Kernel:
                 self._heard.set()
             else:
                 self._ask("control", "kernel_info_request", {})
+        self.lanes.pump()
         await asyncio.wait((shell, control), return_when=asyncio.FIRST_COMPLETED)
         first = control if control.done() and read_content(control.result()).get("status") == "ok" else shell
         self._information.set_result(read_content(await first))
@@ -386,6 +386,19 @@ class Kernel:
             return
         request.asker.answered(request.msg_id)
         request.asker.deliver(Mail(channel, parts, request.msg_id))
+        self.lanes.done(request.msg_id)
+        if request.stops and read_content(parts).get("status") == "error":
+            self._abort(request.asker)
+
+    def _abort(self, place: Place) -> None:
+        """Answer the cells that a session has waiting here behind one that failed, as a kernel does with its queue."""
+        for request in self.lanes.abort(place):
+            self.requests.remove(request)
+            parts = build("execute_reply", {"status": "aborted"}, session=self.session, parent_header=request.header)
+            place.deliver(Mail("shell", parts, request.msg_id))
+            if place.client is not None:
+                idle = status(KernelState.IDLE, session=self.session, parent_header=request.header)
+                place.client.send("iopub", idle)
 
     def _forward(self, published: list[Published], has_gap: bool) -> None:
         """Send what is in the journal by now to all who have had everything before."""
@@ -412,6 +425,7 @@ class Kernel:
                 self._set_busy(message.parent)
             elif state == KernelState.IDLE:
                 self._set_idle(message.parent)
+                self.lanes.done(message.parent)
         elif kind in VISIBLE:
             self._last_visible = message.number
         else:
@@ -477,7 +491,14 @@ class Kernel:
         done, _ = await asyncio.wait((answer,), timeout=seconds)
         return bool(done) and not answer.cancelled()
 
+    def _takes_cells(self) -> bool:
+        return self._heard.is_set() and self.channels is not None and self.channels["shell"].has_room
+
+    def _is_stalled(self) -> bool:
+        return not self._busy and time.monotonic() - self._last_message_at > STALL_SECONDS
+
     def _give_room(self) -> None:
+        self.lanes.pump()
         room, self._room = self._room, []
         for future in room:
             if not future.done():

@@ -34,7 +34,7 @@ class Mail:
         return sum(map(len, self.parts))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Place:
     """`session`: the client's `session_id`, "" if it gave none. `cursor`: number of the last message that it was sent.
 

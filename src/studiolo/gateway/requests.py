@@ -15,11 +15,12 @@ MOST_OPEN = 20_000
 Answer = asyncio.Future[list[bytes]]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Request:
     """One request. `asker`: the session that waits for the reply, or where the host itself waits for it.
 
-    `session`: as in its header, None if an earlier host sent it. `header`: as it was sent.
+    `session`: as in its header, None if an earlier host sent it. `header`: as it was sent. `stops`: a cell whose error
+    keeps those behind it from being run.
     """
 
     msg_id: str
@@ -27,6 +28,7 @@ class Request:
     session: str | None
     header: bytes
     asker: Place | Answer
+    stops: bool = False
 
 
 class Requests:
@@ -55,6 +57,15 @@ class Requests:
         """Return the request that a reply answers; it is open no longer."""
         key = self._key(parts)
         return None if key is None else self._take(key)
+
+    def remove(self, request: Request) -> None:
+        """Forget a request that is answered here."""
+        key = (request.session, request.msg_id)
+        if request in (queue := self._open.get(key, deque())):
+            queue.remove(request)
+            self._count -= 1
+            if not queue:
+                del self._open[key]
 
     def take_all(self, *, of_earlier_host: bool = False) -> list[Request]:
         """Return all that are open, or those that an earlier host sent; they are open no longer."""

@@ -16,6 +16,8 @@ TURN_BYTES = 1024 * 1024
 # them nobody could tell, so it drops late.
 NUMBERED_LIMIT = 100
 UNNUMBERED_LIMIT = 1000
+# Messages towards the kernel may have 16 MiB: more of them wait where bytes count.
+SEND_LIMIT = 16
 # ZMQ's own limit, 1,000 sockets, would be reached with 250 kernels.
 MOST_SOCKETS = 40_000
 # Plain numbers: the arithmetic of enums costs more than asking the socket.
@@ -99,7 +101,7 @@ class Link:
         had_unsent = bool(self._unsent)
         while self._unsent and self._sent(self._unsent[0]):
             self._unsent.popleft()
-        if had_unsent and not self._unsent:
+        if had_unsent and self.has_room:
             self._on_room()
         self.drain()
         self._look_again()
@@ -165,6 +167,7 @@ class Channels:
                 socket.subscribe(b"")
             else:
                 socket.identity = identity
+                socket.sndhwm = SEND_LIMIT
             socket.connect(address(connection, channel))
             self._links[channel] = Link(socket, _to(on_batch, channel), on_room)
 
