@@ -386,9 +386,9 @@ class Kernel:
             return
         request.asker.answered(request.msg_id)
         request.asker.deliver(Mail(channel, parts, request.msg_id))
-        self.lanes.done(request.msg_id)
         if request.stops and read_content(parts).get("status") == "error":
             self._abort(request.asker)
+        self.lanes.done(request.msg_id)
 
     def _abort(self, place: Place) -> None:
         """Answer the cells that a session has waiting here behind one that failed, as a kernel does with its queue."""
@@ -425,7 +425,6 @@ class Kernel:
                 self._set_busy(message.parent)
             elif state == KernelState.IDLE:
                 self._set_idle(message.parent)
-                self.lanes.done(message.parent)
         elif kind in VISIBLE:
             self._last_visible = message.number
         else:

@@ -91,7 +91,7 @@ class Lanes:
             self._timer = asyncio.get_running_loop().call_later(STALL_SECONDS, self._look)
 
     def done(self, msg_id: str) -> None:
-        """Note that the kernel has done with a message."""
+        """Note that a request was answered."""
         if msg_id in self._under_way:
             self._under_way.discard(msg_id)
             self.pump()
