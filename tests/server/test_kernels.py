@@ -159,8 +159,22 @@ async def test_asked_again_the_answer_is_the_same_and_counts_once(asking: Asking
     first = await asking.reserve(workspace, kernel_id=kernel)
     assert (await asking.reserve(workspace, kernel_id=kernel)).json() == first.json()
     assert len((await asking.client.get(K)).json()["items"]) == 1
+    other = await asking.workspace("other")
+    assert error(await asking.reserve(other, kernel_id=kernel)) == "kernel-exists"
+
+
+async def test_a_kernel_that_ended_is_started_anew_under_its_id(asking: Asking, services: Services) -> None:
+    workspace, kernel = await asking.workspace(), str(uuid.uuid4())
+    await asking.reserve(workspace, kernel_id=kernel)
     await asking.ask("started", {"id": kernel, "ok": True, "message": ""})
-    assert error(await asking.reserve(workspace, kernel_id=kernel)) == "kernel-exists"
+    at = services.clock.now().isoformat()
+    await asking.ask("ended", {"id": kernel, "exit": {"reason": "killed", "message": "It was killed.", "at": at}})
+    plan = (await asking.reserve(workspace, kernel_id=kernel)).json()["plan"]
+    assert Path(plan["variables"]["STUDIOLO_KEY_FILE"]).exists()
+    shown = (await asking.client.get(f"{K}/{kernel}")).json()
+    assert (shown["state"], shown["ended_at"], shown["reason"]) == ("starting", None, None)
+    told = {"id": kernel, "scope": workspace, "state": "idle", "connections": 0}
+    assert (await asking.ask("report", {"kernels": [told]})).json() == {"unwanted": []}
 
 
 @pytest.mark.req("S1-25")

@@ -110,6 +110,11 @@ async def insert_kernel(connection: AsyncConnection, values: dict[str, Any]) -> 
     await connection.execute(insert(kernels).values(**values))
 
 
+async def forget(connection: AsyncConnection, kernel_id: str) -> None:
+    """Delete a kernel; success if there is none."""
+    await connection.execute(kernels.delete().where(kernels.c.id == kernel_id))
+
+
 async def update_kernel(connection: AsyncConnection, kernel_id: str, **values: Any) -> None:
     """Write what was seen or wanted."""
     await connection.execute(update(kernels).where(kernels.c.id == kernel_id).values(**values))

@@ -107,7 +107,8 @@ class Reservations:
                 SessionState.UNKNOWN,
             ):
                 raise Conflict("session-not-running", "The session does not run.", hint="Start it again.")
-            if await self._find(tx.connection, who, wish) is not None:
+            known = await self._find(tx.connection, scope, wish)
+            if known is not None and known["ended_at"] is None:
                 return
             await self._admission.check_numbers(
                 tx.connection, person_id=who.person_id, workspace_id=row["workspace_id"]
@@ -127,8 +128,8 @@ class Reservations:
         engine, machine = await self._admission.look()
         async with self._db.write() as tx:
             row = await self._workspaces.resolve(tx.connection, who, row["id"], "kernel.start")
-            known = await self._find(tx.connection, who, wish)
-            if known is not None:
+            known = await self._find(tx.connection, row["id"], wish)
+            if known is not None and known["ended_at"] is None:
                 allowed = known["allowed"]
             else:
                 await self._admission.check_numbers(tx.connection, person_id=who.person_id, workspace_id=row["id"])
@@ -139,10 +140,11 @@ class Reservations:
         plan = await self._ground.plan(row, who, without(wish, wanted.variables), spec, allowed, machine)
         return plan_as_json(plan)
 
-    async def _find(self, connection: AsyncConnection, who: Principal, wish: Wish) -> RowMapping | None:
+    async def _find(self, connection: AsyncConnection, scope: str, wish: Wish) -> RowMapping | None:
+        """The row of a kernel that was reserved before: asked for again, or to be started anew after its end."""
         known = (await queries.list_by_ids(connection, [str(wish.kernel_id)])).get(str(wish.kernel_id))
-        if known is not None and (known["person_id"] != who.person_id or known["started_at"] or known["ended_at"]):
-            raise Conflict("kernel-exists", "A kernel of this id exists, or existed.", hint="Leave the id out.")
+        if known is not None and known["scope"] != scope:
+            raise Conflict("kernel-exists", "A kernel of this id exists already.", hint="Leave the id out.")
         return known
 
     async def _insert(
@@ -172,6 +174,7 @@ class Reservations:
             "environment": (spec.metadata.get("studiolo") or {}).get("environment") if spec else None,
             "created_at": self._clock.now(),
         }
+        await queries.forget(tx.connection, kernel_id)
         await queries.insert_kernel(tx.connection, values)
         if session_id is None:
             await self._keys.add_kernel_key(
