@@ -19,6 +19,7 @@ from studiolo.gateway.saving import NotebookSaver
 class Hosted:
     """One kernel. `kernel` and `process` are None before it runs, and when an earlier host saw its end.
 
+    `started_at`: monotonic time of its last start; `early_deaths`: how often in a row it died soon after one.
     `lock` is held while it starts, restarts or is ended. `erase_at`: monotonic time after which its journal goes.
     """
 
@@ -27,6 +28,8 @@ class Hosted:
     kernel: Kernel | None = None
     process: Process | None = None
     is_changing: bool = False
+    started_at: float = 0.0
+    early_deaths: int = 0
     erase_at: float | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     # How long after the last client left its notebook is written; `saver` is there while the journal is open.

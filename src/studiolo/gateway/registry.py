@@ -21,6 +21,9 @@ from studiolo.gateway.problems import no_kernel
 _POLITE_SECONDS = 1.0
 _GRACE_SECONDS = 3.0
 _ADOPTED_AT_ONCE = 16
+# A kernel that dies within this time of its start is started anew so often in a row.
+_EARLY_SECONDS = 10.0
+_MOST_EARLY_DEATHS = 3
 
 _log = logging.getLogger(__name__)
 
@@ -194,6 +197,7 @@ class Registry:
             await self._authority.started(plan.kernel_id, ok=False, message=exc.message)
             self._note_end(hosted, KernelExit("never-ready", exc.message, datetime.now(UTC)), is_told=True)
             raise
+        hosted.started_at = time.monotonic()
         await self._authority.started(plan.kernel_id, ok=True)
         self.changed.set()
 
@@ -206,6 +210,7 @@ class Registry:
             fresh=fresh,
             on_change=partial(self._look_at, hosted),
         )
+        hosted.kernel.revive = partial(self._revive, hosted)
 
     async def _adopt(self, record: KernelRecord) -> None:
         hosted = self._hosted[record.id] = self._host(record)
@@ -224,6 +229,31 @@ class Registry:
             await self._attach(hosted, found, fresh=False)
         if record.removed:
             await self.remove(hosted)
+
+    def _revive(self, hosted: Hosted, exit: KernelExit) -> bool:
+        """Tell whether a kernel that died is started anew at once: a notebook's is, as Jupyter does; it is bounded."""
+        is_early = time.monotonic() - hosted.started_at < _EARLY_SECONDS
+        hosted.early_deaths = hosted.early_deaths + 1 if is_early else 0
+        is_wanted = not hosted.record.removed and not hosted.is_changing and exit.reason != "stopped"
+        joined = self._documents.path_of(hosted.scope, hosted.id) is not None
+        if not (is_wanted and joined and hosted.record.has_variables) or hosted.early_deaths > _MOST_EARLY_DEATHS:
+            return False
+        task = asyncio.create_task(self._start_anew(hosted, hosted.process))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+        return True
+
+    async def _start_anew(self, hosted: Hosted, died: Process | None) -> None:
+        async with hosted.lock:
+            if hosted.record.removed or hosted.process is not died:
+                return
+            hosted.is_changing = True
+            try:
+                await self._launch(hosted)
+            except StudioloError as exc:
+                _log.warning("Kernel %s died and does not start anew: %s", hosted.id, exc.message)
+            finally:
+                hosted.is_changing = False
 
     def _look_at(self, hosted: Hosted) -> None:
         """Called by a kernel's bridge: another state, other clients, output, the end."""
