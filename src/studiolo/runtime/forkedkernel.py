@@ -6,8 +6,10 @@ import socket
 import sys
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from ipykernel import ipkernel
 from ipykernel.kernelapp import IPKernelApp
 
 from studiolo.runtime import interpreter, processes
@@ -20,6 +22,28 @@ from studiolo.runtime.spool import Backlog, NumberingSocket, SpoolServer, listen
 _OWN_WORDS = 3
 
 
+# The files of all modules, by name: see `_SystemInBrief`.
+_files: dict[str, SimpleNamespace] = {}
+
+
+def list_files() -> None:
+    """Note the files of what is imported by now; to be called before the fork."""
+    named = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+    _files.update({name: SimpleNamespace(__file__=file) for name, file in named.items() if file})
+
+
+class _SystemInBrief:
+    """The module `sys` with stand-ins for modules: ipykernel asks each for its file, for its debugger to know.
+
+    In a fork, to look at all modules would copy the pages that they are on, 3 MiB.
+    """
+
+    modules = _files
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys, name)
+
+
 class SpooledKernelApp(IPKernelApp):
     """An ipykernel whose publisher numbers and keeps messages; `keep_in` is to be called before `initialize`."""
 
@@ -27,6 +51,14 @@ class SpooledKernelApp(IPKernelApp):
         """Keep messages in `folder` when memory does not do, and give them at the socket `path`. Raises OSError."""
         self.backlog = Backlog(folder)
         self._spool = SpoolServer(self.backlog, listen(path))
+
+    def init_kernel(self) -> None:
+        """Called by ipykernel when it makes its kernel."""
+        ipkernel.sys = _SystemInBrief()  # type: ignore[assignment, attr-defined]
+        try:
+            super().init_kernel()  # type: ignore[no-untyped-call]
+        finally:
+            ipkernel.sys = sys  # type: ignore[attr-defined]
 
     def init_iopub(self, context: Any) -> None:
         """Called by ipykernel when it makes its publisher."""

@@ -24,19 +24,26 @@ _OF_PREFIX = (
 )
 
 
-# Variables that modules set when they were imported, before any fork.
+# What is looked up before any fork: in a fork, to look at all modules would copy the pages that they are on, 5 MiB.
 _set_by_imports: dict[str, str] = {}
+_ours: list[str] = []
+_paths: list[list[str]] = []
 
 
-def note_variables(before: Mapping[str, str]) -> None:
-    """Remember what imports have added to the variables that there were `before`."""
-    _set_by_imports.update({name: value for name, value in os.environ.items() if name not in before})
+def note_imports(variables: Mapping[str, str]) -> None:
+    """Remember what is imported by now, and what that has added to the `variables` that there were before."""
+    _set_by_imports.update({name: value for name, value in os.environ.items() if name not in variables})
+    _ours[:] = [name for name in sys.modules if name.partition(".")[0] == OURS]
+    inside = sys.prefix + os.sep
+    paths = [getattr(module, "__path__", None) for module in sys.modules.values()]
+    _paths[:] = [path for path in paths if isinstance(path, list) and any(part.startswith(inside) for part in path)]
 
 
 def replace_variables(variables: Mapping[str, str]) -> None:
     """Take `variables` for the whole environment, and what imports would add to them."""
     os.environ.clear()
     os.environ.update(_set_by_imports | dict(variables))
+    sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     time.tzset()
     _set_locale()
 
@@ -54,8 +61,8 @@ def forget_ours() -> None:
 
     Code that runs goes on; what it still needs must be imported already.
     """
-    for name in [name for name in sys.modules if name.partition(".")[0] == OURS]:
-        del sys.modules[name]
+    for name in _ours:
+        sys.modules.pop(name, None)
 
 
 def take_place(prefix: str, argv: Sequence[str]) -> None:
@@ -108,13 +115,8 @@ def _standard_library() -> set[str]:
 def _move_modules(base: str, prefix: str) -> None:
     """Have imported packages look for their parts, and modules for their environment's folders, in `prefix`."""
     inside = base + os.sep
-    for module in list(sys.modules.values()):
-        path = getattr(module, "__path__", None)
-        if isinstance(path, list):
-            path[:] = [prefix + part[len(base) :] if part.startswith(inside) else part for part in path]
-    for name, variable in _OF_PREFIX:
-        folders = getattr(sys.modules.get(name), variable, None)
-        if isinstance(folders, list):
-            folders[:] = [prefix + part[len(base) :] if part.startswith(inside) else part for part in folders]
+    found = [getattr(sys.modules.get(name), variable, None) for name, variable in _OF_PREFIX]
+    for folders in (*_paths, *(folders for folders in found if isinstance(folders, list))):
+        folders[:] = [prefix + part[len(base) :] if part.startswith(inside) else part for part in folders]
     if (sysconfig := sys.modules.get("sysconfig")) is not None:
         importlib.reload(sysconfig)

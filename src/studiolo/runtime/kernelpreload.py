@@ -14,7 +14,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
-from studiolo.runtime.interpreter import OURS, note_variables
+from studiolo.runtime.interpreter import OURS, note_imports
 
 _IMPORTS = (
     "ipykernel.kernelapp",
@@ -40,8 +40,12 @@ def preload() -> None:
                 importlib.import_module(name)
             except ImportError:
                 continue
-        note_variables(before)
         _build_shell()
+    # Imported only now: it needs ipykernel.
+    from studiolo.runtime.forkedkernel import list_files
+
+    note_imports(before)
+    list_files()
 
 
 def list_distributions() -> list[str]:
