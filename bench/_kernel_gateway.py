@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from _http import Client
 from _kernel_service import KernelService
 from _peers import jupyter_programs
@@ -20,14 +21,29 @@ _STUDIOLO = Path(sys.executable).with_name("studiolo")
 
 @dataclass(frozen=True, kw_only=True)
 class Gateway(KernelService):
-    """A running `studiolo gateway` with its data in a folder."""
+    """A running `studiolo gateway` with its data and sockets below `folder`, which keeps `spares` started kernels."""
 
-    data: Path
+    folder: Path
+    spares: int
+
+    def settle(self) -> None:
+        """Wait until the pool is full."""
+        if self.spares:
+            wait_until(self._is_full, f"a pool of {self.spares} spares")
 
     def pss_of(self, kernel: str) -> int:
         """Return the proportional set size of a kernel and its shim, in bytes."""
-        shim = int(json.loads((self.data / "kernels" / kernel / "shim.json").read_text())["pid"])
+        shim = int(json.loads((self.folder / "data" / "kernels" / kernel / "shim.json").read_text())["pid"])
         return pss_bytes([shim, *(one.pid for one in descendants(shim))])
+
+    def _is_full(self) -> bool:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            # Kernel servers are nobody's children.
+            orphans = psutil.Process(1).children()
+            servers = [one for one in orphans if f" {self.folder}/run/" in " ".join(one.cmdline())]
+            waiting = [child for one in servers for child in one.children() if child.name() == "studiolo-spare"]
+            return len(waiting) == self.spares
+        return False
 
 
 @contextlib.contextmanager
@@ -48,6 +64,6 @@ def gateway(*, spares: int = 1, kernel_name: str = "python3") -> Iterator[Gatewa
         with running(argv, log=folder / "log", env=environment, cwd=folder) as process:
             wait_until(lambda: client.answers("/api/kernelspecs"), "the gateway's answer")
             body = {"name": kernel_name}
-            yield Gateway("Studiolo", client, headers, process.pid, body=body, data=folder / "data")
+            yield Gateway("Studiolo", client, headers, process.pid, body=body, folder=folder, spares=spares)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
