@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import uuid
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from server.kernel_host import Host, add_kernel, standing_in
+from studiolo.server.kernels import queries
 from studiolo.server.principal import Principal
 from studiolo.server.services import Services
 from supervisor.front_door import Seen
@@ -83,13 +85,26 @@ async def add_samples(
         },
     }
     found = {name: await add_kernel(services, ids["churn"], ana.person_id, **values) for name, values in made.items()}
-    for number in range(500):
-        own = await add_kernel(services, ids["study"], mia.person_id, path=f"run-{number}.ipynb")
-        host.kernels.append({"id": own, "scope": ids["study"], "state": "idle", "path": f"run-{number}.ipynb"})
+    await _add_many(services, host, ids["study"], mia.person_id)
     for name in ("kernel", "quiet kernel", "kernel of a session", "left kernel"):
         seen = {"scope": ids["churn"], "state": "idle"} | made[name]
         host.kernels.append({"id": found[name]} | seen | ({"unread_after": 4} if name == "left kernel" else {}))
     return found
+
+
+async def _add_many(services: Services, host: Host, workspace_id: str, person_id: str) -> None:
+    """Add 500 kernels, in one transaction."""
+    first = await add_kernel(services, workspace_id, person_id)
+    async with services.db.write() as tx:
+        found = await queries.find(tx.connection, first)
+        assert found is not None
+        row = {name: found[name] for name in ("scope", "workspace_id", "person_id", "spec", "display_name", "state")}
+        row |= {"created_at": found["created_at"], "started_at": found["started_at"]}
+        for number in range(500):
+            own = {"id": str(uuid.uuid4()), "path": f"run-{number}.ipynb"}
+            await queries.insert_kernel(tx.connection, row | own)
+            host.kernels.append({"id": own["id"], "scope": workspace_id, "state": "idle", "path": own["path"]})
+    host.kernels.append({"id": first, "scope": workspace_id, "state": "idle"})
 
 
 def _answer(

@@ -120,7 +120,7 @@ class Stage:
         self._loop.close()
 
     def do(self, action: Coroutine[Any, Any, Result]) -> Result:
-        return asyncio.run_coroutine_threadsafe(action, self._loop).result(20)
+        return asyncio.run_coroutine_threadsafe(action, self._loop).result(60)
 
     async def go_away(self) -> None:
         """Refuse new connections and close the open ones, as a control plane that restarts."""
