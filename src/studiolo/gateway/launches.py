@@ -68,6 +68,9 @@ def session_plan(session: SessionLaunch, caller: Caller, spec: Spec, wish: Wish)
         groups=session.groups,
         group=session.group,
         marker=session.marker,
+        # The group holds them; without one each process is held, and what ran out is told with its size.
+        memory_limit=session.limits.get("memory"),
+        process_limit=session.limits.get("processes"),
         register=session.register / f"{wish.kernel_id}.json",
         path=wish.path,
     )
