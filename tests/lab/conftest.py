@@ -102,7 +102,7 @@ def run(page: Page, number: int) -> None:
 
 def saved(file: Path) -> list[list[dict[str, Any]]]:
     """The outputs of each cell in the file."""
-    return [cell["outputs"] for cell in json.loads(file.read_text())["cells"]]
+    return [cell["outputs"] for cell in wait_for(lambda: _read(file), f"{file.name} is whole")["cells"]]
 
 
 def wait_for(check: Callable[[], Any], what: str, seconds: float = 30) -> Any:
@@ -113,6 +113,14 @@ def wait_for(check: Callable[[], Any], what: str, seconds: float = 30) -> Any:
             return found
         time.sleep(0.05)
     raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def _read(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text())
+    except ValueError:
+        # Just being written.
+        return None
 
 
 def _free_port() -> int:
