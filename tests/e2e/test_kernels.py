@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import httpx
 import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from e2e.conftest import Platform, wait_for
 from e2e.kernels import channels, execute, send
@@ -107,9 +108,20 @@ def test_a_revoked_gateway_key_loses_its_open_sockets(headless: Headless, client
     with headless.connect() as socket:
         assert execute(socket, "print(1)").strip() == "1"
         client.delete(f"/api/v1/me/keys/{headless.key_id}").raise_for_status()
-        with pytest.raises(ConnectionClosed):
-            socket.recv(5)
+        assert _is_closed_within(socket, 5)
     assert headless.gateway.get("/api/kernels").status_code == 401
+
+
+def _is_closed_within(socket: ClientConnection, seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    try:
+        while time.monotonic() < until:
+            socket.recv(seconds)
+    except ConnectionClosed:
+        return True
+    except TimeoutError:
+        pass
+    return False
 
 
 @pytest.mark.parametrize("part", ["gateway.host", "studiolo.server.main", "caddy"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from studiolo.contract.errors import Conflict
+from studiolo.contract.errors import Conflict, Unavailable
 from studiolo.gateway.base import Caller, KernelPlan, Wish
 from studiolo.gateway.environments import with_environment
 from studiolo.gateway.folders import start_folder
@@ -50,8 +50,18 @@ def read_launch(run: Path, scope: str) -> SessionLaunch:
 
 
 def session_plan(session: SessionLaunch, caller: Caller, spec: Spec, wish: Wish) -> KernelPlan:
-    """Return the plan of a kernel that lives in a session: its variables, its group, its end."""
+    """Return the plan of a kernel that lives in a session: its variables, its group, its end.
+
+    Raises Unavailable (`environment-not-ready`) when its program is gone.
+    """
     assert wish.kernel_id is not None
+    program = Path(spec.argv[0])
+    if program.is_absolute() and not program.exists():
+        raise Unavailable(
+            "environment-not-ready",
+            f"The kernel cannot be started: there is no {program}.",
+            hint="If the workspace's environment has vanished, restart the session: it is made anew then.",
+        )
     return KernelPlan(
         kernel_id=wish.kernel_id,
         scope=caller.scope,

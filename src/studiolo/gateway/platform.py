@@ -67,9 +67,10 @@ class PlatformAuthority:
                 raise Unavailable("control-plane-unreachable", "The control plane's answer is not understood.") from exc
         session = read_launch(self._run, caller.scope)
         spec = choose(await asyncio.to_thread(session_specs, session), wish.spec_name)
+        plan = session_plan(session, caller, spec, wish)
         named = asdict(wish) | {"spec_name": spec.name}
         answer = await self._ask("reserve", {"caller": _as_json(caller), "wish": named})
-        return replace(session_plan(session, caller, spec, wish), **answer.get("limits", {}))
+        return replace(plan, **answer.get("limits", {}))
 
     async def started(self, kernel_id: str, *, ok: bool, message: str = "") -> None:
         """Tell how the start went, at once or when the control plane is back."""

@@ -177,9 +177,9 @@ class Kernels:
         except StudioloError:
             return []
         return [
-            Unread(kernel, told[kernel.id])
+            Unread(kernel, after)
             for kernel in left.values()
-            if told.get(kernel.id) is not None
+            if (after := told.get(kernel.id)) is not None
             and (kernel.session_id is None or (kernel.person is not None and kernel.person.id == who.person_id))
         ]
 
