@@ -1,5 +1,6 @@
 """Kernel managers for users of jupyter_client: the kernel runs elsewhere, everything else is as usual."""
 
+import asyncio
 import os
 import signal
 from datetime import UTC, datetime
@@ -101,7 +102,8 @@ class _Elsewhere(KernelManager):
         if known := specs["kernelspecs"].get(self.kernel_name):
             self._spec = KernelSpec(**known["spec"])
         ends = LocalEnds(self.place.address(self._remote_id), after=after, patience_seconds=self.patience_seconds)
-        ends.start()
+        # A notebook server's loop must not wait for another machine.
+        await asyncio.to_thread(ends.start)
         self._ends = ends
         self.load_connection_info(ends.connection)
 
@@ -141,8 +143,8 @@ class _Elsewhere(KernelManager):
     async def _async_cleanup_resources(self, restart: bool = False) -> None:
         """Close the ends on this machine."""
         if self._ends is not None:
-            self._ends.stop()
-            self._ends = None
+            ends, self._ends = self._ends, None
+            await asyncio.to_thread(ends.stop)
         if not restart:
             self.cleanup_connection_file()
         self._close_control_socket()
