@@ -49,3 +49,13 @@ def _bash() -> list[str]:
 def _spec(folder: Path, argv: list[str]) -> None:
     folder.mkdir(parents=True)
     (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": folder.name, "language": "x"}))
+
+
+def test_a_folder_that_cannot_be_written_is_said_so_and_mended_without_hands(gateway: Gateway) -> None:
+    kernels = gateway.folder / "data" / "kernels"
+    kernels.rename(kernels.with_name("away"))
+    refused = gateway.http.post("/api/kernels", json={"name": "good"})
+    assert (refused.status_code, refused.json()["code"]) == (503, "data-directory-unusable")
+    kernels.with_name("away").rename(kernels)
+    kernel = gateway.start(name="good")
+    gateway.http.delete(f"/api/kernels/{kernel}")

@@ -1,6 +1,7 @@
 """All kernels of a host: start, adopt, restart, interrupt, end, forget."""
 
 import asyncio
+import errno
 import logging
 import time
 import uuid
@@ -8,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from studiolo.contract.errors import Conflict, StudioloError
+from studiolo.contract.errors import Conflict, StudioloError, Unavailable
 from studiolo.gateway.base import Authority, Caller, KernelExit, Launcher, Process, Wish
 from studiolo.gateway.documents import Documents
 from studiolo.gateway.hosted import Hosted
@@ -128,7 +129,7 @@ class Registry:
         async with hosted.lock:
             if hosted.id not in self._hosted:
                 return
-            self._records.write(hosted.record)
+            self._keep(hosted)
             if hosted.is_alive and hosted.process is not None and hosted.kernel is not None:
                 agreed = await hosted.kernel.shutdown_request(restart=False)
                 self._note_end(hosted, await _end(hosted.process, agreed=agreed))
@@ -184,19 +185,22 @@ class Registry:
 
     async def _launch(self, hosted: Hosted) -> None:
         plan = hosted.record.plan
-        self._records.write(hosted.record)
-        self._records.write_variables(plan)
         try:
+            self._records.write(hosted.record)
+            self._records.write_variables(plan)
             process = await self._launcher.start(plan)
             if hosted.kernel is None:
                 await self._attach(hosted, process, fresh=True)
             else:
                 hosted.process = process
                 await hosted.kernel.replaced(process)
-        except StudioloError as exc:
-            await self._authority.started(plan.kernel_id, ok=False, message=exc.message)
-            self._note_end(hosted, KernelExit("never-ready", exc.message, datetime.now(UTC)), is_told=True)
-            raise
+        except (StudioloError, OSError) as exc:
+            error = exc if isinstance(exc, StudioloError) else _unusable_disk(exc)
+            await self._authority.started(plan.kernel_id, ok=False, message=error.message)
+            self._note_end(hosted, KernelExit("never-ready", error.message, datetime.now(UTC)), is_told=True)
+            if hosted.process is not None:
+                await hosted.process.stop(grace_seconds=0)
+            raise error from exc
         hosted.started_at = time.monotonic()
         await self._authority.started(plan.kernel_id, ok=True)
         self.changed.set()
@@ -270,7 +274,7 @@ class Registry:
             return
         hosted.record = replace(hosted.record, exit=exit)
         hosted.erase_at = time.monotonic() + self._keep_ended
-        self._records.write(hosted.record)
+        self._keep(hosted)
         if hosted.kernel is not None and hosted.kernel.exit is None:
             hosted.kernel.ended(exit)
         if not is_told:
@@ -278,6 +282,13 @@ class Registry:
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
         self.changed.set()
+
+    def _keep(self, hosted: Hosted) -> None:
+        """Write a kernel's record. A full disk keeps nothing from ending."""
+        try:
+            self._records.write(hosted.record)
+        except OSError as exc:
+            _log.warning("The record of kernel %s cannot be written: %s", hosted.id, exc)
 
     def _erase(self, hosted: Hosted) -> None:
         self._hosted.pop(hosted.id, None)
@@ -292,6 +303,12 @@ async def _end(process: Process, *, agreed: bool) -> KernelExit:
     if not done:
         await process.stop(grace_seconds=_GRACE_SECONDS)
     return await waiting
+
+
+def _unusable_disk(error: OSError) -> Unavailable:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Unavailable("disk-full", "The disk is full; no kernel can start.", hint="Make room, then try again.")
+    return Unavailable("data-directory-unusable", f"What kernels need cannot be written: {error.strerror}.")
 
 
 def _owner(scope: str) -> str:
