@@ -102,6 +102,9 @@ async def _answer(request: web.Request) -> web.StreamResponse:
         response = problems.problem(problems.from_http(exc))
     except ConnectionError:
         raise
+    except OSError as exc:
+        _log.exception("A request failed: %s", request.path)
+        response = problems.problem(problems.of_system(exc))
     except Exception:
         _log.exception("A request failed: %s", request.path)
         response = problems.problem(problems.fault())

@@ -3,6 +3,7 @@
 Jupyter calls them sessions. Source: jupyter_server 2.21, services/sessions/sessionmanager.py.
 """
 
+import contextlib
 import re
 import uuid
 from collections.abc import Iterable
@@ -77,10 +78,11 @@ class Documents:
         self._scopes[scope] = changed
 
     def remove(self, scope: str, document_id: str) -> None:
-        """Forget one; success if it is not there."""
+        """Forget one; success if it is not there. A full disk costs only that: without its kernel nobody sees it."""
         kept = {key: value for key, value in self._scopes.get(scope, {}).items() if key != document_id}
-        self._write(scope, kept.values())
         self._scopes[scope] = kept
+        with contextlib.suppress(OSError):
+            self._write(scope, kept.values())
 
     def forget_kernel(self, scope: str, kernel_id: str) -> None:
         """Forget all that were joined to a kernel."""

@@ -3,6 +3,7 @@
 Source: jupyter_server 2.21, APIHandler.write_error; RFC 9457 for the others.
 """
 
+import errno
 from http import HTTPStatus
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from studiolo.contract.errors import (
     NotFound,
     NotSignedIn,
     StudioloError,
+    Unavailable,
 )
 
 # Cases for which HTTP, or Jupyter, has a closer status than their kind's.
@@ -68,6 +70,13 @@ def from_http(error: web.HTTPException) -> StudioloError:
 def fault() -> Internal:
     """Return what a person may know of an unexpected exception."""
     return Internal("internal", "Something unexpected went wrong in the kernel host.", hint="Its log has the detail.")
+
+
+def of_system(error: OSError) -> StudioloError:
+    """Return the error for what the system refused."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Unavailable("disk-full", "The disk is full.", hint="Make room, then try again.")
+    return fault()
 
 
 def no_route() -> NotFound:
