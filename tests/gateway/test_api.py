@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.standing import KEY, SECONDS, Gateway, running_gateway, send
+from gateway.standing import KEY, SECONDS, Gateway, is_alive, running_gateway, send, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +130,17 @@ def test_a_client_may_name_the_kernels_id_once(gateway: Gateway) -> None:
     again = gateway.http.post("/api/kernels", json={"kernel_id": wanted})
     assert (again.status_code, again.json()["code"]) == (409, "kernel-exists")
     gateway.http.delete(f"/api/kernels/{wanted}")
+
+
+def test_a_kernel_that_is_deleted_while_it_starts_is_ended(gateway: Gateway) -> None:
+    wanted = str(uuid.uuid4())
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(gateway.http.post, "/api/kernels", json={"kernel_id": wanted})
+        wait_until(lambda: gateway.http.delete(f"/api/kernels/{wanted}").status_code == 204)
+        assert starting.result().status_code in (201, 404)
+    assert gateway.http.get(f"/api/kernels/{wanted}").status_code == 404
+    shim = json.loads((gateway.folder / "data" / "kernels" / wanted / "shim.json").read_text())
+    wait_until(lambda: not is_alive(shim["kernel_pid"]))
 
 
 @pytest.mark.req("S1-X07")
