@@ -74,8 +74,8 @@ async def test_control_is_answered_while_a_cell_runs(bridge: Bridge) -> None:
 async def test_both_kinds_of_interrupt_end_a_cell(shared_process: LocalProcess, tmp_path: Any, mode: str) -> None:
     async with bridge_to(shared_process, tmp_path, interrupt_mode=mode) as bridge:
         client = await bridge.connect()
-        running = await client.execute("import time\nfor _ in range(600): time.sleep(0.05)")
-        await client.until(lambda message: message.type == "execute_input")
+        running = await client.execute("import time\nprint(1, flush=True)\nfor _ in range(600): time.sleep(0.05)")
+        await client.until(lambda message: message.type == "stream")
         await bridge.kernel.interrupt()
         came = await client.until_done(running)
         assert [message.content["ename"] for message in came if message.type == "error"] == ["KeyboardInterrupt"]

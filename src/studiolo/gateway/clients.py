@@ -65,9 +65,12 @@ class Client:
         """Whether it was sent all that there is, and new messages can be pushed to it."""
         return self._catching_up is None
 
-    def push(self, frames: Sequence[bytes], last: int) -> None:
-        """Write sealed frames, up to number `last`. Only to clients that are current."""
-        if not self._can_write():
+    def push(self, frames: Sequence[bytes], first: int, last: int) -> None:
+        """Write sealed frames, of numbers `first` to `last`. Only to clients that are current.
+
+        Who was not sent all before, or takes nothing now, gets them from the journal: nothing twice, nothing left out.
+        """
+        if self.place.cursor != first - 1 or not self._can_write():
             self.catch_up()
             return
         self._places.advance(self.place, last)

@@ -1,18 +1,15 @@
 """One running kernel as the host has it: a shared client towards it, its journal, and any number of websockets."""
 
 import asyncio
-import contextlib
 import logging
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import cache, partial
+from datetime import datetime
+from functools import partial
 from typing import Any, Self
-from uuid import uuid4
 
-import zmq
 from aiohttp import WSCloseCode, web
 
+from studiolo.gateway.activity import VISIBLE, Activity
 from studiolo.gateway.base import Caller, KernelExit, KernelState, Parts, Process
 from studiolo.gateway.clients import Client, together
 from studiolo.gateway.comms import Comms
@@ -20,23 +17,18 @@ from studiolo.gateway.cursors import Cursors
 from studiolo.gateway.intake import Intake
 from studiolo.gateway.journal import Journal
 from studiolo.gateway.lanes import STALL_SECONDS, Lanes
-from studiolo.gateway.output import LIFE, MOST_OUTGOING, Output, Published
+from studiolo.gateway.line import Line
+from studiolo.gateway.output import LIFE, MOST_OUTGOING, Published, left_folder
 from studiolo.gateway.places import Mail, Place, Places
 from studiolo.gateway.protocols import OFFERED, Protocol, seal
 from studiolo.gateway.replies import error_reply, notice, read_content, status
-from studiolo.gateway.requests import Answer, Request, Requests
-from studiolo.gateway.sockets import Channels, Frames, new_context
-from studiolo.gateway.spooling import Spool
+from studiolo.gateway.requests import Request, Requests
 from studiolo.gateway.websocket import Websocket
-from studiolo.gateway.wire import BadMessageError, Signer, build, dump, parent_id, read_header
+from studiolo.gateway.wire import build, dump, parent_id, read_header
 
 PING_SECONDS = 15.0
-GREETING_SECONDS = 0.5
-# How long clients' requests wait for the kernel to be heard: kernels that never publish get them then.
-MOST_GREETING_SECONDS = 10.0
 ANSWER_SECONDS = 5.0
-# What people see, and what counts as unread.
-VISIBLE = frozenset(("stream", "display_data", "update_display_data", "execute_result", "error", "clear_output"))
+SHUTDOWN_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +36,8 @@ logger = logging.getLogger(__name__)
 class Kernel:
     """A kernel that runs, or has just ended. Made by `attach`; used on one event loop.
 
-    `state`: as clients see it. `exit`: how it ended, None while it runs. `last_activity`: of any message, aware UTC.
-    `session`: the kernel's own, which messages in its name carry.
+    `exit`: how it ended, None while it runs. `requests`, `lanes`, `comms`: what clients asked, what of it still waits
+    here, and which comms are open.
     """
 
     def __init__(
@@ -60,26 +52,23 @@ class Kernel:
         self.process = process
         self.journal = journal
         self.exit: KernelExit | None = None
-        self.state = KernelState.STARTING
-        self.last_activity = datetime.now(UTC)
         self.requests = Requests()
         self.comms = Comms()
-        self.channels: Channels | None = None
         # Whether the client that went last said nothing: its page may still be open somewhere.
         self.has_lost_client = False
         self._places = Places(Cursors(journal.folder.with_suffix(".cursors")))
         self._intake = Intake(self)
-        self.lanes = Lanes(partial(self.send, "shell"), self._takes_cells, self._is_stalled)
+        self.lanes = Lanes(
+            partial(self.send, "shell"),
+            lambda: self._line.takes("shell"),
+            lambda: self._activity.is_quiet(STALL_SECONDS),
+        )
         self._interrupt_mode = interrupt_mode
         self._on_change = on_change
-        self._name = f"studiolo-{uuid4().hex}"
-        self._busy: set[str] = set()
-        self._busy_since: float | None = None
-        self._last_message_at = time.monotonic()
-        self._last_visible = 0
-        self._is_restarting = False
-        self._is_closed = False
-        self._room: list[asyncio.Future[None]] = []
+        self._activity = Activity(on_change)
+        self._line: Line
+        # Asked when it has died: whether the host starts it anew at once, as Jupyter does.
+        self.revive: Callable[[KernelExit], bool] = lambda exit: False
         self._tasks: list[asyncio.Task[None]] = []
         self._reading: set[asyncio.Task[None]] = set()
         self._ping: asyncio.TimerHandle | None = None
@@ -110,23 +99,33 @@ class Kernel:
 
     @property
     def session(self) -> str:
-        """The kernel's own session id; the host's before the kernel said anything."""
-        return self._output.session or self._name
+        """The kernel's own session id, which messages in its name carry."""
+        return self._line.session
+
+    @property
+    def state(self) -> KernelState:
+        """What it does, as clients see it."""
+        return self._activity.state
 
     @property
     def busy_since(self) -> float | None:
         """When it became busy, on the monotonic clock in seconds; None: it is not."""
-        return self._busy_since
+        return self._activity.busy_since
 
     @property
     def last_message_at(self) -> float:
         """When it last said something or was sent something, on the monotonic clock in seconds."""
-        return self._last_message_at
+        return self._activity.last_message_at
+
+    @property
+    def last_activity(self) -> datetime:
+        """The same, as aware UTC."""
+        return self._activity.last_activity
 
     @property
     def has_unread(self) -> bool:
         """Whether it has output that no client was ever sent."""
-        return self._last_visible > self._places.furthest
+        return self._activity.last_visible > self._places.furthest
 
     @property
     def seen(self) -> int:
@@ -153,8 +152,8 @@ class Kernel:
             return response
         place, is_known = self._places.take(session, caller.person_id)
         if place.client is not None:
-            place.client.stop()
             place.client.close(WSCloseCode.OK, "Another connection of this session took its place.")
+            self._leave(place.client)
         if after is not None:
             place.cursor = min(after, self.journal.last)
         elif not is_known:
@@ -178,7 +177,7 @@ class Kernel:
         if self.exit is not None:
             return
         if self._interrupt_mode == "message":
-            await self._ask_within("control", "interrupt_request", {}, ANSWER_SECONDS)
+            await self._line.ask_within(ANSWER_SECONDS, "control", "interrupt_request")
         else:
             await self.process.interrupt()
 
@@ -188,14 +187,15 @@ class Kernel:
         `restart`: another process is going to take its place by `replaced`; clients are told so.
         """
         if restart:
-            self._is_restarting = True
-            self._set_state(KernelState.RESTARTING)
-        if self.exit is not None or self.channels is None:
+            self._activity.is_restarting = True
+            self._activity.become(KernelState.RESTARTING)
+        if self.exit is not None:
             return False
-        return await self._ask_within("control", "shutdown_request", {"restart": restart}, 1.0)
+        return await self._line.ask_within(SHUTDOWN_SECONDS, "control", "shutdown_request", {"restart": restart})
 
     async def replaced(self, process: Process) -> None:
         """Go on with another process under the same id: same journal, same clients."""
+        await self._take_rest()
         self._disconnect()
         self._answer_all("KernelRestarted", "The kernel was restarted.")
         # To stock clients `restarting` means that the kernel died: they warn, and give up what they asked since.
@@ -203,22 +203,26 @@ class Kernel:
         self.process = process
         self.exit = None
         self.comms = Comms()
-        self._is_restarting = False
-        self._set_state(KernelState.STARTING)
+        self._activity.renew()
+        self._activity.become(KernelState.STARTING)
         self._connect(fresh=True)
 
     def ended(self, exit: KernelExit) -> None:
         """Tell all clients that the kernel has ended, and why; called by the host only where no restart came about."""
         if self.exit is not None:
             return
-        self.exit = exit
-        self._is_restarting = False
+        # Whoever starts it anew calls `replaced`, or `ended` again.
+        is_revived = self.revive(exit)
+        self.exit = None if is_revived else exit
+        state = KernelState.RESTARTING if is_revived else KernelState.DEAD
         session = self.session
         if not self._answer_all("DeadKernelError", exit.message):
             self._announce(notice(exit.message, session=session))
-        self._announce(status(KernelState.DEAD, session=session))
+        self._announce(status(state, session=session))
         self._disconnect()
-        self._set_state(KernelState.DEAD)
+        self._activity.renew()
+        self._activity.become(state)
+        self._activity.is_restarting = is_revived
         self._on_change()
 
     def cut(self, logins: set[str]) -> int:
@@ -230,7 +234,6 @@ class Kernel:
 
     async def close(self, reason: str = "The kernel host is ending.") -> None:
         """Leave the kernel as it is, and close all websockets; the journal stays open."""
-        self._is_closed = True
         self._disconnect()
         if self._ping is not None:
             self._ping.cancel()
@@ -243,42 +246,30 @@ class Kernel:
 
     def send(self, channel: str, parts: Parts) -> None:
         """Send a message to the kernel."""
-        if self.channels is not None:
-            self.channels[channel].send(self._signer.pack(parts))
-            self._touch()
+        self._line.send(channel, parts)
+        self._activity.touch()
 
     async def has_room(self, channel: str) -> None:
         """Wait until the kernel is heard and takes more on a channel."""
-        await self._heard.wait()
-        while self.channels is not None and not self.channels[channel].has_room:
-            future = asyncio.get_running_loop().create_future()
-            self._room.append(future)
-            await future
+        await self._line.has_room(channel)
 
     async def information(self) -> dict[str, Any]:
         """Return the content of the kernel's `kernel_info_reply`, as it said at its start."""
-        return await asyncio.shield(self._information)
+        return await asyncio.shield(self._line.information)
 
     # The rest is between this class and the kernel.
 
     def _connect(self, *, fresh: bool) -> None:
-        connection = self.process.connection
-        self._heard = asyncio.Event()
-        self._information: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._signer = Signer(str(connection["key"]).encode(), connection.get("signature_scheme", "hmac-sha256"))
-        spool = None if self.process.spool is None else Spool(self.process.spool)
-        self._output = Output(self._signer, self.journal, spool, self._forward, self._heard)
-        self._busy.clear()
-        self.channels = self._output.channels = Channels(
-            shared_context(),
-            connection,
-            f"studiolo-{self.id}".encode(),
-            numbered=spool is not None,
-            on_batch=self._take,
-            on_room=self._give_room,
+        self._line = Line(
+            self.process,
+            self.journal,
+            self.requests,
+            on_published=self._forward,
+            on_message=self._take,
+            on_room=self.lanes.pump,
         )
         if not fresh:
-            self._recall(has_spool=spool is not None)
+            self._recall()
         self._tasks = [asyncio.create_task(self._greet(fresh=fresh)), asyncio.create_task(self._watch(self.process))]
 
     def _disconnect(self) -> None:
@@ -287,84 +278,52 @@ class Kernel:
             if task is not current:
                 task.cancel()
         self._tasks = []
-        self._output.close()
         self.lanes.clear()
-        if self.channels is not None:
-            self.channels.close()
-            self.channels = None
-        self._heard.set()
-        self._give_room()
-        if not self._information.done():
-            self._information.set_result({"status": "error", "ename": "DeadKernelError", "evalue": "The kernel ended."})
+        self._line.close()
 
-    def _recall(self, *, has_spool: bool) -> None:
+    def _recall(self) -> None:
         """Take over what an earlier host left: what it had not fetched, and the requests that it had not answered."""
-        if has_spool:
-            self._output.fetch()
+        if self._line.has_spool:
+            self._line.output.fetch()
         else:
             self.journal.note_gap()
             self.journal.flush()
-        self._last_visible = self.journal.last
+        self._activity.last_visible = self.journal.last
         for msg_id, request in self.journal.open_requests().items():
             header = {"msg_id": msg_id, "msg_type": request.msg_type, "session": request.session}
             place = self._places.recall(request.session)
             self.requests.note(Request(msg_id, request.msg_type, None, dump(header), place))
             if request.msg_type == "execute_request":
-                self._set_busy(msg_id)
+                self._activity.begin(msg_id)
 
     async def _greet(self, *, fresh: bool) -> None:
-        """Have the kernel introduce itself, and find out when it can be heard.
-
-        When the shell channel answers, every earlier request was: an earlier host's whose reply is not here by then
-        was answered while nobody listened.
-        """
-        shell = self._ask("shell", "kernel_info_request", {})
-        control = self._ask("control", "kernel_info_request", {})
-        begun_at = time.monotonic()
-        while not self._heard.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._heard.wait(), GREETING_SECONDS)
-                break
-            if time.monotonic() - begun_at > MOST_GREETING_SECONDS:
-                self._heard.set()
-            else:
-                self._ask("control", "kernel_info_request", {})
-        self.lanes.pump()
-        await asyncio.wait((shell, control), return_when=asyncio.FIRST_COMPLETED)
-        first = control if control.done() and read_content(control.result()).get("status") == "ok" else shell
-        self._information.set_result(read_content(await first))
-        if not fresh:
-            comms = self._ask("shell", "comm_info_request", {})
-            await shell
-            for request in self.requests.take_all(of_earlier_host=True):
-                self._answer(request, "ReplyLost", "The reply came while the kernel host was away and is lost.")
-            self.comms.learn(await comms)
+        """Have the kernel introduce itself; then an earlier host's requests are answered, or never will be."""
+        shell = await self._line.greet()
+        if fresh:
+            return
+        comms = self._line.ask("shell", "comm_info_request")
+        await shell
+        for request in self.requests.take_all(of_earlier_host=True):
+            self._answer(request, "ReplyLost", "The reply came while the kernel host was away and is lost.")
+            self._activity.finish(request.msg_id)
+        self.comms.learn(await comms)
 
     async def _watch(self, process: Process) -> None:
         exit = await process.wait()
-        # What it said last is still under way to us.
-        quiet = 0
-        while quiet < 3:
-            quiet = 0 if self.channels is not None and self.channels.drain() else quiet + 1
-            await asyncio.sleep(0.01)
-        if not self._is_restarting:
+        await self._take_rest()
+        if not self._activity.is_restarting:
             self.ended(exit)
 
-    def _take(self, channel: str, batch: list[Frames]) -> None:
-        if channel == "iopub":
-            self._output.take(batch)
-            return
-        for frames in batch:
-            try:
-                _, parts = self._signer.unpack(frames)
-            except BadMessageError as error:
-                logger.warning("A message of kernel %s is left out: %s", self.id, error.reason)
-                continue
-            if channel == "stdin":
-                self._take_question(parts)
-            else:
-                self._take_reply(channel, parts)
-        self.journal.flush()
+    async def _take_rest(self) -> None:
+        """Take what a process that has ended said last."""
+        await self._line.hear_out()
+        self._line.output.take_left(left_folder(self.journal))
+
+    def _take(self, channel: str, parts: list[bytes]) -> None:
+        if channel == "stdin":
+            self._take_question(parts)
+        else:
+            self._take_reply(channel, parts)
 
     def _take_question(self, parts: list[bytes]) -> None:
         request = self.requests.find(parts)
@@ -373,7 +332,7 @@ class Kernel:
             request.asker.deliver(Mail("stdin", parts, request.msg_id))
 
     def _take_reply(self, channel: str, parts: list[bytes]) -> None:
-        self._touch()
+        self._activity.touch()
         request = self.requests.take(parts)
         if request is None:
             return
@@ -383,9 +342,9 @@ class Kernel:
             return
         if sum(map(len, parts)) > MOST_OUTGOING:
             self._answer(request, "ReplyTooBig", f"The reply is bigger than {MOST_OUTGOING // 2**20} MiB.")
-            return
-        request.asker.answered(request.msg_id)
-        request.asker.deliver(Mail(channel, parts, request.msg_id))
+        else:
+            request.asker.answered(request.msg_id)
+            request.asker.deliver(Mail(channel, parts, request.msg_id))
         if request.stops and read_content(parts).get("status") == "error":
             self._abort(request.asker)
         self.lanes.done(request.msg_id)
@@ -403,7 +362,7 @@ class Kernel:
     def _forward(self, published: list[Published], has_gap: bool) -> None:
         """Send what is in the journal by now to all who have had everything before."""
         self.journal.flush()
-        self._touch()
+        self._activity.touch()
         for message in published:
             self._follow(message)
         frames: dict[Protocol, list[bytes]] = {}
@@ -414,7 +373,7 @@ class Kernel:
                 protocol = client.protocol
                 if protocol not in frames:
                     frames[protocol] = together([seal(protocol, m.number, "iopub", m.parts) for m in published])
-                client.push(frames[protocol], published[-1].number)
+                client.push(frames[protocol], published[0].number, published[-1].number)
         self._on_change()
 
     def _follow(self, message: Published) -> None:
@@ -422,34 +381,13 @@ class Kernel:
         if kind == "status":
             state = read_content(message.parts).get("execution_state")
             if state == KernelState.BUSY:
-                self._set_busy(message.parent)
+                self._activity.begin(message.parent)
             elif state == KernelState.IDLE:
-                self._set_idle(message.parent)
+                self._activity.finish(message.parent)
         elif kind in VISIBLE:
-            self._last_visible = message.number
+            self._activity.last_visible = message.number
         else:
             self.comms.see(kind, message.parts)
-
-    def _set_busy(self, request: str) -> None:
-        self._busy.add(request)
-        self._busy_since = self._busy_since or time.monotonic()
-        self._set_state(KernelState.BUSY)
-
-    def _set_idle(self, request: str) -> None:
-        self._busy.discard(request)
-        if not self._busy:
-            self._busy_since = None
-            self._set_state(KernelState.IDLE)
-
-    def _set_state(self, state: KernelState) -> None:
-        is_overtaken = self._is_restarting and state is not KernelState.RESTARTING
-        if state is not self.state and not is_overtaken:
-            self.state = state
-            self._on_change()
-
-    def _touch(self) -> None:
-        self._last_message_at = time.monotonic()
-        self.last_activity = datetime.now(UTC)
 
     def _announce(self, parts: list[bytes], *, new_life: bool = False) -> None:
         """Publish a message of the host's own, through the journal like the kernel's."""
@@ -476,32 +414,6 @@ class Kernel:
                 self._announce(status(KernelState.IDLE, session=self.session, parent_header=request.header))
                 has_told = True
         return has_told
-
-    def _ask(self, channel: str, msg_type: str, content: dict[str, Any]) -> Answer:
-        """Send a request of the host's own; the answer is cancelled when the kernel ends."""
-        answer: Answer = asyncio.get_running_loop().create_future()
-        parts = build(msg_type, content, session=self._name)
-        self.requests.note(Request(read_header(parts).msg_id, msg_type, self._name, parts[0], answer))
-        self.send(channel, parts)
-        return answer
-
-    async def _ask_within(self, channel: str, msg_type: str, content: dict[str, Any], seconds: float) -> bool:
-        answer = self._ask(channel, msg_type, content)
-        done, _ = await asyncio.wait((answer,), timeout=seconds)
-        return bool(done) and not answer.cancelled()
-
-    def _takes_cells(self) -> bool:
-        return self._heard.is_set() and self.channels is not None and self.channels["shell"].has_room
-
-    def _is_stalled(self) -> bool:
-        return not self._busy and time.monotonic() - self._last_message_at > STALL_SECONDS
-
-    def _give_room(self) -> None:
-        self.lanes.pump()
-        room, self._room = self._room, []
-        for future in room:
-            if not future.done():
-                future.set_result(None)
 
     def _enter(self, client: Client) -> None:
         self._places.enter(client)
@@ -535,9 +447,3 @@ class Kernel:
             client.check(now)
         is_needed = bool(self._places.clients)
         self._ping = asyncio.get_running_loop().call_later(PING_SECONDS, self._check_clients) if is_needed else None
-
-
-@cache
-def shared_context() -> zmq.Context[zmq.Socket[bytes]]:
-    """Return the ZMQ context of this process, made when first needed."""
-    return new_context()

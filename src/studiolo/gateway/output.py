@@ -131,8 +131,9 @@ class Output:
                 self._add(published, kept, _number(kept))
                 size += sum(map(len, kept))
                 if size > STRETCH_BYTES:
-                    self._hand_on(published, has_gap=has_gap)
-                    published, has_gap, size = [], False, 0
+                    ready, published = published, []
+                    self._hand_on(ready, has_gap=has_gap)
+                    has_gap, size = False, 0
         except (OSError, EOFError, TimeoutError) as error:
             # The kernel has just ended, or does not give what it kept.
             logger.warning("What a kernel kept cannot be fetched: %s", error)
