@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from gateway.kernels import Bench, run
+from gateway.kernels import Bench, client_of, ended, run
 from studiolo.runtime import processes
 from studiolo.runtime.launch import read_json
-from studiolo.runtime.spool import decode
+from studiolo.runtime.spool import decode, read_left
 from studiolo.server.environments.clone import clone
 
 # What a kernel sees of itself. Numbers of processes and places of sockets differ, of course.
@@ -268,6 +268,23 @@ async def test_output_is_kept_and_given_again_until_it_is_acknowledged(benches: 
     assert spooled[-1] == (0, [json.dumps({"last": numbers[-1]}).encode()])
     after = numbers[-3]
     assert [number for number, _ in await _spooled(process.spool, 0, acknowledge=after) if number] == numbers[-2:]
+
+
+@pytest.mark.parametrize("mode", ["exec", "fork", "spare"])
+async def test_a_kernel_that_is_shut_down_ends_in_order_and_leaves_what_was_not_acknowledged(
+    folder: Path, benches: dict[str, Bench], mode: str
+) -> None:
+    bench = benches[mode]
+    process = await bench.start(bench.plan())
+    end = f"import atexit, pathlib; atexit.register(pathlib.Path({str(folder / 'ended')!r}).touch); print('said')"
+    assert await run(process, end) == "said\n"
+    client = client_of(process)
+    client.shutdown()
+    assert (await ended(process)).reason == "exited"
+    client.stop_channels()
+    assert (folder / "ended").exists()
+    left = [frames for _, frames in read_left(bench.files(process).spool, 0)]
+    assert any(b'"said\\n"' in frames[-1] for frames in left) == (mode != "exec")
 
 
 async def _spooled(spool: Path | None, after: int, acknowledge: int = 0) -> list[tuple[int, list[bytes]]]:

@@ -8,30 +8,23 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import socket
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from studiolo.contract.errors import Conflict, Unavailable
 from studiolo.gateway.base import KernelExit, KernelPlan
 from studiolo.gateway.kernelservers import KernelServers
+from studiolo.gateway.local_kernels import KeptKernel, LocalProcess, find_process, read_exit
 from studiolo.kit import logs
-from studiolo.runtime import connecting, processes
-from studiolo.runtime.groups import Group
-from studiolo.runtime.kept import Kept
-from studiolo.runtime.kernelrequest import MARKER, KernelFiles, KernelRequest, RunFiles
+from studiolo.runtime import connecting
+from studiolo.runtime.kernelrequest import MARKER, KernelRequest
 from studiolo.runtime.launch import MARKER as LAUNCH_MARKER
-from studiolo.runtime.launch import read_json
 
 # A kernel that is slow to bind its sockets is given out as it is: clients wait for it then.
 _BOUND_SECONDS = 10.0
-_STARTED_SECONDS = 10.0
-_POLL_SECONDS = 0.5
 # For stops that nobody timed: a session that ends waits five seconds for its kernels.
 _GRACE_SECONDS = 2.0
 _SHORT_ID = 12
@@ -77,8 +70,8 @@ class LocalLauncher:
         if kept.read_exit() is None and not kept.is_held():
             await asyncio.to_thread(kept.bury)
         if (record := kept.read_exit()) is not None:
-            return _read_exit(record)
-        return _process(kernel_id, kept)
+            return read_exit(record)
+        return find_process(kept)
 
     async def prepare(self, environment: Path) -> None:
         """Have kernels of this environment start quickly from now on, as far as they can."""
@@ -101,9 +94,9 @@ class LocalLauncher:
                 while event["event"] == "started":
                     event = await events.next()
                 if event["event"] == "ready":
-                    return _process(plan.kernel_id, kept, event.get("connection"))
+                    return find_process(kept)
                 raise _not_started(plan, event.get("message") or "Its shim was killed.", kept)
-        return _process(plan.kernel_id, kept)
+        return find_process(kept)
 
     def _make_room(self, kept: "KeptKernel") -> None:
         """Remove what an earlier launch of this kernel left; raises Conflict if it has not ended."""
@@ -113,94 +106,11 @@ class LocalLauncher:
                 raise Conflict("kernel-exists", "The kernel runs already.", hint="Use it, or stop it first.")
             for file in (kept.files.shim, kept.files.ready, kept.files.stop, kept.files.exit, kept.files.deaths):
                 file.unlink(missing_ok=True)
+            shutil.rmtree(kept.spool_folder, ignore_errors=True)
         kept.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _kept(self, kernel_id: str) -> "KeptKernel":
         return KeptKernel(kernel_id, self._folder / kernel_id, self._sockets / kernel_id.replace("-", "")[:_SHORT_ID])
-
-
-class KeptKernel(Kept):
-    """One kernel as it lies on disk."""
-
-    child = "kernel"
-
-    def __init__(self, kernel_id: str, folder: Path, run_folder: Path) -> None:
-        super().__init__(KernelFiles(folder), run_folder)
-        self.kernel_id = kernel_id
-        self.run_files = RunFiles(run_folder)
-
-    def group(self) -> Group:
-        """See Kept.group: a session's group is not ended with one of its kernels."""
-        known = read_json(self.files.shim) or {}
-        return Group.of(known.get("groups", {}), known["group"]) if known.get("owns_group") else Group({})
-
-    def list_marked(self) -> list[processes.Process]:
-        """See Kept.list_marked."""
-        return processes.list_marked(MARKER, self.kernel_id)
-
-    def clear_up(self) -> None:
-        """See Kept.clear_up."""
-        shutil.rmtree(self.run_folder, ignore_errors=True)
-        if register := (read_json(self.files.shim) or {}).get("register"):
-            with contextlib.suppress(OSError):
-                Path(register).unlink(missing_ok=True)
-
-    def explain_vanished(self, *, same_boot: bool) -> str:
-        """See Kept.explain_vanished."""
-        if not same_boot:
-            return "The machine was restarted while the kernel ran."
-        return "The process that looked after the kernel was killed, and the kernel ended with it. Variables are gone."
-
-
-class LocalProcess:
-    """Implements Process: a kernel that lives, or did when this was made."""
-
-    def __init__(self, kept: KeptKernel, pid: int, connection: Mapping[str, Any], spool: Path | None) -> None:
-        self.kernel_id = kept.kernel_id
-        self.connection = connection
-        self.spool = spool
-        self.pid = pid
-        self._kept = kept
-        self._exit: KernelExit | None = None
-
-    async def interrupt(self) -> None:
-        """See Process.interrupt."""
-        if (kernel := self._kept.find_child()) is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(kernel.pid, signal.SIGINT)
-
-    async def stop(self, *, grace_seconds: float) -> None:
-        """See Process.stop. Asked again long after its grace, all of the kernel is killed from outside."""
-        if self._exit is None and not self._kept.ask_to_stop(grace_seconds):
-            await asyncio.to_thread(self._kept.kill)
-
-    async def wait(self) -> KernelExit:
-        """See Process.wait."""
-        while self._exit is None:
-            await self._wait_for_shim()
-            if not self._kept.is_held():
-                await asyncio.to_thread(self._kept.bury)
-            if (record := self._kept.read_exit()) is not None:
-                self._exit = _read_exit(record)
-        return self._exit
-
-    def tail(self, lines: int) -> list[str]:
-        """See Process.tail."""
-        return logs.tail(self._kept.files.log, lines)
-
-    async def _wait_for_shim(self) -> None:
-        descriptor = self._kept.open_pidfd()
-        if descriptor is None:
-            if self._kept.is_held():
-                await asyncio.sleep(_POLL_SECONDS)
-            return
-        loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(descriptor, ended.set)
-        try:
-            await ended.wait()
-        finally:
-            loop.remove_reader(descriptor)
-            os.close(descriptor)
 
 
 class _Events:
@@ -267,23 +177,6 @@ def _request(plan: KernelPlan, kept: KeptKernel, *, forks: bool) -> KernelReques
         process_limit=plan.process_limit,
         register=str(plan.register or ""),
         path=plan.path or "",
-    )
-
-
-def _process(kernel_id: str, kept: KeptKernel, connection: Mapping[str, Any] | None = None) -> LocalProcess:
-    kernel = read_json(kept.files.shim) or {}
-    connection = connection or read_json(kept.run_files.connection) or {}
-    spool = kept.run_files.spool
-    return LocalProcess(kept, kernel.get("kernel_pid", 0), connection, spool if spool.exists() else None)
-
-
-def _read_exit(record: Mapping[str, Any]) -> KernelExit:
-    return KernelExit(
-        reason=record["reason"],
-        message=record["message"],
-        at=datetime.fromisoformat(record["at"]),
-        code=record.get("code"),
-        signal=record.get("signal"),
     )
 
 

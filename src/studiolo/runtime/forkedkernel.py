@@ -1,9 +1,11 @@
 """An ipykernel in a process that was forked for it, whose output is numbered and kept until it is acknowledged."""
 
+import atexit
 import os
 import signal
 import socket
 import sys
+import threading
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,6 +110,8 @@ def run(app: Any, request: KernelRequest, connection: socket.socket) -> int:
     try:
         app.start()
     finally:
-        app.close()
+        # As an interpreter does at its end, which this process does not come to; it closes the kernel too.
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
         app.backlog.leave()
     return 0
