@@ -119,6 +119,17 @@ def test_a_key_is_made_once_kept_private_and_shown_once(folder: Path) -> None:
         assert str(file) in gateway.said
 
 
+def test_json_tells_programs_where_it_listens(folder: Path) -> None:
+    argv = [str(STUDIOLO), "gateway", "--json", "--open", "--port", "0", "--data-dir", str(folder / "data")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        assert httpx.get(f"{told['url']}/api/kernels").json() == []
+        assert told["key"] is None
+        process.terminate()
+        assert process.wait(SECONDS) == 0
+
+
 def test_ctrl_c_ends_the_gateway_and_its_kernels() -> None:
     with running_gateway() as gateway:
         kernel = gateway.start()

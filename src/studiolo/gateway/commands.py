@@ -1,6 +1,7 @@
 """`studiolo gateway` and `studiolo bridge`: kernels for any Jupyter client, in one process without a database."""
 
 import asyncio
+import json
 import logging
 import os
 import tempfile
@@ -30,6 +31,7 @@ Origins = Annotated[
     list[str] | None,
     typer.Option("--allow-origin", help="Another site whose pages may use a key here; may be repeated; `*`: all."),
 ]
+AsJSON = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Root = Annotated[Path | None, typer.Option("--root", help="Folder that notebooks' paths begin in.", metavar="FOLDER")]
 
 
@@ -57,6 +59,7 @@ def gateway(
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Let kernels run on when the gateway ends.")] = False,
     data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Where output is kept.", metavar="FOLDER")] = None,
+    as_json: AsJSON = False,
 ) -> None:
     """Serve kernels to any Jupyter client, by Jupyter's own REST and websocket API.
 
@@ -64,8 +67,8 @@ def gateway(
     STUDIOLO_GATEWAY_KEY, or one is made and shown once. Of a request's `env`, KERNEL_* and --allow-env names
     reach the kernel.
 
+    \b
     Examples:
-
       studiolo gateway
       studiolo gateway --root ~/notebooks --kernel-roots ~/envs --spares 2
       JUPYTER_GATEWAY_AUTH_TOKEN=KEY jupyter lab --gateway-url http://127.0.0.1:8889
@@ -89,6 +92,8 @@ def gateway(
 
     def announce(port: int, kernel: Hosted | None) -> None:
         url = f"http://{_in_url(host)}:{port}{prefix}".rstrip("/")
+        if as_json:
+            typer.echo(json.dumps({"url": url, "key": access.shown, "key_in": access.where}))
         _say(f"Kernels at {url}/")
         _say_access(access)
         token = "" if access.keys is None else "JUPYTER_GATEWAY_AUTH_TOKEN=KEY "
@@ -109,6 +114,7 @@ def bridge(
     api_key_file: KeyFile = None,
     open_: Open = False,
     allow_origin: Origins = None,
+    as_json: AsJSON = False,
 ) -> None:
     """Put one kernel behind HTTP and websockets, in any container or on any machine where it runs.
 
@@ -116,8 +122,8 @@ def bridge(
     when the kernel does. Its key is in the variable STUDIOLO_GATEWAY_KEY or in --api-key-file, else one is made and
     shown. `POST /api/kernels` returns the one kernel, whatever is asked for.
 
+    \b
     Examples:
-
       STUDIOLO_GATEWAY_KEY=… studiolo bridge --kernel-name python3 --host 0.0.0.0
       studiolo bridge --connection-file ~/.local/share/jupyter/runtime/kernel-1234.json
     """
@@ -134,6 +140,8 @@ def bridge(
         def announce(port: int, kernel: Hosted | None) -> None:
             assert kernel is not None
             url = f"http://{_in_url(host)}:{port}"
+            if as_json:
+                typer.echo(json.dumps({"url": url, "kernel": kernel.id, "key": access.shown, "key_in": access.where}))
             _say(f"Kernel {kernel.id} at {url}/api/kernels/{kernel.id}")
             _say_access(access)
             _say(f"Use it:  jupyter lab --gateway-url {url}, or any client of Jupyter's websockets")
