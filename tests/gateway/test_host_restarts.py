@@ -99,6 +99,29 @@ def test_a_kernel_that_dies_is_told_with_its_reason(folder: Path) -> None:
         assert gateway.http.post(f"/api/kernels/{kernel}/interrupt").json()["code"] == "kernel-ended"
 
 
+def test_a_notebooks_kernel_that_dies_is_started_anew_and_its_cell_says_why(folder: Path) -> None:
+    with running_gateway(folder=folder) as gateway:
+        body = {"path": "n.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+        session = gateway.http.post("/api/sessions", json=body).json()
+        kernel = session["kernel"]["id"]
+        send(gateway, kernel, "import os\nos.kill(os.getpid(), 9)", wait=False)
+        wait_until(lambda: '"restarting"' in json.dumps(journal(gateway, kernel)))
+        assert send(gateway, kernel, "print('os' in dir())") == "False\n"
+        assert "was killed" in json.dumps(journal(gateway, kernel))
+        assert gateway.http.get("/api/sessions").json()[0]["kernel"]["execution_state"] in ("idle", "starting")
+
+
+def test_a_dead_kernel_is_restarted_under_its_id(folder: Path) -> None:
+    with running_gateway(folder=folder) as gateway:
+        kernel = gateway.start()
+        send(gateway, kernel, "import os\nos.kill(os.getpid(), 9)", wait=False)
+        wait_until(lambda: gateway.http.get(f"/api/kernels/{kernel}").json()["execution_state"] == "dead")
+        assert gateway.http.post(f"/api/kernels/{kernel}/restart").status_code == 200
+        assert send(gateway, kernel, "print('again')") == "again\n"
+        numbers = [entry["number"] for entry in journal(gateway, kernel) if "number" in entry]
+        assert numbers == sorted(set(numbers))
+
+
 def journal(gateway: Gateway, kernel: str) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = gateway.http.get(f"/api/kernels/{kernel}/journal").json()["entries"]
     return entries
