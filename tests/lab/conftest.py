@@ -60,9 +60,9 @@ class Lab:
         """Ask the kernel host."""
         return httpx.request(method, f"{self.address}/api/{path}", timeout=30)
 
-    def let_go(self) -> None:
+    def let_go(self, name: str = "go") -> None:
         """Let cells go on that wait for it."""
-        (self.folder / "go").touch()
+        (self.folder / name).touch()
 
     def kernels(self) -> list[dict[str, Any]]:
         """The kernels that the host has."""
@@ -74,7 +74,8 @@ class Lab:
         for context in self._contexts:
             context.close()
         self._contexts.clear()
-        (self.folder / "go").unlink(missing_ok=True)
+        for file in self.folder.glob("go*"):
+            file.unlink()
         for kernel in self.kernels():
             self.ask("DELETE", f"kernels/{kernel['id']}")
 

@@ -6,6 +6,7 @@ import { NoJournal } from "./journal.js";
 // The kernel's own websocket says that there is something; so often at most it is fetched.
 const EVERY_MS = 100;
 const LONGEST_WAIT_MS = 30_000;
+const MOST_REMEMBERED = 1000;
 const OVER = new Set(["restarting", "autorestarting", "terminating", "dead"]);
 
 export class Follower {
@@ -14,6 +15,9 @@ export class Follower {
   #cells = new Map();
   #displays = new Map();
   #unknown = new Set();
+  // Requests that are no cell's: a console's, say. What they put out is not fetched.
+  #elsewhere = new Set();
+  #hasSkipped = false;
   #own = new WeakSet();
   #isDue = false;
   #isBusy = false;
@@ -29,7 +33,7 @@ export class Follower {
     session.kernelChanged.connect(() => this.#begin());
     session.connectionStatusChanged.connect((_, status) => { if (status === "connected") this.#wake(); });
     session.statusChanged.connect((_, status) => { if (OVER.has(status)) this.#endAll(); });
-    session.iopubMessage.connect((_, { parent_header: parent }) => { if (this.#isForeign(parent)) this.#wake(); });
+    session.iopubMessage.connect((_, { parent_header: parent }) => this.#hear(parent));
     context.ready.then(() => this.#begin());
   }
 
@@ -60,6 +64,12 @@ export class Follower {
     return Boolean(parent?.session && this.#kernel && parent.session !== this.#kernel.clientId);
   }
 
+  #hear(parent) {
+    if (!this.#isForeign(parent)) return;
+    if (this.#elsewhere.has(parent.msg_id)) this.#hasSkipped = true;
+    else this.#wake();
+  }
+
   #wake() {
     this.#isDue = true;
     clearTimeout(this.#timer);
@@ -78,7 +88,7 @@ export class Follower {
 
   async #step(kernel) {
     try {
-      if (this.#after === null) await this.#join(kernel);
+      if (this.#after === null || this.#hasSkipped) await this.#join(kernel);
       else await this.#follow(kernel);
       this.#failures = 0;
     } catch (error) {
@@ -93,6 +103,7 @@ export class Follower {
   // Take over what the host says of the cells that other requests have changed: all, or those since `#after`.
   async #join(kernel) {
     const isFirst = this.#after === null;
+    this.#hasSkipped = false;
     const { last, cells } = await this.ask(kernel, isFirst ? this.#whatIsMissing() : `cells?after=${this.#after}`);
     if (kernel !== this.#kernel) return;
     let added = 0;
@@ -143,7 +154,12 @@ export class Follower {
   // Apply an entry to the cell that it is for; false: the host's account is needed (a gap, a request not yet known).
   #take({ gap, cell: id, parent, message }) {
     if (gap) return false;
-    if (!id || !this.#isForeign(message.parent_header)) return true;
+    if (!this.#isForeign(message.parent_header)) return true;
+    if (!id) {
+      if (this.#elsewhere.size >= MOST_REMEMBERED) this.#elsewhere.clear();
+      this.#elsewhere.add(parent);
+      return true;
+    }
     const model = this.#find(id);
     if (!model || this.#isOwn(model)) return true;
     const cell = this.#cells.get(id);
