@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from gateway.bridging import NUMBERED_PROTOCOL, PROTOCOLS, V1_PROTOCOL, Bridge, Message, Peer, texts
-from studiolo.gateway import clients, kernel
+from studiolo.gateway import audience, clients
 from studiolo.gateway.frames import encode_v1
 from studiolo.gateway.wire import build
 
@@ -160,7 +160,7 @@ async def test_ten_thousand_frames_of_one_client_keep_nobody_waiting(bridge: Bri
 
 
 async def test_a_connection_without_a_sign_of_life_is_dropped(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "PING_SECONDS", 0.05)
+    monkeypatch.setattr(audience, "PING_SECONDS", 0.05)
     monkeypatch.setattr(clients, "DEAD_AFTER_SECONDS", 0.3)
     alive = await bridge.connect()
     dead = await bridge.connect(autoping=False)

@@ -7,11 +7,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Self
 
-from aiohttp import WSCloseCode, web
+from aiohttp import web
 
 from studiolo.gateway.activity import VISIBLE, Activity
+from studiolo.gateway.audience import Audience
 from studiolo.gateway.base import Caller, KernelExit, KernelState, Parts, Process
-from studiolo.gateway.clients import Client, together
 from studiolo.gateway.comms import Comms
 from studiolo.gateway.cursors import Cursors
 from studiolo.gateway.intake import Intake
@@ -20,13 +20,10 @@ from studiolo.gateway.lanes import STALL_SECONDS, Lanes
 from studiolo.gateway.line import Line
 from studiolo.gateway.output import LIFE, MOST_OUTGOING, Published, left_folder
 from studiolo.gateway.places import Mail, Place, Places
-from studiolo.gateway.protocols import OFFERED, Protocol, seal
 from studiolo.gateway.replies import error_reply, notice, read_content, status
 from studiolo.gateway.requests import Request, Requests
-from studiolo.gateway.websocket import Websocket
 from studiolo.gateway.wire import build, dump, parent_id, read_header
 
-PING_SECONDS = 15.0
 ANSWER_SECONDS = 5.0
 SHUTDOWN_SECONDS = 1.0
 
@@ -54,10 +51,15 @@ class Kernel:
         self.exit: KernelExit | None = None
         self.requests = Requests()
         self.comms = Comms()
-        # Whether the client that went last said nothing: its page may still be open somewhere.
-        self.has_lost_client = False
         self._places = Places(Cursors(journal.folder.with_suffix(".cursors")))
-        self._intake = Intake(self)
+        self._audience = Audience(
+            self._places,
+            journal,
+            read=Intake(self).read,
+            greeting=lambda: status(self.state, session=self.session),
+            session_of_kernel=lambda: self.session,
+            on_change=on_change,
+        )
         self.lanes = Lanes(
             partial(self.send, "shell"),
             lambda: self._line.takes("shell"),
@@ -70,8 +72,6 @@ class Kernel:
         # Asked when it has died: whether the host starts it anew at once, as Jupyter does.
         self.revive: Callable[[KernelExit], bool] = lambda exit: False
         self._tasks: list[asyncio.Task[None]] = []
-        self._reading: set[asyncio.Task[None]] = set()
-        self._ping: asyncio.TimerHandle | None = None
 
     @classmethod
     async def attach(
@@ -96,6 +96,11 @@ class Kernel:
     def connections(self) -> int:
         """Number of open websockets."""
         return len(self._places.clients)
+
+    @property
+    def has_lost_client(self) -> bool:
+        """Whether the client that went last said nothing: its page may still be open somewhere."""
+        return self._audience.has_lost_client
 
     @property
     def session(self) -> str:
@@ -146,31 +151,7 @@ class Kernel:
         `session`: the client's `session_id`, "" for none: one that was here before goes on where it was. `after`: the
         journal's number behind which the client wants everything; None: for a new session, what comes from now on.
         """
-        response = web.Response(status=101)
-        socket = await Websocket.accept(request, OFFERED)
-        if socket is None:
-            return response
-        place, is_known = self._places.take(session, caller.person_id)
-        if place.client is not None:
-            place.client.close(WSCloseCode.OK, "Another connection of this session took its place.")
-            self._leave(place.client)
-        if after is not None:
-            place.cursor = min(after, self.journal.last)
-        elif not is_known:
-            self._places.advance(place, self.journal.last)
-        client = Client(
-            socket,
-            caller=caller,
-            place=place,
-            places=self._places,
-            journal=self.journal,
-            session_of_kernel=lambda: self.session,
-        )
-        self._enter(client)
-        task = asyncio.create_task(self._read(client))
-        self._reading.add(task)
-        task.add_done_callback(self._reading.discard)
-        return response
+        return await self._audience.admit(request, caller=caller, session=session, after=after)
 
     async def interrupt(self) -> None:
         """Interrupt what runs, by message or signal as the kernelspec says."""
@@ -227,19 +208,12 @@ class Kernel:
 
     def cut(self, logins: set[str]) -> int:
         """Close the websockets of logins or keys that have ended; return how many."""
-        clients = [client for client in self._places if client.caller.login in logins]
-        for client in clients:
-            client.close(WSCloseCode.POLICY_VIOLATION, "You are signed in no longer.")
-        return len(clients)
+        return self._audience.cut(logins)
 
     async def close(self, reason: str = "The kernel host is ending.") -> None:
         """Leave the kernel as it is, and close all websockets; the journal stays open."""
         self._disconnect()
-        if self._ping is not None:
-            self._ping.cancel()
-        for client in list(self._places):
-            client.close(WSCloseCode.GOING_AWAY, reason)
-        await asyncio.gather(*self._reading, return_exceptions=True)
+        await self._audience.close(reason)
         self._places.close()
 
     # What the kernel's own parts use.
@@ -365,15 +339,7 @@ class Kernel:
         self._activity.touch()
         for message in published:
             self._follow(message)
-        frames: dict[Protocol, list[bytes]] = {}
-        for client in list(self._places):
-            if has_gap:
-                client.catch_up()
-            elif client.is_current:
-                protocol = client.protocol
-                if protocol not in frames:
-                    frames[protocol] = together([seal(protocol, m.number, "iopub", m.parts) for m in published])
-                client.push(frames[protocol], published[0].number, published[-1].number)
+        self._audience.push(published, has_gap=has_gap)
         self._on_change()
 
     def _follow(self, message: Published) -> None:
@@ -414,36 +380,3 @@ class Kernel:
                 self._announce(status(KernelState.IDLE, session=self.session, parent_header=request.header))
                 has_told = True
         return has_told
-
-    def _enter(self, client: Client) -> None:
-        self._places.enter(client)
-        if self._ping is None:
-            self._ping = asyncio.get_running_loop().call_later(PING_SECONDS, self._check_clients)
-        client.send("iopub", status(self.state, session=self.session))
-        client.catch_up()
-        self._on_change()
-
-    async def _read(self, client: Client) -> None:
-        try:
-            await self._intake.read(client)
-        except ConnectionError:
-            pass
-        except Exception:
-            logger.exception("A client of kernel %s cannot be served.", self.id)
-            client.close(WSCloseCode.INTERNAL_ERROR, "Something went wrong here.")
-        finally:
-            self._leave(client)
-        await client.socket.closed()
-
-    def _leave(self, client: Client) -> None:
-        client.stop()
-        self._places.leave(client)
-        self.has_lost_client = client.socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE)
-        self._on_change()
-
-    def _check_clients(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for client in list(self._places):
-            client.check(now)
-        is_needed = bool(self._places.clients)
-        self._ping = asyncio.get_running_loop().call_later(PING_SECONDS, self._check_clients) if is_needed else None
