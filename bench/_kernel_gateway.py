@@ -37,12 +37,14 @@ class Gateway(KernelService):
         return pss_bytes([shim, *(one.pid for one in descendants(shim))])
 
     def _is_full(self) -> bool:
+        # Kernel servers are nobody's children.
+        servers = [one for one in psutil.Process(1).children() if self._is_server(one)]
+        waiting = [child for one in servers for child in one.children() if child.name() == "studiolo-spare"]
+        return len(waiting) == self.spares
+
+    def _is_server(self, process: psutil.Process) -> bool:
         with contextlib.suppress(psutil.NoSuchProcess):
-            # Kernel servers are nobody's children.
-            orphans = psutil.Process(1).children()
-            servers = [one for one in orphans if f" {self.folder}/run/" in " ".join(one.cmdline())]
-            waiting = [child for one in servers for child in one.children() if child.name() == "studiolo-spare"]
-            return len(waiting) == self.spares
+            return f" {self.folder}/run/" in " ".join(process.cmdline())
         return False
 
 

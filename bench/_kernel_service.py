@@ -24,7 +24,7 @@ class KernelService:
     pid: int
     prefix: str = ""
     starts_by: str = "kernels"
-    query: str = ""
+    host: str = "127.0.0.1"
     body: Mapping[str, Any] = field(default_factory=lambda: {"name": "python3"})
 
     def start(self) -> str:
@@ -48,7 +48,7 @@ class KernelService:
 
     def websocket_url(self, kernel: str, session: str) -> str:
         """Return where a client of a kernel connects."""
-        return f"ws://127.0.0.1:{self.client.port}{self.prefix}/api/kernels/{kernel}/channels?session_id={session}"
+        return f"ws://{self.host}:{self.client.port}{self.prefix}/api/kernels/{kernel}/channels?session_id={session}"
 
     def _ask(self, method: str, path: str, body: object = None) -> Any:
-        return self.client.ask(method, f"{self.prefix}{path}{self.query}", body).json
+        return self.client.ask(method, f"{self.prefix}{path}", body).json

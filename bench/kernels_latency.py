@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from _kernel_client import Executor, Loop
+from _kernel_door import front_door
 from _kernel_gateway import gateway
 from _kernel_peers import jupyter_server, jupyverse
 from _kernel_zmq import kernel_on_zmq
@@ -47,6 +48,8 @@ def measure(options: Options) -> Mapping[str, Mapping[str, Series]]:
             )
         ours = stack.enter_context(gateway())
         contenders[_OURS] = stack.enter_context(loop.kernel_of(ours))
+        door, _ = stack.enter_context(front_door())
+        contenders[door.name] = stack.enter_context(loop.kernel_of(door))
         for peer in (jupyverse, jupyter_server):
             service = stack.enter_context(peer())
             contenders[service.name] = stack.enter_context(loop.kernel_of(service))

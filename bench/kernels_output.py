@@ -2,8 +2,8 @@
 
 20,000 prints, each flushed, and 50 outputs of 1 MiB, from the request until its idle has come and all was read as JSON:
 over ZMQ alone (jupyter_client on ipc, its sockets read directly), and by a stock client of the websocket protocol v1
-at our kernel host's own port with its journal on, at jupyter_server with its limit off and at jupyverse (those two in
-every fourth round). What did not come is counted.
+at our kernel host's own port with its journal on; in every fourth round also through our front door, at jupyter_server
+with its limit off and at jupyverse. What did not come is counted.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from _kernel_client import Executor, Loop
+from _kernel_door import front_door
 from _kernel_gateway import gateway
 from _kernel_peers import jupyter_server, jupyverse
 from _kernel_zmq import kernel_on_zmq
@@ -70,14 +71,15 @@ def main() -> None:
 
 
 def contenders(stack: contextlib.ExitStack) -> tuple[dict[str, Floods], list[str]]:
-    """Start all; return them, and the names of the peers."""
+    """Start all; return them, and the names of those that run seldom."""
     loop = Loop()
     zmq_alone = stack.enter_context(kernel_on_zmq("ipc", jupyter_programs() / "python"))
     ours = stack.enter_context(loop.kernel_of(stack.enter_context(gateway())))
     found = {_ZMQ: Floods(zmq_alone), _OURS: Floods(ours)}
-    services = [stack.enter_context(peer()) for peer in (jupyter_server, jupyverse)]
-    peers = {one.name: Floods(stack.enter_context(loop.kernel_of(one))) for one in services}
-    return found | peers, list(peers)
+    door, _ = stack.enter_context(front_door())
+    services = [door, *(stack.enter_context(peer()) for peer in (jupyter_server, jupyverse))]
+    others = {one.name: Floods(stack.enter_context(loop.kernel_of(one))) for one in services}
+    return found | others, list(others)
 
 
 if __name__ == "__main__":
