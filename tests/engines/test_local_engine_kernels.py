@@ -15,7 +15,7 @@ import pytest
 
 from studiolo.engines.base import Death, Handle, Limits, Phase
 from studiolo.gateway.base import KernelPlan
-from studiolo.gateway.launching import LocalLauncher, LocalProcess
+from studiolo.gateway.starting.launching import LocalLauncher, LocalProcess
 from studiolo.runtime import cgroups, processes
 from studiolo.runtime.launch import LaunchFiles, read_json
 from studiolo.testing.fixtures import LocalBench

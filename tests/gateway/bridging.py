@@ -17,7 +17,9 @@ import pytest
 from aiohttp import web
 
 from studiolo.gateway.base import Caller, KernelPlan, Process, Right
-from studiolo.gateway.frames import (
+from studiolo.gateway.bridge.kernel import Kernel
+from studiolo.gateway.journals.journal import Journal
+from studiolo.gateway.messages.frames import (
     NUMBERED_PROTOCOL,
     V1_PROTOCOL,
     decode_json,
@@ -26,10 +28,8 @@ from studiolo.gateway.frames import (
     encode_json,
     encode_v1,
 )
-from studiolo.gateway.journal import Journal
-from studiolo.gateway.kernel import Kernel
-from studiolo.gateway.launching import LocalLauncher, LocalProcess
-from studiolo.gateway.wire import build, dump
+from studiolo.gateway.messages.wire import build, dump
+from studiolo.gateway.starting.launching import LocalLauncher, LocalProcess
 
 SECONDS = 30.0
 PROTOCOLS = (None, V1_PROTOCOL, NUMBERED_PROTOCOL)

@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from gateway.bridging import bridge_to
-from studiolo.gateway.launching import LocalLauncher, LocalProcess
+from studiolo.gateway.starting.launching import LocalLauncher, LocalProcess
 
 
 async def host(folder: Path, kernel_id: str, *, fresh: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
 from studiolo.gateway.base import KernelExit, KernelPlan
-from studiolo.gateway.launching import LocalLauncher, LocalProcess
+from studiolo.gateway.starting.launching import LocalLauncher, LocalProcess
 from studiolo.runtime.kernelrequest import KernelFiles
 from studiolo.runtime.launch import read_json
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.bridging import NUMBERED_PROTOCOL, PROTOCOLS, Bridge, bridge_to, texts, types
 from studiolo.gateway.base import KernelState
-from studiolo.gateway.launching import LocalProcess
+from studiolo.gateway.starting.launching import LocalProcess
 
 COMM_TARGET = """
 def opened(comm, message):

@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from gateway.bridging import NUMBERED_PROTOCOL, PROTOCOLS, V1_PROTOCOL, Bridge, Message, Peer, texts
-from studiolo.gateway import audience, clients
-from studiolo.gateway.frames import encode_v1
-from studiolo.gateway.wire import build
+from studiolo.gateway.bridge import audience, clients
+from studiolo.gateway.messages.frames import encode_v1
+from studiolo.gateway.messages.wire import build
 
 MIB = 1024 * 1024
 COUNT = "import time\nfor n in range({0}): print(n, flush=True)\nprint('end', flush=True)"

@@ -18,7 +18,7 @@ import pytest
 from gateway import hosting
 from gateway.bridging import NUMBERED_PROTOCOL, V1_PROTOCOL, Message, Peer, Workbench, bridge_to, texts
 from studiolo.gateway.base import KernelState
-from studiolo.gateway.launching import LocalProcess
+from studiolo.gateway.starting.launching import LocalProcess
 
 MIB = 1024 * 1024
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from studiolo.contract.errors import NotFound
-from studiolo.gateway.catalogue import Catalogue
-from studiolo.gateway.environments import content_hash, find_environment
-from studiolo.gateway.specs import choose, forkable, list_specs, listing, read_spec
+from studiolo.gateway.offers.catalogue import Catalogue
+from studiolo.gateway.offers.environments import content_hash, find_environment
+from studiolo.gateway.offers.specs import choose, forkable, list_specs, listing, read_spec
 
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("studiolo.gateway.catalogue._LOOK_AGAIN_SECONDS", -1.0)
+    monkeypatch.setattr("studiolo.gateway.offers.catalogue._LOOK_AGAIN_SECONDS", -1.0)
 
 
 @pytest.fixture

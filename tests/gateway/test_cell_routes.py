@@ -11,12 +11,12 @@ import aiohttp
 import pytest
 
 from gateway.test_unattended import ALL, folder, run_and_leave
-from studiolo.gateway.catalogue import Catalogue
 from studiolo.gateway.composition import Host
-from studiolo.gateway.frames import V1_PROTOCOL
-from studiolo.gateway.launching import LocalLauncher
+from studiolo.gateway.messages.frames import V1_PROTOCOL
+from studiolo.gateway.offers.catalogue import Catalogue
 from studiolo.gateway.settings import HostSettings
 from studiolo.gateway.standalone import Rules, StandaloneAuthority
+from studiolo.gateway.starting.launching import LocalLauncher
 
 __all__ = ["folder"]
 

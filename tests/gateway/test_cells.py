@@ -8,11 +8,11 @@ import pytest
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
 
-from studiolo.gateway.cells import Cells, collect
-from studiolo.gateway.journal import Journal
-from studiolo.gateway.outputs import append_text
-from studiolo.gateway.records import digest_code
-from studiolo.gateway.wire import Signer, build, dump, parent_id
+from studiolo.gateway.filling.cells import Cells, collect
+from studiolo.gateway.filling.outputs import append_text
+from studiolo.gateway.journals.journal import Journal
+from studiolo.gateway.journals.records import digest_code
+from studiolo.gateway.messages.wire import Signer, build, dump, parent_id
 
 
 class Published:

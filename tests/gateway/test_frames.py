@@ -13,10 +13,10 @@ from jupyter_server.services.kernels.connection.base import (
     serialize_msg_to_ws_v1,
 )
 
-from studiolo.gateway import frames
 from studiolo.gateway.base import CHANNELS
-from studiolo.gateway.frames import BadFrameError
-from studiolo.gateway.wire import dump
+from studiolo.gateway.messages import frames
+from studiolo.gateway.messages.frames import BadFrameError
+from studiolo.gateway.messages.wire import dump
 
 HEADER = {"msg_id": "m", "msg_type": "stream", "session": "s", "username": "", "version": "5.4"}
 MESSAGE = [dump(HEADER), b'{"msg_id":"p"}', b"{}", b'{"text":"\xc3\xa9"}']

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from studiolo.gateway.journal import Journal
-from studiolo.gateway.records import Entry, Gap, digest_code
+from studiolo.gateway.journals.journal import Journal
+from studiolo.gateway.journals.records import Entry, Gap, digest_code
 
 
 def text(number: int, size: int = 10) -> list[bytes]:
@@ -179,7 +179,7 @@ def test_a_damaged_or_missing_segment_is_a_gap_and_the_rest_is_read(tmp_path: Pa
 WRITER = """
 import sys
 from pathlib import Path
-from studiolo.gateway.journal import Journal
+from studiolo.gateway.journals.journal import Journal
 journal = Journal.open(Path(sys.argv[1]), segment_bytes=50_000)
 while True:
     journal.note_request(f"m-{journal.last}", "execute_request", "s", "cell", code="1")
@@ -256,7 +256,7 @@ def no_room(folder: Path) -> Iterator[None]:
 
 
 def test_a_full_disk_costs_only_what_memory_cannot_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("studiolo.gateway.journal._RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("studiolo.gateway.journals.journal._RETRY_SECONDS", 0.0)
     journal = Journal.open(tmp_path / "journal", memory_bytes=2_000, segment_bytes=100_000)
     fill(journal, 5, size=94)
     with no_room(tmp_path / "journal"):
@@ -282,7 +282,7 @@ def test_a_full_disk_costs_only_what_memory_cannot_hold(tmp_path: Path, monkeypa
 
 
 def test_a_journal_can_begin_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("studiolo.gateway.journal._RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("studiolo.gateway.journals.journal._RETRY_SECONDS", 0.0)
     with no_room(tmp_path):
         journal = Journal.open(tmp_path)
         fill(journal, 3)

@@ -16,7 +16,7 @@ import pytest
 
 from gateway.kernels import SECONDS, Bench, client_of, ended, run
 from studiolo.contract.errors import Conflict, Unavailable
-from studiolo.gateway.launching import LocalLauncher, LocalProcess
+from studiolo.gateway.starting.launching import LocalLauncher, LocalProcess
 from studiolo.runtime import cgroups, processes
 from studiolo.runtime.kernelcommands import GOODBYE, HERE
 from studiolo.runtime.launch import read_json
@@ -162,7 +162,7 @@ async def test_kernels_outlive_a_host_that_is_killed(bench: Bench) -> None:
 import asyncio, os, signal
 from pathlib import Path
 from studiolo.gateway.base import KernelPlan
-from studiolo.gateway.launching import LocalLauncher
+from studiolo.gateway.starting.launching import LocalLauncher
 folder = Path({str(bench.folder)!r})
 environment = {plan.environment and str(plan.environment)!r}
 plan = KernelPlan({plan.kernel_id!r}, "w-1", "python3", {plan.argv!r}, environment and Path(environment), folder, {{}})

@@ -8,10 +8,10 @@ from typing import Any
 import nbformat
 import pytest
 
-from studiolo.gateway import notebooks
-from studiolo.gateway.cells import CellRun
-from studiolo.gateway.notebooks import Saved, UnusableNotebookError, merge, write
-from studiolo.gateway.records import digest_code
+from studiolo.gateway.filling import notebooks
+from studiolo.gateway.filling.cells import CellRun
+from studiolo.gateway.filling.notebooks import Saved, UnusableNotebookError, merge, write
+from studiolo.gateway.journals.records import digest_code
 
 
 def notebook(*cells: Any, minor: int = 5, **more: Any) -> bytes:

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from studiolo.gateway.journal import Journal
-from studiolo.gateway.output import LIFE, left_folder, recover_left
-from studiolo.gateway.records import Entry, Gap
-from studiolo.gateway.wire import Signer, build
+from studiolo.gateway.bridge.output import LIFE, left_folder, recover_left
+from studiolo.gateway.journals.journal import Journal
+from studiolo.gateway.journals.records import Entry, Gap
+from studiolo.gateway.messages.wire import Signer, build
 from studiolo.runtime.spool import Backlog
 
 

@@ -17,9 +17,9 @@ import pytest
 from aiohttp import web
 
 from studiolo.gateway.composition import Host
-from studiolo.gateway.launching import LocalLauncher
 from studiolo.gateway.platform import PlatformAuthority
 from studiolo.gateway.settings import HostSettings
+from studiolo.gateway.starting.launching import LocalLauncher
 
 SECRET = "secret-of-the-host"
 SESSION = "s-00000001.3"

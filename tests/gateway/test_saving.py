@@ -6,11 +6,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from studiolo.gateway.cells import Cells
-from studiolo.gateway.journal import Journal
-from studiolo.gateway.notebooks import Saved
-from studiolo.gateway.saving import NotebookSaver
-from studiolo.gateway.wire import build
+from studiolo.gateway.filling.cells import Cells
+from studiolo.gateway.filling.notebooks import Saved
+from studiolo.gateway.filling.saving import NotebookSaver
+from studiolo.gateway.journals.journal import Journal
+from studiolo.gateway.messages.wire import build
 
 
 class Absence:

@@ -12,13 +12,13 @@ import aiohttp
 import nbformat
 import pytest
 
-from studiolo.gateway.catalogue import Catalogue
 from studiolo.gateway.composition import Host
-from studiolo.gateway.frames import V1_PROTOCOL, encode_v1
-from studiolo.gateway.launching import LocalLauncher
+from studiolo.gateway.messages.frames import V1_PROTOCOL, encode_v1
+from studiolo.gateway.messages.wire import build
+from studiolo.gateway.offers.catalogue import Catalogue
 from studiolo.gateway.settings import HostSettings
 from studiolo.gateway.standalone import Rules, StandaloneAuthority
-from studiolo.gateway.wire import build
+from studiolo.gateway.starting.launching import LocalLauncher
 
 CODE = "import time\nfor i in range(20):\n    print(i, flush=True)\n    time.sleep(0.1)"
 ALL = "".join(f"{number}\n" for number in range(20))

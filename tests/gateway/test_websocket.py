@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
-from studiolo.gateway.websocket import MOST_INCOMING, MOST_UNREAD, Websocket
+from studiolo.gateway.messages.websocket import MOST_INCOMING, MOST_UNREAD, Websocket
 
 SECONDS = 20.0
 

@@ -4,7 +4,7 @@ from datetime import datetime
 import pytest
 from jupyter_client.session import Session
 
-from studiolo.gateway.wire import BadMessageError, Header, Signer, build, dump, parent_id, read_header
+from studiolo.gateway.messages.wire import BadMessageError, Header, Signer, build, dump, parent_id, read_header
 
 KEY = b"a-key-of-a-kernel"
 

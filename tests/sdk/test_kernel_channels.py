@@ -13,7 +13,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
 from studiolo.contract.errors import InvalidInput, Unavailable
-from studiolo.gateway.frames import decode_v1, encode_numbered, encode_v1
+from studiolo.gateway.messages.frames import decode_v1, encode_numbered, encode_v1
 from studiolo.sdk.kernel_channels import KernelAddress, KernelChannels
 from studiolo.sdk.kernel_messages import (
     NUMBERED,

@@ -15,13 +15,13 @@ from jupyter_core.paths import jupyter_path
 from studiolo.contract.errors import Conflict
 from studiolo.gateway.base import Wish
 from studiolo.gateway.bridged import BridgedAuthority, BridgedLauncher
-from studiolo.gateway.catalogue import Catalogue
 from studiolo.gateway.composition import Host
 from studiolo.gateway.hosted import Hosted
 from studiolo.gateway.keys import VARIABLE, Keys, make_key, read_keys
-from studiolo.gateway.launching import LocalLauncher
+from studiolo.gateway.offers.catalogue import Catalogue
 from studiolo.gateway.settings import HostSettings
 from studiolo.gateway.standalone import Rules, StandaloneAuthority, check_open
+from studiolo.gateway.starting.launching import LocalLauncher
 from studiolo.kit import rundir
 
 _LONGEST_SOCKET = "k/0123456789ab/k-0123456789ab-5"

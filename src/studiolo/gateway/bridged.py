@@ -12,10 +12,10 @@ import zmq
 
 from studiolo.contract.errors import Conflict, InvalidInput
 from studiolo.gateway.base import Caller, KernelExit, KernelPlan, Process, Wish
-from studiolo.gateway.catalogue import Catalogue
+from studiolo.gateway.bridge.sockets import address
 from studiolo.gateway.keys import Keys
-from studiolo.gateway.sockets import address
-from studiolo.gateway.specs import DEFAULT, Spec, listing
+from studiolo.gateway.offers.catalogue import Catalogue
+from studiolo.gateway.offers.specs import DEFAULT, Spec, listing
 from studiolo.gateway.standalone import Rules, StandaloneAuthority
 
 _BEAT_SECONDS = 3.0

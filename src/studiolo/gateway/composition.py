@@ -12,18 +12,18 @@ from typing import Self
 from aiohttp import web
 
 from studiolo.contract.errors import Conflict, StudioloError
-from studiolo.gateway.app import create_app
-from studiolo.gateway.asking import Services
+from studiolo.gateway.api.app import create_app
+from studiolo.gateway.api.asking import Services
 from studiolo.gateway.base import Authority, Launcher
 from studiolo.gateway.culling import Culling, Seen
 from studiolo.gateway.documents import Documents
+from studiolo.gateway.filling.unattended import save_notebook
 from studiolo.gateway.hosted import Hosted
 from studiolo.gateway.kernel_records import KernelRecords
-from studiolo.gateway.own_specs import OwnSpecs
+from studiolo.gateway.offers.own_specs import OwnSpecs
 from studiolo.gateway.registry import Registry
 from studiolo.gateway.reporting import Reporting
 from studiolo.gateway.settings import HostSettings
-from studiolo.gateway.unattended import save_notebook
 from studiolo.kit.lock import FileLock, Held
 
 # Between two looks at what there is to report, and when nothing changed; see `reporting`.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from studiolo.contract.errors import LimitReached, NotFound
-from studiolo.gateway.plans import read_json, replace_json
+from studiolo.gateway.starting.plans import read_json, replace_json
 
 _MOST = 1000
 _SCOPE = re.compile(r"[A-Za-z0-9._-]{1,200}")

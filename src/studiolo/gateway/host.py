@@ -8,9 +8,9 @@ import sys
 
 from studiolo.contract.errors import StudioloError
 from studiolo.gateway.composition import Host
-from studiolo.gateway.launching import LocalLauncher
 from studiolo.gateway.platform import PlatformAuthority
 from studiolo.gateway.settings import PlatformSettings, read_arguments
+from studiolo.gateway.starting.launching import LocalLauncher
 from studiolo.kit.notify import notify
 
 

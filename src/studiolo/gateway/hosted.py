@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from studiolo.gateway.base import KernelState, Process
-from studiolo.gateway.cells import Cells
-from studiolo.gateway.journal import Journal
-from studiolo.gateway.kernel import Kernel
+from studiolo.gateway.bridge.kernel import Kernel
+from studiolo.gateway.filling.cells import Cells
+from studiolo.gateway.filling.saving import NotebookSaver
+from studiolo.gateway.journals.journal import Journal
 from studiolo.gateway.kernel_records import KernelRecord
-from studiolo.gateway.saving import NotebookSaver
 
 
 @dataclass(slots=True)

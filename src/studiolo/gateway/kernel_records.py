@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from studiolo.gateway.base import KernelExit, KernelPlan
-from studiolo.gateway.plans import BadPlanError, plan_as_json, plan_from_json, read_json, replace_json
+from studiolo.gateway.starting.plans import BadPlanError, plan_as_json, plan_from_json, read_json, replace_json
 
 
 @dataclass(frozen=True, slots=True)

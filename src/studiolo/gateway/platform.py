@@ -14,9 +14,9 @@ import aiohttp
 
 from studiolo.contract.errors import KINDS, NotSignedIn, StudioloError, Unavailable
 from studiolo.gateway.base import Caller, KernelExit, KernelPlan, Right, Wish
-from studiolo.gateway.launches import read_launch, session_plan, session_specs
-from studiolo.gateway.plans import BadPlanError, plan_from_json
-from studiolo.gateway.specs import choose, find_resource_file, listing
+from studiolo.gateway.offers.specs import choose, find_resource_file, listing
+from studiolo.gateway.starting.launches import read_launch, session_plan, session_specs
+from studiolo.gateway.starting.plans import BadPlanError, plan_from_json
 
 SECRET_HEADER = "X-Studiolo-Secret"  # noqa: S105
 CALLER_HEADER = "X-Studiolo-Kernels"

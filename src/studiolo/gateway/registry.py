@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from functools import partial
 
 from studiolo.contract.errors import Conflict, StudioloError, Unavailable
+from studiolo.gateway.api.problems import no_kernel
 from studiolo.gateway.base import Authority, Caller, KernelExit, Launcher, Process, Wish
+from studiolo.gateway.bridge.kernel import Kernel
+from studiolo.gateway.bridge.output import recover_left
 from studiolo.gateway.documents import Documents
 from studiolo.gateway.hosted import Hosted
-from studiolo.gateway.kernel import Kernel
 from studiolo.gateway.kernel_records import KernelRecord, KernelRecords
-from studiolo.gateway.output import recover_left
-from studiolo.gateway.problems import no_kernel
 
 # How long a kernel may take to end by itself when asked, then after SIGTERM, and how many are adopted at once.
 _POLITE_SECONDS = 1.0

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from studiolo.contract.errors import Denied, InvalidInput, LimitReached, NotSignedIn
+from studiolo.gateway.api.problems import foreign_origin
 from studiolo.gateway.base import Caller, KernelExit, KernelPlan, Right, Wish
-from studiolo.gateway.catalogue import Catalogue
 from studiolo.gateway.folders import start_folder
 from studiolo.gateway.keys import Keys, given_key
-from studiolo.gateway.problems import foreign_origin
-from studiolo.gateway.specs import DEFAULT, choose, find_resource_file, listing
-from studiolo.gateway.variables import (
+from studiolo.gateway.offers.catalogue import Catalogue
+from studiolo.gateway.offers.specs import DEFAULT, choose, find_resource_file, listing
+from studiolo.gateway.starting.variables import (
     cpu_wish,
     inside,
     kernel_variables,

@@ -13,10 +13,10 @@ from studiolo.contract.resources import Resources
 from studiolo.engines.base import Machine
 from studiolo.engines.local.variables import workload_variables
 from studiolo.gateway.base import Caller, KernelPlan, Right, Wish
-from studiolo.gateway.environments import with_environment
 from studiolo.gateway.folders import start_folder
-from studiolo.gateway.specs import Spec, list_specs
-from studiolo.gateway.variables import session_name
+from studiolo.gateway.offers.environments import with_environment
+from studiolo.gateway.offers.specs import Spec, list_specs
+from studiolo.gateway.starting.variables import session_name
 from studiolo.server.principal import Principal
 from studiolo.server.sessions.admission import Amounts
 from studiolo.server.sessions.launch_spec import limit_variables, own_places

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from studiolo.contract.errors import Conflict, Denied, Unavailable
 from studiolo.contract.models import EnvironmentState, SessionState
 from studiolo.gateway.base import Caller, Right, Wish
-from studiolo.gateway.plans import plan_as_json
-from studiolo.gateway.specs import Spec, choose, listing
+from studiolo.gateway.offers.specs import Spec, choose, listing
+from studiolo.gateway.starting.plans import plan_as_json
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database, Transaction
 from studiolo.server.accounts.authentication import Authentication

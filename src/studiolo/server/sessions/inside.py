@@ -4,6 +4,8 @@ from typing import Any
 
 import httpx
 
+from studiolo.kit.local_http import local_client
+
 
 async def ask_session(
     session_id: str, upstream: str, secret: str, action: str, body: dict[str, Any], *, seconds: float
@@ -13,9 +15,9 @@ async def ask_session(
     Raises httpx.HTTPError when there is no answer within `seconds`, or none of success.
     """
     path = upstream.removeprefix("unix/")
-    transport = httpx.AsyncHTTPTransport(uds=path) if path != upstream else None
-    base = "http://localhost" if transport else f"http://{upstream}"
+    socket = path if path != upstream else None
+    base = "http://localhost" if socket else f"http://{upstream}"
     headers = {"X-Studiolo-Secret": secret, "X-Studiolo-Auth": "platform", "Host": "localhost"}
-    async with httpx.AsyncClient(transport=transport, timeout=seconds) as client:
+    async with local_client(socket, seconds=seconds) as client:
         reply = await client.post(f"{base}/s/{session_id}/studiolo/{action}", headers=headers, json=body)
     return reply.raise_for_status()

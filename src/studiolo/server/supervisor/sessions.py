@@ -7,9 +7,11 @@ from datetime import timedelta
 import httpx
 
 from studiolo.contract.errors import Unavailable
+from studiolo.kit.local_http import local_client
 from studiolo.server.settings import Settings
 
 _LOOK_SECONDS = 0.2
+_WAKE_SECONDS = 5.0
 # Beyond the grace that each session has: noticing the wish, killing, noting the end.
 _MARGIN = timedelta(seconds=30)
 
@@ -45,7 +47,6 @@ async def stop_all_sessions(settings: Settings) -> None:
 
 async def _wake(settings: Settings) -> None:
     """Have the control plane look now; unheard, it looks by itself within seconds."""
-    transport = httpx.AsyncHTTPTransport(uds=str(settings.control_socket))
-    async with httpx.AsyncClient(transport=transport) as client:
+    async with local_client(settings.control_socket, seconds=_WAKE_SECONDS) as client:
         with contextlib.suppress(httpx.HTTPError):
             await client.post("http://localhost/_look", headers={"X-Studiolo-Question": "1"})

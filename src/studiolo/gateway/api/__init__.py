@@ -1,0 +1,1 @@
+"""The host's addresses: Jupyter's own, and those beside it."""

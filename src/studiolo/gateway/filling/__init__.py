@@ -1,0 +1,1 @@
+"""What each cell has put out, and writing it into notebooks."""

@@ -1,0 +1,218 @@
+"""Outputs of cells, written into a notebook that nobody has open.
+
+Sources: nbformat 4.5 (cell ids; how Jupyter lays out the file), and architecture promise R11: a save leaves the old
+or the new file, and a conflict is noticed by content.
+"""
+
+import json
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from secrets import token_hex
+from typing import Any
+
+from pydantic_core import from_json
+
+from studiolo.contract.errors import InvalidInput
+from studiolo.gateway.filling.cells import CellRun
+from studiolo.gateway.filling.outputs import Output
+from studiolo.gateway.journals.journal import MIB
+from studiolo.gateway.journals.records import digest_code
+
+MOST_BYTES = 100 * MIB
+# As nbformat does: these kinds of text are kept line by line.
+_ALSO_LINES = frozenset({"application/javascript", "image/svg+xml"})
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class UnusableNotebookError(InvalidInput):
+    """Nothing can be written into this file. `reason`: why, the end of a sentence."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("notebook-unusable", f"Output cannot be written into the notebook: {reason}.")
+        self.reason = reason
+
+
+class Saved(StrEnum):
+    """What became of a notebook."""
+
+    WRITTEN = "written"
+    UNCHANGED = "unchanged"
+    # Somebody else wrote it meanwhile: nothing was changed, try again.
+    CONFLICT = "conflict"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a notebook; `reason`: of a refusal, the end of a sentence."""
+
+    saved: Saved
+    reason: str = ""
+
+
+def merge(notebook: bytes, runs: Mapping[str, CellRun], record: Mapping[str, Any] | None = None) -> bytes | None:
+    """Return the notebook with the outputs of its cells that ran, None if that changes nothing.
+
+    Only code cells whose source is what was run are touched; all else stays as it is, in its order and layout.
+    `record`: what `metadata.studiolo` of those cells shall say, beside `at`: environment, resources.
+    Raises UnusableNotebookError: no notebook, or older than cell ids (4.5).
+    """
+    document = _read(notebook)
+    known = Counter(cell.get("id") for cell in document["cells"] if isinstance(cell.get("id"), str))
+    changed = False
+    for cell in document["cells"]:
+        # A cell that was pasted twice by hand is nobody's.
+        run = runs.get(cell["id"]) if known.get(cell.get("id")) == 1 else None
+        if run is not None and cell.get("cell_type") == "code" and run.code == digest_code(_source(cell)):
+            changed |= _put(cell, run, record)
+    return _write(document, like=notebook) if changed else None
+
+
+def write(
+    root: Path, path: str, runs: Mapping[str, CellRun], record: Mapping[str, Any] | None = None, *, after: int = 0
+) -> Outcome:
+    """Write outputs into the notebook at `path`, relative to `root`; see merge. Blocks; raises nothing.
+
+    `after`: the journal's number until which somebody saw all output. What changed no later is written only if the
+    file was not saved since: whoever saved it may have cleared it.
+    No link is followed beneath `root`. The file is replaced as a whole, with its mode and owner, and only if it is
+    still what was read.
+    """
+    *folders, name = PurePosixPath(path).parts or ("",)
+    if path.startswith("/") or ".." in folders or name in ("", "..") or "\0" in path:
+        return Outcome(Saved.REFUSED, "its path is not one beneath the folder")
+    try:
+        with _opened(root, folders) as folder:
+            old, status = _read_file(folder, name)
+            wanted = {cell: run for cell, run in runs.items() if run.last > after or run.changed_at > status.st_mtime}
+            new = merge(old, wanted, record)
+            return Outcome(Saved.UNCHANGED) if new is None else _replace(folder, name, old, new, status)
+    except UnusableNotebookError as error:
+        return Outcome(Saved.REFUSED, error.reason)
+    except OSError as error:
+        return Outcome(Saved.REFUSED, (error.strerror or "it cannot be opened").lower())
+
+
+def _read(notebook: bytes) -> dict[str, Any]:
+    document = None
+    # The first is ten times quicker, and others wait for it; only the second takes half a surrogate pair.
+    for read in (from_json, json.loads):
+        with suppress(ValueError, RecursionError):
+            document = read(notebook)
+            break
+    if not isinstance(document, dict) or not isinstance(document.get("cells"), list):
+        raise UnusableNotebookError("it is no notebook of format 4")
+    if not all(isinstance(cell, dict) for cell in document["cells"]):
+        raise UnusableNotebookError("it is no notebook of format 4")
+    version = (document.get("nbformat"), document.get("nbformat_minor"))
+    if version[0] != 4 or not isinstance(version[1], int) or version[1] < 5:
+        raise UnusableNotebookError("its format is older than 4.5, whose cells have ids")
+    return document
+
+
+def _source(cell: dict[str, Any]) -> str:
+    source = cell.get("source")
+    if isinstance(source, list) and all(isinstance(line, str) for line in source):
+        return "".join(source)
+    return source if isinstance(source, str) else ""
+
+
+def _put(cell: dict[str, Any], run: CellRun, record: Mapping[str, Any] | None) -> bool:
+    outputs = [_as_lines(output) for output in run.outputs]
+    if cell.get("outputs") == outputs and cell.get("execution_count") == run.execution_count:
+        return False
+    cell["outputs"] = outputs
+    cell["execution_count"] = run.execution_count
+    metadata = cell.get("metadata")
+    if record is not None and isinstance(metadata, dict):
+        at = datetime.fromtimestamp(run.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        was_sorted = list(metadata) == sorted(metadata)
+        metadata["studiolo"] = {**record, "at": at}
+        if was_sorted:
+            cell["metadata"] = dict(sorted(metadata.items()))
+    return True
+
+
+def _as_lines(output: Output) -> Output:
+    """Return an output as Jupyter writes it: texts in lines, members sorted."""
+    shown = dict(output)
+    if shown["output_type"] == "stream":
+        shown["text"] = shown["text"].splitlines(True)
+    elif "data" in shown:
+        shown["data"] = {
+            kind: value.splitlines(True)
+            if isinstance(value, str) and (kind.startswith("text/") or kind in _ALSO_LINES)
+            else value
+            for kind, value in shown["data"].items()
+        }
+    lines: Output = json.loads(json.dumps(shown, sort_keys=True))
+    return lines
+
+
+def _write(document: dict[str, Any], *, like: bytes) -> bytes:
+    layout = re.match(rb"\s*\{(\r?\n)([ \t]*)", like)
+    indent = layout.group(2).decode() if layout else None
+    spaced = re.match(rb'\s*\{\s*"[^"]*": ', like)
+    separators = ("," if layout or not spaced else ", ", ": " if spaced else ":")
+    end = like[len(like.rstrip()) :]
+    try:
+        text = json.dumps(document, indent=indent, separators=separators, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair has no UTF-8, only an escape.
+        text = json.dumps(document, indent=indent, separators=separators).encode()
+    return (text.replace(b"\n", b"\r\n") if layout and layout.group(1) == b"\r\n" else text) + end
+
+
+@contextmanager
+def _opened(root: Path, folders: list[str]) -> Iterator[int]:
+    """Open the folder beneath `root` by its parts, none of which may be a link."""
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in folders:
+            inner = os.open(part, _FOLDER, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _read_file(folder: int, name: str) -> tuple[bytes, os.stat_result]:
+    with os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise UnusableNotebookError("it is no plain file")
+        if status.st_size > MOST_BYTES:
+            raise UnusableNotebookError(f"it is longer than {MOST_BYTES // MIB} MiB")
+        return file.read(MOST_BYTES + 1), status
+
+
+def _replace(folder: int, name: str, old: bytes, new: bytes, status: os.stat_result) -> Outcome:
+    beside = f".studiolo-{token_hex(8)}.ipynb"
+    try:
+        with os.fdopen(os.open(beside, _NEW_FILE, 0o600, dir_fd=folder), "wb") as file:
+            mine = os.fstat(file.fileno())
+            if (mine.st_uid, mine.st_gid) != (status.st_uid, status.st_gid):
+                os.fchown(file.fileno(), status.st_uid, status.st_gid)
+            os.fchmod(file.fileno(), stat.S_IMODE(status.st_mode))
+            file.write(new)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            if _read_file(folder, name)[0] == old:
+                os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+                return Outcome(Saved.WRITTEN)
+        return Outcome(Saved.CONFLICT, "it was changed or removed meanwhile")
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(beside, dir_fd=folder)

@@ -1,0 +1,1 @@
+"""A kernel's numbered output on disk."""

@@ -1,0 +1,1 @@
+"""Messages of Jupyter's protocol, on ZMQ and on websockets; pure."""

@@ -1,0 +1,1 @@
+"""Which kernels can be had: kernelspecs from environments."""

@@ -1,0 +1,1 @@
+"""Starting kernels that outlive their host."""
