@@ -102,3 +102,13 @@ def test_a_message_of_the_host_answers_its_request_with_todays_protocol():
     assert (members["version"], members["session"]) == ("5.4", "s")
     assert datetime.fromisoformat(members["date"]).utcoffset() is not None
     assert (parent, metadata, json.loads(content)) == (b'{"a":1}', b"{}", {"ename": "ReplyLost"})
+
+
+def test_a_way_that_is_private_needs_no_check_but_messages_are_signed_all_the_same() -> None:
+    signer = Signer(b"key", checks=False)
+    frames = signer.pack(build("status", {"execution_state": "idle"}, session="s"))
+    assert Signer(b"key").unpack(frames)[1] == frames[2:]
+    frames[1] = b"wrong"
+    assert signer.unpack(frames)[1] == frames[2:]
+    with pytest.raises(BadMessageError):
+        Signer(b"key").unpack(frames)

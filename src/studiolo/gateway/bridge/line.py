@@ -56,7 +56,12 @@ class Line:
         self._on_room = on_room
         self._room: list[asyncio.Future[None]] = []
         self._is_open = True
-        self._signer = Signer(str(connection["key"]).encode(), connection.get("signature_scheme", "hmac-sha256"))
+        self._signer = Signer(
+            str(connection["key"]).encode(),
+            connection.get("signature_scheme", "hmac-sha256"),
+            # Sockets of `ipc` lie in the folder of the connection file. To check 1 MiB takes 2 ms.
+            checks=connection["transport"] != "ipc",
+        )
         spool = None if process.spool is None else Spool(process.spool)
         self.output = Output(self._signer, journal, spool, on_published, self.heard)
         self._channels = self.output.channels = Channels(
