@@ -88,6 +88,18 @@ def test_an_entry_without_a_message_shows_nothing(entry: dict[str, Any]) -> None
     assert runs_of([entry]) == []
 
 
+def test_what_widgets_make_a_kernel_say_is_no_output_of_a_cell() -> None:
+    message = {"header": {"msg_type": "stream"}, "content": {"name": "stderr", "text": "No such comm: 1"}}
+    entry = {"number": 1, "parent": "c", "message": message | {"parent_header": {"msg_type": "comm_close"}}}
+    assert runs_of([entry]) == []
+    said_by_a_cell = {
+        "number": 2,
+        "parent": "e",
+        "message": message | {"parent_header": {"msg_type": "execute_request"}},
+    }
+    assert [part.text for part in runs_of([entry, said_by_a_cell])[0].shown] == ["No such comm: 1"]
+
+
 @pytest.mark.parametrize("state", ["starting", "restarting", "idle", "busy", "dead", "ended", "unknown"])
 def test_each_state_has_a_look(state: str) -> None:
     assert kernel_look(kernel(state=state)).word

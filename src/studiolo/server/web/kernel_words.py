@@ -69,6 +69,9 @@ def runs_of(entries: Iterable[Mapping[str, Any]]) -> list[Ran]:
             continue
         message = entry.get("message") or {}
         kind, content = (message.get("header") or {}).get("msg_type"), message.get("content") or {}
+        if str((message.get("parent_header") or {}).get("msg_type")).startswith("comm_"):
+            # What widgets make a kernel say goes to JupyterLab's log, not into cells.
+            continue
         if kind == "execute_input" or kind in _OUTPUTS:
             ran = runs.setdefault(key, Ran())
             if kind == "execute_input":
