@@ -277,7 +277,7 @@ def test_an_administrator_stops_a_session_with_a_note(visitors: Visitors, sample
 
 def test_a_key_is_shown_once(visitors: Visitors) -> None:
     page = visitors.get("ana").open("/account")
-    page.get_by_text("New key").click()
+    page.get_by_text("New key", exact=True).click()
     page.locator("#keys #name").fill("cluster")
     page.get_by_role("button", name="Make key").click()
     key = page.locator("#new-key").inner_text()
