@@ -121,7 +121,6 @@ class Alone:
             await asyncio.gather(warming, return_exceptions=True)
         finally:
             await host.close(end_kernels=not self.keep_kernels)
-            await launcher.aclose()
         return 0
 
     def _parts(self, catalogue: Catalogue) -> tuple[LocalLauncher | BridgedLauncher, StandaloneAuthority]:

@@ -101,6 +101,10 @@ class Launcher(Protocol):
         """Find a kernel that an earlier process started: alive, ended, or None when nothing is known of it."""
         ...
 
+    async def aclose(self) -> None:
+        """Let go of what is held for starting kernels; those that run go on."""
+        ...
+
 
 class KernelState(StrEnum):
     """What Jupyter calls execution_state, as far as clients see it."""

@@ -52,6 +52,7 @@ class Host:
         specs = OwnSpecs(authority, settings.data / "kernelspecs")
         records = KernelRecords(settings.kernels, settings.run)
         times = {"keep_ended": settings.keep_ended, "save_after": settings.save_after}
+        self._launcher = launcher
         self.registry = Registry(records, documents, launcher, specs, **times)
         self.services = Services(self.registry, documents, specs, settings)
         self._runner = web.AppRunner(create_app(self.services), access_log=None, shutdown_timeout=_CLOSE_SECONDS)
@@ -97,6 +98,7 @@ class Host:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.registry.close(end_kernels=end_kernels)
         await self._runner.cleanup()
+        await self._launcher.aclose()
         self._lock.__exit__(None, None, None)
 
     async def _report(self) -> None:

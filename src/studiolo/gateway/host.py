@@ -42,7 +42,6 @@ async def serve(settings: PlatformSettings) -> int:
     finally:
         await host.close()
         await authority.close()
-        await launcher.aclose()
     return 0
 
 
