@@ -65,6 +65,23 @@ async def test_messages_pass_both_ways_whole_though_they_were_sent_in_pieces(doo
     await server.closed()
 
 
+async def test_frames_in_pieces_come_whole_and_in_order_to_who_takes_them_slowly(door: Door) -> None:
+    client, server = await door.meet()
+    sent = [(b"%d" % number) * 2_000_000 for number in range(10, 18)]
+    for data in sent:
+        frame = Frame(Opcode.BINARY, data).serialize(mask=False)
+        server.write(frame[:10], frame[10:1_500_000], frame[1_500_000:])
+    small = Frame(Opcode.BINARY, b"small").serialize(mask=False)
+    server.write(*[small] * 3_000)
+    assert server.waiting_bytes > 0
+    assert [await client.recv() for _ in sent] == sent
+    assert {await client.recv() for _ in range(3_000)} == {b"small"}
+    server.write(*[small] * 3_000)
+    assert {await client.recv() for _ in range(3_000)} == {b"small"}
+    await client.close()
+    await server.closed()
+
+
 async def test_a_subprotocol_that_both_know_is_agreed_on(door: Door) -> None:
     async with connect(door.url, subprotocols=["bad", "good"]) as client:  # type: ignore[list-item]
         assert client.subprotocol == (await door.accepted.get()).protocol == "good"

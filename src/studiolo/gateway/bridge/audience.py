@@ -3,15 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 
 from aiohttp import WSCloseCode, web
 
 from studiolo.gateway.base import Caller, Parts
-from studiolo.gateway.bridge.clients import Client, together
+from studiolo.gateway.bridge.clients import Client
 from studiolo.gateway.bridge.output import Published
 from studiolo.gateway.bridge.places import Places
 from studiolo.gateway.journals.journal import Journal
-from studiolo.gateway.messages.protocols import OFFERED, Protocol, seal
+from studiolo.gateway.messages.protocols import OFFERED, Protocol, seal, together
 from studiolo.gateway.messages.websocket import Websocket
 
 PING_SECONDS = 15.0
@@ -84,7 +85,8 @@ class Audience:
             elif client.is_current:
                 protocol = client.protocol
                 if protocol not in frames:
-                    frames[protocol] = together([seal(protocol, m.number, "iopub", m.parts) for m in published])
+                    sealed = (seal(protocol, m.number, "iopub", m.parts) for m in published)
+                    frames[protocol] = together(chain.from_iterable(sealed))
                 client.push(frames[protocol], published[0].number, published[-1].number)
 
     def cut(self, logins: set[str]) -> int:

@@ -17,8 +17,6 @@ MOST_WAITING = 1024 * 1024
 # How much is read from the journal at a time.
 STRETCH_BYTES = 256 * 1024
 DEAD_AFTER_SECONDS = 45.0
-# Frames up to this size are written together.
-SMALL_FRAME = 32 * 1024
 
 _PING = b"\x89\x00"
 
@@ -65,8 +63,8 @@ class Client:
         """Whether it was sent all that there is, and new messages can be pushed to it."""
         return self._catching_up is None
 
-    def push(self, frames: Sequence[bytes], first: int, last: int) -> None:
-        """Write sealed frames, of numbers `first` to `last`. Only to clients that are current.
+    def push(self, pieces: Sequence[bytes], first: int, last: int) -> None:
+        """Write sealed frames, in pieces, of numbers `first` to `last`. Only to clients that are current.
 
         Who was not sent all before, or takes nothing now, gets them from the journal: nothing twice, nothing left out.
         """
@@ -74,12 +72,11 @@ class Client:
             self.catch_up()
             return
         self._places.advance(self.place, last)
-        for frame in frames:
-            self.socket.write(frame)
+        self.socket.write(*pieces)
 
     def send(self, channel: str, parts: Parts) -> None:
         """Write a message that is in no journal, now; ahead of older output if the client is slow."""
-        self.socket.write(seal(self.protocol, 0, channel, parts))
+        self.socket.write(*seal(self.protocol, 0, channel, parts))
 
     def deliver(self, mail: Mail) -> None:
         """Write a reply or a request for input, after the output that the client still has to read."""
@@ -154,21 +151,4 @@ class Client:
             if not self.socket.is_open:
                 return
             self._places.advance(self.place, number)
-            self.socket.write(seal(self.protocol, number, channel, parts))
-
-
-def together(frames: Sequence[bytes]) -> list[bytes]:
-    """Join small frames that follow each other, so that they cost one write; big ones are not copied again."""
-    joined: list[bytes] = []
-    small: list[bytes] = []
-    for frame in frames:
-        if len(frame) <= SMALL_FRAME:
-            small.append(frame)
-            continue
-        if small:
-            joined.append(b"".join(small))
-            small = []
-        joined.append(frame)
-    if small:
-        joined.append(b"".join(small))
-    return joined
+            self.socket.write(*seal(self.protocol, number, channel, parts))

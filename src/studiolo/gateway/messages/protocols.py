@@ -1,6 +1,7 @@
 """What a client's websocket speaks: Jupyter's JSON protocol, its v1, or v1 with the journal's numbers."""
 
 import struct
+from collections.abc import Iterable
 from enum import StrEnum
 
 from aiohttp import WSMsgType
@@ -15,6 +16,9 @@ from studiolo.gateway.messages.frames import (
     encode_json,
     head_v1,
 )
+
+# Pieces up to this size are joined with their neighbours.
+SMALL_PIECE = 32 * 1024
 
 _NUMBER = struct.Struct("<Q")
 _FINAL = 0x80
@@ -32,21 +36,40 @@ class Protocol(StrEnum):
 OFFERED = (NUMBERED_PROTOCOL, V1_PROTOCOL)
 
 
-def seal(protocol: Protocol, number: int, channel: str, parts: Parts) -> bytes:
-    """Return a message as one websocket frame, ready to be written: unmasked, uncompressed, in one piece.
+def seal(protocol: Protocol, number: int, channel: str, parts: Parts) -> list[bytes]:
+    """Return a message as one websocket frame, unmasked and uncompressed: pieces to be written in a row.
 
-    Layout: RFC 6455, section 5.2. The payload is copied once, whatever its size, and may go to many clients.
+    Layout: RFC 6455, section 5.2. Big parts are not copied, and may go to many clients.
     """
     if protocol is Protocol.JSON:
         frame = encode_json(channel, parts)
         if isinstance(frame, str):
             text = frame.encode()
-            return _head(WSMsgType.TEXT, len(text)) + text
-        return _head(WSMsgType.BINARY, len(frame)) + frame
+            return together((_head(WSMsgType.TEXT, len(text)), text))
+        return together((_head(WSMsgType.BINARY, len(frame)), frame))
     payload = [head_v1(channel, parts), *parts]
     if protocol is Protocol.NUMBERED:
         payload.insert(0, _NUMBER.pack(number))
-    return b"".join((_head(WSMsgType.BINARY, sum(map(len, payload))), *payload))
+    size = sum(map(len, payload))
+    pieces = (_head(WSMsgType.BINARY, size), *payload)
+    return [b"".join(pieces)] if size <= SMALL_PIECE else together(pieces)
+
+
+def together(pieces: Iterable[bytes]) -> list[bytes]:
+    """Join small pieces that follow each other, so that they cost one write; big ones stay as they are."""
+    joined: list[bytes] = []
+    small: list[bytes] = []
+    for piece in pieces:
+        if len(piece) <= SMALL_PIECE:
+            small.append(piece)
+            continue
+        if small:
+            joined.append(b"".join(small))
+            small = []
+        joined.append(piece)
+    if small:
+        joined.append(b"".join(small))
+    return joined
 
 
 def unseal(protocol: Protocol, data: str | bytes) -> tuple[str, list[bytes]]:

@@ -4,9 +4,11 @@ Framing and closing: RFC 6455, by the core of the library `websockets` that know
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
 
 from aiohttp import web
@@ -21,6 +23,8 @@ MOST_UNREAD = 64
 MOST_UNREAD_BYTES = 1024 * 1024
 CLOSE_SECONDS = 2.0
 MOST_REASON_BYTES = 123
+# As many as one call takes (IOV_MAX).
+_MOST_PIECES = 1024
 
 # Given to all connections: each would have one of its own, for frames that are nobody's business.
 _quiet = logging.getLogger("studiolo.gateway.framing")
@@ -115,10 +119,12 @@ class Websocket(asyncio.Protocol):
         """Have `drain` wait while more than this is still in this process."""
         self._transport.set_write_buffer_limits(high=most_bytes)
 
-    def write(self, frame: bytes) -> None:
-        """Write a sealed frame; nothing once it is closing."""
+    def write(self, *pieces: bytes) -> None:
+        """Write sealed frames, in pieces; nothing once it is closing. What is taken at once is not copied."""
         if self.is_open:
-            self._transport.write(frame)
+            is_alone = len(pieces) == 1 or self.waiting_bytes
+            for piece in pieces if is_alone else self._sent(pieces):
+                self._transport.write(piece)
 
     async def drain(self) -> None:
         """Wait until the other side has taken most of what was written. Raises ConnectionResetError."""
@@ -200,6 +206,17 @@ class Websocket(asyncio.Protocol):
         room, self._room = self._room, None
         if room is not None:
             room.set()
+
+    def _sent(self, pieces: Sequence[bytes]) -> Iterator[memoryview]:
+        """Send what the connection takes now, and yield the rest. An error is left to the transport to meet."""
+        sent = 0
+        # The transport would join all pieces first, and copy again what is not taken (before Python 3.12).
+        with contextlib.suppress(OSError):
+            sent = os.writev(self._transport.get_extra_info("socket").fileno(), pieces[:_MOST_PIECES])
+        for piece in pieces:
+            if sent < len(piece):
+                yield memoryview(piece)[sent:]
+            sent = max(0, sent - len(piece))
 
     def _has_much_unread(self) -> bool:
         unread = self._unread
