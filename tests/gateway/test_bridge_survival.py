@@ -204,12 +204,16 @@ async def test_a_host_that_is_killed_during_output_loses_and_doubles_nothing(for
     assert text == "".join(f"{n}\n" for n in range(4000)) + "end\n"
 
 
-async def test_a_stock_session_goes_on_through_the_kill_of_a_host(forked_host: Host) -> None:
+async def test_a_stock_session_goes_on_through_the_kill_of_a_host(forked_host: Host, tmp_path: Path) -> None:
     """What was written into the dead websocket may be missing for it; nothing comes twice or out of order."""
+    killed = tmp_path / "killed"
+    wait = f"while n == 1000 and not os.path.exists({str(killed)!r}): time.sleep(0.01)"
+    code = f"import os, time\nfor n in range(3000):\n    print(n, flush=True)\n    {wait}\nprint('end')"
     async with forked_host.client() as client:
-        running = await client.execute(COUNTING.format(3000))
+        running = await client.execute(code)
         await client.until(lambda m: len(client.seen) > 200)
         forked_host.kill()
+        killed.touch()
         with contextlib.suppress(EOFError):
             await client.until(lambda message: False)
         before = texts(client.seen).split()
