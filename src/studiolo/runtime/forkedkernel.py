@@ -13,6 +13,7 @@ from typing import Any
 
 from ipykernel import ipkernel
 from ipykernel.kernelapp import IPKernelApp
+from traitlets.config import Config
 
 from studiolo.runtime import interpreter, processes
 from studiolo.runtime.descriptors import close_inherited
@@ -22,6 +23,8 @@ from studiolo.runtime.spool import Backlog, NumberingSocket, SpoolServer, listen
 
 # Where the words for ipykernel itself begin in `argv`: behind `python -m ipykernel_launcher`.
 _OWN_WORDS = 3
+# `-f FILE`, as a kernelspec has them.
+_FILE_WORDS = 2
 
 
 # The files of all modules, by name: see `_SystemInBrief`.
@@ -53,6 +56,15 @@ class SpooledKernelApp(IPKernelApp):
         """Keep messages in `folder` when memory does not do, and give them at the socket `path`. Raises OSError."""
         self.backlog = Backlog(folder)
         self._spool = SpoolServer(self.backlog, listen(path))
+
+    def parse_command_line(self, argv: list[str]) -> None:  # type: ignore[override]
+        """Called by ipykernel first. A parser of all settings takes 3 MiB, which one file's name needs not."""
+        if len(argv) != _FILE_WORDS or argv[0] != "-f":
+            super().parse_command_line(argv)
+            return
+        self.argv, self.extra_args = list(argv), []
+        self.cli_config = Config({"IPKernelApp": {"connection_file": argv[1]}})
+        self.update_config(self.cli_config)
 
     def init_kernel(self) -> None:
         """Called by ipykernel when it makes its kernel."""
