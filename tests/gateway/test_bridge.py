@@ -28,8 +28,9 @@ async def test_a_cell_runs_by_each_protocol(bridge: Bridge, protocol: str | None
     assert texts(ours) == "out\n"
     numbers = [message.number for message in ours if message.channel == "iopub"]
     if protocol == NUMBERED_PROTOCOL:
-        assert numbers == list(range(numbers[0], numbers[-1] + 1))
-        assert bridge.journal.last == numbers[-1]
+        # What the host itself asks at the start may be answered in between.
+        assert numbers == sorted(set(numbers))
+        assert 0 < numbers[-1] <= bridge.journal.last
     else:
         assert set(numbers) == {0}
 
