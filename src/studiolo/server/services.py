@@ -279,7 +279,7 @@ def build(
 def _close_both(sessions: SocketCloser, kernels: KernelCloser) -> Callable[[str, set[str]], None]:
     def close(person_id: str, logins: set[str]) -> None:
         sessions.close(person_id, logins)
-        kernels.close(logins)
+        kernels.close(person_id, logins)
 
     return close
 

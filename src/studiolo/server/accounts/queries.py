@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, Select, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.server.accounts.tables import keys, logins, people, sign_in_links
@@ -172,3 +172,21 @@ async def find_link(connection: AsyncConnection, token_hash: str) -> RowMapping 
 async def delete_links(connection: AsyncConnection, person_id: str) -> None:
     """Drop a person's unused links."""
     await connection.execute(delete(sign_in_links).where(sign_in_links.c.person_id == person_id))
+
+
+async def list_ended_credentials(
+    connection: AsyncConnection, since: datetime, until: datetime, *, among: Select[tuple[str]] | None = None
+) -> dict[str, set[str]]:
+    """Ids of logins and keys that expired, or whose person was disabled, in a time, by person.
+
+    `among`: a query for the ids of the people who count; None: everybody.
+    """
+    ended: dict[str, set[str]] = {}
+    for table in (logins, keys):
+        query = select(table.c.person_id, table.c.id).join(people, people.c.id == table.c.person_id)
+        query = query.where(or_(table.c.expires_at.between(since, until), people.c.disabled_at.between(since, until)))
+        if among is not None:
+            query = query.where(table.c.person_id.in_(among))
+        for person_id, credential in await connection.execute(query):
+            ended.setdefault(person_id, set()).add(credential)
+    return ended

@@ -149,16 +149,6 @@ async def forget_ended(connection: AsyncConnection, before: datetime) -> list[st
     return ids
 
 
-async def list_ended_credentials(connection: AsyncConnection, since: datetime, until: datetime) -> set[str]:
-    """Ids of logins and keys that expired, or whose person was disabled, in a time."""
-    ended: set[str] = set()
-    for table in (logins, keys):
-        query = select(table.c.id).join(people, people.c.id == table.c.person_id)
-        query = query.where(or_(table.c.expires_at.between(since, until), people.c.disabled_at.between(since, until)))
-        ended |= set((await connection.execute(query)).scalars())
-    return ended
-
-
 async def list_credentials(connection: AsyncConnection, workspace_id: str, person_id: str | None) -> set[str]:
     """Ids of all logins and keys of a person, or of all members of a workspace."""
     whose: Any = [person_id]

@@ -1,69 +1,31 @@
-"""Close what ended logins, keys and memberships have open inside sessions: sockets are authorised as they open."""
+"""Close what ended logins, keys and memberships have open inside sessions."""
 
 import asyncio
-from collections.abc import Coroutine
-from datetime import timedelta
-from typing import Any
+from functools import partial
 
 import httpx
 import structlog
+from sqlalchemy import Select
 
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
-from studiolo.kit.repeat import repeat
+from studiolo.server.accounts.closing import TRY_SECONDS, Closer
 from studiolo.server.sessions import queries
 from studiolo.server.sessions.inside import ask_session
 from studiolo.server.sessions.secrets import SessionSecrets
 
 _log = structlog.get_logger(__name__)
-_TRIES = 3
-_TRY_SECONDS = 1.0
-_LOOK_SECONDS = 3.0
-# What ended while no control plane ran is looked at once, at the start; later looks overlap a little.
-_FIRST_LOOK = timedelta(days=7)
-_OVERLAP = timedelta(seconds=10)
 
 
-class SocketCloser:
-    """Tells the running sessions of a person which of their logins ended (promise S5: within five seconds)."""
+class SocketCloser(Closer):
+    """Tells the running sessions of a person which of their logins ended."""
 
     def __init__(self, db: Database, clock: Clock, session_secrets: SessionSecrets) -> None:
-        self._db = db
-        self._clock = clock
-        self._looked_at = clock.now() - _FIRST_LOOK
+        super().__init__(db, clock)
         self._secrets = session_secrets
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    def close(self, person_id: str, logins: set[str]) -> None:
-        """Close the sockets of these logins or keys soon; returns at once."""
-        if logins:
-            self._begin(self._close(person_id, logins))
-
-    def close_workspace(self, workspace_id: str, person_id: str | None) -> None:
-        """Close soon whatever is open in a workspace's sessions (of one person), who lost their access to it."""
-        self._begin(self._close_workspace(workspace_id, person_id))
-
-    async def look_forever(self) -> None:
-        """Look every three seconds for what ended by time, or by another process's hand."""
-        await repeat(self.look, every_seconds=_LOOK_SECONDS, failed="ended-not-looked-for")
-
-    async def look(self) -> None:
-        """Close what is open of logins and keys that ended since the last look."""
-        now = self._clock.now()
-        async with self._db.read() as connection:
-            ended = await queries.list_ended_credentials(connection, self._looked_at, now)
-        self._looked_at = now - _OVERLAP
-        for person_id, logins in ended.items():
-            self.close(person_id, logins)
-
-    async def drain(self) -> None:
-        """Wait until all that were asked to close have answered, for a process that ends now."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _among(self) -> Select[tuple[str]]:
+        return queries.people_with_sessions()
 
     async def _close_workspace(self, workspace_id: str, person_id: str | None) -> None:
         async with self._db.read() as connection:
@@ -82,11 +44,6 @@ class SocketCloser:
 
     async def _tell(self, session_id: str, launch: int, upstream: str, logins: set[str]) -> None:
         secret, body = self._secrets.of_launch(session_id, launch), {"logins": sorted(logins)}
-        for _ in range(_TRIES):
-            try:
-                await ask_session(session_id, upstream, secret, "close", body, seconds=_TRY_SECONDS)
-            except httpx.HTTPError as exc:
-                why = str(exc)
-            else:
-                return
-        _log.warning("sockets-not-closed", session=session_id, why=why)
+        ask = partial(ask_session, session_id, upstream, secret, "close", body, seconds=TRY_SECONDS)
+        if failed := await self._insist(ask, httpx.HTTPError):
+            _log.warning("sockets-not-closed", session=session_id, why=str(failed))

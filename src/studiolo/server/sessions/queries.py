@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, func, insert, or_, select, true, union_all, update
+from sqlalchemy import RowMapping, Select, bindparam, func, insert, or_, select, true, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.resources import Capacity
@@ -258,16 +258,6 @@ async def list_credentials(connection: AsyncConnection, person_id: str) -> set[s
     return set((await connection.execute(query)).scalars())
 
 
-async def list_ended_credentials(connection: AsyncConnection, since: datetime, until: datetime) -> dict[str, set[str]]:
-    """Ids of logins and keys that expired, or whose person was disabled, in a time; by people with sessions alive."""
-    with_sessions = select(sessions.c.person_id).where(sessions.c.state.in_(ALIVE))
-    ended: dict[str, set[str]] = {}
-    for table in (logins, keys):
-        query = select(table.c.person_id, table.c.id).join(people, people.c.id == table.c.person_id)
-        query = query.where(
-            table.c.person_id.in_(with_sessions),
-            or_(table.c.expires_at.between(since, until), people.c.disabled_at.between(since, until)),
-        )
-        for person_id, credential in await connection.execute(query):
-            ended.setdefault(person_id, set()).add(credential)
-    return ended
+def people_with_sessions() -> Select[tuple[str]]:
+    """The ids of people with sessions alive."""
+    return select(sessions.c.person_id).where(sessions.c.state.in_(ALIVE))
