@@ -135,9 +135,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
         await services.environments.close()
         await services.session_reconciler.close()
-        await services.socket_closer.drain()
-        await services.kernel_closer.drain()
-        await services.kernel_stopper.drain()
+        await services.drain()
         await services.db.close()
 
 

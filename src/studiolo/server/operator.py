@@ -78,7 +78,7 @@ def _run(settings: Settings, use: Callable[[Services], Awaitable[Result]]) -> Re
         try:
             return await use(services)
         finally:
-            await services.socket_closer.drain()
+            await services.drain()
             await services.db.close()
 
     return asyncio.run(run())

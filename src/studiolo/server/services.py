@@ -117,6 +117,12 @@ class Services:
     inspection: Inspection
     platform: PlatformInfo
 
+    async def drain(self) -> None:
+        """Wait until what was told to others after a commit has been told, for a process that ends now."""
+        await self.socket_closer.drain()
+        await self.kernel_closer.drain()
+        await self.kernel_stopper.drain()
+
 
 def build(
     settings: Settings,
