@@ -1,0 +1,10 @@
+"""Datasets and who may read them"""
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply."""

@@ -1,0 +1,10 @@
+"""What workspaces used, over months"""
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply."""
