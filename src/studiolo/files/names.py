@@ -1,0 +1,128 @@
+"""Names and paths of files: which are possible, which are new, and how those that are no text travel as text.
+
+On disk a name is bytes. Python holds it with `surrogateescape`; on the wire it is text: a byte that is no UTF-8
+becomes the private character U+EF00 + byte, and so do the bytes of a name that really holds such a character.
+Both directions are exact. Source: OPTU-8, MirBSD's way with such bytes.
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from studiolo.contract.errors import InvalidInput
+
+MAX_NAME_BYTES = 255
+MAX_PATH_BYTES = 4096
+# Each folder on the way is an open handle.
+MAX_DEPTH = 200
+# Versions, trash and uploads in the making lie here; no path leads in, at any depth: workspaces may lie in each other.
+OURS = ".studiolo"
+
+_BYTE = 0xEF00
+_PRIVATE = re.compile("[\uef80-\uefff]")
+_ESCAPED = re.compile("[\udc80-\udcff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f\u2028\u2029]")
+
+
+def parts_of(path: str) -> tuple[str, ...]:
+    """Return the components of a path as it travels, as the system holds them; empty for the workspace itself.
+
+    `/` at either end, doubled ones and `.` mean nothing. Raises InvalidInput (`name-invalid`, `name-reserved`,
+    `path-outside` for `..`).
+    """
+    try:
+        raw = from_wire(path)
+    except UnicodeEncodeError as exc:
+        raise _invalid(path, "holds half a character") from exc
+    if len(os.fsencode(raw)) > MAX_PATH_BYTES:
+        raise _invalid(path, f"is longer than {MAX_PATH_BYTES} bytes")
+    return check_parts(part for part in raw.split("/") if part not in ("", "."))
+
+
+def check_parts(parts: Iterable[str]) -> tuple[str, ...]:
+    """Return components that may be looked up. Raises as `parts_of`."""
+    checked = tuple(parts)
+    if len(checked) > MAX_DEPTH:
+        raise too_deep("/".join(map(to_wire, checked)))
+    for part in checked:
+        if part == "..":
+            raise outside("/".join(map(to_wire, checked)))
+        if "\0" in part:
+            raise _invalid(to_wire(part), "holds a zero byte")
+        if len(os.fsencode(part)) > MAX_NAME_BYTES:
+            raise _invalid(to_wire(part), f"is longer than {MAX_NAME_BYTES} bytes")
+        if is_ours(part):
+            raise InvalidInput(
+                "name-reserved",
+                f"{OURS!r} is where Studiolo keeps versions and deleted files of this workspace; no path leads there.",
+                hint="Earlier versions and deleted files have pages and commands of their own.",
+            )
+    return checked
+
+
+def new_parts_of(path: str) -> tuple[str, ...]:
+    """Return the components of a path at which something new may be made: its last one is plain text.
+
+    Raises as `parts_of`; InvalidInput (`name-invalid`) for the workspace itself, control characters and bytes
+    that are no text.
+    """
+    parts = parts_of(path)
+    if not parts:
+        raise InvalidInput("name-invalid", "A name is missing.", hint="Say under which name: folder/name.")
+    if _ESCAPED.search(parts[-1]):
+        raise _invalid(path, "holds bytes that are no text (UTF-8)")
+    if _CONTROL.search(parts[-1]):
+        raise _invalid(path, "holds a line break or another control character")
+    return parts
+
+
+def is_ours(name: str) -> bool:
+    """Tell whether a component is Studiolo's own folder, also where file systems ignore case."""
+    return name.casefold() == OURS
+
+
+def is_text(name: str) -> bool:
+    """Tell whether a name, as the system holds it, is text (UTF-8)."""
+    return not _ESCAPED.search(name)
+
+
+def to_wire(name: str) -> str:
+    """Return a name or path, as the system holds it, as text that travels."""
+    kept = _PRIVATE.sub(lambda found: _escape(found[0].encode()), name)
+    return _ESCAPED.sub(lambda found: chr(ord(found[0]) - 0xDC00 + _BYTE), kept)
+
+
+def from_wire(text: str) -> str:
+    """Return what `to_wire` was given. Raises UnicodeEncodeError for text that holds half a character."""
+    text.encode()
+    restored = _PRIVATE.sub(lambda found: chr(ord(found[0]) - _BYTE + 0xDC00), text)
+    return os.fsdecode(os.fsencode(restored))
+
+
+def sort_key(name: str) -> str:
+    """Return the text that a name is sorted and looked for by: without case, composed."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def outside(path: str) -> InvalidInput:
+    """The error for what leads out of the workspace."""
+    return InvalidInput(
+        "path-outside",
+        f"{path[:200]!r} leads out of the workspace.",
+        hint="Only what lies in the workspace's folder can be reached.",
+    )
+
+
+def too_deep(path: str) -> InvalidInput:
+    """The error for a path of too many folders."""
+    return _invalid(path, f"lies deeper than {MAX_DEPTH} folders")
+
+
+def _escape(raw: bytes) -> str:
+    return "".join(chr(_BYTE + byte) for byte in raw)
+
+
+def _invalid(name: str, why: str) -> InvalidInput:
+    shown = name if len(name) <= 80 else f"{name[:77]}…"
+    return InvalidInput("name-invalid", f"The name {shown!r} {why}.", hint="Choose another name.")
