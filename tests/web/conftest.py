@@ -38,7 +38,7 @@ class Visitor:
         page.goto(self.stage.address + path)
         return page
 
-    def post(self, path: str, **form: str) -> int:
+    def post(self, path: str, /, **form: str) -> int:
         """Send a form as a foreign program with this browser's cookies would; return the status."""
         reply = self._context.request.post(self.stage.address + path, form=form, max_redirects=0)
         return reply.status

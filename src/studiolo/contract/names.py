@@ -9,9 +9,9 @@ from studiolo.contract.ids import looks_like_id
 MAX_NAME_LENGTH = 63
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
 _RESERVED_WORDS = """
-about account admin all api app auth docs environments go health help home jobs kernels keys lab live login logout
-me new none notebook null people platform policy requests root runs s search self sessions settings sign-in
-sign-out static status system templates trash undefined w workspaces
+about account activity admin all api app auth docs environments files go health help history home jobs kernels
+kernelspecs keys lab launch live login logout me new none notebook null people platform policy requests root runs s
+search self sessions settings sign-in sign-out static status system templates trash undefined w workspaces
 """
 _RESERVED = frozenset(_RESERVED_WORDS.split())
 RULE = (

@@ -26,11 +26,7 @@ _MOST_LISTED = 200
 async def open_(workspace: str, who: _Launches, services: ServicesOf) -> Response:
     """One click: go to the person's session here, resume their last, or start a first."""
     own = await services.workspaces.get(who, workspace)
-    session = choose_session(await _list_own(services, who, own.id))
-    if session is None:
-        session = await services.sessions.launch(who, SessionLaunch(workspace=own.id))
-    elif session.desired != "running":
-        session = await services.sessions.start(who, session.id)
+    session = await open_own(services, who, own.id)
     return see(f"/go/{session.id}")
 
 
@@ -60,6 +56,19 @@ async def launch(
     except StudioloError as problem:
         return await _show(request, who, services, workspace, choice, problem=problem)
     return see(f"/go/{session.id}")
+
+
+async def find_own(services: Services, who: Principal, workspace_id: str) -> Session | None:
+    """Return the person's session in a workspace that Open means."""
+    return choose_session(await _list_own(services, who, workspace_id))
+
+
+async def open_own(services: Services, who: Principal, workspace_id: str) -> Session:
+    """Return the person's session here, resumed if it had ended, launched if there was none."""
+    session = await find_own(services, who, workspace_id)
+    if session is None:
+        return await services.sessions.launch(who, SessionLaunch(workspace=workspace_id))
+    return session if session.desired == "running" else await services.sessions.start(who, session.id)
 
 
 def choose_session(own: list[Session]) -> Session | None:

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from studiolo.server.services import Services
 from studiolo.server.web import (
     account,
+    address,
     admin,
     admin_sessions,
     away,
@@ -30,6 +31,7 @@ _ROUTERS = (
     sign_in.router,
     device.router,
     home.router,
+    address.router,
     workspaces.router,
     workspace.router,
     away.router,

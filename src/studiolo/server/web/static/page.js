@@ -83,6 +83,7 @@ document.querySelector("[data-result]")?.focus();
 const target = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
 const folded = target && target.closest("details");
 if (folded) folded.open = true;
+document.querySelector("form[data-at-once]")?.requestSubmit();
 tellTimes();
 moveOn();
 setInterval(tellTimes, 20000);
