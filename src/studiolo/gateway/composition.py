@@ -19,6 +19,7 @@ from studiolo.gateway.culling import Culling, Seen
 from studiolo.gateway.documents import Documents
 from studiolo.gateway.filling.unattended import save_notebook
 from studiolo.gateway.hosted import Hosted
+from studiolo.gateway.journals.stock import Stock
 from studiolo.gateway.kernel_records import KernelRecords
 from studiolo.gateway.offers.own_specs import OwnSpecs
 from studiolo.gateway.registry import Registry
@@ -51,9 +52,10 @@ class Host:
         documents = Documents(settings.data / "documents")
         specs = OwnSpecs(authority, settings.data / "kernelspecs")
         records = KernelRecords(settings.kernels, settings.run)
+        self._stock = Stock(settings.data / "prepared")
         times = {"keep_ended": settings.keep_ended, "save_after": settings.save_after}
         self._launcher = launcher
-        self.registry = Registry(records, documents, launcher, specs, **times)
+        self.registry = Registry(records, documents, launcher, specs, **times, stock=self._stock)
         self.services = Services(self.registry, documents, specs, settings)
         self._runner = web.AppRunner(create_app(self.services), access_log=None, shutdown_timeout=_CLOSE_SECONDS)
 
@@ -97,6 +99,7 @@ class Host:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.registry.close(end_kernels=end_kernels)
+        self._stock.close()
         await self._runner.cleanup()
         await self._launcher.aclose()
         self._lock.__exit__(None, None, None)

@@ -12,6 +12,7 @@ from studiolo.gateway.bridge.kernel import Kernel
 from studiolo.gateway.filling.cells import Cells
 from studiolo.gateway.filling.saving import NotebookSaver
 from studiolo.gateway.journals.journal import Journal
+from studiolo.gateway.journals.stock import Stock
 from studiolo.gateway.kernel_records import KernelRecord
 
 
@@ -35,6 +36,7 @@ class Hosted:
     # How long after the last client left its notebook is written; `saver` is there while the journal is open.
     save_after: float = 60.0
     saver: NotebookSaver | None = None
+    stock: Stock | None = None
     _journal: Journal | None = None
     _cells: Cells | None = None
     _waiting: list[asyncio.Future[None]] = field(default_factory=list)
@@ -53,7 +55,7 @@ class Hosted:
     def journal(self) -> Journal:
         """The kernel's journal; opened when first needed."""
         if self._journal is None:
-            self._journal = Journal.open(self.folder / "journal")
+            self._journal = Journal.open(self.folder / "journal", stock=self.stock)
             self.saver = NotebookSaver(self._journal, grace_seconds=self.save_after)
         return self._journal
 

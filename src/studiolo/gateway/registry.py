@@ -16,6 +16,7 @@ from studiolo.gateway.bridge.kernel import Kernel
 from studiolo.gateway.bridge.output import recover_left
 from studiolo.gateway.documents import Documents
 from studiolo.gateway.hosted import Hosted
+from studiolo.gateway.journals.stock import Stock
 from studiolo.gateway.kernel_records import KernelRecord, KernelRecords
 
 # How long a kernel may take to end by itself when asked, then after SIGTERM, and how many are adopted at once.
@@ -41,6 +42,7 @@ class Registry:
         *,
         keep_ended: float,
         save_after: float = 60.0,
+        stock: Stock | None = None,
     ) -> None:
         self._records = records
         self._documents = documents
@@ -48,6 +50,7 @@ class Registry:
         self._authority = authority
         self._keep_ended = keep_ended
         self._save_after = save_after
+        self._stock = stock
         self._hosted: dict[str, Hosted] = {}
         self._reserving: set[str] = set()
         self._telling: set[asyncio.Task[None]] = set()
@@ -181,7 +184,7 @@ class Registry:
         await asyncio.gather(*self._telling, return_exceptions=True)
 
     def _host(self, record: KernelRecord) -> Hosted:
-        return Hosted(record, self._records.folder(record.id), save_after=self._save_after)
+        return Hosted(record, self._records.folder(record.id), save_after=self._save_after, stock=self._stock)
 
     async def _launch(self, hosted: Hosted) -> None:
         plan = hosted.record.plan

@@ -30,7 +30,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MEMORY_BYTES = 8 * 1024 * 1024
+# Of big messages the queue of ZMQ holds the same bytes, so most of this is no memory more.
+MEMORY_BYTES = 32 * 1024 * 1024
 FILE_BYTES = 32 * 1024 * 1024
 FILES = 8
 DELIMITER = b"<IDS|MSG>"

@@ -16,7 +16,7 @@ from studiolo.gateway.bridge.sockets import Frames
 
 # A kernel that computes without letting its other threads run may take long to answer.
 ANSWER_SECONDS = 60.0
-# What was received is acknowledged after so long, or so much: a kernel keeps 8 MiB in memory before it uses its disk.
+# What was received is acknowledged after so long, or so much: a kernel keeps 32 MiB in memory before it uses its disk.
 ACKNOWLEDGE_SECONDS = 0.1
 ACKNOWLEDGE_BYTES = 1024 * 1024
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Self
 
 from studiolo.gateway.base import Parts
-from studiolo.gateway.journals.batches import Batch, add, cost
+from studiolo.gateway.journals.batches import Batch, Segment, add, cost
 from studiolo.gateway.journals.records import HEAD_BYTES, Entry, Gap, Request, digest_code
 from studiolo.gateway.journals.segments import Segments
+from studiolo.gateway.journals.stock import FILE_BYTES, Stock
 
 MIB = 1024 * 1024
 # What waits for `flush`, at most.
@@ -20,6 +21,8 @@ _MOST_PENDING = MIB
 _MOST_REQUESTS = 4096
 _MOST_CELL_CHARACTERS = 64
 _RETRY_SECONDS = 1.0
+# By how much the first segment is smaller.
+_FIRST_SHARE = 16
 
 
 class Journal:
@@ -52,14 +55,22 @@ class Journal:
 
     @classmethod
     def open(
-        cls, folder: Path, *, memory_bytes: int = 4 * MIB, disk_bytes: int = 256 * MIB, segment_bytes: int = 8 * MIB
+        cls,
+        folder: Path,
+        *,
+        memory_bytes: int = 4 * MIB,
+        disk_bytes: int = 256 * MIB,
+        segment_bytes: int = FILE_BYTES,
+        stock: Stock | None = None,
     ) -> Self:
         """Open the journal in `folder`, made if it is missing, with all that an earlier process wrote.
 
-        A record that was written in part is cut off. Raises OSError.
+        A record that was written in part is cut off. `stock`: prepared segments. Raises OSError.
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        segments = Segments(folder, disk_bytes=disk_bytes)
+        if stock is not None:
+            stock.prepare()
+        segments = Segments(folder, disk_bytes=disk_bytes, stock=stock)
         segments.resume()
         return cls(segments, memory_bytes=memory_bytes, segment_bytes=segment_bytes)
 
@@ -191,7 +202,7 @@ class Journal:
             return
         try:
             writing = self._segments.writing
-            if writing is None or writing.size >= self._segment_bytes:
+            if writing is None or self._is_full(writing):
                 self._begin_segment()
             self._segments.write(self._catch_up() if self.failing else batch)
         except OSError:
@@ -201,6 +212,11 @@ class Journal:
         else:
             self.failing = False
             self._lost_messages = self._lost_bytes = 0
+
+    def _is_full(self, segment: Segment) -> bool:
+        # The first is small: whoever says more goes on in segments that are prepared.
+        most = self._segment_bytes // _FIRST_SHARE if segment.first == 1 else self._segment_bytes
+        return segment.size >= most
 
     def _begin_segment(self) -> None:
         self._segments.begin(self._segments.last + 1)

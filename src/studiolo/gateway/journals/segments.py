@@ -22,11 +22,14 @@ from studiolo.gateway.journals.records import (
     read_requests,
     walk,
 )
+from studiolo.gateway.journals.stock import Stock
 from studiolo.gateway.messages.wire import dump
 
 # As many as one call takes (IOV_MAX).
 _MOST_PIECES = 1024
 _JOIN_BELOW = 256 * 1024
+# Length of what each record begins with.
+_MARK = 4
 
 
 class Segments:
@@ -35,8 +38,9 @@ class Segments:
     `requests`: as the last segment, which repeats all at its beginning, knows them.
     """
 
-    def __init__(self, folder: Path, *, disk_bytes: int) -> None:
+    def __init__(self, folder: Path, *, disk_bytes: int, stock: Stock | None = None) -> None:
         self.folder = folder
+        self._stock = stock
         self._disk_bytes = disk_bytes
         self._descriptor: int | None = None
         self.requests: dict[str, Request] = {}
@@ -74,9 +78,12 @@ class Segments:
         """Begin a segment whose first number will be `first`; drop the oldest if there is too much."""
         self.finish()
         segment = _new(f"{first:020d}.journal")
-        # Nothing of value can be there: at most the torn beginning of an earlier try.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-        self._descriptor = os.open(self.folder / segment.name, flags, 0o600)
+        path = self.folder / segment.name
+        # Most kernels say too little for a second segment.
+        is_prepared = bool(self.all) and self._stock is not None and self._stock.take(path)
+        # Nothing of value can be there: zeros, or the torn beginning of an earlier try.
+        flags = os.O_WRONLY if is_prepared else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        self._descriptor = os.open(path, flags, 0o600)
         self.all = [known for known in self.all if known.name != segment.name]
         self.all.append(segment)
         self._drop()
@@ -86,17 +93,15 @@ class Segments:
     def resume(self) -> None:
         """Write on in the last segment of an earlier process, if there is one."""
         if self.all:
-            self._descriptor = os.open(self.folder / self.all[-1].name, os.O_WRONLY | os.O_APPEND)
+            self._descriptor = os.open(self.folder / self.all[-1].name, os.O_WRONLY)
 
     def write(self, batch: Batch) -> None:
-        """Append to the last segment, with one call where possible. After an error it is as it was, and closed."""
+        """Write behind what the last segment has. After an error it is as it was, and closed."""
         segment = self.all[-1]
         assert self._descriptor is not None
         try:
-            _write_all(self._descriptor, batch.pieces, batch.size)
+            _write_all(self._descriptor, batch.pieces, batch.size, segment.size)
         except OSError:
-            with suppress(OSError):
-                os.ftruncate(self._descriptor, segment.size)
             self.finish()
             raise
         segment.take(batch)
@@ -113,8 +118,10 @@ class Segments:
             return [Gap(number, segment.last, None, None)]
 
     def finish(self) -> None:
-        """Close the segment that is written to."""
+        """Close the segment that is written to; what is prepared behind its records is cut off."""
         if self._descriptor is not None:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self.all[-1].size)
             os.close(self._descriptor)
             self._descriptor = None
 
@@ -244,13 +251,24 @@ def _read_alone(descriptor: int, offset: int, record: Record) -> Entry | Gap:
     return read_record(body, record._replace(start=0, end=size))
 
 
-def _write_all(descriptor: int, pieces: list[bytes], size: int) -> None:
+def _write_all(descriptor: int, pieces: list[bytes], size: int, offset: int) -> None:
+    """Write pieces at an offset where nothing stands, or zeros.
+
+    The first bytes of the first record come last: without them no reader takes what a killed process wrote in part
+    for records, whatever the file's length.
+    """
+    mark, pieces = pieces[0][:_MARK], [pieces[0][_MARK:], *pieces[1:]]
+    place = offset + _MARK
     if size <= _JOIN_BELOW:
         pieces = [b"".join(pieces)]
     for start in range(0, len(pieces), _MOST_PIECES):
         some = pieces[start : start + _MOST_PIECES]
-        written = os.writev(descriptor, some)
+        written = os.pwritev(descriptor, some, place)
+        place += written
         if written < sum(map(len, some)):
             rest = memoryview(b"".join(some))[written:]
             while rest:
-                rest = rest[os.write(descriptor, rest) :]
+                written = os.pwrite(descriptor, rest, place)
+                place += written
+                rest = rest[written:]
+    os.pwrite(descriptor, mark, offset)
