@@ -103,6 +103,18 @@ HTTP_STATUS: dict[str, int] = {
     "internal": 500,
 }
 
+# Cases for which HTTP has a closer status than their kind's; 460 is of tus, the protocol of uploads.
+STATUS_OF_CODE: dict[str, int] = {
+    "host-unknown": 421,
+    "request-too-large": 413,
+    "method-not-allowed": 405,
+    "workspace-changed": 412,
+    "file-changed": 412,
+    "range-invalid": 416,
+    "upload-protocol": 400,
+    "checksum-mismatch": 460,
+}
+
 EXIT_CODE: dict[str, int] = {
     "internal": 1,
     "invalid": 2,
@@ -239,6 +251,7 @@ CODES: dict[str, str] = {
     "kernel-unreachable": "The connection to a kernel cannot be made, or broke and did not come back.",
     "session-unreachable": "The session's server does not answer; it may be ending or starting again.",
     "control-plane-unreachable": "The platform does not answer at its address.",
+    "mail-not-sent": "The mail server did not take a mail; the message says why.",
     "timeout": "Something took longer than its limit.",
     "internal": "An unexpected fault; the log has the detail under the given id.",
     # running the platform

@@ -9,16 +9,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from studiolo.contract.errors import (
-    CODES,
-    HTTP_STATUS,
-    Internal,
-    InvalidInput,
-    NotFound,
-    StudioloError,
-)
+from studiolo.contract.errors import Internal, InvalidInput, NotFound, StudioloError
+from studiolo.contract.problems import MEDIA_TYPE, members_of, status_of
 
-MEDIA_TYPE = "application/problem+json"
 # For the description of the API: any operation may answer so.
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {
@@ -26,29 +19,12 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 }
-# Cases for which HTTP has a closer status than their kind's.
-_OWN_STATUS = {"host-unknown": 421, "request-too-large": 413, "method-not-allowed": 405, "workspace-changed": 412}
-
-
-def status_of(error: StudioloError) -> int:
-    """Return the HTTP status of an error."""
-    return _OWN_STATUS.get(error.code, HTTP_STATUS[error.kind])
 
 
 def problem(error: StudioloError, request_id: str | None = None) -> JSONResponse:
     """Return the reply for an error; only what is meant for the person is in it."""
     status = status_of(error)
-    body = {
-        "type": f"urn:studiolo:error:{error.code}",
-        "title": CODES[error.code],
-        "status": status,
-        "detail": error.message,
-        "code": error.code,
-        "kind": error.kind,
-        "hint": error.hint,
-        "request_id": request_id,
-        **error.extra,
-    }
+    body = members_of(error) | {"request_id": request_id}
     headers = {"Retry-After": str(error.extra["retry_after"])} if "retry_after" in error.extra else None
     if status == 401:
         headers = {"WWW-Authenticate": 'Bearer realm="studiolo"'}

@@ -1,35 +1,16 @@
-"""Asks the kernel host, over its unix socket, with the secret that both know."""
+"""Asks the kernel host."""
 
-from pathlib import Path
 from typing import Any
 
-import httpx
-
-from studiolo.contract.errors import KINDS, StudioloError, Unavailable
-from studiolo.kit.local_http import local_client
+from studiolo.contract.errors import Unavailable
+from studiolo.server.http.beside import HostBeside
 from studiolo.server.kernels.callers import HEADER
-from studiolo.server.kernels.host_secret import load_host_secret
 
-SECRET_HEADER = "X-Studiolo-Secret"  # noqa: S105
 _SECONDS = 10.0
 
 
-class KernelHost:
-    """One host of this machine; every call is one request, nothing is kept between them."""
-
-    def __init__(self, socket: Path, key_file: Path) -> None:
-        self._socket = socket
-        self._key_file = key_file
-
-    @property
-    def upstream(self) -> str:
-        """Where the front door finds it."""
-        return f"unix/{self._socket}"
-
-    @property
-    def secret(self) -> str:
-        """The secret, as it is now."""
-        return load_host_secret(self._key_file)
+class KernelHost(HostBeside):
+    """The kernel host of this machine."""
 
     async def tell(self, path: str, body: Any = None) -> Any:
         """POST to `/_host/…`; returns the answer's JSON or None. Errors as of `ask`."""
@@ -54,34 +35,15 @@ class KernelHost:
 
         Raises the StudioloError that the host answers, Unavailable (`kernel-host-unavailable`) without an answer.
         """
-        headers = {"Host": "localhost"} | ({HEADER: caller} if caller else {"X-Studiolo-Auth": "platform"})
-        try:
-            headers[SECRET_HEADER] = self.secret
-            async with local_client(self._socket, seconds=seconds) as client:
-                reply = await client.request(
-                    method, f"http://localhost{path}", headers=headers, json=body, params=params
-                )
-        except (httpx.HTTPError, OSError) as exc:
-            raise _unavailable(str(exc)) from exc
-        if reply.is_success:
-            return reply.json() if reply.content else None
-        raise _error(reply)
+        headers = {HEADER: caller} if caller else {"X-Studiolo-Auth": "platform"}
+        reply = await self.send(method, path, headers=headers, body=body, params=params, seconds=seconds)
+        return reply.json() if reply.content else None
 
-
-def _error(reply: httpx.Response) -> StudioloError:
-    """Turn a problem reply back into the error that it is."""
-    try:
-        told = reply.json()
-        kind, extra = KINDS[told["kind"]], {"errors": told["errors"]} if "errors" in told else {}
-        return kind(told["code"], told.get("detail") or told["title"], hint=told.get("hint"), **extra)
-    except (ValueError, KeyError, TypeError):
-        return _unavailable(f"{reply.status_code}: {reply.text[:200]}")
-
-
-def _unavailable(detail: str) -> Unavailable:
-    return Unavailable(
-        "kernel-host-unavailable",
-        "The part that carries kernels does not answer; kernels themselves run on.",
-        hint="Try again in a few seconds. If it stays so, studiolo doctor says what is wrong.",
-        detail=detail,
-    )
+    def unavailable(self, detail: str) -> Unavailable:
+        """Return the error for a host that does not answer."""
+        return Unavailable(
+            "kernel-host-unavailable",
+            "The part that carries kernels does not answer; kernels themselves run on.",
+            hint="Try again in a few seconds. If it stays so, studiolo doctor says what is wrong.",
+            detail=detail,
+        )

@@ -1,17 +1,16 @@
 """What the kernel host asks and tells the control plane: `POST /_kernels/…` with the secret that both know."""
 
-import hmac
-import json
 from datetime import datetime
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from studiolo.contract.errors import InvalidInput, NotFound, StudioloError, Unavailable
+from studiolo.contract.errors import InvalidInput, NotFound, StudioloError
+from studiolo.server.http.beside import read_question
 from studiolo.server.http.edge import MAX_BODY_BYTES, Receive, Scope, Send
 from studiolo.server.http.problems import problem
 from studiolo.server.kernels.grounds import read_caller, read_wish
-from studiolo.server.kernels.host import SECRET_HEADER, KernelHost
+from studiolo.server.kernels.host import KernelHost
 from studiolo.server.kernels.reports import HostReports
 from studiolo.server.kernels.reservations import Reservations
 
@@ -31,8 +30,10 @@ class KernelQuestions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one question of the host's."""
         try:
-            self._check_secret(scope)
-            answer = await self._answer(scope["path"].removeprefix(PREFIX), await _read(receive))
+            self._host.check_secret(scope)
+            answer = await self._answer(
+                scope["path"].removeprefix(PREFIX), await read_question(receive, most_bytes=_MOST_BYTES)
+            )
         except StudioloError as exc:
             await problem(exc)(scope, receive, send)
             return
@@ -42,15 +43,6 @@ class KernelQuestions:
             return
         reply = Response(status_code=204) if answer is None else JSONResponse(answer)
         await reply(scope, receive, send)
-
-    def _check_secret(self, scope: Scope) -> None:
-        given = [value for name, value in scope["headers"] if name == SECRET_HEADER.lower().encode()]
-        try:
-            secret = self._host.secret.encode()
-        except OSError as exc:
-            raise Unavailable("run-directory-unusable", "The hosts' secret cannot be read.", detail=str(exc)) from exc
-        if len(given) != 1 or not hmac.compare_digest(given[0], secret):
-            raise NotFound("route-not-found", "There is nothing at this address.")
 
     async def _answer(self, what: str, body: dict[str, Any]) -> dict[str, Any] | None:
         match what:
@@ -70,17 +62,3 @@ class KernelQuestions:
                 return {"unwanted": await self._reports.report(body["kernels"])}
             case _:
                 raise NotFound("route-not-found", "There is nothing at this address.")
-
-
-async def _read(receive: Receive) -> dict[str, Any]:
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > _MOST_BYTES:
-            raise InvalidInput("request-too-large", "The kernel host's question is too large.")
-    found = json.loads(body)
-    if not isinstance(found, dict):
-        raise TypeError("no object")
-    return found

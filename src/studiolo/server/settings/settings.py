@@ -17,6 +17,7 @@ from pydantic_settings import (
 from studiolo.contract.errors import InvalidInput
 from studiolo.server.settings.accounts import AccountSettings
 from studiolo.server.settings.kernels import KernelSettings
+from studiolo.server.settings.mail import MailSettings
 from studiolo.server.settings.resources import ResourceSettings
 from studiolo.server.settings.sessions import SessionSettings
 from studiolo.server.settings.workspaces import EnvironmentSettings, WorkspaceSettings
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None, description="SQLAlchemy URL; empty: SQLite in the data directory.")
     tls: TLSSettings = Field(default_factory=TLSSettings)
     accounts: AccountSettings = Field(default_factory=AccountSettings)
+    mail: MailSettings = Field(default_factory=MailSettings)
     sessions: SessionSettings = Field(default_factory=SessionSettings)
     kernels: KernelSettings = Field(default_factory=KernelSettings)
     workspaces: WorkspaceSettings = Field(default_factory=WorkspaceSettings)
@@ -145,6 +147,16 @@ class Settings(BaseSettings):
     def kernels_key_file(self) -> Path:
         """The secret that front door, control plane and kernel host share."""
         return self.runtime_dir / "kernels.key"
+
+    @property
+    def files_socket(self) -> Path:
+        """Where the file host listens."""
+        return self.runtime_dir / "files.sock"
+
+    @property
+    def files_key_file(self) -> Path:
+        """The secret that front door, control plane and file host share."""
+        return self.runtime_dir / "files.key"
 
     @property
     def shortcuts(self) -> Path:

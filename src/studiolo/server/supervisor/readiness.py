@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from studiolo.contract.errors import Conflict, InvalidInput, StudioloError
 from studiolo.kit import ports, rundir
-from studiolo.server.kernels.host_secret import load_host_secret
+from studiolo.kit.shared_secret import load_shared_secret
 from studiolo.server.settings import Settings
 from studiolo.server.settings.settings import default_data_dir
 from studiolo.server.supervisor.caddyfile import listen_addresses
@@ -39,7 +39,8 @@ def prepare_run_directory(settings: Settings) -> None:
     """Make and check the folders for sockets. Raises Unavailable (`run-directory-unusable`)."""
     rundir.prepare(settings.runtime_dir, longest_name=LONGEST_SOCKET)
     rundir.prepare(settings.session_sockets, longest_name="")
-    load_host_secret(settings.kernels_key_file)
+    for file in (settings.kernels_key_file, settings.files_key_file):
+        load_shared_secret(file)
 
 
 def remove_run_directory(settings: Settings) -> None:

@@ -13,9 +13,10 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from studiolo.contract.errors import Internal, NotFound, NotSignedIn, StudioloError
+from studiolo.contract.problems import status_of
 from studiolo.server.http.hosts import HostKind
 from studiolo.server.http.identity import Identity
-from studiolo.server.http.problems import fault, from_http, from_validation, problem, status_of
+from studiolo.server.http.problems import fault, from_http, from_validation, problem
 from studiolo.server.principal import Principal
 from studiolo.server.web.render import here, render, see
 

@@ -1,4 +1,4 @@
-"""The secret by which the kernel host, the front door's answers and the control plane know each other."""
+"""A secret in a file by which parts of the platform know each other: control plane, front door, and a host beside."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 
 
-def load_host_secret(file: Path) -> str:
+def load_shared_secret(file: Path) -> str:
     """Return the secret in `file`, making it (mode 0600) when there is none. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         if text := file.read_text().strip():
