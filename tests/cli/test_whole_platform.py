@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from base_environments import give_base, small_lock
+
 Call = Callable[..., Any]
 FOLDER = Path(sys.executable).parent
 
@@ -24,6 +26,8 @@ def call() -> Iterator[Call]:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="st-", dir="/tmp") as folder:
         variables = {"STUDIOLO_DATA_DIR": f"{folder}/data", "STUDIOLO_PORT": str(port), "XDG_CONFIG_HOME": folder}
+        variables["STUDIOLO_ENVIRONMENTS__LOCK_FILE"] = str(small_lock())
+        give_base(Path(folder, "data"), small_lock())
 
         def run(*command: str) -> Any:
             done = subprocess.run(

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +14,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+
+from base_environments import give_base, small_lock
 
 BIN = Path(sys.executable).parent
 
@@ -37,9 +38,9 @@ def wait_for(check: Callable[[], Any], what: str, seconds: float = 30) -> Any:
 
 
 class Platform:
-    """A platform started by `studiolo up`, on a data directory of its own."""
+    """A platform started by `studiolo up`, on a data directory of its own; `lock`: of its default environment."""
 
-    def __init__(self, folder: Path, port: int | None = None, **variables: str) -> None:
+    def __init__(self, folder: Path, port: int | None = None, lock: Path | None = None, **variables: str) -> None:
         self.folder = folder
         self.data_dir = folder / "data"
         self.port = port or free_port()
@@ -52,6 +53,9 @@ class Platform:
             "NO_COLOR": "1",
             **variables,
         }
+        if lock is not None:
+            self.variables["STUDIOLO_ENVIRONMENTS__LOCK_FILE"] = str(lock)
+        give_base(self.data_dir, lock)
 
     def run(self, *words: str, check: bool = True, program: str = "studiolo") -> subprocess.CompletedProcess[str]:
         """Run the command line as its user would."""
@@ -139,46 +143,19 @@ def sign_in_cookie(platform: Platform) -> httpx.Cookies:
         return httpx.Cookies(browser.cookies)
 
 
-def give_base(data_dir: Path, cache: Path) -> None:
-    """Give a new data directory the default environment that an earlier platform built, by hard links."""
-    for base in cache.glob("base-*"):
-        target = data_dir / "environments" / base.name
-        if (base / ".ready").exists() and not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(base, target, symlinks=True, copy_function=os.link)
-
-
-BUILD_BASE = """
-import asyncio, sys
-from datetime import timedelta
-from pathlib import Path
-from studiolo.server.environments.base import ensure_base
-limit = timedelta(minutes=15)
-asyncio.run(ensure_base(Path(sys.argv[1]), python="", lock_file=None, timeout=limit, progress=print))
-"""
-
-
-@pytest.fixture(scope="session")
-def base_cache() -> Path:
-    """A built default environment, kept between test runs, so that not each platform builds its own."""
-    cache = Path(__file__).parents[2] / ".test-cache"
-    # In a process of its own: the browser's event loop may run in this one.
-    subprocess.run([sys.executable, "-c", BUILD_BASE, cache], check=True)
-    return cache / "environments"
-
-
 @pytest.fixture
-def make_platform(tmp_path: Path, base_cache: Path) -> Iterator[Callable[..., Platform]]:
-    """Make platforms for one test; they are stopped with their sessions after it."""
+def make_platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
+    """Make platforms for one test; they are stopped with their sessions after it.
+
+    Their default environment is a small one; `lock=None`: the shipped one.
+    """
     made: list[Platform] = []
 
-    def make(name: str = "one", **variables: Any) -> Platform:
+    def make(name: str = "one", **options: Any) -> Platform:
         folder = tmp_path / name
         folder.mkdir()
-        platform = Platform(folder, **variables)
-        give_base(platform.data_dir, base_cache)
-        made.append(platform)
-        return platform
+        made.append(Platform(folder, **{"lock": small_lock(), **options}))
+        return made[-1]
 
     yield make
     for platform in made:
@@ -186,10 +163,9 @@ def make_platform(tmp_path: Path, base_cache: Path) -> Iterator[Callable[..., Pl
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory, base_cache: Path) -> Iterator[Platform]:
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """One platform for all tests that leave it as they found it (their workspaces apart)."""
-    shared = Platform(tmp_path_factory.mktemp("platform"))
-    give_base(shared.data_dir, base_cache)
+    shared = Platform(tmp_path_factory.mktemp("platform"), lock=small_lock())
     shared.up()
     yield shared
     shared.down()

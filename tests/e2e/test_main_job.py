@@ -86,7 +86,7 @@ def menu(page: Page, name: str, entry: str) -> None:
 
 @pytest.mark.req("S0-03", "S2-01", "S3-02", "S3-09", "S3-12")
 def test_the_main_job_survives_browser_and_platform(make_platform: Callable[..., Platform], chromium: Browser) -> None:
-    platform = make_platform()
+    platform = make_platform(lock=None)
     platform.up()
     context = sign_in(chromium, platform)
     page = context.new_page()

@@ -1,5 +1,6 @@
 """The ways to reach a platform: bare address, names below it, TLS of a local authority or of a certificate, every address."""
 
+import json
 import re
 import shutil
 import socket
@@ -30,6 +31,21 @@ bearer = {'Authorization': 'Bearer ' + pathlib.Path(os.environ['STUDIOLO_KEY_FIL
 request = urllib.request.Request(os.environ['STUDIOLO_URL'] + '/api/v1/jupyter/workspaces', headers=bearer)
 print(urllib.request.urlopen(request, context=ssl.create_default_context(cafile=os.environ['STUDIOLO_CA_FILE'])).status)
 """
+PRODUCT = {
+    "cells": [
+        {
+            "cell_type": "code",
+            "id": "product",
+            "source": "6 * 7",
+            "metadata": {},
+            "execution_count": None,
+            "outputs": [],
+        }
+    ],
+    "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
+    "nbformat": 4,
+    "nbformat_minor": 5,
+}
 
 
 def open_platform(context: BrowserContext, platform: Platform) -> Page:
@@ -44,9 +60,11 @@ def open_platform(context: BrowserContext, platform: Platform) -> Page:
 
 
 def enter(context: BrowserContext, platform: Platform, workspace: str) -> Page:
-    """Sign in, make a workspace and open JupyterLab in it."""
+    """Sign in, make a workspace with a notebook of one cell, and open JupyterLab in it."""
     page = open_platform(context, platform)
     create_workspace(page, platform, workspace)
+    [folder] = (platform.data_dir / "workspaces").iterdir()
+    (folder / "notebooks" / "product.ipynb").write_text(json.dumps(PRODUCT))
     open_lab(page)
     return page
 
@@ -67,13 +85,13 @@ def is_shared(page: Page, platform: Platform) -> bool:
     return origin == platform.address
 
 
-def run_a_cell(page: Page) -> None:
-    """Open the welcome notebook in the JupyterLab that the page shows, and run it: websockets work here."""
-    page.goto(f"{page.url.split('/lab')[0]}/lab/tree/notebooks/welcome.ipynb")
+def run_a_cell(page: Page, notebook: str = "product", output: str = "text=42") -> None:
+    """Run a notebook in the JupyterLab that the page shows: websockets work here."""
+    page.locator(".jp-DirListing-item", has_text=f"{notebook}.ipynb").dblclick()
     expect(page.get_by_text("| Idle")).to_be_visible(timeout=60_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells").first.click()
-    expect(page.locator(".jp-OutputArea-output img")).to_be_visible(timeout=90_000)
+    expect(page.locator(".jp-OutputArea-output").locator(output)).to_be_visible(timeout=90_000)
 
 
 @browser_test
@@ -103,12 +121,13 @@ def test_a_shared_origin_keeps_cookies_apart_and_says_so(
 
 @browser_test
 def test_own_origins_get_no_cookie_of_the_platform(make_platform: Callable[..., Platform], chromium: Browser) -> None:
-    platform = make_platform(STUDIOLO_SESSIONS__ORIGIN="own")
+    # With the shipped environment, for the welcome notebook.
+    platform = make_platform(lock=None, STUDIOLO_SESSIONS__ORIGIN="own")
     platform.up()
     context = chromium.new_context()
     page = enter(context, platform, "own")
     assert not is_shared(page, platform)
-    run_a_cell(page)
+    run_a_cell(page, "welcome", "img")
     there = cookies_at(context, page.url)
     assert there
     assert all(there.values())

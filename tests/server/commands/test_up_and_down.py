@@ -17,6 +17,7 @@ import httpx
 import psutil
 import pytest
 
+from base_environments import give_base, small_lock
 from supervisor.front_door import free_port
 from supervisor.waiting import until
 
@@ -43,6 +44,7 @@ class Machine:
     @property
     def env(self) -> dict[str, str]:
         ours = {"STUDIOLO_DATA_DIR": self.data_dir, "STUDIOLO_PORT": self.port, "XDG_CONFIG_HOME": self.folder}
+        ours["STUDIOLO_ENVIRONMENTS__LOCK_FILE"] = small_lock()
         plain = {name: value for name, value in os.environ.items() if not name.startswith("STUDIOLO_")}
         return {**plain, **{name: str(value) for name, value in ours.items()}}
 
@@ -71,6 +73,7 @@ class Machine:
 def machine() -> Iterator[Machine]:
     folder = Path(tempfile.mkdtemp(prefix="st-", dir="/tmp"))
     one = Machine(folder, free_port())
+    give_base(one.data_dir, small_lock())
     yield one
     one.studiolo("down", "--stop-sessions")
     shutil.rmtree(folder, ignore_errors=True)
@@ -128,6 +131,7 @@ def test_a_taken_port_is_refused_in_the_background_too(running: Machine) -> None
 
 def test_two_platforms_run_side_by_side(running: Machine) -> None:
     other = Machine(running.folder / "beside", free_port())
+    give_base(other.data_dir, small_lock())
     try:
         assert other.address in other.studiolo("up", "--detach")
         assert running.health() == other.health() == 200
