@@ -19,8 +19,12 @@ CHROMIUM_OPTIONS = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests with the browser last: Playwright keeps an event loop of its own running, which others cannot share."""
-    items.sort(key=lambda item: "chromium" in getattr(item, "fixturenames", ()))
+    """Put files with the browser last: Playwright keeps an event loop of its own running, which others cannot share.
+
+    Before and among them, whole platforms come first: side by side, the longest must not begin last.
+    """
+    with_browser = {item.path for item in items if "chromium" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: (item.path in with_browser, item.get_closest_marker("e2e") is None))
 
 
 @pytest.fixture(scope="session")
