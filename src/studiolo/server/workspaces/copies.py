@@ -13,10 +13,10 @@ from studiolo.contract.ids import IdKind, new_id
 from studiolo.contract.models import Workspace, WorkspaceCreate
 from studiolo.contract.names import check_name
 from studiolo.contract.sizes import describe_size
+from studiolo.kit.copying import copy_tree
 from studiolo.kit.db import Database
 from studiolo.server.principal import Principal
 from studiolo.server.workspaces import queries
-from studiolo.server.workspaces.copying import copy_tree
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.register import Register, already_exists, config_of
 from studiolo.server.workspaces.service import Workspaces

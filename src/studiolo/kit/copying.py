@@ -8,12 +8,13 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # FICLONE of linux/fs.h: _IOW(0x94, 9, int).
 _FICLONE = 0x40049409
 _BLOCK = 1 << 20
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def copy_tree(source: Path, target: Path) -> None:
@@ -23,38 +24,51 @@ def copy_tree(source: Path, target: Path) -> None:
     vanishes meanwhile. Raises OSError; the caller removes what was made by then.
     """
     target.mkdir()
-    waiting = [""]
-    while waiting:
-        waiting += _copy_folder(source, target, waiting.pop())
-
-
-def _copy_folder(source: Path, target: Path, inner: str) -> list[str]:
-    """Copy what lies directly in one folder; return the paths of its folders below the top."""
+    here = os.open(source, _FOLDER)
     try:
-        here = os.open(source / inner, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    there = os.open(target / inner, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    folders = []
-    try:
-        with os.scandir(here) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    os.mkdir(entry.name, dir_fd=there)
-                    folders.append(os.path.join(inner, entry.name))  # noqa: PTH118
-                elif entry.is_symlink():
-                    os.symlink(os.readlink(entry.name, dir_fd=here), entry.name, dir_fd=there)
-                elif entry.is_file(follow_symlinks=False):
-                    _copy_file(entry.name, here, there)
-        seen = os.fstat(here)
-        os.fchmod(there, stat.S_IMODE(seen.st_mode) | stat.S_IRWXU)
+        there = os.open(target, _FOLDER)
+        try:
+            copy_folder(here, there)
+        finally:
+            os.close(there)
     finally:
         os.close(here)
-        os.close(there)
-    return folders
 
 
-def _copy_file(name: str, here: int, there: int) -> None:
+def copy_folder(here: int, there: int, *, skip: Callable[[str], bool] = lambda name: False) -> None:
+    """Copy what lies in one open folder into another, as `copy_tree`. `skip`: names to leave out."""
+    with os.scandir(here) as entries:
+        for entry in entries:
+            if skip(entry.name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                _copy_inner(entry.name, here, there, skip)
+            elif entry.is_symlink():
+                with contextlib.suppress(FileNotFoundError):
+                    os.symlink(os.readlink(entry.name, dir_fd=here), entry.name, dir_fd=there)
+            elif entry.is_file(follow_symlinks=False):
+                copy_file(entry.name, here, there)
+    os.fchmod(there, stat.S_IMODE(os.fstat(here).st_mode) | stat.S_IRWXU)
+
+
+def _copy_inner(name: str, here: int, there: int, skip: Callable[[str], bool]) -> None:
+    try:
+        inner = os.open(name, _FOLDER, dir_fd=here)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    try:
+        os.mkdir(name, dir_fd=there)
+        copy = os.open(name, _FOLDER, dir_fd=there)
+        try:
+            copy_folder(inner, copy, skip=skip)
+        finally:
+            os.close(copy)
+    finally:
+        os.close(inner)
+
+
+def copy_file(name: str, here: int, there: int) -> None:
+    """Copy a plain file from one open folder into another under its name; what is none any more is left out."""
     try:
         # Should somebody put a pipe in its place, opening must not wait for a writer.
         source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=here)
@@ -66,7 +80,7 @@ def _copy_file(name: str, here: int, there: int) -> None:
             return
         copy = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR, dir_fd=there)
         try:
-            _fill(source, copy)
+            fill(source, copy)
             # Never with the rights of another account.
             os.fchmod(copy, stat.S_IMODE(seen.st_mode) & ~(stat.S_ISUID | stat.S_ISGID))
             os.utime(copy, ns=(seen.st_atime_ns, seen.st_mtime_ns))
@@ -76,7 +90,8 @@ def _copy_file(name: str, here: int, there: int) -> None:
         os.close(source)
 
 
-def _fill(source: int, copy: int) -> None:
+def fill(source: int, copy: int) -> None:
+    """Give the open new file `copy` the content of the open file `source`; blocks are shared where they can be."""
     with contextlib.suppress(OSError):
         fcntl.ioctl(copy, _FICLONE, source)
         return
