@@ -1,6 +1,7 @@
 """A front door in miniature: kernels' paths go to a kernel host, all others to a stock JupyterLab."""
 
 import asyncio
+import json
 import re
 import threading
 from typing import Any
@@ -22,6 +23,9 @@ class Front:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.port = 0
+        # What the platform has to say, for our plug-in; None: a server without it. `told`: what plug-ins sent.
+        self.here: dict[str, Any] | None = None
+        self.told: list[dict[str, Any]] = []
 
     def __enter__(self) -> "Front":
         self._thread.start()
@@ -67,6 +71,9 @@ class Front:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._join(request, address)
         body = await request.read()
+        if request.path.endswith("/studiolo/here") and self.here is not None:
+            self.told.append(json.loads(body))
+            return web.json_response(self.here)
         options: dict[str, Any] = {"headers": request.headers, "data": body, "allow_redirects": False}
         async with self._client.request(request.method, address, **options) as reply:
             headers = [(name, value) for name, value in reply.headers.items() if name.lower() not in _HOP]

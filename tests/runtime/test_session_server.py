@@ -296,3 +296,15 @@ async def test_a_session_whose_folder_is_missing_says_so(bench: LocalBench) -> N
     log = await bench.engine.tail(handle, lines=20)
     assert len(log) == 1
     assert log[0].startswith("The session cannot run: [Errno 2] No such file or directory")
+
+
+async def test_our_plug_in_is_answered_while_the_platform_is_away(client: SessionClient) -> None:
+    async with client.http(auth="login") as http:
+        await http.get("lab")
+        form = {"tab": "1", "open": ["a.ipynb"]}
+        proof = {"X-XSRFToken": http.cookies.get("_xsrf", "")}
+        answer = (await http.post("studiolo/here", json=form, headers=proof)).json()
+        assert [notice["id"] for notice in answer["notices"]] == ["platform"]
+        assert (await http.post("studiolo/here", json=form)).status_code == 403
+        for nonsense in ({}, {"tab": "1", "open": 3}, {"tab": "1", "do": "erase"}, {"tab": "x" * 100}):
+            assert (await http.post("studiolo/here", json=nonsense, headers=proof)).status_code == 400

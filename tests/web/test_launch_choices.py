@@ -7,6 +7,7 @@ import pytest
 from studiolo.contract.errors import InvalidInput
 from studiolo.contract.models import Reason, SessionState
 from studiolo.contract.resources import Capacity, Enforcement, EngineInfo, MemoryDeath, Resources
+from studiolo.contract.sizes import used_of
 from studiolo.server.settings.resources import ResourceSettings
 from studiolo.server.web import amounts
 from studiolo.server.web.launch_choices import (
@@ -102,9 +103,9 @@ def test_twice_the_memory_follows_what_ran_out() -> None:
 
 
 def test_amounts_read_as_people_say_them() -> None:
-    assert amounts.used_of(7.4 * GIB, 16 * GIB) == "7.4 of 16 GiB"
-    assert amounts.used_of(512 * 1024**2, 16 * GIB) == "512 MiB of 16 GiB"
-    assert amounts.used_of(None, GIB) == "\N{EN DASH}"
+    assert used_of(7.4 * GIB, 16 * GIB) == "7.4 of 16 GiB"
+    assert used_of(512 * 1024**2, 16 * GIB) == "512 MiB of 16 GiB"
+    assert used_of(None, GIB) == "\N{EN DASH}"
     assert amounts.processors_of(3.21, 4) == "3.2 of 4 CPU"
     assert amounts.processors_of(0.04, None) == "0.04 CPU"
     assert amounts.describe(Resources()) == "no limits"

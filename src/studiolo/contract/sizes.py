@@ -50,6 +50,17 @@ def describe_size(size: float) -> str:
     return f"{size:.0f} {unit}" if size >= 100 or size == int(size) else f"{size:.1f} {unit}"
 
 
+def used_of(used: float | None, limit: int | None) -> str:
+    """Return memory as `7.4 of 16 GiB`, without a limit `7.4 GiB`, not known a dash."""
+    if used is None:
+        return "\N{EN DASH}"
+    if limit is None:
+        return describe_size(used)
+    amount, unit = describe_size(used).rsplit(" ", 1)
+    whole, whole_unit = describe_size(limit).rsplit(" ", 1)
+    return f"{amount}{'' if unit == whole_unit else f' {unit}'} of {whole} {whole_unit}"
+
+
 Size = Annotated[
     int,
     BeforeValidator(parse_size),

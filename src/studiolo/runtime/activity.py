@@ -7,7 +7,6 @@ The kernels are those of the server itself; people's are at their host, which re
 
 import asyncio
 import contextlib
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +15,12 @@ from typing import Any, cast
 from jupyter_events import EventLogger
 from jupyter_server.serverapp import ServerApp
 from tornado.httpclient import HTTPError
-from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from studiolo.runtime.execute import RUNNING
 from studiolo.runtime.inventory import Inventory
 from studiolo.runtime.kernels import WorkspaceKernels
 from studiolo.runtime.launch import LaunchFiles, LaunchRequest
+from studiolo.runtime.platform import Platform
 from studiolo.runtime.terminals import WorkspaceTerminals
 
 _CONTENTS_EVENTS = "https://events.jupyter.org/jupyter_server/contents_service/v1"
@@ -29,7 +28,6 @@ _DEBOUNCE_SECONDS = 1.0
 _LONGEST_SECONDS = 60.0
 # Terminals do not tell when their foreground program changes, so they are looked at while there are any.
 _TERMINALS_SECONDS = 5.0
-_TIMEOUT_SECONDS = 5.0
 
 
 def start(server: ServerApp, request: LaunchRequest) -> None:
@@ -45,10 +43,7 @@ class Reporter:
         self._kernels = cast(WorkspaceKernels, server.kernel_manager)
         self._terminals = cast(WorkspaceTerminals, server.web_app.settings["terminal_manager"])
         self._inventory = Inventory(server, LaunchFiles(Path(request.launch_folder)).parts)
-        self._has_platform = bool(request.platform_url and request.api_key)
-        self._url = f"{request.platform_url}/api/v1/sessions/{request.workload_id}/report"
-        self._key = request.api_key
-        self._client = SimpleAsyncHTTPClient(force_instance=True)
+        self._platform = Platform(request)
         self._changed = asyncio.Event()
         self._last_kernel: str | None = None
         self._notebook: str | None = None
@@ -112,21 +107,11 @@ class Reporter:
         return self._notebook
 
     async def _send(self, activity: dict[str, Any]) -> None:
-        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
-        if not self._has_platform:
+        if not self._platform.is_known:
             return
         # The platform may be restarting; the next report says all that this one did.
         with contextlib.suppress(HTTPError, OSError, ValueError):
-            await self._client.fetch(
-                self._url,
-                method="POST",
-                headers=headers,
-                body=json.dumps(activity),
-                connect_timeout=_TIMEOUT_SECONDS,
-                request_timeout=_TIMEOUT_SECONDS,
-                follow_redirects=False,
-                ca_certs=os.environ.get("STUDIOLO_CA_FILE"),
-            )
+            await self._platform.post("report", activity)
 
     def _on_kernel_change(self, busy_kernel: str | None) -> None:
         self._last_kernel = busy_kernel or self._last_kernel

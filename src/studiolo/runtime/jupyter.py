@@ -15,6 +15,7 @@ from traitlets.config import Config
 from studiolo.runtime import activity
 from studiolo.runtime.contents import WorkspaceContents
 from studiolo.runtime.execute import serve_commands
+from studiolo.runtime.here import serve_here
 from studiolo.runtime.identity import FrontDoorIdentity, guard
 from studiolo.runtime.kernels import (
     PromptChannels,
@@ -54,6 +55,7 @@ def run_lab(request: LaunchRequest, tell_ready: Callable[[], None]) -> None:
     # What LabApp.initialize_server does, less the search for extensions.
     server.initialize(argv=[], starter_extension=LabApp.name, find_extensions=False)
     serve_commands(server, Path(request.folder))
+    serve_here(server, request)
     shortcuts = Shortcuts(Path(request.run_folder), lambda listener: server.http_server.add_socket(listener))
     guard(server.web_app, request.secret, request.base_url, shortcuts)
     activity.start(server, request)

@@ -12,10 +12,15 @@ from studiolo.kit.clock import Clock, SystemClock
 from studiolo.kit.crypto import MasterKey
 from studiolo.kit.db import Database
 from studiolo.server.accounts.authentication import Authentication
+from studiolo.server.accounts.banners import Banners
 from studiolo.server.accounts.devices import Devices
+from studiolo.server.accounts.invitations import Invitations
 from studiolo.server.accounts.keys import Keys
+from studiolo.server.accounts.mail import Mail
 from studiolo.server.accounts.service import Accounts
+from studiolo.server.accounts.suspension import Suspension
 from studiolo.server.audit.service import Audit
+from studiolo.server.directory import Directory
 from studiolo.server.engines import Engines
 from studiolo.server.environments import clone
 from studiolo.server.environments.base import ensure_base
@@ -41,6 +46,7 @@ from studiolo.server.schema import database_url
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.closing import SocketCloser
 from studiolo.server.sessions.entry import Entry
+from studiolo.server.sessions.here import Lab
 from studiolo.server.sessions.idle_stop import IdleStop
 from studiolo.server.sessions.parts import Ground, build_sessions
 from studiolo.server.sessions.reconciler import SessionReconciler
@@ -55,6 +61,7 @@ from studiolo.server.sharing.service import Shares
 from studiolo.server.workspaces.access import Access
 from studiolo.server.workspaces.copies import Copies
 from studiolo.server.workspaces.folders import Folders
+from studiolo.server.workspaces.holdings import WorkspaceHoldings
 from studiolo.server.workspaces.members import Members
 from studiolo.server.workspaces.parts import build_workspaces
 from studiolo.server.workspaces.records import Records
@@ -83,6 +90,11 @@ class Services:
     keys: Keys
     accounts: Accounts
     devices: Devices
+    invitations: Invitations
+    suspension: Suspension
+    holdings: WorkspaceHoldings
+    banners: Banners
+    directory: Directory
     shares: Shares
     access: Access
     workspaces: Workspaces
@@ -103,6 +115,7 @@ class Services:
     idle_stop: IdleStop
     session_streams: SessionStreams
     session_reports: Reports
+    lab: Lab
     entry: Entry
     socket_closer: SocketCloser
     kernels: Kernels
@@ -161,6 +174,19 @@ def build(
         address=settings.address,
         notice=platform.isolation_notice,
     )
+    invitations = Invitations(
+        db,
+        clock,
+        master,
+        settings.accounts,
+        accounts,
+        keys,
+        audit,
+        Mail(settings.mail, domain=settings.domain),
+        address=settings.address,
+        notice=platform.isolation_notice,
+    )
+    suspension = Suspension(db, clock, authentication, audit, live)
     access = Access(db)
     live.audience = access.audience
     folders = Folders(settings.data_dir, settings.workspaces.allowed_roots)
@@ -227,7 +253,8 @@ def build(
     )
     of_sessions.admission.beside = kernel_queries.claimed
     of_workspaces.register.sessions = of_kernels.of_workspaces
-    accounts.on_ended = keys.on_ended = _close_both(of_sessions.closer, of_kernels.closer)
+    invitations.holdings = suspension.holdings = of_workspaces.holdings
+    accounts.on_ended = keys.on_ended = suspension.on_ended = _close_both(of_sessions.closer, of_kernels.closer)
     keys.find_workspace = _finder(workspaces)
     environments.on_changed = of_sessions.reconciler.look_at_workspace
     of_sessions.reconciler.on_environment_missing = environments.restore
@@ -246,6 +273,11 @@ def build(
         keys=keys,
         accounts=accounts,
         devices=Devices(db, clock, master, keys, audit, address=settings.address),
+        invitations=invitations,
+        suspension=suspension,
+        holdings=of_workspaces.holdings,
+        banners=Banners(db, clock, audit, live),
+        directory=Directory(db, clock, of_sessions.sessions),
         shares=Shares(db, clock, workspaces, audit),
         access=access,
         workspaces=workspaces,
@@ -266,6 +298,7 @@ def build(
         idle_stop=of_sessions.idle_stop,
         session_streams=of_sessions.streams,
         session_reports=of_sessions.reports,
+        lab=of_sessions.lab,
         entry=of_sessions.entry,
         socket_closer=of_sessions.closer,
         kernels=of_kernels.kernels,

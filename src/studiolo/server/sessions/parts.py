@@ -17,6 +17,7 @@ from studiolo.server.sessions.admission import Admission
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.closing import SocketCloser
 from studiolo.server.sessions.entry import Entry
+from studiolo.server.sessions.here import Lab
 from studiolo.server.sessions.idle_stop import IdleStop
 from studiolo.server.sessions.launch_spec import LaunchSpecs
 from studiolo.server.sessions.lookup import SessionLookup
@@ -71,6 +72,7 @@ class SessionParts:
     idle_stop: IdleStop
     streams: SessionStreams
     reports: Reports
+    lab: Lab
     entry: Entry
     closer: SocketCloser
 
@@ -96,6 +98,7 @@ def build_sessions(on: Ground) -> SessionParts:
     sessions = Sessions(on.db, on.clock, on.engines, on.workspaces, lookup, on.audit, admission, wishes, view)
     reports = Reports(on.db, on.clock, on.live)
     closer = SocketCloser(on.db, on.clock, secrets)
+    idle_stop = IdleStop(on.db, on.clock, on.live, lookup, view, wishes, reports, settings)
     return SessionParts(
         changes=changes,
         secrets=secrets,
@@ -105,9 +108,10 @@ def build_sessions(on: Ground) -> SessionParts:
         of_workspaces=WorkspaceSessions(on.clock, on.keys, wishes, on.live, closer),
         usages=SessionUsages(on.db, on.clock, on.engines, lookup),
         sampler=Sampler(on.db, on.clock, on.engines, on.live, deaths),
-        idle_stop=IdleStop(on.db, on.clock, on.live, lookup, view, wishes, reports, settings),
+        idle_stop=idle_stop,
         streams=SessionStreams(on.db, on.engines, lookup, view),
         reports=reports,
+        lab=Lab(on.db, on.clock, sessions, idle_stop, address=on.settings.address, idle_warning=settings.idle_warning),
         entry=Entry(on.db, on.clock, on.authentication, sessions, secrets, settings),
         closer=closer,
     )

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AwareDatetime, Field
 
+from studiolo.contract.lab import Here, HereNow
 from studiolo.contract.models import (
     Activity,
     Page,
@@ -21,6 +22,7 @@ from studiolo.server.http.identity import Allow
 from studiolo.server.http.services import service
 from studiolo.server.principal import Principal
 from studiolo.server.sessions import stream_routes
+from studiolo.server.sessions.here import Lab
 from studiolo.server.sessions.reports import Reports
 from studiolo.server.sessions.service import MAX_WAIT_SECONDS, Sessions
 
@@ -179,3 +181,14 @@ async def report(
     activity = Activity(reported_at=datetime.now(UTC), **told)
     await taker.report(who, session, activity, notebook_at=form.notebook_at)
     return Response(status_code=204)
+
+
+@reports.post("/sessions/{session}/here")
+async def here(
+    session: str,
+    form: Here,
+    who: Annotated[Principal, Depends(Allow("session.read"))],
+    lab: Annotated[Lab, Depends(service("lab"))],
+) -> HereNow:
+    """What JupyterLab shows of the platform; asked by the session itself only, with its own key."""
+    return await lab.tell(who, session, form)

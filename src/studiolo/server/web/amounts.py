@@ -18,17 +18,6 @@ def describe(resources: Resources) -> str:
     return ", ".join(filter(None, named)) or UNLIMITED
 
 
-def used_of(used: float | None, limit: int | None) -> str:
-    """Return memory as `7.4 of 16 GiB`, without a limit `7.4 GiB`, not known a dash."""
-    if used is None:
-        return "\N{EN DASH}"
-    if limit is None:
-        return describe_size(used)
-    amount, unit = describe_size(used).rsplit(" ", 1)
-    whole, whole_unit = describe_size(limit).rsplit(" ", 1)
-    return f"{amount}{'' if unit == whole_unit else f' {unit}'} of {whole} {whole_unit}"
-
-
 def processors(number: float) -> str:
     """Return `3.2 CPU`, below a tenth `0.05 CPU`."""
     return f"{number:.2f} CPU" if 0.005 <= number < 0.1 else f"{round(number, 1):g} CPU"

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from studiolo.contract.models import EnvironmentInfo, EnvironmentState, Session, SessionState
 from studiolo.contract.resources import MemoryDeath
-from studiolo.contract.sizes import describe_size
+from studiolo.contract.sizes import describe_size, used_of
 from studiolo.server.web import amounts
 
 
@@ -115,7 +115,7 @@ def doing(session: Session) -> str:
 def what_died(death: MemoryDeath) -> str:
     """Say in a few words what ran out of memory; its own message says all of it."""
     subject = {"kernel": "A kernel", "terminal": "A terminal", "server": "Its server"}.get(death.what, "Programs in it")
-    amount = f": {amounts.used_of(death.peak, death.limit)}" if death.peak else ""
+    amount = f": {used_of(death.peak, death.limit)}" if death.peak else ""
     return f"{subject} ran out of memory{amount}"
 
 
@@ -179,7 +179,7 @@ def filters(now: Callable[[], datetime], idle_warning: timedelta) -> dict[str, C
         **{function.__name__: function for function in plain},
         "is_warned": lambda session: is_warned(session, now(), idle_warning),
         "amounts": amounts.describe,
-        "used_of": amounts.used_of,
+        "used_of": used_of,
         "processors": amounts.processors,
         "processors_of": amounts.processors_of,
         "size": describe_size,

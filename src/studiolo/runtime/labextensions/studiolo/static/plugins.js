@@ -1,9 +1,11 @@
-// The two plug-ins; each can be switched off by itself in JupyterLab's plug-in manager.
+// The plug-ins; each can be switched off by itself in JupyterLab's plug-in manager.
 import { noteEnvironment } from "./environment.js";
 import { Follower } from "./follower.js";
+import { Here } from "./here.js";
 import { journal } from "./journal.js";
+import { addMenu } from "./menu.js";
 
-export function plugins({ notebook, services, apputils }) {
+export function plugins({ notebook, services, apputils, mainmenu, widgets }) {
   const { INotebookTracker, NotebookActions } = notebook;
   const ask = journal(services);
   let isNoting = false;
@@ -49,7 +51,19 @@ export function plugins({ notebook, services, apputils }) {
     },
   };
 
-  return [output, environment];
+  const here = {
+    id: "studiolo:here",
+    description: "Notices of the platform, who else has a file open, and the Studiolo menu.",
+    autoStart: true,
+    optional: [mainmenu.IMainMenu],
+    activate: (app, mainMenu) => {
+      const asking = new Here(app, services, apputils, widgets);
+      if (mainMenu) addMenu(app, asking, mainMenu, widgets, apputils);
+      app.restored.then(() => asking.start());
+    },
+  };
+
+  return [output, environment, here];
 }
 
 function tell({ Notification }, context, count) {

@@ -20,14 +20,16 @@
   }
 
   async function get() {
-    const [{ plugins }, notebook, services, apputils] = await Promise.all([
+    const [{ plugins }, notebook, services, apputils, mainmenu, widgets] = await Promise.all([
       import(new URL("plugins.js", address)),
       take("@jupyterlab/notebook"),
       take("@jupyterlab/services"),
       take("@jupyterlab/apputils"),
+      take("@jupyterlab/mainmenu"),
+      take("@lumino/widgets"),
     ]);
     // The loader writes into what it gets, which a module would not allow.
-    const exports = { __esModule: true, default: plugins({ notebook, services, apputils }) };
+    const exports = { __esModule: true, default: plugins({ notebook, services, apputils, mainmenu, widgets }) };
     return () => exports;
   }
 
