@@ -14,6 +14,8 @@ class IdKind(StrEnum):
     """The letter that an id begins with."""
 
     AUDIT = "a"
+    BANNER = "b"
+    INVITATION = "i"
     KEY = "k"
     LOGIN = "l"
     PERSON = "p"

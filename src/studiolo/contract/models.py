@@ -90,6 +90,10 @@ class Person(PersonRef):
     is_admin: bool
     created_at: datetime
     last_seen_at: datetime | None
+    suspended_at: datetime | None = None
+    workspaces: int = Field(0, description="How many workspaces they are a member of.")
+    running_sessions: int = 0
+    session_hours: float = Field(0.0, description="How long their sessions ran in the last 30 days, in all.")
 
 
 class PersonCreate(Request):
@@ -231,12 +235,19 @@ class Workspace(Wire):
     revision: int = Field(0, description="Counts its changes; the ETag. Send it back as If-Match.")
 
 
+Through = Literal["created", "given", "invitation", "handed-over"]
+
+
 class Member(Wire):
     """A person's access to a workspace."""
 
     person: PersonRef
     role: Role
     since: datetime
+    through: Through | None = Field(None, description="How they came to it; None: not known any more.")
+    given_by: PersonRef | None = Field(None, description="Who gave it, or invited them.")
+    last_there_at: datetime | None = Field(None, description="When they last had something running here.")
+    suspended: bool = Field(False, description="Whether they are kept out of the platform for now.")
 
 
 class MemberSet(Request):

@@ -49,9 +49,17 @@ SCOPES: dict[str, str] = {
     "account:write": "Change your own account, make and revoke keys.",
     "workspaces:read": "See workspaces, their members and activity.",
     "workspaces:write": "Create, change and delete workspaces and their members.",
+    "files:read": "Read files of workspaces.",
+    "files:write": "Write and delete files of workspaces.",
     "sessions:read": "See sessions and their logs.",
     "sessions:write": "Start, stop and enter sessions.",
     "platform:admin": "Administer people and the platform (administrators only).",
+}
+
+# What a scope holds besides itself: whoever may enter a session reads and writes the files in it.
+SCOPE_HOLDS: dict[str, frozenset[str]] = {
+    "sessions:write": frozenset({"files:read", "files:write"}),
+    "files:write": frozenset({"files:read"}),
 }
 
 # What a gateway key holds, and nothing else does: it opens kernels through Jupyter's own API, and no route of ours.
@@ -74,6 +82,18 @@ OPERATIONS: dict[str, Operation] = {
         ("key.revoke", _USER, "account:write", None, "Revoke an API key"),
         ("person.list", _ADMIN, "platform:admin", None, "List people"),
         ("person.create", _ADMIN, "platform:admin", None, "Add a person and make their first sign-in link"),
+        ("person.read", _ADMIN, "platform:admin", None, "See what a person has access to"),
+        ("person.promote", _ADMIN, "platform:admin", None, "Make somebody administrator, or no longer"),
+        ("person.suspend", _ADMIN, "platform:admin", None, "Suspend a person, or let them back in"),
+        ("person.hand-over", _ADMIN, "platform:admin", None, "Hand all workspaces of a person over to another"),
+        ("person.erase", _ADMIN, "platform:admin", None, "Erase what is personal of somebody who left"),
+        ("invitation.list", _ADMIN, "platform:admin", None, "List invitations that nobody has used yet"),
+        ("invitation.create", _ADMIN, "platform:admin", None, "Invite somebody by a one-time link"),
+        ("invitation.renew", _ADMIN, "platform:admin", None, "Make a new link for an invitation"),
+        ("invitation.withdraw", _ADMIN, "platform:admin", None, "Withdraw an invitation"),
+        ("invitation.accept", _PUBLIC, None, None, "Join by an invitation"),
+        ("banner.read", _USER, "account:read", None, "Read what administrators tell everybody"),
+        ("banner.post", _ADMIN, "platform:admin", None, "Tell everybody something, or no longer"),
         ("person.reset", _ADMIN, "platform:admin", None, "Make a new sign-in link for a person"),
         ("engine.list", _USER, "sessions:read", None, "See engines, profiles and what is free"),
         ("platform.inspect", _ADMIN, "platform:admin", None, "See whether all is well"),
@@ -94,6 +114,8 @@ OPERATIONS: dict[str, Operation] = {
         ("share.list", _USER, "workspaces:read", Role.VIEWER, "See what was shared in a workspace"),
         ("share.create", _USER, "workspaces:write", Role.EDITOR, "Share a notebook with a workspace's members"),
         ("share.delete", _USER, "workspaces:write", Role.EDITOR, "Share a notebook no longer"),
+        ("file.read", _USER, "files:read", Role.VIEWER, "See and download a workspace's files"),
+        ("file.write", _USER, "files:write", Role.EDITOR, "Upload, move, copy and delete a workspace's files"),
         ("member.list", _USER, "workspaces:read", Role.VIEWER, "See who has access"),
         ("member.set", _USER, "workspaces:write", Role.OWNER, "Give somebody a role"),
         ("member.remove", _USER, "workspaces:write", Role.OWNER, "Take somebody's access away"),

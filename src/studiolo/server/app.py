@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, FastAPI, Response
+from starlette.routing import BaseRoute
 
 from studiolo import __version__
 from studiolo.kit.reconcile import running
-from studiolo.server import live_routes, platform_routes
+from studiolo.server import live_routes, people_routes, platform_routes
 from studiolo.server.accounts import routes as account_routes
 from studiolo.server.audit import routes as audit_routes
 from studiolo.server.door import PATH as DOOR_PATH
@@ -43,17 +45,14 @@ def create_app(services: Services) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
-        responses=problems.RESPONSES,
+        routes=list(_routes()),
         lifespan=lambda _: _background(services),
     )
     api.state.services = services
     api.state.identity = services.identity
-    api.include_router(version_1(), prefix="/api/v1")
-    api.include_router(live_routes.router)
     pages.install(api)
     problems.install(api)
     description.install(api)
-    check_operations(api.routes)
     shortcuts = Shortcuts(services.settings.shortcuts)
     shortcuts.prepare()
     door = Door(
@@ -94,11 +93,23 @@ def _is_internal(scope: Scope) -> bool:
     return any(name == b"x-studiolo-question" for name, _ in scope["headers"])
 
 
+@functools.cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """All routes. They know of no services, and to work out what each needs takes longer than all else of an app."""
+    drawn = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, responses=problems.RESPONSES)
+    drawn.include_router(version_1(), prefix="/api/v1")
+    drawn.include_router(live_routes.router)
+    pages.add_routes(drawn)
+    check_operations(drawn.routes)
+    return tuple(drawn.routes)
+
+
 def version_1() -> APIRouter:
     """Return all routes of the API, without what stands before their paths."""
     router = APIRouter()
     router.include_router(platform_routes.router)
     router.include_router(account_routes.router)
+    router.include_router(people_routes.router)
     router.include_router(audit_routes.router)
     router.include_router(workspace_routes.router)
     router.include_router(dealing_routes.router)

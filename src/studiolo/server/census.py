@@ -24,7 +24,7 @@ async def take_census(connection: AsyncConnection) -> Census:
     """Count."""
     running = sessions.c.state == "running"
     query = select(
-        _count(people),
+        _count(people, people.c.erased_at.is_(None)),
         _count(workspaces, workspaces.c.deleted_at.is_(None)),
         _count(sessions, running),
         _count(sessions, running, sessions.c.idle_since.is_not(None)),

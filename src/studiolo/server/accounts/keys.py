@@ -35,7 +35,7 @@ class Keys:
         """Return the person's keys, newest first."""
         who.require("account.read")
         async with self._db.read() as connection:
-            return [_info(row) for row in await queries.list_keys(connection, who.person_id)]
+            return [key_info(row) for row in await queries.list_keys(connection, who.person_id)]
 
     async def create_key(self, who: Principal, form: KeyCreate) -> KeyCreated:
         """Make a key; nobody gives a key more than they hold. Raises InvalidInput (`scope-unknown`), Denied.
@@ -145,6 +145,7 @@ class Keys:
         )
 
 
-def _info(row: RowMapping) -> KeyInfo:
+def key_info(row: RowMapping) -> KeyInfo:
+    """Return a key's row as its person sees it."""
     kind = "gateway" if row["scopes"] == [GATEWAY_SCOPE] else "account"
     return KeyInfo.model_validate(dict(row) | {"kind": kind})

@@ -7,22 +7,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, Select, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from studiolo.server.accounts.tables import keys, logins, people, sign_in_links
+from studiolo.server.accounts.tables import device_codes, keys, logins, people, sign_in_links
 
 
 async def find_person(connection: AsyncConnection, who: str) -> RowMapping | None:
-    """Find a person by id, name or e-mail (case-insensitive)."""
+    """Find a person by id, name or e-mail (case-insensitive), suspended ones too."""
     wanted = who.strip().lower()
     query = select(people).where(or_(people.c.id == who, people.c.name == wanted, people.c.email == wanted))
+    query = query.where(people.c.erased_at.is_(None))
     return (await connection.execute(query)).mappings().first()
-
-
-async def list_people(connection: AsyncConnection, after: str | None, limit: int) -> list[RowMapping]:
-    """List people by name."""
-    query = select(people).order_by(people.c.name).limit(limit)
-    if after is not None:
-        query = query.where(people.c.name > after)
-    return list((await connection.execute(query)).mappings())
 
 
 async def list_names(connection: AsyncConnection, limit: int = 1000) -> list[str]:
@@ -39,6 +32,26 @@ async def first_admin(connection: AsyncConnection) -> RowMapping | None:
     """The administrator who was made first."""
     query = select(people).where(people.c.is_admin, people.c.disabled_at.is_(None))
     return (await connection.execute(query.order_by(people.c.created_at).limit(1))).mappings().first()
+
+
+async def list_admins(connection: AsyncConnection) -> set[str]:
+    """Ids of administrators who are let in, held until the transaction ends: one of them must remain."""
+    query = select(people.c.id).where(people.c.is_admin, people.c.disabled_at.is_(None)).with_for_update()
+    return set((await connection.execute(query)).scalars())
+
+
+async def list_credentials(connection: AsyncConnection, person_id: str) -> set[str]:
+    """Ids of all logins and keys of a person."""
+    found: set[str] = set()
+    for table in (logins, keys):
+        found |= set((await connection.execute(select(table.c.id).where(table.c.person_id == person_id))).scalars())
+    return found
+
+
+async def delete_credentials(connection: AsyncConnection, person_id: str) -> None:
+    """Delete all by which a person could come in, but for the password."""
+    for table in (logins, keys, sign_in_links, device_codes):
+        await connection.execute(delete(table).where(table.c.person_id == person_id))
 
 
 async def insert_person(connection: AsyncConnection, values: dict[str, Any]) -> None:

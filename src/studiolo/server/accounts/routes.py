@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from studiolo.contract.details import DeviceCode, DevicePoll, DeviceStart
 from studiolo.contract.models import (
@@ -11,9 +11,7 @@ from studiolo.contract.models import (
     KeyInfo,
     LoginInfo,
     Me,
-    Page,
     PasswordChange,
-    Person,
     PersonCreate,
     SignIn,
     SignInLink,
@@ -29,7 +27,6 @@ router = APIRouter(tags=["people"])
 _Accounts = Annotated[Accounts, Depends(service("accounts"))]
 _Keys = Annotated[Keys, Depends(service("keys"))]
 _Devices = Annotated[Devices, Depends(service("devices"))]
-_Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 @router.post("/sign-in", dependencies=[Depends(Public("account.sign-in"))])
@@ -103,17 +100,6 @@ async def revoke_key(key_id: str, who: Annotated[Principal, Depends(Allow("key.r
     """Revoke a key."""
     await keys.revoke_key(who, key_id)
     return Response(status_code=204)
-
-
-@router.get("/people")
-async def list_people(
-    who: Annotated[Principal, Depends(Allow("person.list"))],
-    accounts: _Accounts,
-    cursor: str | None = None,
-    limit: _Limit = 50,
-) -> Page[Person]:
-    """People by name."""
-    return await accounts.list_people(who, cursor=cursor, limit=limit)
 
 
 @router.post("/people", status_code=201)

@@ -1,41 +1,38 @@
 """Use cases of people: sign in and out, passwords, keys, adding people."""
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
 
-from studiolo.contract.errors import Conflict, Denied, InvalidInput, LimitReached, NotFound, NotSignedIn
+from studiolo.contract.errors import Conflict, Denied, LimitReached, NotFound, NotSignedIn
 from studiolo.contract.ids import IdKind, new_id
 from studiolo.contract.models import (
     KeyCreate,
     KeyCreated,
     LoginInfo,
     Me,
-    Page,
     PasswordChange,
-    Person,
     PersonCreate,
     PersonRef,
     SignIn,
     SignInLink,
 )
-from studiolo.contract.names import check_name
 from studiolo.kit.clock import Clock
 from studiolo.kit.crypto import MasterKey, new_token
 from studiolo.kit.db import Database, Transaction
 from studiolo.server.accounts import queries
 from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.accounts.keys import Keys
+from studiolo.server.accounts.newcomers import insert_newcomer
 from studiolo.server.accounts.passwords import check_strength, hash_password, is_password
 from studiolo.server.audit.service import Audit
 from studiolo.server.live import Live
 from studiolo.server.principal import Principal
 from studiolo.server.settings.accounts import AccountSettings
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|[^@\s]+@localhost")
 _LOCK_STEP = timedelta(seconds=30)
 
 
@@ -74,7 +71,7 @@ class Accounts:
     async def sign_in_password(self, name: str, password: str, user_agent: str) -> str:
         """Return a login's token for the cookie; raises NotSignedIn, or LimitReached after many failures."""
         row = await self._check_password(name, password)
-        return await self._begin_login(row["id"], row["name"], row["display_name"], row["is_admin"], user_agent)
+        return await self.begin_login(row, user_agent)
 
     async def sign_in_program(self, form: SignIn) -> KeyCreated:
         """Exchange name and password for a key with all scopes, for command lines elsewhere."""
@@ -97,7 +94,31 @@ class Accounts:
             row = await queries.find_person(tx.connection, link["person_id"]) if link else None
         if link is None or row is None or row["disabled_at"] or link["expires_at"] <= self._clock.now():
             raise _link_invalid()
-        return await self._begin_login(row["id"], row["name"], row["display_name"], row["is_admin"], user_agent)
+        return await self.begin_login(row, user_agent)
+
+    async def begin_login(self, person: Mapping[str, Any] | RowMapping, user_agent: str) -> str:
+        """Return a new login's token for a person (their row) who has just proved who they are."""
+        token, login_id, now = new_token("stl"), new_id(IdKind.LOGIN), self._clock.now()
+        person_id, name = person["id"], person["name"]
+        who = Principal(person_id, name, person["display_name"], person["is_admin"], via="login", login_id=login_id)
+        async with self._db.write() as tx:
+            await queries.insert_login(
+                tx.connection,
+                {
+                    "id": login_id,
+                    "person_id": person_id,
+                    "token_hash": self._authentication.hash_login(token),
+                    "created_at": now,
+                    "last_seen_at": now,
+                    "expires_at": now + self._settings.login_lifetime,
+                    "user_agent": user_agent[:256],
+                },
+            )
+            await queries.update_person(
+                tx.connection, person_id, failed_sign_ins=0, locked_until=None, last_seen_at=now
+            )
+            await self._record(tx, who, "account.sign-in", name)
+        return token
 
     async def sign_out(self, who: Principal) -> None:
         """End this login; its open pages and sessions close."""
@@ -152,48 +173,20 @@ class Accounts:
         async with self._db.read() as connection:
             rows = await queries.list_logins(connection, who.person_id)
         now = self._clock.now()
-        return [
-            LoginInfo(
-                id=row["id"],
-                created_at=row["created_at"],
-                last_seen_at=row["last_seen_at"],
-                expires_at=row["expires_at"],
-                user_agent=row["user_agent"],
-                is_current=row["id"] == who.login_id,
-            )
-            for row in rows
-            if row["expires_at"] > now
-        ]
+        return [login_info(row, who.login_id) for row in rows if row["expires_at"] > now]
 
     # People
 
-    async def find_person(self, tx_or_connection: Any, name: str) -> PersonRef:
+    async def find_person(self, tx_or_connection: Any, name: str, *, even_suspended: bool = False) -> PersonRef:
         """Resolve a name, e-mail or id inside a transaction; raises NotFound (`person-not-found`)."""
         row = await queries.find_person(tx_or_connection, name)
-        if row is None or row["disabled_at"] is not None:
+        if row is None or (row["disabled_at"] is not None and not even_suspended):
             raise NotFound(
                 "person-not-found",
                 f"There is no person {name[:64]!r}.",
-                hint="An administrator adds people: studiolo people add NAME",
+                hint="An administrator lets people in: studiolo people invite",
             )
         return PersonRef(**_ref(row))
-
-    async def list_people(self, who: Principal, *, cursor: str | None = None, limit: int = 50) -> Page[Person]:
-        """Return people by name (administrators)."""
-        who.require("person.list")
-        async with self._db.read() as connection:
-            rows = await queries.list_people(connection, cursor, limit + 1)
-        items = [
-            Person(
-                **_ref(row),
-                email=row["email"],
-                is_admin=row["is_admin"],
-                created_at=row["created_at"],
-                last_seen_at=row["last_seen_at"],
-            )
-            for row in rows[:limit]
-        ]
-        return Page(items=items, next_cursor=items[-1].name if len(rows) > limit else None)
 
     async def create_person(self, who: Principal, form: PersonCreate) -> SignInLink:
         """Add a person and return their first sign-in link; raises Conflict (`person-exists`)."""
@@ -217,19 +210,7 @@ class Accounts:
 
     async def _add_person(self, tx: Transaction, who: Principal, form: PersonCreate) -> dict[str, Any]:
         who.require("person.create")
-        check_name(form.name, what="person")
-        email = form.email.strip().lower() if form.email else None
-        if email is not None and not _EMAIL.fullmatch(email):
-            raise InvalidInput("email-invalid", f"{email[:64]!r} cannot be an e-mail address.")
-        values = {
-            "id": new_id(IdKind.PERSON),
-            "name": form.name,
-            "display_name": form.display_name or form.name,
-            "email": email,
-            "is_admin": form.is_admin,
-            "created_at": self._clock.now(),
-        }
-        await queries.insert_person(tx.connection, values)
+        values = await insert_newcomer(tx, form, self._clock.now())
         await self._record(tx, who, "person.create", form.name, is_admin=form.is_admin)
         return values
 
@@ -240,6 +221,12 @@ class Accounts:
             row = await (queries.find_person(tx.connection, person) if person else queries.first_admin(tx.connection))
             if row is None:
                 raise NotFound("person-not-found", f"There is no person {(person or 'administrator')[:64]!r}.")
+            if row["disabled_at"] is not None:
+                raise Conflict(
+                    "person-suspended",
+                    f"{row['name']} is suspended: no link lets them in.",
+                    hint=f"Let them back in first: studiolo people reinstate {row['name']}",
+                )
             await queries.delete_links(tx.connection, row["id"])
             await self._record(tx, who, "person.sign-in-link", row["name"])
             return await self._new_link(tx, dict(row), self._settings.sign_in_link_lifetime)
@@ -293,28 +280,6 @@ class Accounts:
                 tx.connection, person_id, failed_sign_ins=failures, locked_until=now + wait if wait else None
             )
 
-    async def _begin_login(self, person_id: str, name: str, display_name: str, is_admin: bool, user_agent: str) -> str:
-        token, login_id, now = new_token("stl"), new_id(IdKind.LOGIN), self._clock.now()
-        who = Principal(person_id, name, display_name, is_admin, via="login", login_id=login_id)
-        async with self._db.write() as tx:
-            await queries.insert_login(
-                tx.connection,
-                {
-                    "id": login_id,
-                    "person_id": person_id,
-                    "token_hash": self._authentication.hash_login(token),
-                    "created_at": now,
-                    "last_seen_at": now,
-                    "expires_at": now + self._settings.login_lifetime,
-                    "user_agent": user_agent[:256],
-                },
-            )
-            await queries.update_person(
-                tx.connection, person_id, failed_sign_ins=0, locked_until=None, last_seen_at=now
-            )
-            await self._record(tx, who, "account.sign-in", name)
-        return token
-
     async def _end_logins(self, who: Principal, action: str, login_id: str | None) -> None:
         async with self._db.write() as tx:
             ended = await queries.delete_logins(tx.connection, person_id=who.person_id, login_id=login_id)
@@ -347,6 +312,18 @@ class Accounts:
     async def _record(self, tx: Transaction, who: Principal, action: str, target: str, **detail: Any) -> None:
         await self._audit.record(tx, who, action, target, **detail)
         tx.after_commit(self._authentication.forget)
+
+
+def login_info(row: RowMapping, current: str | None) -> LoginInfo:
+    """Return a login's row as people see it; `current`: the login that asks."""
+    return LoginInfo(
+        id=row["id"],
+        created_at=row["created_at"],
+        last_seen_at=row["last_seen_at"],
+        expires_at=row["expires_at"],
+        user_agent=row["user_agent"],
+        is_current=row["id"] == current,
+    )
 
 
 def _ref(row: Any) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""People, logins, keys and sign-in links. Nothing here authenticates: secrets stand as keyed hashes."""
+"""People, logins, keys, invitations, links, banners. Nothing here authenticates: secrets stand as keyed hashes."""
 
 from sqlalchemy import JSON, Boolean, Column, ForeignKey, Integer, String, Table
 
@@ -17,7 +17,10 @@ people = Table(
     Column("password_hash", String(255)),
     Column("created_at", UTCTime, nullable=False),
     Column("last_seen_at", UTCTime),
+    # Suspended since; who was erased is suspended for good.
     Column("disabled_at", UTCTime),
+    # Nothing personal is left in this row; it stays for what refers to it.
+    Column("erased_at", UTCTime),
     Column("failed_sign_ins", Integer, nullable=False, server_default="0"),
     Column("locked_until", UTCTime),
 )
@@ -73,4 +76,32 @@ device_codes = Table(
     Column("expires_at", UTCTime, nullable=False),
     Column("person_id", ForeignKey("people.id", ondelete="CASCADE")),
     Column("refused_at", UTCTime),
+)
+
+# Whoever opens the link chooses a name: there is no person before that.
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", String(18), primary_key=True),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("name", String(63)),
+    Column("email", String(254)),
+    Column("is_admin", Boolean, nullable=False),
+    # Memberships that come with it, as [{workspace_id, role}].
+    Column("grants", JSON, nullable=False),
+    Column("invited_by", ForeignKey("people.id", ondelete="CASCADE"), index=True),
+    Column("created_at", UTCTime, nullable=False),
+    Column("expires_at", UTCTime, nullable=False),
+    Column("mailed_at", UTCTime),
+)
+
+banners = Table(
+    "banners",
+    metadata,
+    Column("id", String(18), primary_key=True),
+    Column("text", String(500), nullable=False),
+    Column("level", String(16), nullable=False),
+    Column("posted_by", ForeignKey("people.id", ondelete="SET NULL")),
+    Column("posted_at", UTCTime, nullable=False),
+    Column("until", UTCTime),
 )

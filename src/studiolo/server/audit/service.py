@@ -1,8 +1,9 @@
 """Write the one record of each mutation, inside its transaction; read the record."""
 
+import json
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Text, cast, insert, or_, select, update
 
 from studiolo.contract.ids import IdKind, new_id
 from studiolo.contract.models import AuditEvent, Page, PersonRef
@@ -12,6 +13,9 @@ from studiolo.kit.db import Database, Transaction
 from studiolo.server.audit.tables import audit_events
 from studiolo.server.live import Live
 from studiolo.server.principal import Principal
+
+# Members of an event's detail that name a person.
+_WHO = frozenset({"by", "person", "to"})
 
 
 class Audit:
@@ -51,6 +55,25 @@ class Audit:
             )
         )
         tx.after_commit(lambda: self.live.publish(topics, workspace_id=workspace_id, person_id=who.person_id))
+
+    async def forget_person(self, tx: Transaction, person_id: str, names: set[str], pseudonym: str) -> None:
+        """Have the record name a person by a pseudonym, wherever it says who they are (promise S15).
+
+        `names`: name and e-mail address. Events, their order and what was done stay; no event is added or removed.
+        """
+        table = audit_events
+        acted = update(table).where(table.c.actor_id == person_id).values(actor_name=pseudonym)
+        await tx.connection.execute(acted)
+        of_people = or_(*(table.c.action.startswith(f"{kind}.") for kind in ("account", "invitation", "person")))
+        meant = update(table).where(of_people, table.c.target.in_(names)).values(target=pseudonym)
+        await tx.connection.execute(meant)
+        told = or_(*(cast(table.c.detail, Text).contains(json.dumps(name), autoescape=True) for name in names))
+        for row in (await tx.connection.execute(select(table.c.sequence, table.c.detail).where(told))).all():
+            detail = {
+                key: pseudonym if key in _WHO and isinstance(value, str) and value in names else value
+                for key, value in row.detail.items()
+            }
+            await tx.connection.execute(update(table).where(table.c.sequence == row.sequence).values(detail=detail))
 
     async def list_(
         self, who: Principal, *, workspace_id: str | None = None, cursor: str | None = None, limit: int = 50

@@ -17,6 +17,7 @@ from starlette.requests import HTTPConnection
 
 from studiolo.contract.errors import Conflict, InvalidInput, StudioloError
 from studiolo.contract.models import KeyCreated, SignInLink
+from studiolo.contract.people import InvitationLink
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
 from studiolo.server.http.edge import ASGIApp, Message, Receive, Scope, Send
@@ -33,7 +34,7 @@ _LONGEST = timedelta(minutes=5)
 _MAX_KEY_LENGTH = 255
 _MAX_BODY_BYTES = 1 << 20
 # Shown once and never stored, not even here.
-_SECRETS = (KeyCreated, SignInLink)
+_SECRETS = (KeyCreated, SignInLink, InvitationLink)
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """What the workspaces domain asks of all that runs: sessions, and the headless kernels beside them."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -45,6 +46,10 @@ class WorkspaceKernels:
         headless = [row for row in await queries.list_alive(connection, workspace_id) if row["session_id"] is None]
         busy = sum(row["state"] == "busy" for row in headless)
         return usage | {"kernels": usage["kernels"] + len(headless), "busy_kernels": usage["busy_kernels"] + busy}
+
+    async def last_there(self, connection: AsyncConnection, workspace_id: str) -> dict[str, datetime]:
+        """As `WorkspaceSessions.last_there`; headless kernels are nobody's being there."""
+        return await self._sessions.last_there(connection, workspace_id)
 
     async def executions_of_workspace(
         self, connection: AsyncConnection, workspace_id: str, *, limit: int = 50

@@ -9,6 +9,7 @@ from sqlalchemy import Select
 
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
+from studiolo.server.accounts import queries as account_queries
 from studiolo.server.accounts.closing import TRY_SECONDS, Closer
 from studiolo.server.sessions import queries
 from studiolo.server.sessions.inside import ask_session
@@ -32,7 +33,7 @@ class SocketCloser(Closer):
             rows = await queries.list_open_to(connection, workspace_id, person_id)
             # A session is entered by its own person only.
             people = {row["person_id"] for row in rows}
-            logins = {person: await queries.list_credentials(connection, person) for person in people}
+            logins = {person: await account_queries.list_credentials(connection, person) for person in people}
         await asyncio.gather(
             *(self._tell(row["id"], row["handle_launch"], row["upstream"], logins[row["person_id"]]) for row in rows)
         )

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, bindparam, func, insert, or_, select, true, union_all, update
+from sqlalchemy import RowMapping, Select, bindparam, func, insert, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.resources import Capacity
-from studiolo.server.accounts.tables import keys, logins, people
+from studiolo.server.accounts.tables import people
 from studiolo.server.sessions.tables import sessions
 from studiolo.server.workspaces.tables import members, workspaces
 
@@ -247,15 +247,6 @@ async def list_open_to(connection: AsyncConnection, workspace_id: str, person_id
     if person_id is not None:
         query = query.where(sessions.c.person_id == person_id)
     return list((await connection.execute(query)).mappings())
-
-
-async def list_credentials(connection: AsyncConnection, person_id: str) -> set[str]:
-    """Ids of all logins and keys of a person."""
-    query = union_all(
-        select(logins.c.id).where(logins.c.person_id == person_id),
-        select(keys.c.id).where(keys.c.person_id == person_id),
-    )
-    return set((await connection.execute(query)).scalars())
 
 
 def people_with_sessions() -> Select[tuple[str]]:

@@ -133,6 +133,19 @@ class Sessions:
         items = [self._view.wire(row) for row in rows[:limit]]
         return Page(items=items, next_cursor=_cursor(rows[limit - 1]) if len(rows) > limit else None)
 
+    async def list_of_person(self, connection: AsyncConnection, person_id: str) -> list[Session]:
+        """Return what a person has running, newest first, for those who have been authorised."""
+        rows = await queries.list_page(
+            connection,
+            member_id=None,
+            person_id=person_id,
+            workspace_id=None,
+            states=queries.ALIVE,
+            before=None,
+            limit=MAX_PAGE,
+        )
+        return [self._view.wire(row) for row in rows]
+
     async def get(self, who: Principal, reference: str, *, wait_seconds: float = 0) -> Session:
         """Return one session; with `wait_seconds`, when it has settled (running, stopped, failed) or time is up."""
         async with self._db.read() as connection:

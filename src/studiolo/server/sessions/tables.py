@@ -104,6 +104,7 @@ launches = Table(
     Column("memory_peak", BigInteger),
     Column("reason", String(40)),
     Index("ix_launches_workspace_id_ended_at", "workspace_id", "ended_at"),
+    Index("ix_launches_person_id_ended_at", "person_id", "ended_at"),
 )
 
 # Notebooks as they were last run.

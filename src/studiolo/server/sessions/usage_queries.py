@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, delete, insert, select, update
+from sqlalchemy import RowMapping, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.server.sessions.tables import executions, launches, session_usage, sessions
@@ -102,6 +102,43 @@ async def list_launches(connection: AsyncConnection, workspace_id: str) -> list[
     columns = (launches.c.started_at, launches.c.ended_at, launches.c.cpu_seconds, launches.c.memory_peak)
     query = select(*columns).where(launches.c.workspace_id == workspace_id)
     return list((await connection.execute(query)).mappings())
+
+
+async def list_last_there(
+    connection: AsyncConnection, now: datetime, *, workspace_id: str | None = None, person_id: str | None = None
+) -> dict[tuple[str, str], datetime]:
+    """When people last had a session, by (workspace, person); `now` where they have one. Of a workspace or person."""
+    found: dict[tuple[str, str], datetime] = {}
+    ended = select(launches.c.workspace_id, launches.c.person_id, func.max(launches.c.ended_at))
+    alive = select(sessions.c.workspace_id, sessions.c.person_id, func.max(sessions.c.created_at))
+    alive = alive.where(sessions.c.state.in_(("starting", "running", "stopping", "unknown")))
+    for table, query in ((launches, ended), (sessions, alive)):
+        if workspace_id is not None:
+            query = query.where(table.c.workspace_id == workspace_id)
+        if person_id is not None:
+            query = query.where(table.c.person_id == person_id)
+        for workspace, person, at in await connection.execute(query.group_by(table.c.workspace_id, table.c.person_id)):
+            found[workspace, person] = now if table is sessions else at
+    return found
+
+
+async def sum_hours(
+    connection: AsyncConnection, people: Sequence[str], since: datetime, now: datetime
+) -> dict[str, float]:
+    """Hours that sessions of people ran since a time, by person; those alive count until `now`."""
+    ended = select(launches.c.person_id, launches.c.started_at, launches.c.ended_at)
+    ended = ended.where(launches.c.person_id.in_(people), launches.c.ended_at > since)
+    alive = select(sessions.c.person_id, sessions.c.started_at).where(
+        sessions.c.person_id.in_(people),
+        sessions.c.state.in_(("starting", "running", "stopping", "unknown")),
+        sessions.c.started_at.is_not(None),
+    )
+    spans = [tuple(row) for row in await connection.execute(ended)]
+    spans += [(person, began, now) for person, began in await connection.execute(alive)]
+    hours: dict[str, float] = {}
+    for person, began, end in spans:
+        hours[person] = hours.get(person, 0.0) + max(0.0, (end - max(began, since)).total_seconds()) / 3600
+    return hours
 
 
 async def list_alive(connection: AsyncConnection, workspace_id: str) -> list[RowMapping]:

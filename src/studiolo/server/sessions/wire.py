@@ -14,6 +14,7 @@ from studiolo.engines.base import Exit, Handle
 _WORDS = {
     "stopped-by-person": "Stopped by {by}.",
     "workspace-deleted": "Stopped because {by} deleted the workspace or ended the access to it.",
+    "person-suspended": "Stopped because {by} suspended the account.",
     "workspace-reset": "Stopped because {by} reset the workspace.",
     "start-timeout": "Gave up: the server was not ready within {by}.",
     "platform-stopped": "Stopped with the platform.",

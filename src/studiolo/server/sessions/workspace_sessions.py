@@ -82,6 +82,11 @@ class WorkspaceSessions:
             "busy_kernels": sum(activity.get("busy_kernels", 0) for activity in activities),
         }
 
+    async def last_there(self, connection: AsyncConnection, workspace_id: str) -> dict[str, datetime]:
+        """Return when each person last had a session in a workspace, by id; now for those who have."""
+        found = await usage_queries.list_last_there(connection, self._clock.now(), workspace_id=workspace_id)
+        return {person_id: at for (_, person_id), at in found.items()}
+
     async def executions_of_workspace(
         self, connection: AsyncConnection, workspace_id: str, *, limit: int = 50
     ) -> list[dict[str, Any]]:

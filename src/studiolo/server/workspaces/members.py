@@ -1,5 +1,7 @@
 """Who has access to a workspace, and whose it is."""
 
+from datetime import datetime
+
 from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -31,14 +33,26 @@ class Members:
         """Return who has access, by name."""
         async with self._db.read() as connection:
             row = await self._register.resolve(connection, who, reference, "member.list")
-            return [member_wire(member) for member in await queries.list_members(connection, row["id"])]
+            there = await self._register.sessions.last_there(connection, row["id"])
+            return [
+                member_wire(member, there.get(member["id"]))
+                for member in await queries.list_members(connection, row["id"])
+            ]
 
     async def set_member(self, who: Principal, reference: str, form: MemberSet) -> Member:
         """Give somebody a role or change it; an owner is left (`last-owner`)."""
         async with self._db.write() as tx:
             row = await self._register.resolve_to_change(tx, who, reference, "member.set")
             person = await self._accounts.find_person(tx.connection, form.person)
-            await queries.set_member(tx.connection, row["id"], person.id, form.role, self._clock.now())
+            await queries.set_member(
+                tx.connection,
+                row["id"],
+                person.id,
+                form.role,
+                self._clock.now(),
+                through="given",
+                given_by=who.person_id or None,
+            )
             await self._check_owner_left(tx, row)
             if not form.role.includes(Role.EDITOR):
                 await self._register.sessions.stop_all(tx, who, row["id"], person_id=person.id)
@@ -53,7 +67,7 @@ class Members:
             leaving = await self._is_self(tx.connection, who, person)
             operation = "member.list" if leaving else "member.remove"
             row = await self._register.resolve_to_change(tx, who, reference, operation)
-            found = await self._accounts.find_person(tx.connection, person)
+            found = await self._accounts.find_person(tx.connection, person, even_suspended=True)
             if leaving:
                 who.require("member.remove")
             if not await queries.remove_member(tx.connection, row["id"], found.id):
@@ -84,22 +98,35 @@ class Members:
                         f"studiolo access {row['name']} --user {person.name} --role editor",
                     )
                 if person.id != row["owner_id"]:
-                    await self._hand_over(tx, who, row, person)
+                    await self.hand_over(tx, who, row, person, name=row["name"])
                 return await self._register.wire(tx.connection, who, row["id"])
         except IntegrityError as exc:
             raise already_exists(row["name"], of=f"{person.name} has") from exc
 
-    async def _hand_over(self, tx: Transaction, who: Principal, row: RowMapping, person: PersonRef) -> None:
+    async def hand_over(
+        self, tx: Transaction, who: Principal, row: RowMapping, person: PersonRef, *, name: str
+    ) -> None:
+        """Make a person owner of a workspace, under `name`, in the caller's transaction; the old owner is editor."""
         now = self._clock.now()
-        await queries.set_member(tx.connection, row["id"], person.id, Role.OWNER, now)
-        await queries.set_member(tx.connection, row["id"], row["owner_id"], Role.EDITOR, now)
-        await queries.free_name(tx.connection, person.id, row["name"])
+        await queries.set_member(
+            tx.connection,
+            row["id"],
+            person.id,
+            Role.OWNER,
+            now,
+            through="handed-over",
+            given_by=who.person_id or None,
+        )
+        await queries.set_member(tx.connection, row["id"], row["owner_id"], Role.EDITOR, now, through="created")
+        await queries.free_name(tx.connection, person.id, name)
         await queries.add_former_name(tx.connection, row["owner_id"], row["name"], row["id"], now)
-        await self._register.change(tx, who, row, "workspace.transfer", {"owner_id": person.id}, person=person.name)
+        changes = {"owner_id": person.id, "name": name}
+        await self._register.change(tx, who, row, "workspace.transfer", changes, person=person.name)
         tx.after_commit(self._access.forget)
 
     async def _is_self(self, connection: AsyncConnection, who: Principal, person: str) -> bool:
-        return (await self._accounts.find_person(connection, person)).id == who.person_id
+        found = await self._accounts.find_person(connection, person, even_suspended=True)
+        return found.id == who.person_id
 
     async def _check_owner_left(self, tx: Transaction, row: RowMapping) -> None:
         if not await queries.count_owners(tx.connection, row["id"]):
@@ -110,7 +137,18 @@ class Members:
             )
 
 
-def member_wire(row: RowMapping) -> Member:
+def member_wire(row: RowMapping, last_there_at: datetime | None = None) -> Member:
     """Return a member's row as others see it."""
     person = PersonRef(id=row["id"], name=row["name"], display_name=row["display_name"])
-    return Member(person=person, role=Role(row["role"]), since=row["since"])
+    given_by = None
+    if row["giver_name"] is not None:
+        given_by = PersonRef(id=row["given_by"], name=row["giver_name"], display_name=row["giver_display_name"])
+    return Member(
+        person=person,
+        role=Role(row["role"]),
+        since=row["since"],
+        through=row["through"],
+        given_by=given_by,
+        last_there_at=last_there_at,
+        suspended=row["disabled_at"] is not None,
+    )

@@ -12,6 +12,7 @@ from studiolo.server.settings import Settings
 from studiolo.server.workspaces.access import Access
 from studiolo.server.workspaces.copies import Copies
 from studiolo.server.workspaces.folders import Folders
+from studiolo.server.workspaces.holdings import WorkspaceHoldings
 from studiolo.server.workspaces.members import Members
 from studiolo.server.workspaces.records import Records
 from studiolo.server.workspaces.register import Register
@@ -28,6 +29,7 @@ class WorkspaceParts:
     register: Register
     workspaces: Workspaces
     members: Members
+    holdings: WorkspaceHoldings
     sizes: Sizes
     copies: Copies
     records: Records
@@ -52,11 +54,13 @@ def build_workspaces(
     """Build them; nothing runs yet."""
     register = Register(clock, audit, folders, settings.resources)
     sizes = Sizes(db, register, machines, tools, folders, settings.resources)
+    members = Members(db, clock, accounts, access, register)
     workspaces = Workspaces(db, clock, audit, access, folders, register, sizes)
     return WorkspaceParts(
         register=register,
         workspaces=workspaces,
-        members=Members(db, clock, accounts, access, register),
+        members=members,
+        holdings=WorkspaceHoldings(db, clock, accounts, audit, access, folders, register, members),
         sizes=sizes,
         copies=Copies(db, folders, register, workspaces),
         records=Records(db, clock, folders, register),

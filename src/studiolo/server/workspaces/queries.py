@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import RowMapping, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from studiolo.contract.models import Through
 from studiolo.contract.operations import Role
 from studiolo.server.accounts.tables import people
 from studiolo.server.workspaces.tables import former_names, members, workspaces
@@ -38,6 +39,31 @@ async def find_by_id(connection: AsyncConnection, person_id: str, workspace_id: 
     """A live workspace with the person's role (None: no member)."""
     query = _visible(person_id, everything=True).where(workspaces.c.id == workspace_id)
     return (await connection.execute(query)).mappings().first()
+
+
+async def list_by_id(connection: AsyncConnection, ids: Sequence[str]) -> list[RowMapping]:
+    """Live workspaces with their owners."""
+    query = select(workspaces, _owner.c.name.label("owner_name")).join(_owner, _owner.c.id == workspaces.c.owner_id)
+    query = query.where(workspaces.c.id.in_(ids), workspaces.c.deleted_at.is_(None))
+    return list((await connection.execute(query)).mappings())
+
+
+async def list_owned(connection: AsyncConnection, person_id: str) -> list[RowMapping]:
+    """Id and name of the live workspaces that a person owns, by name."""
+    query = select(workspaces.c.id, workspaces.c.name).where(workspaces.c.owner_id == person_id)
+    query = query.where(workspaces.c.deleted_at.is_(None)).order_by(workspaces.c.name)
+    return list((await connection.execute(query)).mappings())
+
+
+async def list_ids_of_member(connection: AsyncConnection, person_id: str) -> list[str]:
+    """Ids of all workspaces that a person is a member of, deleted ones too."""
+    query = select(members.c.workspace_id).where(members.c.person_id == person_id)
+    return list((await connection.execute(query)).scalars())
+
+
+async def find_person_name(connection: AsyncConnection, person_id: str) -> str | None:
+    """The name of a person."""
+    return (await connection.execute(select(people.c.name).where(people.c.id == person_id))).scalar_one_or_none()
 
 
 async def find_named(
@@ -130,7 +156,7 @@ async def count_members(connection: AsyncConnection, ids: Iterable[str]) -> dict
 async def insert_workspace(connection: AsyncConnection, values: dict[str, Any]) -> None:
     """Add a workspace with its owner as member."""
     await connection.execute(insert(workspaces).values(**values))
-    await set_member(connection, values["id"], values["owner_id"], Role.OWNER, values["created_at"])
+    await set_member(connection, values["id"], values["owner_id"], Role.OWNER, values["created_at"], through="created")
 
 
 async def update_workspace(connection: AsyncConnection, workspace_id: str, **values: Any) -> bool:
@@ -151,25 +177,42 @@ async def find_role(connection: AsyncConnection, person_id: str, workspace_id: s
 
 
 async def list_members(connection: AsyncConnection, workspace_id: str) -> list[RowMapping]:
-    """Members with their names."""
-    query = select(members, people.c.id, people.c.name, people.c.display_name).join(
-        people, people.c.id == members.c.person_id
+    """Members with their names, and who let them in."""
+    giver = people.alias("giver")
+    query = (
+        select(
+            members,
+            people.c.id,
+            people.c.name,
+            people.c.display_name,
+            people.c.disabled_at,
+            giver.c.name.label("giver_name"),
+            giver.c.display_name.label("giver_display_name"),
+        )
+        .join(people, people.c.id == members.c.person_id)
+        .join(giver, giver.c.id == members.c.given_by, isouter=True)
     )
-    return list(
-        (
-            await connection.execute(query.where(members.c.workspace_id == workspace_id).order_by(people.c.name))
-        ).mappings()
-    )
+    query = query.where(members.c.workspace_id == workspace_id).order_by(people.c.name)
+    return list((await connection.execute(query)).mappings())
 
 
-async def set_member(connection: AsyncConnection, workspace_id: str, person_id: str, role: Role, at: datetime) -> None:
-    """Give or change a role."""
+async def set_member(
+    connection: AsyncConnection,
+    workspace_id: str,
+    person_id: str,
+    role: Role,
+    at: datetime,
+    *,
+    through: Through,
+    given_by: str | None = None,
+) -> None:
+    """Give or change a role. `through` and `given_by` are of the first time."""
     which = (members.c.workspace_id == workspace_id) & (members.c.person_id == person_id)
     changed = await connection.execute(update(members).where(which).values(role=role.value))
     if not changed.rowcount:
-        await connection.execute(
-            insert(members).values(workspace_id=workspace_id, person_id=person_id, role=role.value, since=at)
-        )
+        new = {"since": at, "through": through, "given_by": given_by}
+        values = {"workspace_id": workspace_id, "person_id": person_id, "role": role.value, **new}
+        await connection.execute(insert(members).values(**values))
 
 
 async def remove_member(connection: AsyncConnection, workspace_id: str, person_id: str) -> bool:

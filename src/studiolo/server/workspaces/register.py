@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import RowMapping
@@ -43,6 +44,10 @@ class SessionsOfWorkspaces(Protocol):
 
     async def usage_of_workspace(self, connection: AsyncConnection, workspace_id: str) -> dict[str, Any]:
         """Return session_hours, cpu_hours, memory_peak, launches, since; and now running, cpu, memory, …kernels."""
+        ...
+
+    async def last_there(self, connection: AsyncConnection, workspace_id: str) -> dict[str, datetime]:
+        """Return when each person last had something running in a workspace, by id."""
         ...
 
     async def executions_of_workspace(

@@ -47,6 +47,9 @@ members = Table(
     Column("person_id", ForeignKey("people.id", ondelete="CASCADE"), primary_key=True),
     Column("role", String(16), nullable=False),
     Column("since", UTCTime, nullable=False),
+    # How they came to it (see contract.models.Through), and by whom; no foreign key: it outlives the giver.
+    Column("through", String(16)),
+    Column("given_by", String(18)),
     Index("ix_members_person_id", "person_id"),
 )
 
