@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from studiolo.contract.errors import Denied, NotFound
 from studiolo.contract.models import PersonRef
-from studiolo.contract.operations import ADMIN_MAY, GATEWAY_SCOPE, OPERATIONS, Access, Role
+from studiolo.contract.operations import ADMIN_MAY, GATEWAY_SCOPE, OPERATIONS, SCOPE_HOLDS, Access, Role
 
 # What a gateway key may do with kernels, and what comes with it: to see the workspace that they are in.
 _OF_GATEWAY = frozenset({GATEWAY_SCOPE, "sessions:read", "sessions:write", "workspaces:read"})
@@ -51,7 +51,7 @@ class Principal:
                 f"Only administrators may do this: {rule.summary.lower()}.",
                 hint="Ask an administrator.",
             )
-        if self.scopes is not None and rule.scope is not None and rule.scope not in self.scopes:
+        if self.scopes is not None and rule.scope is not None and not self._holds(rule.scope):
             if self.is_gateway:
                 raise Denied(
                     "scope-missing",
@@ -63,6 +63,10 @@ class Principal:
                 f"This key lacks the scope {rule.scope!r}, which is needed to {rule.summary.lower()}.",
                 hint="Make a key that has it, or sign in.",
             )
+
+    def _holds(self, scope: str) -> bool:
+        held = self.scopes or frozenset()
+        return scope in held or any(scope in SCOPE_HOLDS.get(one, ()) for one in held)
 
     def require_on(
         self, operation: str, role: Role | None, *, workspace_id: str, missing: NotFound, owner: str
