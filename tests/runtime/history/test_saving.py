@@ -37,13 +37,13 @@ def test_a_save_over_what_another_wrote_is_kept_and_not_written(versions: Versio
 
 def test_the_same_content_never_conflicts(versions: Versions, tmp_path: Path) -> None:
     (tmp_path / "a.ipynb").write_bytes(b"same")
-    assert put(versions, b"same", knows=digest(b"loaded")) == Outcome(digest(b"same"))
+    assert put(versions, b"same", knows=digest(b"loaded")) == Outcome(digest(b"same"), is_written=False)
     assert versions.list_("a.ipynb") == []
 
 
 def test_what_is_replaced_is_kept_first(versions: Versions, tmp_path: Path) -> None:
     (tmp_path / "a.ipynb").write_bytes(b"from outside")
-    assert put(versions, b"new") == Outcome(digest(b"new"))
+    assert put(versions, b"new") == Outcome(digest(b"new"), is_written=True)
     assert (tmp_path / "a.ipynb").read_bytes() == b"new"
     [kept] = versions.list_("a.ipynb")
     assert (kept.how, kept.by) == ("outside", "")

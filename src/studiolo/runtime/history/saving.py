@@ -20,9 +20,13 @@ _LOCK_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a save. `hash`: of what the file holds now. `conflict`: what was kept instead of written."""
+    """What became of a save. `hash`: of what the file holds now. `is_written`: False also where it held that before.
+
+    `conflict`: what was kept instead of written.
+    """
 
     hash: str
+    is_written: bool
     conflict: Version | None = None
 
 
@@ -50,18 +54,18 @@ def save(
         if old is not None:
             held = digest(old)
             if held == new:
-                return Outcome(new)
+                return Outcome(new, is_written=False)
             if knows not in (None, held):
-                return Outcome(held, versions.keep(path, content, by=by, how=CONFLICT))
+                return Outcome(held, is_written=False, conflict=versions.keep(path, content, by=by, how=CONFLICT))
             if is_versioned(path, len(old)):
-                keep_once(versions, path, old, held)
+                keep_once(versions, path, old)
         put(name)
-    return Outcome(new)
+    return Outcome(new, is_written=True)
 
 
-def keep_once(versions: Versions, path: str, content: bytes, hash: str) -> None:
+def keep_once(versions: Versions, path: str, content: bytes) -> None:
     """Keep what was found on the disk, unless it is kept already. Raises OSError."""
-    if not versions.is_kept(path, hash):
+    if not versions.is_kept(path, digest(content)):
         versions.keep(path, content, by="", how=OUTSIDE)
 
 
