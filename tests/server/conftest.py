@@ -1,6 +1,7 @@
 """A control plane in memory: real services and SQLite, a scripted engine, no sockets."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -36,8 +37,18 @@ def engine() -> FakeEngine:
     return FakeEngine()
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of this version with nothing in it; to make one takes longer than most tests."""
+    folder = tmp_path_factory.mktemp("schema")
+    check_schema(Settings(data_dir=folder, run_dir=folder / "run"))
+    return folder / "studiolo.db"
+
+
 @pytest.fixture
-async def services(settings: Settings, clock: ManualClock, engine: FakeEngine) -> AsyncIterator[Services]:
+async def services(
+    settings: Settings, clock: ManualClock, engine: FakeEngine, empty_database: Path
+) -> AsyncIterator[Services]:
     base = settings.data_dir / "environments" / "base-test"
 
     async def build_base(progress: Callable[[str], None]) -> Path:
@@ -47,7 +58,7 @@ async def services(settings: Settings, clock: ManualClock, engine: FakeEngine) -
         return base
 
     settings.data_dir.mkdir()
-    check_schema(settings)
+    shutil.copy(empty_database, settings.data_dir)
     built = build(settings, engines={"local": engine}, clock=clock, build_base=build_base)
     async with running(built.environments.runner, built.session_reconciler.runner):
         yield built

@@ -7,6 +7,7 @@ from studiolo.server.web import (
     account,
     address,
     admin,
+    admin_backups,
     admin_sessions,
     away,
     device,
@@ -45,15 +46,20 @@ _ROUTERS = (
     find.router,
     account.router,
     admin_sessions.router,
+    admin_backups.router,
     admin.router,
 )
 
 
-def install(api: FastAPI) -> None:
+def add_routes(api: FastAPI) -> None:
     """Add the pages and their static files to the application."""
     for router in _ROUTERS:
         api.include_router(router)
+    api.mount(static_path(), StaticFiles(), name="static")
+
+
+def install(api: FastAPI) -> None:
+    """Give the application what its pages need."""
     services: Services = api.state.services
     api.state.templates = environment(services.clock, services.settings.sessions.idle_warning)
     api.state.problem_page = problem_page
-    api.mount(static_path(), StaticFiles(), name="static")
