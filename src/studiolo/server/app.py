@@ -24,7 +24,6 @@ from studiolo.server.kernels import internal as kernel_questions
 from studiolo.server.kernels import routes as kernel_routes
 from studiolo.server.services import Services
 from studiolo.server.sessions import routes as session_routes
-from studiolo.server.backup import routes as backup_routes
 from studiolo.server.sharing import routes as share_routes
 from studiolo.server.shortcuts import Shortcuts
 from studiolo.server.web import pages
@@ -112,7 +111,6 @@ def version_1() -> APIRouter:
     router.include_router(account_routes.router)
     router.include_router(people_routes.router)
     router.include_router(audit_routes.router)
-    router.include_router(backup_routes.router)
     router.include_router(workspace_routes.router)
     router.include_router(dealing_routes.router)
     router.include_router(dealing_routes.trash_router)
@@ -137,7 +135,6 @@ async def _background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(services.kernel_closer.look_forever()),
         asyncio.create_task(services.kernel_reconciler.look_forever()),
         asyncio.create_task(services.trash.empty_forever()),
-        asyncio.create_task(services.backups.look_forever()),
         asyncio.create_task(_write_seen(services)),
     ]
     try:
@@ -147,7 +144,6 @@ async def _background(services: Services) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await services.backups.close()
         await services.environments.close()
         await services.session_reconciler.close()
         await services.drain()

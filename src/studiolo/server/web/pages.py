@@ -7,7 +7,6 @@ from studiolo.server.web import (
     account,
     address,
     admin,
-    admin_backups,
     admin_sessions,
     away,
     device,
@@ -46,7 +45,6 @@ _ROUTERS = (
     find.router,
     account.router,
     admin_sessions.router,
-    admin_backups.router,
     admin.router,
 )
 
