@@ -1,10 +1,12 @@
 """Forked kernels are what spawned ones are: the same to look at from inside, and with nothing of a stranger's past."""
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,9 +23,11 @@ from studiolo.server.environments.clone import clone
 # What a kernel sees of itself. Numbers of processes and places of sockets differ, of course.
 FACTS = """
 import asyncio, builtins, gc, json, locale, logging, multiprocessing, os, random, signal, site, sys, sysconfig, threading
-import tempfile, time
+import linecache, tempfile, time
 import IPython, ipykernel, jupyter_core.paths
 shell = get_ipython()
+# It is opened by another thread.
+session = shell.history_manager.session_number
 facts = {
     "cwd": os.getcwd(),
     "path": sys.path,
@@ -31,7 +35,7 @@ facts = {
     "argv": [sys.argv[0].rpartition("/")[2], len(sys.argv)],
     "flags": repr(sys.flags), "options": sys._xoptions,
     "main": [sys.modules["__main__"].__dict__ is globals(), __name__, "__file__" in globals(), str(type(__builtins__))],
-    "names": sorted(name for name in globals() if name not in ("facts", "shell")),
+    "names": sorted(name for name in globals() if name not in ("facts", "shell", "session")),
     "builtins": sorted(vars(builtins)),
     "signals": {n.name: str(getattr(signal.getsignal(n), "__name__", signal.getsignal(n))) for n in signal.valid_signals()
                 if isinstance(n, signal.Signals)},
@@ -47,8 +51,11 @@ facts = {
     "modules": [IPython.__path__, ipykernel.__path__, sysconfig.get_path("purelib")],
     "jupyter": jupyter_core.paths.jupyter_path(), "config": jupyter_core.paths.jupyter_config_path(),
     "ours": sorted(name for name in sys.modules if name.partition(".")[0] == "studiolo"),
-    "history": [In, Out, _dh == [os.getcwd()] or str(_dh), shell.execution_count, shell.history_manager.session_number > 0,
+    "history": [In, Out, _dh == [os.getcwd()] or str(_dh), shell.execution_count, session > 0,
                 shell.history_manager.hist_file, shell.ipython_dir, shell.profile_dir.location],
+    "past": [len([name for name in linecache.cache if "ipykernel_" in name]), len(shell.compile._filename_map),
+             len(shell.history_manager.outputs), shell.displayhook._, str(shell.last_execution_result),
+             sorted(shell.user_ns_hidden)],
     "session": globals().get("__session__"),
     "start": globals().get("from_start"),
     "logging": [logging.root.level, len(logging.root.handlers)],
@@ -62,6 +69,8 @@ facts = {
 }
 print(json.dumps(facts, default=str))
 """
+
+_SESSIONS = "SELECT session, end, num_cmds FROM sessions"
 
 
 @pytest.fixture
@@ -93,7 +102,8 @@ async def _facts(bench: Bench, **changes: Any) -> dict[str, Any]:
 
 async def _until_spare_waits(bench: Bench) -> None:
     async with asyncio.timeout(30):
-        while not list(bench.sockets.glob("*.w/*/c-5")):
+        # Nobody's profile goes last.
+        while not any(not (place.parent / "ipython").exists() for place in bench.sockets.glob("*.w/*/c-5")):
             await asyncio.sleep(0.02)
 
 
@@ -194,6 +204,25 @@ async def test_a_persons_configuration_is_heeded_in_spite_of_a_spare(folder: Pat
     (profile / "ipython_config.py").write_text("c.InteractiveShell.ast_node_interactivity = 'none'")
     process = await bench.start(bench.plan())
     assert await run(process, "1; print(get_ipython().ast_node_interactivity)") == "none\n"
+
+
+async def test_what_runs_in_a_spare_is_in_its_persons_history(folder: Path, benches: dict[str, Bench]) -> None:
+    bench = benches["spare"]
+    for code in ("first = 1", "second = 2"):
+        await bench.launcher.prepare(bench.environment)
+        await _until_spare_waits(bench)
+        process = await bench.start(bench.plan())
+        await run(process, code)
+        client = client_of(process)
+        client.shutdown()
+        await ended(process)
+        client.stop_channels()
+    with contextlib.closing(sqlite3.connect(folder / "i/profile_default/history.sqlite")) as database:
+        lines = list(database.execute("SELECT session, line, source FROM history ORDER BY session"))
+        sessions = [(number, bool(end), count) for number, end, count in database.execute(_SESSIONS)]
+    assert [source for _, _, source in lines] == ["first = 1", "second = 2"]
+    kept = {number: (has_ended, count) for number, has_ended, count in sessions}
+    assert [(line, *kept[session]) for session, line, _ in lines] == [(1, True, 1)] * 2
 
 
 @pytest.mark.parametrize("mode", ["fork", "spare"])

@@ -92,7 +92,8 @@ def become(request: KernelRequest, connection: socket.socket) -> int:
     try:
         app.keep_in(request.files.spool, request.run_files.spool)
         app.initialize(request.argv[_OWN_WORDS:])
-        return run(app, request, connection)
+        tell_ready(app, request, connection)
+        return run(app)
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
     except Exception:
@@ -112,13 +113,17 @@ def become_interpreter(request: KernelRequest, connection: socket.socket) -> Non
     interpreter.forget_ours()
 
 
-def run(app: Any, request: KernelRequest, connection: socket.socket) -> int:
-    """Tell that the kernel is ready, and run it until it ends."""
+def tell_ready(app: Any, request: KernelRequest, connection: socket.socket) -> None:
+    """Tell that the kernel's sockets are bound, through `connection`, and by the launch's file."""
     # Found when jupyter_client was imported.
     app.session.username = os.environ.get("USER", "username")
     request.files.ready.touch()
-    tell(connection, "ready")
+    tell(connection, "ready", pid=os.getpid())
     connection.close()
+
+
+def run(app: Any) -> int:
+    """Run the kernel until it ends."""
     try:
         app.start()
     finally:

@@ -22,6 +22,8 @@ _IMPORTS = (
     "IPython",
     "comm",
     "studiolo.runtime.forkedkernel",
+    "studiolo.runtime.kernelhistory",
+    "studiolo.runtime.kernelrehearsal",
 )
 # It imports numpy, which starts threads.
 _NOT_AHEAD = ("matplotlib",)

@@ -1,7 +1,8 @@
 """The shim of a kernel: see `studiolo.runtime.keeping` for what shims do.
 
 Forked by a kernel server, or started as `python -m studiolo.runtime.kernelshim` with a socket as standard input.
-Events: `started`, `ready` once the kernel's sockets are bound, `exited`.
+Events: `started`; `ready` once the kernel's sockets are bound, with its `pid`, which the files may not name yet;
+`exited`.
 """
 
 import contextlib
@@ -89,7 +90,7 @@ class KernelShim(keeping.Keeper):
         if connection is not None and connecting.is_bound(connection):
             self._is_ready = True
             self.files.ready.touch()
-            keeping.tell(self.connection, "ready")
+            keeping.tell(self.connection, "ready", pid=self.pid)
             return seconds
         is_eager = time.monotonic() - self._started_at < _EAGER_SECONDS
         return min(seconds, _EAGER_PAUSE_SECONDS if is_eager else _PAUSE_SECONDS)

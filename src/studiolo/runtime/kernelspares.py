@@ -20,6 +20,7 @@ from studiolo.runtime.spares import Claim, Kind
 
 if TYPE_CHECKING:
     from studiolo.runtime.forkedkernel import SpooledKernelApp
+    from studiolo.runtime.kernelhistory import LateHistory
 
 _BOUND_SECONDS = 10.0
 _PAUSE_SECONDS = 0.002
@@ -44,6 +45,7 @@ class KernelSpare:
         """Build a kernel that has no history and no person's folder, on sockets of its own."""
         # Imported where it is preloaded.
         from studiolo.runtime.forkedkernel import SpooledKernelApp
+        from studiolo.runtime.kernelrehearsal import rehearse
 
         self._place = Path(tempfile.mkdtemp(prefix="", dir=self._folder))
         files = RunFiles(self._place)
@@ -51,7 +53,8 @@ class KernelSpare:
         if connection["transport"] != "ipc":
             raise OSError(f"The path {self._place} is too long for sockets that are moved later.")
         connecting.write_connection(files, connection)
-        os.environ["IPYTHONDIR"] = str(self._place / "ipython")
+        nobodys = self._place / "ipython"
+        os.environ["IPYTHONDIR"] = str(nobodys)
         app: Any = SpooledKernelApp.instance()
         self._app = app
         app.config.HistoryManager.enabled = False
@@ -63,10 +66,14 @@ class KernelSpare:
             if time.monotonic() > deadline:
                 raise TimeoutError("the kernel did not bind its sockets")
             time.sleep(_PAUSE_SECONDS)
+        rehearse(app)
+        # Here, not when it is claimed: to remove many files takes a busy disk long.
+        shutil.rmtree(nobodys)
 
     def serve(self, line: bytes, connection: socket.socket) -> int:
         """Be the kernel of a request; returns its exit code."""
-        from studiolo.runtime.forkedkernel import run
+        from studiolo.runtime.forkedkernel import run, tell_ready
+        from studiolo.runtime.kernelhistory import LateHistory
 
         assert self._app is not None
         assert self._place is not None
@@ -79,9 +86,12 @@ class KernelSpare:
         interpreter.forget_shared()
         interpreter.take_place(request.environment, request.argv)
         self._take_connection(self._app, RunFiles(self._place), request)
+        # Who connects now is heard in a moment.
+        tell_ready(self._app, request, connection)
+        shutil.rmtree(self._place, ignore_errors=True)
         interpreter.forget_ours()
-        _take_person(self._app)
-        return run(self._app, request, connection)
+        _take_person(self._app, LateHistory)
+        return run(self._app)
 
     def _take_connection(self, app: "SpooledKernelApp", place: RunFiles, request: KernelRequest) -> None:
         """Move the sockets to where the request wants them: who connects there reaches the same ones."""
@@ -91,7 +101,6 @@ class KernelSpare:
         for port in connecting.PORTS:
             Path(f"{mine['ip']}-{mine[port]}").rename(f"{wanted['ip']}-{wanted[port]}")
         place.spool.rename(request.run_files.spool)
-        shutil.rmtree(place.folder, ignore_errors=True)
         app.session.key = wanted["key"].encode()
         app.ip, app.connection_file = wanted["ip"], str(request.run_files.connection)
         app.backlog.folder = request.files.spool
@@ -121,9 +130,8 @@ def _redirect_own_output(log: Path) -> None:
     os.close(output)
 
 
-def _take_person(app: Any) -> None:
+def _take_person(app: Any, history: type["LateHistory"]) -> None:
     """Give the shell what it has of its person: profile, history, start files."""
-    from IPython.core.history import HistoryManager
     from IPython.paths import get_ipython_dir
 
     shell, kernel = app.shell, app.kernel
@@ -136,7 +144,7 @@ def _take_person(app: Any) -> None:
     kernel.profile_dir = shell.profile_dir = app.profile_dir
     shell.ipython_dir, shell.starting_dir = app.ipython_dir, str(Path.cwd())
     shell.configurables.remove(shell.history_manager)
-    shell.history_manager = HistoryManager(shell=shell, parent=shell, enabled=True)
+    shell.history_manager = history(shell=shell, parent=shell, enabled=True)
     shell.configurables.append(shell.history_manager)
     shell.init_user_ns()
     if name := os.environ.get("JPY_SESSION_NAME"):

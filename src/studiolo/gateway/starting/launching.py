@@ -94,7 +94,7 @@ class LocalLauncher:
                 while event["event"] == "started":
                     event = await events.next()
                 if event["event"] == "ready":
-                    return find_process(kept)
+                    return find_process(kept, pid=event["pid"])
                 raise _not_started(plan, event.get("message") or "Its shim was killed.", kept)
         return find_process(kept)
 
