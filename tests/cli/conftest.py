@@ -90,6 +90,9 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         running.answer("POST", "/kernels", samples.KERNEL, status=201)
         running.answer("GET", kernel, samples.KERNEL)
         for verb in ("interrupt", "restart", "stop"):
+        running.answer("GET", "/admin/backups", samples.BACKUPS)
+        running.answer("POST", "/admin/backups", samples.BACKUP_PROGRESS)
+        running.answer("DELETE", "/admin/backups/current", None, status=204)
             running.answer("POST", f"{kernel}/{verb}", samples.KERNEL)
         running.answer("GET", f"{kernel}/log", {"lines": ["one", "two"]})
         printed = samples.published(1, "stream", {"name": "stdout", "text": "epoch 1\n"})

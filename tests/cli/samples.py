@@ -45,6 +45,8 @@ SESSION = {
     "ready_at": MOMENT,
     "ended_at": None,
 }
+    "folder": "/srv/backups/studiolo-20261121T031000Z",
+BACKUPS = {"folder": "/srv/backups", "nightly_at": "03:10", "keep": 7, "current": BACKUP_PROGRESS, "items": [BACKUP]}
 KERNEL = {
     "id": "0b9e2c34-7a51-4f0e-9d35-52d0f6b8a001",
     "name": "python3",

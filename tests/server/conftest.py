@@ -62,6 +62,7 @@ async def services(
     built = build(settings, engines={"local": engine}, clock=clock, build_base=build_base)
     async with running(built.environments.runner, built.session_reconciler.runner):
         yield built
+    await built.backups.close()
     await built.environments.close()
     await built.session_reconciler.close()
     await built.db.close()

@@ -62,6 +62,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "everybody's sessions": ("mia", "/admin/sessions"),
     "account": ("ana", "/account"),
     "health": ("mia", "/admin"),
+    "backups": ("mia", "/admin/backups"),
     "people": ("mia", "/admin/people"),
     "audit": ("mia", "/admin/audit"),
     "find": ("mia", "/find?q=s"),

@@ -254,6 +254,14 @@ CODES: dict[str, str] = {
     "mail-not-sent": "The mail server did not take a mail; the message says why.",
     "timeout": "Something took longer than its limit.",
     "internal": "An unexpected fault; the log has the detail under the given id.",
+    # backups, archives, clones, datasets
+    "backup-not-found": "There is no complete backup there, or none is being made.",
+    "backup-damaged": "A backup is not as it was written; the message names the file.",
+    "backup-running": "A backup is being made already.",
+    "backup-failed": "A backup or restoration could not be written; the message says why.",
+    "backup-tool-missing": "A PostgreSQL database needs pg_dump and pg_restore, and they are not installed.",
+    "restore-not-empty": "A backup is restored into a new folder and an empty database only.",
+    "egress-refused": "The platform does not connect to this address.",
     # running the platform
     "port-taken": "Another program listens on the port.",
     "already-running": "A platform runs on this data directory already.",

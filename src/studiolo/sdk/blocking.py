@@ -18,7 +18,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from studiolo.contract.models import Page
 from studiolo.sdk.client import AsyncStudiolo
 from studiolo.sdk.listing import Listing
-from studiolo.sdk.resources import account, kernels, platform, sessions, shares, workspaces
+from studiolo.sdk.resources import account, backups, kernels, people, platform, sessions, shares, workspaces
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -244,6 +244,15 @@ class Studiolo:
         self.kernels = Kernels(client.kernels, portal)
         self.shares = Shares(client.shares, portal)
         self.me = Account(client.me, portal)
+class Backups(Blocking[backups.Backups]):
+    """Backups on the platform's machine; for administrators."""
+
+    list = _blocking(backups.Backups.list)
+    start = _blocking(backups.Backups.start)
+    cancel = _blocking(backups.Backups.cancel)
+    wait = _blocking(backups.Backups.wait)
+
+
         self.keys = Keys(client.keys, portal)
         self.people = People(client.people, portal)
         self.audit = Audit(client.audit, portal)
@@ -260,3 +269,4 @@ class Studiolo:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        self.backups = Backups(client.backups, portal)

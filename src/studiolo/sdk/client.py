@@ -13,6 +13,7 @@ from studiolo.sdk.credentials import find_credentials
 from studiolo.sdk.execution import Command, Running, attach
 from studiolo.sdk.kernel_channels import KernelAddress, KernelChannels
 from studiolo.sdk.resources.account import Account, Keys
+from studiolo.sdk.resources.backups import Backups
 from studiolo.sdk.resources.kernels import Kernels
 from studiolo.sdk.resources.platform import Audit, People, Platform
 from studiolo.sdk.resources.sessions import Sessions
@@ -53,6 +54,7 @@ class AsyncStudiolo:
 
     def attach(self, session: Session, command: Command) -> AbstractAsyncContextManager[Running]:
         """Run a command in a running session with its input and output as they come; it ends with the context.
+        self.backups = Backups(self._transport)
 
         For whole commands `sessions.execute` is simpler. Raises Conflict (`session-not-running`), NotFound
         (`command-failed`), Unavailable (`session-unreachable`).

@@ -13,6 +13,7 @@ from studiolo.kit.reconcile import running
 from studiolo.server import live_routes, people_routes, platform_routes
 from studiolo.server.accounts import routes as account_routes
 from studiolo.server.audit import routes as audit_routes
+from studiolo.server.backup import routes as backup_routes
 from studiolo.server.door import PATH as DOOR_PATH
 from studiolo.server.door import Door
 from studiolo.server.http import description, problems
@@ -113,6 +114,7 @@ def version_1() -> APIRouter:
     router.include_router(audit_routes.router)
     router.include_router(workspace_routes.router)
     router.include_router(dealing_routes.router)
+    router.include_router(backup_routes.router)
     router.include_router(dealing_routes.trash_router)
     router.include_router(share_routes.router)
     router.include_router(session_routes.of_workspace)
@@ -137,6 +139,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(services.trash.empty_forever()),
         asyncio.create_task(_write_seen(services)),
     ]
+        asyncio.create_task(services.backups.look_forever()),
     try:
         async with running(services.environments.runner, services.session_reconciler.runner):
             yield
@@ -146,6 +149,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
         await services.environments.close()
         await services.session_reconciler.close()
+        await services.backups.close()
         await services.drain()
         await services.db.close()
 

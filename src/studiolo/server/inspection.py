@@ -10,6 +10,7 @@ from studiolo.contract.errors import StudioloError
 from studiolo.contract.resources import Capacity, EngineInfo, Profiles
 from studiolo.contract.sizes import describe_size
 from studiolo.kit.db import Database
+from studiolo.server.backup.service import BackupService
 from studiolo.server.census import Census, take_census
 from studiolo.server.engines import Engines, capacity_of
 from studiolo.server.environments.service import Environments
@@ -26,13 +27,20 @@ class Inspection:
     """Looks at the platform; changes nothing."""
 
     def __init__(
-        self, settings: Settings, db: Database, engines: Engines, environments: Environments, sessions: Sessions
+        self,
+        settings: Settings,
+        db: Database,
+        engines: Engines,
+        environments: Environments,
+        sessions: Sessions,
+        backups: BackupService,
     ) -> None:
         self._settings = settings
         self._db = db
         self._engines = engines
         self._environments = environments
         self._sessions = sessions
+        self._backups = backups
 
     async def profiles(self, who: Principal) -> Profiles:
         """Return the sizes that sessions can be launched with."""
@@ -60,6 +68,7 @@ class Inspection:
         disk = await asyncio.to_thread(shutil.disk_usage, self._settings.data_dir)
         parts = [database, _disk(disk.free, disk.total), await self._front_door(), await self._kernel_host()]
         parts += [_engine(info) for info in await self._infos(claimed)]
+        parts.append(await self._backups.health())
         ok, message = self._environments.base_state()
         parts.append(PartHealth(name="notebook environment", ok=ok, message=message))
         wrong = [part for part in parts if not part.ok]

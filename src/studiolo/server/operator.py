@@ -45,6 +45,11 @@ def set_password(settings: Settings, person: str, password: str) -> None:
     _run(settings, lambda services: services.accounts.set_password(OPERATOR, person, password))
 
 
+def record_backup(settings: Settings) -> None:
+    """Write down that a backup is made from the machine itself."""
+    _run(settings, lambda services: services.backups.record(OPERATOR))
+
+
 def create_local_key(settings: Settings) -> tuple[str, str]:
     """Make a key of the first administrator for this machine's command line; return (person's name, key)."""
     return _run(settings, _create_local_key)

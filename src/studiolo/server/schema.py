@@ -4,9 +4,8 @@ The version stands in Alembic's own table, so that its command-line tools work o
 at start reads that one row; Alembic itself is imported only when something is to be done.
 """
 
-import contextlib
+import logging
 import shutil
-import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +15,13 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from studiolo.contract.errors import Conflict, StudioloError, Unavailable
 from studiolo.kit.db import translate
+from studiolo.server.backup.database import copy_sqlite, dump_postgresql
 from studiolo.server.settings import Settings
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
+_log = logging.getLogger(__name__)
 # The newest version in migrations/versions; a test compares them.
 HEAD = "0007"
 _DRIVERS = {"sqlite+aiosqlite": "sqlite", "postgresql+asyncpg": "postgresql+psycopg"}
@@ -31,22 +32,39 @@ def database_url(settings: Settings) -> str:
     return settings.database_url or f"sqlite+aiosqlite:///{settings.data_dir / 'studiolo.db'}"
 
 
+def plain_url(settings: Settings) -> str:
+    """Return the same for programs that wait."""
+    url = database_url(settings)
+    for asynchronous, plain in _DRIVERS.items():
+        url = url.replace(asynchronous, plain)
+    return url
+
+
+def is_empty(settings: Settings) -> bool:
+    """Tell whether no Studiolo has used the database yet. Raises Unavailable (`database-unavailable`)."""
+    engine = create_engine(plain_url(settings))
+    try:
+        with engine.connect() as connection:
+            return _version(connection) is None
+    except DBAPIError as exc:
+        raise _unreadable(exc, settings) from exc
+    finally:
+        engine.dispose()
+
+
 def check_schema(settings: Settings) -> None:
     """Bring the database to this version's schema; a SQLite file is copied first.
 
     Raises Conflict (`schema-newer`), Unavailable (`database-unavailable`, `schema-upgrade-failed`, `disk-full`).
     """
-    url = database_url(settings)
-    for asynchronous, plain in _DRIVERS.items():
-        url = url.replace(asynchronous, plain)
-    engine = create_engine(url)
+    engine = create_engine(plain_url(settings))
     try:
         with engine.begin() as connection:
             found = _version(connection)
             if found == HEAD:
                 return
             if found is not None and found > HEAD:
-                raise _newer(found)
+                raise newer(found)
             if found is not None:
                 _back_up(settings)
             _upgrade(connection)
@@ -89,19 +107,25 @@ def _config() -> "Config":
 
 
 def _back_up(settings: Settings) -> None:
-    path = settings.data_dir / "studiolo.db"
-    if settings.database_url is not None or not path.exists():
-        return
+    """Copy the database as it is before its upgrade, beside it or, of PostgreSQL's, into the data directory."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    target = settings.data_dir / f"studiolo.db.before-upgrade-{stamp}"
+    if not plain_url(settings).startswith("sqlite"):
+        target = target.with_name(f"postgresql.before-upgrade-{stamp}.dump")
+        dump_postgresql(plain_url(settings), target)
+        _log.warning("The database was copied to %s before its upgrade.", target)
+        return
+    path = Path(plain_url(settings).removeprefix("sqlite:///"))
     free = shutil.disk_usage(settings.data_dir).free
     if free < path.stat().st_size * 2:
         raise Unavailable("disk-full", "There is no room to copy the database before its upgrade.", hint="Free space.")
-    target = path.with_name(f"studiolo.db.before-upgrade-{stamp}")
-    with contextlib.closing(sqlite3.connect(path)) as source, contextlib.closing(sqlite3.connect(target)) as copy:
-        source.backup(copy)
+    target.touch(0o600)
+    copy_sqlite(path, target)
+    _log.warning("The database was copied to %s before its upgrade.", target)
 
 
-def _newer(found: str) -> Conflict:
+def newer(found: str) -> Conflict:
+    """The error for a schema that this version does not know."""
     return Conflict(
         "schema-newer",
         f"The database has schema {found[:40]}, which is newer than this Studiolo knows ({HEAD}).",
@@ -115,7 +139,8 @@ def _unreadable(exc: DBAPIError, settings: Settings) -> StudioloError:
         return Unavailable(
             "database-unavailable",
             f"The database is damaged: {exc.orig}.",
-            hint=f"Put {settings.data_dir / 'studiolo.db'} back from a copy; files of workspaces are not touched.",
+            hint=f"Put {settings.data_dir / 'studiolo.db'} back from a copy (studiolo restore, or "
+            "studiolo.db.before-upgrade-… beside it); files of workspaces are not touched.",
             detail=str(exc),
         )
     return translate(exc)

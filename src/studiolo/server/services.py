@@ -20,6 +20,7 @@ from studiolo.server.accounts.mail import Mail
 from studiolo.server.accounts.service import Accounts
 from studiolo.server.accounts.suspension import Suspension
 from studiolo.server.audit.service import Audit
+from studiolo.server.backup.service import BackupService
 from studiolo.server.directory import Directory
 from studiolo.server.engines import Engines
 from studiolo.server.environments import clone
@@ -129,6 +130,7 @@ class Services:
     kernel_stopper: KernelStopper
     inspection: Inspection
     platform: PlatformInfo
+    backups: BackupService
 
     async def drain(self) -> None:
         """Wait until what was told to others after a commit has been told, for a process that ends now."""
@@ -253,6 +255,7 @@ def build(
     )
     of_sessions.admission.beside = kernel_queries.claimed
     of_workspaces.register.sessions = of_kernels.of_workspaces
+    backups = BackupService(settings, db, clock, audit)
     invitations.holdings = suspension.holdings = of_workspaces.holdings
     accounts.on_ended = keys.on_ended = suspension.on_ended = _close_both(of_sessions.closer, of_kernels.closer)
     keys.find_workspace = _finder(workspaces)

@@ -18,7 +18,7 @@ def sign_in_link(
     """Make a one-time sign-in link and print it; without PERSON for the first administrator."""
     from studiolo.server import operator
 
-    link = operator.sign_in_link(_existing(platform_settings(data_dir=data_dir)), person)
+    link = operator.sign_in_link(existing(platform_settings(data_dir=data_dir)), person)
     if as_json:
         typer.echo(link.model_dump_json(indent=2))
         return
@@ -39,7 +39,7 @@ def reset_password(
     """Set a person's password; all their sign-ins end."""
     from studiolo.server import operator
 
-    settings = _existing(platform_settings(data_dir=data_dir))
+    settings = existing(platform_settings(data_dir=data_dir))
     if password_stdin:
         password = sys.stdin.readline().rstrip("\n")
     elif not sys.stdin.isatty():
@@ -63,7 +63,7 @@ def _nobody_to_ask() -> Exception:
     )
 
 
-def _existing(settings: Settings) -> Settings:
+def existing(settings: Settings) -> Settings:
     """Return the settings if they name a platform that was started before. Raises NotFound (`not-running`)."""
     from studiolo.contract.errors import NotFound
     from studiolo.server.schema import check_schema

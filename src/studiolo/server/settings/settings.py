@@ -16,6 +16,8 @@ from pydantic_settings import (
 
 from studiolo.contract.errors import InvalidInput
 from studiolo.server.settings.accounts import AccountSettings
+from studiolo.server.settings.backup import BackupSettings
+from studiolo.server.settings.egress import EgressSettings
 from studiolo.server.settings.kernels import KernelSettings
 from studiolo.server.settings.mail import MailSettings
 from studiolo.server.settings.resources import ResourceSettings
@@ -63,6 +65,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; loopback unless you say otherwise.")
     port: int = Field(8888, ge=1, le=65535, description="The one TCP port.")
     domain: str = Field("localhost", description="Name that people use; sessions get names below it.")
+    access_log: bool = Field(
     hostnames: list[str] = Field(default_factory=list, description="Further names or addresses to answer to.")
     database_url: str | None = Field(None, description="SQLAlchemy URL; empty: SQLite in the data directory.")
     tls: TLSSettings = Field(default_factory=TLSSettings)
@@ -76,6 +79,8 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
+    backup: BackupSettings = Field(default_factory=BackupSettings)
+    egress: EgressSettings = Field(default_factory=EgressSettings)
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,

@@ -7,6 +7,7 @@ from studiolo.server.web import (
     account,
     address,
     admin,
+    admin_backups,
     admin_sessions,
     away,
     device,
@@ -45,6 +46,7 @@ _ROUTERS = (
     find.router,
     account.router,
     admin_sessions.router,
+    admin_backups.router,
     admin.router,
 )
 

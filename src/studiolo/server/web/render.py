@@ -23,6 +23,8 @@ _HERE = Path(__file__).parent
 # What a page says after an act. The address names only the key, so that no link can put words into our mouth.
 SAID = {
     "added": "Added.",
+    "backup-begun": "Begun. You can leave; it goes on.",
+    "cancelled": "Cancelled.",
     "changed": "Changed.",
     "copied": "Copied. This is the copy.",
     "deleted": "Deleted. It is in the trash.",

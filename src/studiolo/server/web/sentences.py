@@ -36,6 +36,8 @@ _SENTENCES = {
     "share.create": "{who} shared {path} in {target}",
     "share.delete": "{who} no longer shares {path} in {target}",
     "workspace.duplicate": "{who} made the workspace {target} as a copy",
+    "backup.create": "{who} began a backup of the platform",
+    "backup.cancel": "{who} cancelled a backup of the platform",
     "workspace.scale": "{who} changed what sessions of {target} may use",
     "workspace.transfer": "{who} handed {target} over to {person}",
     "workspace.reset": "{who} reset {target}",

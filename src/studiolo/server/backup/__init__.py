@@ -1,0 +1,1 @@
+"""Backups of the whole platform, made while it runs, and their restoration."""
