@@ -313,7 +313,8 @@ def build(
         kernel_reconciler=of_kernels.reconciler,
         kernel_closer=of_kernels.closer,
         kernel_stopper=of_kernels.stopper,
-        inspection=Inspection(settings, db, running, environments, of_sessions.sessions),
+        inspection=Inspection(settings, db, running, environments, of_sessions.sessions, backups),
+        backups=backups,
         platform=platform,
     )
 
