@@ -45,7 +45,20 @@ SESSION = {
     "ready_at": MOMENT,
     "ended_at": None,
 }
+BACKUP = {
+    "name": "studiolo-20261121T031000Z",
     "folder": "/srv/backups/studiolo-20261121T031000Z",
+    "began_at": MOMENT,
+    "ended_at": MOMENT,
+    "version": "1",
+    "files": 12,
+    "workspaces": 2,
+    "people": 3,
+    "size_bytes": 5 << 20,
+    "copied_bytes": 1 << 20,
+    "left_out": 0,
+}
+BACKUP_PROGRESS = {"state": "done", "began_at": MOMENT, "done_bytes": 1 << 20, "total_bytes": 1 << 20, "message": None}
 BACKUPS = {"folder": "/srv/backups", "nightly_at": "03:10", "keep": 7, "current": BACKUP_PROGRESS, "items": [BACKUP]}
 KERNEL = {
     "id": "0b9e2c34-7a51-4f0e-9d35-52d0f6b8a001",
@@ -76,6 +89,15 @@ KEY = {"id": "k-1", "name": "laptop", "prefix": "stu_ab", "scopes": ["sessions:r
 KEY |= {"created_at": MOMENT, "expires_at": "2027-01-01T00:00:00Z", "last_used_at": None}
 PERSON = {**ANA, "email": None, "is_admin": True, "created_at": MOMENT, "last_seen_at": None}
 LINK = {"url": "http://localhost:8888/sign-in/abc", "expires_at": MOMENT, "person": ANA, "notice": NOTICE}
+INVITATION = {"id": "i-1", "to": "leo@example.com", "is_admin": False, "invited_by": ANA, "mailed_at": None}
+INVITATION |= {"workspaces": [{"workspace": {"id": "w-1", "name": "churn", "owner": "ana"}, "role": "editor"}]}
+INVITATION |= {"created_at": MOMENT, "expires_at": MOMENT}
+INVITED = {**INVITATION, "url": "http://localhost:8888/join?invitation=sti_a", "text": "Open this link.\n"}
+ACCESS = {"person": PERSON, "keys": [KEY], "logins": [], "sessions": [SESSION]}
+ACCESS |= {"workspaces": [{"workspace": SESSION["workspace"], "role": "editor", "since": MOMENT, "through": "given"}]}
+ACCESS["workspaces"][0]["last_there_at"] = MOMENT  # type: ignore[index]
+HANDED = {"person": ANA, "to": ANA, "workspaces": [{"id": "w-1", "name": "churn-2", "former_name": "churn"}]}
+BANNER = {"id": "b-1", "text": "Restart at noon", "level": "info", "posted_at": MOMENT, "posted_by": ANA, "until": None}
 EVENT = {"id": "a-1", "sequence": 1, "at": MOMENT, "actor": ANA, "via": "key", "action": "workspace.create"}
 EVENT |= {"target": "churn", "workspace_id": None, "detail": {}}
 

@@ -130,6 +130,7 @@ class Workspaces(Blocking[workspaces.Workspaces]):
     members = _blocking(workspaces.Workspaces.members)
     set_member = _blocking(workspaces.Workspaces.set_member)
     remove_member = _blocking(workspaces.Workspaces.remove_member)
+    leave = _blocking(workspaces.Workspaces.leave)
 
 
 class Sessions(Blocking[sessions.Sessions]):
@@ -191,12 +192,36 @@ class Keys(Blocking[account.Keys]):
     revoke = _blocking(account.Keys.revoke)
 
 
-class People(Blocking[platform.People]):
+class People(Blocking[people.People]):
     """The people of a platform; for administrators."""
 
-    list = _paged(platform.People.list)
-    create = _blocking(platform.People.create)
-    sign_in_link = _blocking(platform.People.sign_in_link)
+    list = _paged(people.People.list)
+    create = _blocking(people.People.create)
+    sign_in_link = _blocking(people.People.sign_in_link)
+    access = _blocking(people.People.access)
+    set_admin = _blocking(people.People.set_admin)
+    suspend = _blocking(people.People.suspend)
+    reinstate = _blocking(people.People.reinstate)
+    hand_over = _blocking(people.People.hand_over)
+    erase = _blocking(people.People.erase)
+
+
+class Invitations(Blocking[people.Invitations]):
+    """One-time links by which people join; for administrators."""
+
+    list = _paged(people.Invitations.list)
+    create = _blocking(people.Invitations.create)
+    renew = _blocking(people.Invitations.renew)
+    withdraw = _blocking(people.Invitations.withdraw)
+    accept = _blocking(people.Invitations.accept)
+
+
+class Banners(Blocking[people.Banners]):
+    """What administrators tell everybody, on every page."""
+
+    get = _blocking(people.Banners.get)
+    post = _blocking(people.Banners.post)
+    withdraw = _blocking(people.Banners.withdraw)
 
 
 class Audit(Blocking[platform.Audit]):
@@ -217,6 +242,15 @@ class Platform(Blocking[platform.Platform]):
     profiles = _blocking(platform.Platform.profiles)
     engines = _blocking(platform.Platform.engines)
     inspect = _blocking(platform.Platform.inspect)
+
+
+class Backups(Blocking[backups.Backups]):
+    """Backups on the platform's machine; for administrators."""
+
+    list = _blocking(backups.Backups.list)
+    start = _blocking(backups.Backups.start)
+    cancel = _blocking(backups.Backups.cancel)
+    wait = _blocking(backups.Backups.wait)
 
 
 class Studiolo:
@@ -244,19 +278,13 @@ class Studiolo:
         self.kernels = Kernels(client.kernels, portal)
         self.shares = Shares(client.shares, portal)
         self.me = Account(client.me, portal)
-class Backups(Blocking[backups.Backups]):
-    """Backups on the platform's machine; for administrators."""
-
-    list = _blocking(backups.Backups.list)
-    start = _blocking(backups.Backups.start)
-    cancel = _blocking(backups.Backups.cancel)
-    wait = _blocking(backups.Backups.wait)
-
-
         self.keys = Keys(client.keys, portal)
         self.people = People(client.people, portal)
+        self.invitations = Invitations(client.invitations, portal)
+        self.banners = Banners(client.banners, portal)
         self.audit = Audit(client.audit, portal)
         self.platform = Platform(client.platform, portal)
+        self.backups = Backups(client.backups, portal)
 
     def close(self) -> None:
         """Close the connections and end the thread; closing twice is fine."""
@@ -269,4 +297,3 @@ class Backups(Blocking[backups.Backups]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-        self.backups = Backups(client.backups, portal)

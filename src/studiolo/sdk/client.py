@@ -15,7 +15,8 @@ from studiolo.sdk.kernel_channels import KernelAddress, KernelChannels
 from studiolo.sdk.resources.account import Account, Keys
 from studiolo.sdk.resources.backups import Backups
 from studiolo.sdk.resources.kernels import Kernels
-from studiolo.sdk.resources.platform import Audit, People, Platform
+from studiolo.sdk.resources.people import Banners, Invitations, People
+from studiolo.sdk.resources.platform import Audit, Platform
 from studiolo.sdk.resources.sessions import Sessions
 from studiolo.sdk.resources.shares import Shares
 from studiolo.sdk.resources.workspaces import Workspaces
@@ -49,12 +50,14 @@ class AsyncStudiolo:
         self.me = Account(self._transport)
         self.keys = Keys(self._transport)
         self.people = People(self._transport)
+        self.invitations = Invitations(self._transport)
+        self.banners = Banners(self._transport)
         self.audit = Audit(self._transport)
         self.platform = Platform(self._transport)
+        self.backups = Backups(self._transport)
 
     def attach(self, session: Session, command: Command) -> AbstractAsyncContextManager[Running]:
         """Run a command in a running session with its input and output as they come; it ends with the context.
-        self.backups = Backups(self._transport)
 
         For whole commands `sessions.execute` is simpler. Raises Conflict (`session-not-running`), NotFound
         (`command-failed`), Unavailable (`session-unreachable`).

@@ -1,4 +1,4 @@
-"""The platform itself: what it is, its people, its record of changes."""
+"""The platform itself: what it is, its record of changes."""
 
 from builtins import list as list_of
 from collections.abc import Callable
@@ -12,16 +12,13 @@ from studiolo.contract.models import (
     Health,
     KeyCreated,
     Page,
-    Person,
-    PersonCreate,
     PlatformInfo,
     SignIn,
-    SignInLink,
 )
 from studiolo.contract.resources import EngineInfo, Profiles
 from studiolo.sdk.forms import fill
 from studiolo.sdk.listing import Listing
-from studiolo.sdk.transport import Transport, segment
+from studiolo.sdk.transport import Transport
 
 
 class Platform:
@@ -85,39 +82,6 @@ class Platform:
     async def inspect(self) -> AdminHealth:
         """Return whether all is well, and the one thing to do if not; for administrators."""
         return await self._transport.fetch(AdminHealth, "GET", "/admin/health")
-
-
-class People:
-    """The people of a platform; for administrators."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def list(self, *, page_size: int | None = None) -> Listing[Person]:
-        """Return all people."""
-
-        async def fetch(cursor: str | None) -> Page[Person]:
-            asked = {"limit": page_size, "cursor": cursor}
-            return await self._transport.fetch(Page[Person], "GET", "/people", query=asked)
-
-        return Listing(fetch)
-
-    async def create(
-        self,
-        name: str,
-        *,
-        display_name: str | None = None,
-        email: str | None = None,
-        is_admin: bool = False,
-    ) -> SignInLink:
-        """Add a person and return their first sign-in link. Raises Conflict (`person-exists`)."""
-        body = PersonCreate(name=name, display_name=display_name, email=email, is_admin=is_admin)
-        return await self._transport.fetch(SignInLink, "POST", "/people", body=body)
-
-    async def sign_in_link(self, person: str) -> SignInLink:
-        """Return a new one-time sign-in link for a person. Raises NotFound (`person-not-found`)."""
-        path = f"/people/{segment(person, what='person')}/sign-in-link"
-        return await self._transport.fetch(SignInLink, "POST", path)
 
 
 class Audit:

@@ -13,7 +13,7 @@ from studiolo.contract.details import (
     WorkspaceMetadata,
     WorkspaceStats,
 )
-from studiolo.contract.models import Member, MemberSet, Page, Workspace, WorkspaceCreate, WorkspaceUpdate
+from studiolo.contract.models import Me, Member, MemberSet, Page, Workspace, WorkspaceCreate, WorkspaceUpdate
 from studiolo.contract.operations import Role
 from studiolo.contract.resources import Resources, Scale, WorkspaceLimits
 from studiolo.sdk.forms import fill
@@ -205,6 +205,11 @@ class Workspaces:
         """Take somebody's access away."""
         who = segment(person, what="person")
         await self._transport.send("DELETE", f"{_at(workspace)}/members/{who}")
+
+    async def leave(self, workspace: str) -> None:
+        """Give up your own access; sessions of yours there end. Raises Conflict (`last-owner`)."""
+        me = await self._transport.fetch(Me, "GET", "/me")
+        await self.remove_member(workspace, me.id)
 
 
 def _at(workspace: str) -> str:
