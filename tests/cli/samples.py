@@ -59,6 +59,20 @@ BACKUP = {
     "left_out": 0,
 }
 BACKUP_PROGRESS = {"state": "done", "began_at": MOMENT, "done_bytes": 1 << 20, "total_bytes": 1 << 20, "message": None}
+BACKUP = {
+    "name": "studiolo-20261121T031000Z",
+    "folder": "/srv/backups/studiolo-20261121T031000Z",
+    "began_at": MOMENT,
+    "ended_at": MOMENT,
+    "version": "1",
+    "files": 12,
+    "workspaces": 2,
+    "people": 3,
+    "size_bytes": 5 << 20,
+    "copied_bytes": 1 << 20,
+    "left_out": 0,
+}
+BACKUP_PROGRESS = {"state": "done", "began_at": MOMENT, "done_bytes": 1 << 20, "total_bytes": 1 << 20, "message": None}
 BACKUPS = {"folder": "/srv/backups", "nightly_at": "03:10", "keep": 7, "current": BACKUP_PROGRESS, "items": [BACKUP]}
 KERNEL = {
     "id": "0b9e2c34-7a51-4f0e-9d35-52d0f6b8a001",
