@@ -9,6 +9,9 @@ STAMP := .venv/.installed
 # The command line's own choice of a platform must not leak in from the surroundings.
 export STUDIOLO_DATA_DIR ?= $(CURDIR)/.studiolo
 DATA_DIR_LOG := $(STUDIOLO_DATA_DIR)/logs/supervisor.log
+# Side by side, a file of tests each; the order is the tests' own (tests/conftest.py). One after the other: WORKERS=0.
+WORKERS ?= 2
+BESIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 TEST_ENV := env -u STUDIOLO_DATA_DIR -u STUDIOLO_PORT -u STUDIOLO_URL -u STUDIOLO_KEY -u STUDIOLO_CONFIG
 
 help: ## list the chores
@@ -23,7 +26,7 @@ dev-down: $(STAMP) ## stop it; sessions go on
 
 test: $(STAMP) ## run all tests but those on real engines
 	@scripts/test-packages.sh
-	@$(TEST_ENV) $(BIN)/pytest -m "not engine" $(PYTEST_ARGS)
+	@$(TEST_ENV) $(BIN)/pytest -m "not engine" $(BESIDE) $(PYTEST_ARGS)
 
 test-engines: $(STAMP) ## run the slow tests on real engines
 	@$(TEST_ENV) $(BIN)/pytest -m engine $(PYTEST_ARGS)
