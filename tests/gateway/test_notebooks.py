@@ -219,6 +219,7 @@ def test_a_save_at_the_same_time_wins_and_nothing_is_left_behind(
     real = os.fsync
 
     def save_meanwhile(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", real)
         real(descriptor)
         if change == "write":
             file.write_bytes(theirs)

@@ -5,17 +5,14 @@ or the new file, and a conflict is noticed by content.
 """
 
 import json
-import os
 import re
-import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from secrets import token_hex
 from typing import Any
 
 from pydantic_core import from_json
@@ -25,13 +22,16 @@ from studiolo.gateway.filling.cells import CellRun
 from studiolo.gateway.filling.outputs import Output
 from studiolo.gateway.journals.journal import MIB
 from studiolo.gateway.journals.records import digest_code
+from studiolo.runtime.history.objects import digest
+from studiolo.runtime.history.place import opened, parts_of, read_file
+from studiolo.runtime.history.saving import save
+from studiolo.runtime.history.versions import Versions
 
 MOST_BYTES = 100 * MIB
 # As nbformat does: these kinds of text are kept line by line.
 _ALSO_LINES = frozenset({"application/javascript", "image/svg+xml"})
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# What versions say of where they are from.
+_HOW = "kernel"
 
 
 class UnusableNotebookError(InvalidInput):
@@ -86,19 +86,21 @@ def write(
     `after`: the journal's number until which somebody saw all output. What changed no later is written only if the
     file was not saved since: whoever saved it may have cleared it.
     No link is followed beneath `root`. The file is replaced as a whole, with its mode and owner, and only if it is
-    still what was read.
+    still what was read; what it held and what it gets are kept as versions.
     """
-    *folders, name = PurePosixPath(path).parts or ("",)
-    if path.startswith("/") or ".." in folders or name in ("", "..") or "\0" in path:
-        return Outcome(Saved.REFUSED, "its path is not one beneath the folder")
     try:
-        with _opened(root, folders) as folder:
-            old, status = _read_file(folder, name)
+        *folders, name = parts_of(path)
+        with opened(root, tuple(folders)) as folder:
+            old, status = read_file(folder, name, most=MOST_BYTES)
             wanted = {cell: run for cell, run in runs.items() if run.last > after or run.changed_at > status.st_mtime}
             new = merge(old, wanted, record)
-            return Outcome(Saved.UNCHANGED) if new is None else _replace(folder, name, old, new, status)
+            return Outcome(Saved.UNCHANGED) if new is None else _replace(Versions(root), folder, path, old, new)
     except UnusableNotebookError as error:
         return Outcome(Saved.REFUSED, error.reason)
+    except ValueError:
+        return Outcome(Saved.REFUSED, "its path is not one beneath the folder")
+    except TimeoutError:
+        return Outcome(Saved.CONFLICT, "somebody else is saving in the same folder")
     except OSError as error:
         return Outcome(Saved.REFUSED, (error.strerror or "it cannot be opened").lower())
 
@@ -173,46 +175,12 @@ def _write(document: dict[str, Any], *, like: bytes) -> bytes:
     return (text.replace(b"\n", b"\r\n") if layout and layout.group(1) == b"\r\n" else text) + end
 
 
-@contextmanager
-def _opened(root: Path, folders: list[str]) -> Iterator[int]:
-    """Open the folder beneath `root` by its parts, none of which may be a link."""
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for part in folders:
-            inner = os.open(part, _FOLDER, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        yield folder
-    finally:
-        os.close(folder)
-
-
-def _read_file(folder: int, name: str) -> tuple[bytes, os.stat_result]:
-    with os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise UnusableNotebookError("it is no plain file")
-        if status.st_size > MOST_BYTES:
-            raise UnusableNotebookError(f"it is longer than {MOST_BYTES // MIB} MiB")
-        return file.read(MOST_BYTES + 1), status
-
-
-def _replace(folder: int, name: str, old: bytes, new: bytes, status: os.stat_result) -> Outcome:
-    beside = f".studiolo-{token_hex(8)}.ipynb"
-    try:
-        with os.fdopen(os.open(beside, _NEW_FILE, 0o600, dir_fd=folder), "wb") as file:
-            mine = os.fstat(file.fileno())
-            if (mine.st_uid, mine.st_gid) != (status.st_uid, status.st_gid):
-                os.fchown(file.fileno(), status.st_uid, status.st_gid)
-            os.fchmod(file.fileno(), stat.S_IMODE(status.st_mode))
-            file.write(new)
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileNotFoundError):
-            if _read_file(folder, name)[0] == old:
-                os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
-                return Outcome(Saved.WRITTEN)
+def _replace(versions: Versions, folder: int, path: str, old: bytes, new: bytes) -> Outcome:
+    name = PurePosixPath(path).name
+    saved = save(versions, folder, name, path, new, knows=digest(old), by="", how=_HOW, yielding=True)
+    if not saved.is_written:
         return Outcome(Saved.CONFLICT, "it was changed or removed meanwhile")
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(beside, dir_fd=folder)
+    # Otherwise whoever replaces it does this first.
+    with suppress(OSError):
+        versions.keep(path, new, by="", how=_HOW)
+    return Outcome(Saved.WRITTEN)

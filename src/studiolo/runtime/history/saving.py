@@ -31,14 +31,24 @@ class Outcome:
 
 
 def save(
-    versions: Versions, folder: int, name: str, path: str, content: bytes, *, knows: str | None, by: str, how: str
+    versions: Versions,
+    folder: int,
+    name: str,
+    path: str,
+    content: bytes,
+    *,
+    knows: str | None,
+    by: str,
+    how: str,
+    yielding: bool = False,
 ) -> Outcome:
     """Replace the file `name` in an opened folder; `path`: its path in the workspace, under which versions are kept.
 
     `knows`: digest of what the writer believes the file to hold; None: whatever it holds. Where it holds something
-    else, and not `content` either, nothing is written, and `content` is kept as a conflict. What is replaced is kept
-    first, if it is of a kind that has versions. The new content is on the disk when this returns; keeping it as a
-    version, too, is left to the caller, who need not wait for that: it is kept before it is replaced.
+    else, and not `content` either, nothing is written, and `content` is kept as a conflict. `yielding`: not even that,
+    since the writer tries again; nor is a file that was removed made anew. What is replaced is kept first, if it is of
+    a kind that has versions. The new content is on the disk when this returns; keeping it as a version, too, is left to
+    the caller, who need not wait for that: it is kept before it is replaced.
     Raises OSError: the file is what it was, PermissionError, a full disk, or TimeoutError: another program saves, and
     does not end.
     """
@@ -51,14 +61,14 @@ def save(
         locked(versions.root),
     ):
         old = _read(folder, name)
-        if old is not None:
-            held = digest(old)
-            if held == new:
-                return Outcome(new, is_written=False)
-            if knows not in (None, held):
-                return Outcome(held, is_written=False, conflict=versions.keep(path, content, by=by, how=CONFLICT))
-            if is_versioned(path, len(old)):
-                keep_once(versions, path, old)
+        held = digest(old) if old is not None else None
+        if held == new:
+            return Outcome(new, is_written=False)
+        if held != knows and (yielding or None not in (held, knows)):
+            kept = None if yielding else versions.keep(path, content, by=by, how=CONFLICT)
+            return Outcome(held or "", is_written=False, conflict=kept)
+        if old is not None and is_versioned(path, len(old)):
+            keep_once(versions, path, old)
         put(name)
     return Outcome(new, is_written=True)
 
