@@ -308,3 +308,15 @@ async def test_our_plug_in_is_answered_while_the_platform_is_away(client: Sessio
         assert (await http.post("studiolo/here", json=form)).status_code == 403
         for nonsense in ({}, {"tab": "1", "open": 3}, {"tab": "1", "do": "erase"}, {"tab": "x" * 100}):
             assert (await http.post("studiolo/here", json=nonsense, headers=proof)).status_code == 400
+
+
+async def test_a_request_is_logged_by_the_platform_s_id_and_without_its_query(
+    bench: LocalBench, session: Handle, client: SessionClient
+) -> None:
+    request_id = "123e4567-e89b-42d3-a456-426614174000"
+    async with client.http() as http:
+        reply = await http.get("api/contents/none.txt?secret=tell-nobody", headers={"X-Request-Id": request_id})
+        assert reply.status_code == 404
+    (line,) = [line for line in await bench.engine.tail(session, lines=20) if request_id in line]
+    assert f"request status=404 method=GET path='{client.base_url}api/contents/none.txt'" in line
+    assert "tell-nobody" not in line

@@ -241,3 +241,13 @@ async def test_the_front_door_survives_the_end_of_its_session(door: Door) -> Non
     assert (await door.http.get("/s/s-1/")).status_code == 502
     async with serving(door.session, other):
         assert (await door.http.get("/s/s-1/")).status_code == 200
+
+
+async def test_a_request_has_one_id_in_question_session_and_control_plane_that_no_client_chooses(door: Door) -> None:
+    forged = {"X-Request-Id": "123e4567-e89b-42d3-a456-426614174000"}
+    await door.http.get("/s/s-1/lab", headers=forged)
+    named = {door.questions[-1].header("x-request-id"), door.session.seen[-1].header("x-request-id")}
+    assert len(named) == 1
+    await door.http.get("/api/v1/health", headers=forged)
+    assert len(named | {door.control.seen[-1].header("x-request-id")} - {None}) == 2
+    assert forged["X-Request-Id"] not in named

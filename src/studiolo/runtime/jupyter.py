@@ -27,6 +27,7 @@ from studiolo.runtime.kernels import (
 )
 from studiolo.runtime.launch import LaunchRequest
 from studiolo.runtime.preload import server_extensions
+from studiolo.runtime.request_log import log_request
 from studiolo.runtime.shortcuts import Shortcuts
 from studiolo.runtime.terminals import WorkspaceTerminals, shell_command
 
@@ -107,7 +108,7 @@ def settings(request: LaunchRequest) -> Config:
         # Nobody signs in by a cookie of Jupyter's; given here, it is not kept in a file.
         cookie_secret=secrets.token_bytes(32),
         terminals_enabled=True,
-        tornado_settings={"page_config_hook": _without_announcements},
+        tornado_settings={"page_config_hook": _without_announcements, "log_function": log_request},
         terminado_settings={"shell_command": shell_command(Path(request.launch_folder), Path(request.environment))},
     )
     config.ContentsManager.preferred_dir = str(_start_folder(request))

@@ -68,9 +68,10 @@ def create_app(services: Services) -> ASGIApp:
         services.cookies,
         shortcuts,
         services.kernel_door,
+        services.metrics.meters,
     )
     repeatable = Idempotency(api, services.db, services.clock, services.identity)
-    edge = Edge(KnownAnswers(repeatable, services.db, services.identity), services.hosts)
+    edge = Edge(KnownAnswers(repeatable, services.db, services.identity), services.hosts, services.metrics.meters.requests)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         # Only the front door and the operator can send the header: it is stripped from clients' requests.
@@ -100,6 +101,7 @@ def _routes() -> tuple[BaseRoute, ...]:
     drawn = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, responses=problems.RESPONSES)
     drawn.include_router(version_1(), prefix="/api/v1")
     drawn.include_router(live_routes.router)
+    drawn.include_router(platform_routes.at_root)
     pages.add_routes(drawn)
     check_operations(drawn.routes)
     return tuple(drawn.routes)
@@ -112,9 +114,9 @@ def version_1() -> APIRouter:
     router.include_router(account_routes.router)
     router.include_router(people_routes.router)
     router.include_router(audit_routes.router)
+    router.include_router(backup_routes.router)
     router.include_router(workspace_routes.router)
     router.include_router(dealing_routes.router)
-    router.include_router(backup_routes.router)
     router.include_router(dealing_routes.trash_router)
     router.include_router(share_routes.router)
     router.include_router(session_routes.of_workspace)
@@ -137,9 +139,9 @@ async def _background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(services.kernel_closer.look_forever()),
         asyncio.create_task(services.kernel_reconciler.look_forever()),
         asyncio.create_task(services.trash.empty_forever()),
+        asyncio.create_task(services.backups.look_forever()),
         asyncio.create_task(_write_seen(services)),
     ]
-        asyncio.create_task(services.backups.look_forever()),
     try:
         async with running(services.environments.runner, services.session_reconciler.runner):
             yield
@@ -147,9 +149,9 @@ async def _background(services: Services) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await services.backups.close()
         await services.environments.close()
         await services.session_reconciler.close()
-        await services.backups.close()
         await services.drain()
         await services.db.close()
 

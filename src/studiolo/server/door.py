@@ -35,6 +35,7 @@ from studiolo.server.http.identity import CookieNames, bearer, cookie_value, wit
 from studiolo.server.http.problems import problem
 from studiolo.server.kernels.door import KernelDoor, find_key
 from studiolo.server.kernels.places import Place, find_place, is_of_session
+from studiolo.server.metrics import Meters
 from studiolo.server.principal import Principal
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.entry import Entry
@@ -99,6 +100,7 @@ class Door:
         cookies: CookieNames,
         shortcuts: Shortcuts,
         kernels: KernelDoor,
+        meters: Meters,
     ) -> None:
         self._db = db
         self._authentication = authentication
@@ -111,6 +113,7 @@ class Door:
         self._looking: dict[tuple[int, tuple[str, ...]], asyncio.Task[list[Header]]] = {}
         self._shortcuts = shortcuts
         self._kernels = kernels
+        self._passed, self._refused = (meters.questions.labels(answer) for answer in ("passed", "refused"))
         # One change makes all answers stale, and all shortcuts with them.
         self._answers.watchers.append(shortcuts.close_all)
         authentication.watch(self._answers.clear)
@@ -123,8 +126,10 @@ class Door:
         try:
             headers = await self._answer(question)
         except StudioloError as error:
+            self._refused.inc()
             await self._refuse(question, error, scope, receive, send)
             return
+        self._passed.inc()
         cookie = (b"x-studiolo-cookie", without_ours(question.cookie).encode("latin-1"))
         await send({"type": "http.response.start", "status": 200, "headers": [*headers, cookie, _EMPTY]})
         await send({"type": "http.response.body", "body": b""})

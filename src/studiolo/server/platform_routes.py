@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 
 from studiolo import __version__
 from studiolo.contract.details import AdminHealth
@@ -11,9 +11,12 @@ from studiolo.contract.resources import EngineInfo, Profiles
 from studiolo.server.http.identity import Allow, Public
 from studiolo.server.http.services import service
 from studiolo.server.inspection import Inspection
+from studiolo.server.metrics import Metrics
 from studiolo.server.principal import Principal
 
 router = APIRouter(tags=["platform"])
+# Where monitoring systems look by themselves: below the address, not below the API's version.
+at_root = APIRouter(include_in_schema=False)
 _Inspection = Annotated[Inspection, Depends(service("inspection"))]
 _Lists = Annotated[Principal, Depends(Allow("engine.list"))]
 
@@ -48,3 +51,12 @@ async def inspect(
 ) -> AdminHealth:
     """Whether all is well, part by part, with the one thing to do first if not."""
     return await inspection.health(who)
+
+
+@at_root.get("/metrics")
+async def metrics(
+    who: Annotated[Principal, Depends(Allow("platform.metrics"))],
+    found: Annotated[Metrics, Depends(service("metrics"))],
+) -> Response:
+    """What Prometheus scrapes, with an administrator's key that needs no scope but `platform:metrics`."""
+    return Response(await found.read(who), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -42,6 +42,7 @@ from studiolo.server.kernels.reports import HostReports
 from studiolo.server.kernels.service import Kernels
 from studiolo.server.kernels.stopping import KernelStopper
 from studiolo.server.live import Live
+from studiolo.server.metrics import Meters, Metrics
 from studiolo.server.principal import Principal
 from studiolo.server.schema import database_url
 from studiolo.server.sessions.changes import Changes
@@ -129,8 +130,9 @@ class Services:
     kernel_closer: KernelCloser
     kernel_stopper: KernelStopper
     inspection: Inspection
-    platform: PlatformInfo
+    metrics: Metrics
     backups: BackupService
+    platform: PlatformInfo
 
     async def drain(self) -> None:
         """Wait until what was told to others after a commit has been told, for a process that ends now."""
@@ -253,9 +255,12 @@ def build(
             workspace_sessions=of_sessions.of_workspaces,
         )
     )
+    backups = BackupService(settings, db, clock, audit)
+    meters = Meters()
+    audit.on_recorded = lambda action: meters.events.labels(action).inc()
+    of_sessions.reconciler.on_ready = meters.starts.observe
     of_sessions.admission.beside = kernel_queries.claimed
     of_workspaces.register.sessions = of_kernels.of_workspaces
-    backups = BackupService(settings, db, clock, audit)
     invitations.holdings = suspension.holdings = of_workspaces.holdings
     accounts.on_ended = keys.on_ended = suspension.on_ended = _close_both(of_sessions.closer, of_kernels.closer)
     keys.find_workspace = _finder(workspaces)
@@ -313,6 +318,7 @@ def build(
         kernel_reconciler=of_kernels.reconciler,
         kernel_closer=of_kernels.closer,
         kernel_stopper=of_kernels.stopper,
+        metrics=Metrics(settings, db, running, of_sessions.sessions, meters),
         inspection=Inspection(settings, db, running, environments, of_sessions.sessions, backups),
         backups=backups,
         platform=platform,

@@ -1,6 +1,7 @@
 """Write the one record of each mutation, inside its transaction; read the record."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Text, cast, insert, or_, select, update
@@ -25,6 +26,8 @@ class Audit:
         self._db = db
         self._clock = clock
         self.live = live
+        # Told each action once its event is durable.
+        self.on_recorded: Callable[[str], None] = lambda action: None
 
     async def record(
         self,
@@ -54,6 +57,7 @@ class Audit:
                 detail=detail,
             )
         )
+        tx.after_commit(lambda: self.on_recorded(action))
         tx.after_commit(lambda: self.live.publish(topics, workspace_id=workspace_id, person_id=who.person_id))
 
     async def forget_person(self, tx: Transaction, person_id: str, names: set[str], pseudonym: str) -> None:

@@ -1,10 +1,13 @@
 """The outermost ASGI layer: Host, size, request id, security headers, and no trace to anybody."""
 
+import re
 import secrets
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import structlog
+from prometheus_client import Histogram
 
 from studiolo.contract.errors import InvalidInput, StudioloError
 from studiolo.server.http.hosts import HostKind, Hosts
@@ -18,6 +21,8 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _log = structlog.get_logger(__name__)
 MAX_BODY_BYTES = 1 << 20
+# As the front door makes them: a UUID.
+_REQUEST_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # 'self' in connect-src includes our websocket in current browsers; ws: is named for older ones by scheme.
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -29,8 +34,9 @@ _CSP = (
 class Edge:
     """Wraps the application. Answers 421 to unknown Hosts and 413 to bodies over the limit."""
 
-    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
+    def __init__(self, app: ASGIApp, hosts: Hosts, requests: Histogram) -> None:
         self._app = app
+        self._requests = requests
         self._hosts = hosts
         sessions = hosts.session_origin("*") if not hosts.is_single_team else ""
         self._headers = [
@@ -49,7 +55,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        scope["request_id"] = secrets.token_hex(6)
+        scope["request_id"] = _request_id(headers.get(b"x-request-id", b""))
         host = self._hosts.classify(headers.get(b"host", b"").decode("latin-1"))
         if host.kind is HostKind.UNKNOWN:
             await self._refuse_host(scope, receive, send, headers)
@@ -65,12 +71,13 @@ class Edge:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes]) -> None:
         started = False
+        status, began = 0, time.perf_counter()
         request_id = scope["request_id"]
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal started
+            nonlocal started, status
             if message["type"] == "http.response.start":
-                started = True
+                started, status = True, message["status"]
                 own = {name for name, _ in message.get("headers", [])}
                 extra = [(name, value) for name, value in self._headers if name not in own]
                 if b"cache-control" not in own:
@@ -84,15 +91,20 @@ class Edge:
             await problem(_too_large(), request_id)(scope, receive, send_with_headers)
             return
         try:
-            await self._app(scope, _bounded(receive), send_with_headers)
+            with structlog.contextvars.bound_contextvars(request_id=request_id):
+                await self._app(scope, _bounded(receive), send_with_headers)
         except StudioloError as exc:
             if started:
                 raise
             await problem(exc, request_id)(scope, receive, send_with_headers)
         except Exception:
-            _log.exception("request-failed", request_id=request_id, method=scope["method"], path=scope["path"][:256])
+            _log.exception("request-failed", method=scope["method"], path=scope["path"][:256])
             if not started:
                 await problem(fault(request_id), request_id)(scope, receive, send_with_headers)
+        finally:
+            # By the function that answered: an address may hold what nobody should count by.
+            handler = getattr(scope.get("endpoint"), "__name__", "none")
+            self._requests.labels(scope["method"], handler, status).observe(time.perf_counter() - began)
 
     async def _refuse_host(self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes]) -> None:
         if scope["type"] == "websocket":
@@ -108,6 +120,11 @@ class Edge:
         is_browser = b"text/html" in headers.get(b"accept", b"")
         reply = (bare_page if is_browser else problem)(error, scope["request_id"])
         await reply(scope, receive, send)
+
+
+def _request_id(given: bytes) -> str:
+    """Return the id that the front door gave the request, by which all logs name it; nobody else's is taken."""
+    return given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(6)
 
 
 def _bounded(receive: Receive) -> Receive:

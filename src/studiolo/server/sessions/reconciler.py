@@ -56,6 +56,8 @@ class SessionReconciler:
         self._watching = Watching(self._on_news)
         self.on_environment_missing: Callable[[str], Awaitable[None]] | None = None
         self.on_environment_wanted: Callable[[str], None] = lambda workspace_id: None
+        # Told the seconds from a launch's request to its server's being ready.
+        self.on_ready: Callable[[float], None] = lambda seconds: None
         self.runner = Runner("sessions", step=self._step, due=self._due)
 
     @property
@@ -197,6 +199,8 @@ class SessionReconciler:
             if row["state"] != SessionState.RUNNING or row["upstream"] != seen.upstream:
                 ready_at = row["ready_at"] or self._clock.now()
                 await self._seen.write(row, state=outcome.state, upstream=seen.upstream, ready_at=ready_at)
+                if row["ready_at"] is None:
+                    self.on_ready((ready_at - row["requested_at"]).total_seconds())
         elif outcome.state != row["state"]:
             await self._seen.write(row, state=outcome.state)
         return outcome.look_again

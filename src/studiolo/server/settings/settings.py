@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     port: int = Field(8888, ge=1, le=65535, description="The one TCP port.")
     domain: str = Field("localhost", description="Name that people use; sessions get names below it.")
     access_log: bool = Field(
+        False,
+        description="A line of JSON for each request in logs/front-door.log, with the id that all logs name it by.",
+    )
     hostnames: list[str] = Field(default_factory=list, description="Further names or addresses to answer to.")
     database_url: str | None = Field(None, description="SQLAlchemy URL; empty: SQLite in the data directory.")
     tls: TLSSettings = Field(default_factory=TLSSettings)
@@ -76,11 +79,11 @@ class Settings(BaseSettings):
     workspaces: WorkspaceSettings = Field(default_factory=WorkspaceSettings)
     resources: ResourceSettings = Field(default_factory=ResourceSettings)
     environments: EnvironmentSettings = Field(default_factory=EnvironmentSettings)
+    backup: BackupSettings = Field(default_factory=BackupSettings)
+    egress: EgressSettings = Field(default_factory=EgressSettings)
 
     @classmethod
     def settings_customise_sources(
-    backup: BackupSettings = Field(default_factory=BackupSettings)
-    egress: EgressSettings = Field(default_factory=EgressSettings)
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,

@@ -12,6 +12,23 @@ from studiolo.kit.files import write_atomically
 from studiolo.server.settings import Settings
 
 _TEMPLATE = "Caddyfile.template"
+# A line of JSON for each request, with the id that all logs name it by; never what was sent.
+_ACCESS_LOG = """log {
+		output stderr
+		level INFO
+		format filter {
+			request>headers delete
+			resp_headers delete
+			request>tls delete
+			request>uri query {
+				replace token hidden
+				replace code hidden
+				replace link hidden
+			}
+			wrap json
+		}
+	}
+	log_append request_id {http.request.uuid}"""
 _LOOPBACK = ("127.0.0.1", "localhost")
 
 
@@ -50,6 +67,7 @@ def caddyfile(settings: Settings) -> str:
         shortcuts=settings.shortcuts,
         entry_cookie=settings.entry_cookie,
         tls_options=_tls_options(settings),
+        access=_ACCESS_LOG if settings.access_log else "log_skip",
         sites="\n\n".join(_sites(settings)),
     )
 
