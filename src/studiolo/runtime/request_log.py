@@ -25,4 +25,4 @@ def log_request(handler: RequestHandler) -> None:
         1000 * request.request_time(),
         given if _REQUEST_ID.fullmatch(given) else "-",
     )
-    prometheus_log_method(handler)
+    prometheus_log_method(handler)  # type: ignore[no-untyped-call]
