@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from base_environments import give_base, small_lock
+from studiolo.testing.ports import free_port
 
 Call = Callable[..., Any]
 FOLDER = Path(sys.executable).parent
@@ -22,10 +22,12 @@ FOLDER = Path(sys.executable).parent
 @pytest.fixture
 def call() -> Iterator[Call]:
     """Run a command line against a platform of its own; returns its JSON. The platform ends with the test."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="st-", dir="/tmp") as folder:
-        variables = {"STUDIOLO_DATA_DIR": f"{folder}/data", "STUDIOLO_PORT": str(port), "XDG_CONFIG_HOME": folder}
+        variables = {
+            "STUDIOLO_DATA_DIR": f"{folder}/data",
+            "STUDIOLO_PORT": str(free_port()),
+            "XDG_CONFIG_HOME": folder,
+        }
         variables["STUDIOLO_ENVIRONMENTS__LOCK_FILE"] = str(small_lock())
         give_base(Path(folder, "data"), small_lock())
 

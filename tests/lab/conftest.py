@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from lab.front import Front
 from studiolo.runtime.jupyter import LAB_EXTENSIONS
+from studiolo.testing.ports import free_port
 
 _TOKEN = "looking"
 _PATIENCE_MS = 60_000
@@ -124,12 +124,6 @@ def _read(file: Path) -> Any:
         return None
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def _run(log: Path, address: str, *words: object, **variables: str) -> Iterator[None]:
     """Run a server until the end of the block; its block begins when `address` answers."""
@@ -159,7 +153,7 @@ def shared_lab(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> I
     folder = tmp_path_factory.mktemp("lab")
     notebooks = folder / "notebooks"
     notebooks.mkdir()
-    lab, host = (f"http://127.0.0.1:{_free_port()}" for _ in range(2))
+    lab, host = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
     apart = {
         name: str(folder / name.lower())
         for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from studiolo.testing.ports import free_port
+
 _SECONDS = 30.0
 
 
 @contextlib.contextmanager
 def gateway() -> Iterator[int]:
     """Run `studiolo gateway` without keys on a free port until the block ends; yields the port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="sk") as name:
         folder = Path(name)
         (folder / "root").mkdir()

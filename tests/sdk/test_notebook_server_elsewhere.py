@@ -1,7 +1,6 @@
 """A notebook server, unmodified, whose kernels run in a gateway elsewhere."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import httpx
 import pytest
 
 from studiolo.kernels import WebsocketKernelManager
+from studiolo.testing.ports import free_port
 
 SECONDS = 60
 TOKEN = "abc"
@@ -30,9 +30,7 @@ def server(kernel_service: int, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """The address of a Jupyter server that takes its kernels from the gateway."""
     folder = tmp_path_factory.mktemp("server")
     (folder / "jupyter_server_config.py").write_text(f"{SETTINGS}\nc.IdentityProvider.token = {TOKEN!r}\n")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environ = os.environ | {
         "STUDIOLO_URL": f"http://127.0.0.1:{kernel_service}",
         "JUPYTER_CONFIG_DIR": str(folder),

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from studiolo.server.settings import Settings, load_settings
-from supervisor.front_door import Seen, StandIn, caddy, free_port, serving
+from studiolo.testing.ports import free_port
+from supervisor.front_door import Seen, StandIn, caddy, serving
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
@@ -123,13 +122,3 @@ async def caddy(settings: Settings) -> AsyncIterator[subprocess.Popen[bytes]]:
         finally:
             process.send_signal(signal.SIGTERM)
             await asyncio.to_thread(process.wait, 15)
-
-
-def free_port() -> int:
-    """Return a port above 20000 that is free on both loopback addresses now."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port > 20000:
-            return port

@@ -38,6 +38,7 @@ from studiolo.server.services import Services, build
 from studiolo.server.settings import Settings
 from studiolo.server.settings.sessions import SessionSettings
 from studiolo.testing.fake_engine import FakeEngine
+from studiolo.testing.ports import free_port
 from web.sample_kernels import add_samples
 
 PASSWORD = "a long enough password"
@@ -310,15 +311,6 @@ async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 10) 
     async with asyncio.timeout(seconds):
         while not await check():
             await asyncio.sleep(0.01)
-
-
-def free_port() -> int:
-    """Return a port above 20000 that nobody listens on."""
-    for port in range(28200, 28900):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
-    raise OSError("no free port")
 
 
 if __name__ == "__main__":

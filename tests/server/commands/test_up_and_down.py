@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from base_environments import give_base, small_lock
-from supervisor.front_door import free_port
+from studiolo.testing.ports import free_port
 from supervisor.waiting import until
 
 pytestmark = pytest.mark.e2e
