@@ -37,6 +37,11 @@ BODIES: dict[str, Any] = {
     "PUT /me/password": {"new": "a long enough pass phrase"},
     "POST /me/keys": {"name": "made"},
     "POST /people": {"name": "newcomer"},
+    "PATCH /people/{person}": {"is_admin": True},
+    "POST /people/{person}/hand-over": {"to": "ana"},
+    "POST /invitations": {"to": "guest"},
+    "POST /join": {"token": "none", "name": "guest", "password": "a long enough pass phrase"},
+    "PUT /banner": {"text": "Restart at noon"},
     "POST /jupyter/workspaces": {"name": "made"},
     "PATCH /jupyter/workspaces/{workspace}": {"description": "changed"},
     "PUT /jupyter/workspaces/{workspace}/members": {"person": "sam", "role": "viewer"},
@@ -49,10 +54,11 @@ BODIES: dict[str, Any] = {
     "POST /jupyter/workspaces/{workspace}/sessions": {},
     "POST /jupyter/sessions/{session}/snooze": {"minutes": 5},
     "POST /sessions/{session}/report": {"kernels": 1},
+    "POST /sessions/{session}/here": {"open": []},
 }
 BY_BODY = {"POST /kernels", "POST /jupyter/sessions", "POST /jupyter/services", "POST /notebook"}
 # They answer by who the caller is, whatever the role: a session's key alone may report.
-OWN_RULE = {"POST /sessions/{session}/report"}
+OWN_RULE = {"POST /sessions/{session}/report", "POST /sessions/{session}/here"}
 
 
 @dataclass(frozen=True)
@@ -94,12 +100,13 @@ class World:
             session=session,
             kernel=kernel,
             workspace_id=workspace,
-            person="cy",
+            person="zoe" if route.path.startswith("/people") else "cy",
+            invitation="i-0",
             key_id="k-0",
             share_id="h-0",
         )
         body = {"workspace": workspace} if route.name in BY_BODY else BODIES.get(route.name)
-        params = {"confirm": "churn"} if "trash" in route.path else {}
+        params = {"confirm": "churn"} if "trash" in route.path else {"confirm": "zoe"}
         if isinstance(body, str):
             return await self.callers[caller].request(route.method, V1 + path, content=body, params=params)
         return await self.callers[caller].request(route.method, V1 + path, json=body, params=params)
@@ -126,7 +133,7 @@ async def host(services: Services) -> AsyncIterator[Host]:
 
 @pytest.fixture
 async def world(people: People, services: Services, host: Host) -> AsyncIterator[World]:
-    who = {name: await people.add(name) for name in ("ana", "ed", "vi", "cy", "sam")}
+    who = {name: await people.add(name) for name in ("ana", "ed", "vi", "cy", "sam", "zoe")}
     who["boss"] = await people.add("boss", is_admin=True)
     headers: dict[str, dict[str, str]] = {"anonymous": {}}
     for caller, name in (("owner", "ana"), ("editor", "ed"), ("viewer", "vi"), ("stranger", "sam"), ("admin", "boss")):

@@ -30,6 +30,7 @@ from studiolo.contract.models import (
     WorkspaceCreate,
 )
 from studiolo.contract.operations import Role
+from studiolo.contract.people import Grant, InvitationCreate
 from studiolo.engines.base import Death, Exit, Machine, Phase
 from studiolo.server.app import create_app
 from studiolo.server.principal import OPERATOR, Principal
@@ -289,9 +290,14 @@ class Samples:
         for number in range(64):
             form = WorkspaceCreate(name=f"study-{number:02}-{'long-' * (number % 7)}name", description="")
             study = await stage.services.workspaces.create(mia, form)
+        grants = [Grant(workspace="ana/churn", role=Role.EDITOR)]
+        invited = await stage.services.invitations.create(
+            mia, InvitationCreate(to="noor@example.com", workspaces=grants)
+        )
         device = await stage.services.devices.begin(DeviceStart(key_name="ana on gpu-node-7"), "10.4.0.17")
         self.ids = {
             "device": device.user_code,
+            "invitation": invited.url.partition("invitation=")[2],
             "churn": churn,
             "forecasts": forecasts,
             "reading": reading,

@@ -288,12 +288,51 @@ def test_a_key_is_shown_once(visitors: Visitors) -> None:
     expect(page.locator("[data-result]")).to_have_text("Revoked.")
 
 
-def test_a_new_person_gets_a_link_with_the_notice(visitors: Visitors) -> None:
+def test_an_invitation_is_made_and_used(visitors: Visitors, samples: Samples) -> None:
     page = visitors.get("mia").open("/admin/people")
-    page.fill("#name", "zoe")
-    page.get_by_role("button", name="Add", exact=True).click()
-    expect(page.locator("#invitation")).to_contain_text("/sign-in?link=")
-    expect(page.locator("#invitation")).to_contain_text("can read everyone's files")
+    page.fill("#to", "zoe@example.com")
+    page.fill("#workspace", "ana/churn")
+    page.select_option("#role", "viewer")
+    page.get_by_role("button", name="Invite", exact=True).click()
+    text = page.locator("#invitation").inner_text()
+    assert "can read everyone's files" in text
+    expect(page.locator("#invited")).to_contain_text("zoe@example.com")
+    link = re.search(r"http\S+/join\?\S+", text)
+    assert link is not None
+    newcomer = visitors.new(None).open(link[0].removeprefix(samples.stage.address))
+    expect(newcomer.locator("#name")).to_have_value("zoe")
+    newcomer.fill("#display_name", "Zoe Lind")
+    newcomer.fill("#password", "short")
+    newcomer.get_by_role("button", name="Join").click()
+    expect(newcomer.get_by_role("alert")).to_contain_text("too weak")
+    newcomer.fill("#password", PASSWORD)
+    newcomer.get_by_role("button", name="Join").click()
+    expect(newcomer).to_have_url(re.compile(f"/w/{samples.ids['churn']}$"))
+    again = visitors.new(None).open(link[0].removeprefix(samples.stage.address))
+    expect(again.get_by_role("alert")).to_contain_text("was used or withdrawn")
+
+
+def test_a_person_is_suspended_and_let_back_in_and_their_page_closes(visitors: Visitors, samples: Samples) -> None:
+    samples.stage.do(samples.stage.add("per", "Per Holm"))
+    theirs = visitors.new("per").open("/")
+    page = visitors.get("mia").open("/admin/people?q=per+holm")
+    page.get_by_role("link", name="Per Holm").click()
+    page.get_by_role("button", name="Suspend").click()
+    expect(page.locator("[data-result]")).to_contain_text("Suspended.")
+    expect(theirs).to_have_url(re.compile("/sign-in"))
+    page.get_by_role("button", name="Let back in").click()
+    expect(page.locator("[data-result]")).to_contain_text("Let back in.")
+    assert visitors.new("per").open("/").url == samples.stage.address + "/"
+
+
+def test_a_banner_appears_on_open_pages_and_goes(visitors: Visitors) -> None:
+    theirs = visitors.new("leo").open("/workspaces")
+    page = visitors.get("mia").open("/admin/banner")
+    page.fill("#text", "Restart at noon")
+    page.get_by_role("button", name="Post").click()
+    expect(theirs.locator("#banner")).to_contain_text("Restart at noon")
+    page.get_by_role("button", name="Take down").click()
+    expect(theirs.locator("#banner")).not_to_contain_text("Restart at noon")
 
 
 def test_a_form_without_its_token_changes_nothing(visitors: Visitors) -> None:

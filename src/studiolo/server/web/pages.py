@@ -7,6 +7,9 @@ from studiolo.server.web import (
     account,
     address,
     admin,
+    admin_banner,
+    admin_people,
+    admin_person,
     admin_backups,
     admin_sessions,
     away,
@@ -14,6 +17,7 @@ from studiolo.server.web import (
     find,
     go,
     home,
+    join,
     kernels,
     launch,
     sessions,
@@ -30,6 +34,7 @@ from studiolo.server.web.static_files import StaticFiles, static_path
 
 _ROUTERS = (
     sign_in.router,
+    join.router,
     device.router,
     home.router,
     address.router,
@@ -46,6 +51,9 @@ _ROUTERS = (
     find.router,
     account.router,
     admin_sessions.router,
+    admin_people.router,
+    admin_person.router,
+    admin_banner.router,
     admin_backups.router,
     admin.router,
 )

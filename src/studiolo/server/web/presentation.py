@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
-from studiolo.contract.models import EnvironmentInfo, EnvironmentState, Session, SessionState
+from studiolo.contract.models import EnvironmentInfo, EnvironmentState, Member, Session, SessionState
 from studiolo.contract.resources import MemoryDeath
 from studiolo.contract.sizes import describe_size, used_of
 from studiolo.server.web import amounts
@@ -159,6 +159,12 @@ def device(user_agent: str) -> str:
     return re.sub(r"\s.*", "", user_agent)[:40] or "Unknown"
 
 
+def through(member: Member) -> str:
+    """Say how somebody came to their role: `given by Ana Ruiz`."""
+    words = {"created": "made it", "given": "given", "invitation": "invited", "handed-over": "handed over", None: "–"}
+    return words[member.through] + (f" by {member.given_by.display_name}" if member.given_by else "")
+
+
 def filters(now: Callable[[], datetime], idle_warning: timedelta) -> dict[str, Callable[..., object]]:
     """Return all filters by name; `now` tells the time, `idle_warning` how long before an idle stop warns."""
     plain = (
@@ -174,6 +180,7 @@ def filters(now: Callable[[], datetime], idle_warning: timedelta) -> dict[str, C
         last_used,
         what_is_safe,
         device,
+        through,
     )
     return {
         **{function.__name__: function for function in plain},

@@ -26,6 +26,11 @@ SAID = {
     "backup-begun": "Begun. You can leave; it goes on.",
     "cancelled": "Cancelled.",
     "changed": "Changed.",
+    "told": "Told. It is on every page.",
+    "taken-down": "Taken down.",
+    "suspended": "Suspended. What they had open is being closed.",
+    "reinstated": "Let back in. They sign in anew.",
+    "withdrawn": "Withdrawn. The link counts no longer.",
     "copied": "Copied. This is the copy.",
     "deleted": "Deleted. It is in the trash.",
     "erased": "Erased.",
@@ -71,6 +76,8 @@ async def render(
         "said": SAID.get(request.query_params.get("said", "")),
         # What was just deleted and can be brought back.
         "undo": undo if looks_like_id(undo, IdKind.WORKSPACE) else None,
+        # What administrators tell everybody.
+        "banner": await services.banners.current() if who else None,
         "problem": None,
         # Where a page that answers a form can be loaded again.
         "canonical": None,

@@ -46,12 +46,12 @@ async def sign_in(
     """Sign in by name and password."""
     services.identity.check_origin(request)
     try:
-        token = await services.accounts.sign_in_password(name.strip(), password, _agent(request))
+        token = await services.accounts.sign_in_password(name.strip(), password, agent_of(request))
     except StudioloError as problem:
         return await render(
             request, "sign_in.html", None, status=status_of(problem), problem=problem, next=local(next), name=name
         )
-    return _signed_in(services, token, next)
+    return signed_in(services, token, next)
 
 
 @router.post("/sign-in/link")
@@ -65,10 +65,10 @@ async def use_link(
     """Use a one-time link up."""
     services.identity.check_origin(request)
     try:
-        token = await services.accounts.sign_in_link(link, _agent(request))
+        token = await services.accounts.sign_in_link(link, agent_of(request))
     except StudioloError as problem:
         return await _show_link(request, link, next, problem=problem)
-    return _signed_in(services, token, next)
+    return signed_in(services, token, next)
 
 
 @router.post("/sign-out")
@@ -109,7 +109,8 @@ async def _show_link(
     )
 
 
-def _signed_in(services: Services, token: str, next_: str) -> Response:
+def signed_in(services: Services, token: str, next_: str) -> Response:
+    """Answer with a login's cookie, and go on to `next_`."""
     response = see(local(next_))
     lifetime = int(services.settings.accounts.login_lifetime.total_seconds())
     response.set_cookie(
@@ -124,5 +125,6 @@ def _signed_in(services: Services, token: str, next_: str) -> Response:
     return response
 
 
-def _agent(request: Request) -> str:
+def agent_of(request: Request) -> str:
+    """Return what the browser calls itself."""
     return request.headers.get("user-agent", "")
