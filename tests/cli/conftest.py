@@ -90,6 +90,7 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         running.answer("GET", "/profiles", samples.PROFILES)
         running.answer("GET", "/engines", [samples.ENGINE])
         running.answer("GET", "/admin/health", samples.HEALTH)
+        running.answer("POST", "/jupyter/workspaces/import", samples.IMPORTED, status=201)
         running.answer("GET", "/admin/backups", samples.BACKUPS)
         running.answer("POST", "/admin/backups", samples.BACKUP_PROGRESS)
         running.answer("DELETE", "/admin/backups/current", None, status=204)

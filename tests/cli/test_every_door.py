@@ -228,3 +228,16 @@ def test_a_session_is_followed_while_it_starts(server: ControlPlane) -> None:
         seen = list(client.sessions.progress(launched.id))
         client.sessions.stop(launched.id)
     assert seen[-1].state == "running"
+
+
+def test_a_workspace_goes_out_as_an_archive_and_comes_in_again(cli: Run, server: ControlPlane, home: Path) -> None:
+    cli("create", "travelling")
+    files = Path(cli("info", "travelling", "--json").data["path"])
+    (files / "data.csv").write_text("1,2")
+    written = cli("export", "travelling", str(home / "out.zip"))
+    assert written.out.startswith(f"Wrote {home / 'out.zip'} (")
+    came = cli("import", str(home / "out.zip"), "--name", "arrived", "--json")
+    assert came.code == 0, came.out
+    assert (Path(came.data["workspace"]["path"]) / "data.csv").read_text() == "1,2"
+    assert cli("import", str(home / "out.zip"), "--name", "arrived").code == 6
+    assert cli("import", str(home / "missing.zip")).code == 2

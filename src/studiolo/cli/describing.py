@@ -23,6 +23,7 @@ class ExportFormat(StrEnum):
 
     JSON = "json"
     YAML = "yaml"
+    ZIP = "zip"
 
 
 class ReportFormat(StrEnum):
@@ -60,22 +61,30 @@ def metadata(workspace: WorkspaceArgument) -> None:
 
 def export(
     workspace: WorkspaceArgument,
-    format: Annotated[ExportFormat, typer.Option("--format", metavar="FORMAT", help="json or yaml.")] = (
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="NAME.zip: with all its files.", show_default=False)
+    ] = None,
+    format: Annotated[ExportFormat, typer.Option("--format", metavar="FORMAT", help="json, yaml or zip.")] = (
         ExportFormat.JSON
     ),
     output: OutputOption = None,
 ) -> None:
-    """Write a workspace's description for another platform: no files, no secrets.
+    """Write a workspace to a file for another platform: as a zip with its files, or its description. No secrets.
 
     \b
     Examples:
+      studiolo export churn churn.zip
       studiolo export churn --format=json
       studiolo export churn --format yaml -o churn.yaml
     """
-    form: Literal["json", "yaml"] = "json" if current().json else format.value
+    target = file or output
+    if format is ExportFormat.ZIP or (target is not None and target.suffix.lower() == ".zip"):
+        _export_archive(workspace, target or Path(f"{workspace.rpartition('/')[2]}.zip"))
+        return
+    form: Literal["json", "yaml"] = "yaml" if format is ExportFormat.YAML and not current().json else "json"
     with connect() as client:
         text = client.workspaces.export_file(workspace, format=form)
-    _write(text, output)
+    _write(text, target)
 
 
 def report(
@@ -97,6 +106,17 @@ def report(
         _write(page, output)
 
 
+def _export_archive(workspace: str, target: Path) -> None:
+    """Raises InvalidInput (`usage-invalid`) if the file cannot be written."""
+    try:
+        with connect() as client:
+            size = client.workspaces.export_archive(workspace, target)
+    except OSError as exc:
+        raise unwritable(target, exc) from exc
+    text = f"Wrote {target} ({describe_size(size)})."
+    emit({"workspace": workspace, "file": str(target), "size_bytes": size}, lambda: print(text))
+
+
 def _write(text: str, output: Path | None) -> None:
     """Write to a file or stdout. Raises InvalidInput (`usage-invalid`) if the file cannot be written."""
     if output is None:
@@ -105,10 +125,13 @@ def _write(text: str, output: Path | None) -> None:
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as exc:
-        raise InvalidInput(
-            "usage-invalid", f"{output} cannot be written: {exc.strerror}.", hint="Name another file with -o."
-        ) from exc
+        raise unwritable(output, exc) from exc
     say(f"Wrote {output}.")
+
+
+def unwritable(path: Path, exc: OSError) -> InvalidInput:
+    """The error for a file of this machine that cannot be written."""
+    return InvalidInput("usage-invalid", f"{path} cannot be written: {exc.strerror}.", hint="Name another file.")
 
 
 def _used(usage: dict[str, Any]) -> str:

@@ -118,6 +118,8 @@ class Workspaces(Blocking[workspaces.Workspaces]):
     metadata = _blocking(workspaces.Workspaces.metadata)
     export = _blocking(workspaces.Workspaces.export)
     export_file = _blocking(workspaces.Workspaces.export_file)
+    export_archive = _blocking(workspaces.Workspaces.export_archive)
+    import_archive = _blocking(workspaces.Workspaces.import_archive)
     stats = _blocking(workspaces.Workspaces.stats)
     report = _blocking(workspaces.Workspaces.report)
     duplicate = _blocking(workspaces.Workspaces.duplicate)

@@ -5,10 +5,11 @@ import os
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, BinaryIO, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
 import anyio
+import anyio.to_thread
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -26,6 +27,9 @@ _PREFIX = "/api/v1"
 _BACK_OFF = (0.1, 0.4)
 _LONGEST_RETRY_AFTER = 5.0
 _LONGEST_SILENCE_SECONDS = 90.0
+# For what the platform does with a file after it has all of it.
+_LONGEST_WORK_SECONDS = 900.0
+_PIECE = 1 << 20
 
 
 class Asked(TypedDict, total=False):
@@ -112,6 +116,45 @@ class Transport:
             raise _broken(self.credentials.url, "") from exc
         finally:
             await response.aclose()
+
+    async def download(self, path: str, file: BinaryIO) -> int:
+        """Write the reply to a GET into `file` as it comes; return its bytes."""
+        request = self._build("GET", path, {})
+        request.headers["Accept"] = "*/*"
+        request.extensions["timeout"]["read"] = _LONGEST_SILENCE_SECONDS
+        response = await self._exchange(request, stream=True)
+        size = 0
+        try:
+            if not response.is_success:
+                await response.aread()
+                raise error_from(response)
+            async for piece in response.aiter_bytes():
+                size += len(piece)
+                await anyio.to_thread.run_sync(file.write, piece)
+        except httpx.TransportError as exc:
+            raise _broken(self.credentials.url, "") from exc
+        finally:
+            await response.aclose()
+        return size
+
+    async def upload(self, reply: type[Reply], path: str, file: BinaryIO, *, query: Mapping[str, Any]) -> Reply:
+        """Send `file` as it is read, once, by POST; return the reply's body as `reply`."""
+
+        async def pieces() -> AsyncIterator[bytes]:
+            while piece := await anyio.to_thread.run_sync(file.read, _PIECE):
+                yield piece
+
+        params = {name: value for name, value in query.items() if value is not None}
+        timeout = httpx.Timeout(_LONGEST_SILENCE_SECONDS, connect=5.0, read=_LONGEST_WORK_SECONDS)
+        headers = {"Content-Type": "application/zip"}
+        request = self._client.build_request(
+            "POST", _PREFIX + path, params=params, content=pieces(), headers=headers, timeout=timeout
+        )
+        response = _accepted(await self._exchange(request))
+        try:
+            return TypeAdapter(reply).validate_json(response.content)
+        except ValidationError as exc:
+            raise not_studiolo(self.credentials.url) from exc
 
     def _build(self, method: str, path: str, asked: Asked) -> httpx.Request:
         wait_seconds, body, revision = asked.get("wait_seconds", 0.0), asked.get("body"), asked.get("revision")

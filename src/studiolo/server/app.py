@@ -28,7 +28,7 @@ from studiolo.server.sessions import routes as session_routes
 from studiolo.server.sharing import routes as share_routes
 from studiolo.server.shortcuts import Shortcuts
 from studiolo.server.web import pages
-from studiolo.server.workspaces import dealing_routes
+from studiolo.server.workspaces import archive_routes, dealing_routes
 from studiolo.server.workspaces import routes as workspace_routes
 
 # Where another process of the platform says that it changed what is wanted.
@@ -126,6 +126,7 @@ def version_1() -> APIRouter:
     router.include_router(kernel_routes.collection)
     router.include_router(kernel_routes.of_workspace)
     return router
+    router.include_router(archive_routes.router)
 
 
 @contextlib.asynccontextmanager

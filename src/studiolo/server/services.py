@@ -71,8 +71,10 @@ from studiolo.server.workspaces.resets import Resets
 from studiolo.server.workspaces.service import Workspaces
 from studiolo.server.workspaces.sizes import Sizes
 from studiolo.server.workspaces.trash import Trash
+from studiolo.server.workspaces.exporting import Exports
 
 _NOTICES = {"L0": "Anyone with a session on this machine can read everyone's files here."}
+from studiolo.server.workspaces.importing import Imports
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ class Services:
     sessions: Sessions
     workspace_sessions: WorkspaceSessions
     session_usages: SessionUsages
+    exports: Exports
+    imports: Imports
     sampler: Sampler
     idle_stop: IdleStop
     session_streams: SessionStreams
@@ -314,6 +318,8 @@ def build(
         kernel_host=of_kernels.host,
         kernel_door=of_kernels.door,
         kernel_questions=of_kernels.questions,
+        exports=of_workspaces.exports,
+        imports=of_workspaces.imports,
         kernel_reports=of_kernels.reports,
         kernel_reconciler=of_kernels.reconciler,
         kernel_closer=of_kernels.closer,

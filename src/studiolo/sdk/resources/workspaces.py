@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from studiolo.contract.details import (
+from studiolo.contract.archives import Imported
     Duplicate,
     Reset,
     Transfer,
@@ -138,6 +139,27 @@ class Workspaces:
         return await self._transport.fetch_text("GET", f"{_at(workspace)}/export", query={"format": format})
 
     async def stats(self, workspace: str) -> WorkspaceStats:
+    async def export_archive(self, workspace: str, path: str | Path) -> int:
+        """Write its files and description into a zip at `path`, which is there once it is whole; return the bytes."""
+        target = Path(path)
+        part = target.with_name(f"{target.name}.part")
+        try:
+            with part.open("wb") as file:  # noqa: ASYNC230 local
+                size = await self._transport.download(f"{_at(workspace)}/archive", file)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+        return size
+
+    async def import_archive(self, path: str | Path, *, name: str | None = None) -> Imported:
+        """Make a workspace of yours from an archive of `export_archive`, or any zip of files (which needs a `name`).
+
+        Members with an account here get their role again; others are named in the reply.
+        Raises InvalidInput (`archive-invalid`), LimitReached (`archive-too-large`), Conflict (`workspace-exists`).
+        """
+        with Path(path).open("rb") as file:  # noqa: ASYNC230 local
+            return await self._transport.upload(Imported, f"{_PATH}/import", file, query={"name": name})
+
         """Return what its sessions use now, and used."""
         return await self._transport.fetch(WorkspaceStats, "GET", f"{_at(workspace)}/stats")
 

@@ -21,6 +21,8 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _log = structlog.get_logger(__name__)
 MAX_BODY_BYTES = 1 << 20
+# Their bodies are files: they are written to the disk as they come, and counted there.
+_LONG = ("/api/v1/jupyter/workspaces/import", "/workspaces/import")
 # As the front door makes them: a UUID.
 _REQUEST_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # 'self' in connect-src includes our websocket in current browsers; ws: is named for older ones by scheme.
@@ -87,12 +89,13 @@ class Edge:
             await send(message)
 
         declared = headers.get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > MAX_BODY_BYTES:
+        is_bounded = scope["path"] not in _LONG or b"idempotency-key" in headers
+        if not declared.isdigit() or (is_bounded and int(declared) > MAX_BODY_BYTES):
             await problem(_too_large(), request_id)(scope, receive, send_with_headers)
             return
         try:
             with structlog.contextvars.bound_contextvars(request_id=request_id):
-                await self._app(scope, _bounded(receive), send_with_headers)
+                await self._app(scope, _bounded(receive) if is_bounded else receive, send_with_headers)
         except StudioloError as exc:
             if started:
                 raise

@@ -16,6 +16,11 @@ class WorkspaceSettings(BaseModel):
         description="Folders under which members may use a folder of the machine as a workspace. "
         "Administrators may use any folder but the platform's own and the system's.",
     )
+    import_max_bytes: int = Field(
+        2 * 1024**3, ge=1, description="Most bytes that an imported archive, unpacked, or a cloned repository may hold."
+    )
+    import_max_entries: int = Field(50_000, ge=1, description="Most files and folders of an imported archive.")
+    clone_timeout: Duration = Field(timedelta(minutes=30), description="A clone that takes longer is ended.")
     trash_retention: Duration = Field(timedelta(days=30), description="Deleted workspaces are kept this long.")
 
 

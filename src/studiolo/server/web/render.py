@@ -37,6 +37,7 @@ SAID = {
     "forgotten": "Forgotten.",
     "handed-over": "Handed over.",
     "interrupted": "Interrupted.",
+    "imported": "Imported.",
     "inserted": "Inserted into the notebook.",
     "kept": "It keeps running.",
     "left": "Left. You have no access any more.",

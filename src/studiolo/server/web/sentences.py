@@ -39,6 +39,7 @@ _SENTENCES = {
     "backup.create": "{who} began a backup of the platform",
     "backup.cancel": "{who} cancelled a backup of the platform",
     "workspace.scale": "{who} changed what sessions of {target} may use",
+    "workspace.import": "{who} made the workspace {target} from an archive",
     "workspace.transfer": "{who} handed {target} over to {person}",
     "workspace.reset": "{who} reset {target}",
     "workspace.clear-cache": "{who} cleared the caches of {target}",

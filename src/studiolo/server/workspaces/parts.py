@@ -11,7 +11,9 @@ from studiolo.server.audit.service import Audit
 from studiolo.server.settings import Settings
 from studiolo.server.workspaces.access import Access
 from studiolo.server.workspaces.copies import Copies
+from studiolo.server.workspaces.exporting import Exports
 from studiolo.server.workspaces.folders import Folders
+from studiolo.server.workspaces.importing import Imports
 from studiolo.server.workspaces.holdings import WorkspaceHoldings
 from studiolo.server.workspaces.members import Members
 from studiolo.server.workspaces.records import Records
@@ -35,6 +37,8 @@ class WorkspaceParts:
     records: Records
     resets: Resets
     trash: Trash
+    exports: Exports
+    imports: Imports
 
 
 def build_workspaces(
@@ -64,6 +68,8 @@ def build_workspaces(
         sizes=sizes,
         copies=Copies(db, folders, register, workspaces),
         records=Records(db, clock, folders, register),
+        exports=Exports(db, clock, folders, register),
+        imports=Imports(db, folders, accounts, workspaces, settings.workspaces),
         resets=Resets(db, clock, folders, register, spoil=spoil_environment),
         trash=Trash(
             db,

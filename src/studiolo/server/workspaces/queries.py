@@ -196,6 +196,13 @@ async def list_members(connection: AsyncConnection, workspace_id: str) -> list[R
     return list((await connection.execute(query)).mappings())
 
 
+async def list_addresses(connection: AsyncConnection, workspace_id: str) -> list[RowMapping]:
+    """E-mail addresses and roles of the members who have an address."""
+    query = select(people.c.email, members.c.role).join(people, people.c.id == members.c.person_id)
+    query = query.where(members.c.workspace_id == workspace_id, people.c.email.is_not(None)).order_by(people.c.name)
+    return list((await connection.execute(query)).mappings())
+
+
 async def set_member(
     connection: AsyncConnection,
     workspace_id: str,

@@ -1,0 +1,77 @@
+"""Workspaces as archives, and repositories cloned into workspaces: wire models.
+
+An archive is a zip of the workspace's files as they lie in its folder, and `.studiolo/workspace.json`
+(WorkspaceArchive), which no file of a workspace can be. Any other zip can be imported too.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from studiolo.contract.models import Request, Wire, Workspace
+from studiolo.contract.operations import Role
+
+DESCRIPTION = ".studiolo/workspace.json"
+
+
+class ArchivedMember(BaseModel):
+    """Somebody who had access. They are told apart by their address alone."""
+
+    model_config = ConfigDict(frozen=True)
+
+    email: str = Field(max_length=254)
+    role: Role
+
+
+class WorkspaceArchive(BaseModel):
+    """What an archive says of its workspace; no secrets. `members`: only if an owner made it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal["studiolo-archive/1"] = "studiolo-archive/1"
+    exported_at: datetime
+    version: str = Field(max_length=100, description="Version of Studiolo.")
+    name: str = Field(max_length=63)
+    description: str = Field("", max_length=2000)
+    config_file: str = Field("", max_length=200_000, description="The text of a workspace-config.yaml.")
+    packages: list[str] = Field(
+        default_factory=list, max_length=5000, description="What people had installed, as `name==version`."
+    )
+    members: list[ArchivedMember] = Field(default_factory=list, max_length=1000)
+
+
+class Imported(Wire):
+    """A workspace that was made from an archive."""
+
+    workspace: Workspace
+    files: int
+    size_bytes: int
+    members: list[str] = Field(description="Addresses of those who have their role again.")
+    unknown_members: list[str] = Field(description="Addresses that nobody has here.")
+    packages: list[str] = Field(description="What had been installed there and is not here.")
+    left_out: list[str] = Field(description="What was not taken over, and why.")
+
+
+class Clone(Request):
+    """Clone a git repository into a folder of a workspace, by https.
+
+    `token`: a password or access token for this time only; it is not kept. `username`: where the server wants one.
+    """
+
+    url: str = Field(max_length=2000, examples=["https://github.com/pola-rs/polars-cookbook.git"])
+    branch: str | None = Field(None, max_length=250)
+    username: str | None = Field(None, max_length=250)
+    token: SecretStr | None = Field(None, max_length=4000)
+
+
+class CloneProgress(Wire):
+    """How a clone goes, or how the last one ended. `interrupted`: the platform was restarted meanwhile."""
+
+    state: Literal["running", "done", "failed", "cancelled", "interrupted"]
+    url: str
+    folder: str = Field(description="Name of the folder in the workspace.")
+    phase: str = Field(description="What git is doing, for example `Receiving objects`.")
+    percent: int | None
+    message: str | None = Field(description="Why it failed.")
+    began_at: datetime
