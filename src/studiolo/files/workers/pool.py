@@ -13,7 +13,7 @@ from studiolo.files.workers.limits import INDEX
 
 _IDLE_SECONDS = 300.0
 # A long index must not keep previews waiting.
-_AT_ONCE = {"preview": 2, "index": 1}
+_AT_ONCE = {"preview": 2, "index": 1, "difference": 1}
 _MAX_ANSWER = 64 * 1024
 # A child that the kernel should have ended long ago is not waited for.
 _PATIENCE_SECONDS = INDEX.seconds + 30

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from studiolo.files.differences import compare_into
 from studiolo.files.previews.rendering import prepare, render_into
 from studiolo.files.search.indexing import bring_up_to_date
 from studiolo.files.workers.limits import INDEX, PREVIEW, Limits
@@ -25,6 +26,7 @@ _Work = Callable[..., dict[str, Any]]
 _WORKS: dict[str, tuple[Limits, _Work]] = {
     "preview": (PREVIEW, render_into),
     "index": (INDEX, bring_up_to_date),
+    "difference": (PREVIEW, compare_into),
 }
 
 
