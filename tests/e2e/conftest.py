@@ -101,9 +101,16 @@ class Platform:
 
         Shims and spares of a fork server that was killed are the supervisor's children too, under their own names.
         """
-        found = [p for p in self.supervisor().children() if _is_part(p, words)]
+        found = self._parts(words)
         assert len(found) == 1, (words, found)
         return found[0]
+
+    def wait_for_another(self, words: str, killed: psutil.Process) -> None:
+        """Wait until a part that was killed has been started again."""
+        wait_for(lambda: {p.pid for p in self._parts(words)} - {killed.pid}, f"{words} is started again")
+
+    def _parts(self, words: str) -> list[psutil.Process]:
+        return [p for p in self.supervisor().children() if _is_part(p, words)]
 
     def supervisor(self) -> psutil.Process:
         """The supervisor's process."""
@@ -126,9 +133,9 @@ def _is_part(process: psutil.Process, words: str) -> bool:
         return False
 
 
-def sign_in_cookie(platform: Platform) -> httpx.Cookies:
+def sign_in_cookie(platform: Platform, person: str = "admin") -> httpx.Cookies:
     """Sign in as a browser at the bare address, by the link that the terminal prints; returns its cookies."""
-    link = platform.json("sign-in-link")["url"].partition("link=")[2]
+    link = platform.json("sign-in-link", person)["url"].partition("link=")[2]
     origin = f"http://127.0.0.1:{platform.port}"
     with httpx.Client(base_url=origin, headers={"Origin": origin}) as browser:
         reply = browser.post("/sign-in/link", data={"link": link, "next": "/"})

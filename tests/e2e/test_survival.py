@@ -103,7 +103,7 @@ def test_a_running_cell_survives_the_kill_of_a_part(platform: Platform, client: 
     platform.wait_up()
     wait_for(lambda: running.get()["state"] == "running", "the session is shown running")
     running.finish()
-    assert platform.part(part).pid != victim.pid
+    platform.wait_for_another(part, victim)
     assert running.get()["launch"] == 1
 
 
