@@ -45,20 +45,8 @@ SESSION = {
     "ready_at": MOMENT,
     "ended_at": None,
 }
-BACKUP = {
-    "name": "studiolo-20261121T031000Z",
-    "folder": "/srv/backups/studiolo-20261121T031000Z",
-    "began_at": MOMENT,
-    "ended_at": MOMENT,
-    "version": "1",
-    "files": 12,
-    "workspaces": 2,
-    "people": 3,
-    "size_bytes": 5 << 20,
-    "copied_bytes": 1 << 20,
-    "left_out": 0,
-}
-BACKUP_PROGRESS = {"state": "done", "began_at": MOMENT, "done_bytes": 1 << 20, "total_bytes": 1 << 20, "message": None}
+IMPORTED = {"workspace": WORKSPACE, "files": 3, "size_bytes": 12, "members": [], "unknown_members": ["leo@example.com"]}
+IMPORTED |= {"packages": ["polars==1.9"], "left_out": []}
 BACKUP = {
     "name": "studiolo-20261121T031000Z",
     "folder": "/srv/backups/studiolo-20261121T031000Z",

@@ -68,6 +68,7 @@ CALLS = {
     "scale": ["churn", "--cpu=8", "--memory=16g"],
     "metadata": ["churn"],
     "export": ["churn"],
+    "import": [__file__],
     "report": ["churn"],
     "stats": ["churn"],
     "monitor": ["churn", "--count", "1"],

@@ -146,7 +146,7 @@ class Transport:
 
         params = {name: value for name, value in query.items() if value is not None}
         timeout = httpx.Timeout(_LONGEST_SILENCE_SECONDS, connect=5.0, read=_LONGEST_WORK_SECONDS)
-        headers = {"Content-Type": "application/zip"}
+        headers = {"Content-Type": "application/zip", "Content-Length": str(os.fstat(file.fileno()).st_size)}
         request = self._client.build_request(
             "POST", _PREFIX + path, params=params, content=pieces(), headers=headers, timeout=timeout
         )

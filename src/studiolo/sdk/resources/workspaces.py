@@ -2,10 +2,11 @@
 
 from builtins import list as list_of
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
-from studiolo.contract.details import (
 from studiolo.contract.archives import Imported
+from studiolo.contract.details import (
     Duplicate,
     Reset,
     Transfer,
@@ -138,7 +139,6 @@ class Workspaces:
         """Return the same as the text of a file."""
         return await self._transport.fetch_text("GET", f"{_at(workspace)}/export", query={"format": format})
 
-    async def stats(self, workspace: str) -> WorkspaceStats:
     async def export_archive(self, workspace: str, path: str | Path) -> int:
         """Write its files and description into a zip at `path`, which is there once it is whole; return the bytes."""
         target = Path(path)
@@ -160,6 +160,7 @@ class Workspaces:
         with Path(path).open("rb") as file:  # noqa: ASYNC230 local
             return await self._transport.upload(Imported, f"{_PATH}/import", file, query={"name": name})
 
+    async def stats(self, workspace: str) -> WorkspaceStats:
         """Return what its sessions use now, and used."""
         return await self._transport.fetch(WorkspaceStats, "GET", f"{_at(workspace)}/stats")
 

@@ -13,6 +13,7 @@ from studiolo.contract.errors import InvalidInput
 from studiolo.contract.ids import IdKind, new_id
 from studiolo.contract.models import AuditEvent, EnvironmentState, Page, Workspace, WorkspaceCreate, WorkspaceUpdate
 from studiolo.contract.names import check_name, suggest_name
+from studiolo.contract.operations import Role
 from studiolo.kit.clock import Clock
 from studiolo.kit.cursors import read_cursor, write_cursor
 from studiolo.kit.db import Database
@@ -104,8 +105,12 @@ class Workspaces:
         *,
         workspace_id: str | None = None,
         action: str = "workspace.create",
+        members: Mapping[str, Role] | None = None,
     ) -> Workspace:
-        """Add the workspace of a checked request. `workspace_id`: of the folder where its files lie already."""
+        """Add the workspace of a checked request. `workspace_id`: of the folder where its files lie already.
+
+        `members`: roles of others, by id of the person.
+        """
         now, made_id = self._clock.now(), workspace_id or new_id(IdKind.WORKSPACE)
         values: dict[str, Any] = {
             "id": made_id,
@@ -124,7 +129,12 @@ class Workspaces:
             async with self._db.write() as tx:
                 await queries.free_name(tx.connection, who.person_id, form.name)
                 await queries.insert_workspace(tx.connection, values)
+                for person_id, role in (members or {}).items():
+                    await queries.set_member(
+                        tx.connection, made_id, person_id, role, now, through="given", given_by=who.person_id or None
+                    )
                 await self._register.record(tx, who, action, form.name, made_id, root=root)
+                tx.after_commit(self._access.forget)
                 tx.after_commit(lambda: self.on_created(made_id))
                 return await self._register.wire(tx.connection, who, made_id)
         except IntegrityError as exc:
