@@ -116,6 +116,8 @@ COMMANDS = tuple(
                 ("backups cancel", f"{_COMMANDS}.backups:cancel", "Cancel the backup that is being made"),
                 ("sign-in-link", f"{_SERVER}:sign_in_link", "Make a one-time sign-in link on this machine"),
                 ("reset-password", f"{_SERVER}:reset_password", "Set a person's password on this machine"),
+                ("disk", f"{_COMMANDS}.disk:disk", "Show what fills the platform's disk"),
+                ("free", f"{_COMMANDS}.disk:free", "Release space on the platform's disk"),
                 ("health", f"{_COMMANDS}.overseeing:health", "Tell whether all is well"),
                 ("people list", f"{_COMMANDS}.people:list_", "List the platform's people"),
                 ("people invite", f"{_COMMANDS}.invitations:invite", "Invite somebody by a one-time link"),

@@ -237,6 +237,8 @@ class Platform(Blocking[platform.Platform]):
 
     get = _blocking(platform.Platform.get)
     health = _blocking(platform.Platform.health)
+    disk = _blocking(platform.Platform.disk)
+    free = _blocking(platform.Platform.free)
     sign_in = _blocking(platform.Platform.sign_in)
     begin_device_sign_in = _blocking(platform.Platform.begin_device_sign_in)
     finish_device_sign_in = _blocking(platform.Platform.finish_device_sign_in)

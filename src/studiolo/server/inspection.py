@@ -12,6 +12,7 @@ from studiolo.contract.sizes import describe_size
 from studiolo.kit.db import Database
 from studiolo.server.backup.service import BackupService
 from studiolo.server.census import Census, take_census
+from studiolo.server.disk.watch import Space
 from studiolo.server.engines import Engines, capacity_of
 from studiolo.server.environments.service import Environments
 from studiolo.server.principal import Principal
@@ -19,7 +20,6 @@ from studiolo.server.sessions.service import Sessions
 from studiolo.server.settings import Settings
 from studiolo.server.workspaces.allowance import largest_allowed
 
-_LEAST_FREE_BYTES = 1024**3
 _CONNECT_SECONDS = 1.0
 
 
@@ -123,10 +123,11 @@ class Inspection:
 
 
 def _disk(free: int, total: int) -> PartHealth:
+    space = Space(total, free)
     words = f"{describe_size(free)} of {describe_size(total)} are free."
-    if free < _LEAST_FREE_BYTES:
-        words += " Free some: empty the trash, or move the data directory to a larger disk."
-    return PartHealth(name="disk", ok=free >= _LEAST_FREE_BYTES, message=words)
+    if space.is_nearly_full:
+        words += " Release some (studiolo free), or move the data directory to a larger disk."
+    return PartHealth(name="disk", ok=not space.is_nearly_full, message=words)
 
 
 def _engine(info: EngineInfo) -> PartHealth:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import anyio
 
 from studiolo.contract.details import AdminHealth, DeviceCode, DevicePoll, DeviceStart
+from studiolo.contract.disk import DiskUsage, Freeable, FreedSpace, FreeSpace
 from studiolo.contract.errors import Conflict, LimitReached
 from studiolo.contract.models import (
     AuditEvent,
@@ -78,6 +79,15 @@ class Platform:
     async def engines(self) -> list_of[EngineInfo]:
         """Return where sessions can run, what is free there, and how limits are enforced."""
         return await self._transport.fetch(list_of[EngineInfo], "GET", "/engines")
+
+    async def disk(self) -> DiskUsage:
+        """Return what fills the platform's disk; for administrators."""
+        return await self._transport.fetch(DiskUsage, "GET", "/admin/disk")
+
+    async def free(self, *what: Freeable) -> FreedSpace:
+        """Release space: what can be made or loaded again, or what is named; for administrators."""
+        body = FreeSpace(what=list_of(what)) if what else FreeSpace()
+        return await self._transport.fetch(FreedSpace, "POST", "/admin/disk/free", body=body)
 
     async def inspect(self) -> AdminHealth:
         """Return whether all is well, and the one thing to do if not; for administrators."""

@@ -46,6 +46,7 @@ SAID = {
     "password": "Password changed. Your other logins have ended.",
     "removed": "Removed. Their sessions here are being stopped.",
     "restarted": "Restarted.",
+    "freed": "Space was released.",
     "restored": "Restored.",
     "revoked": "Revoked.",
     "role": "Role changed.",

@@ -1,4 +1,7 @@
-"""What workspaces used, over months"""
+"""What workspaces used over months, and how large their files are"""
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0007"
 down_revision = "0006"
@@ -8,3 +11,17 @@ depends_on = None
 
 def upgrade() -> None:
     """Apply."""
+    time = sa.DateTime(timezone=True)
+    op.create_table(
+        "workspace_sizes",
+        sa.Column("workspace_id", sa.String(length=18), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=True),
+        sa.Column("measured_at", time, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["workspace_id"], ["workspaces.id"], name=op.f("fk_workspace_sizes_workspace_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", name=op.f("pk_workspace_sizes")),
+    )
+    with op.batch_alter_table("workspace_sizes", schema=None) as batch_op:
+        batch_op.create_index("ix_workspace_sizes_size", ["size"], unique=False)
+        batch_op.create_index("ix_workspace_sizes_measured_at", ["measured_at"], unique=False)

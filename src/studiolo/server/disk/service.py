@@ -1,0 +1,115 @@
+"""What administrators see of the disk, and how they release some of it without a session."""
+
+import asyncio
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from studiolo.contract.disk import DiskPart, DiskUsage, Freeable, FreedSpace, FreeSpace, WorkspaceSize
+from studiolo.contract.models import WorkspaceRef
+from studiolo.kit.clock import Clock
+from studiolo.kit.db import Database
+from studiolo.kit.repeat import repeat
+from studiolo.server.audit.service import Audit
+from studiolo.server.disk import queries
+from studiolo.server.disk.places import PLACES, find, measure, release
+from studiolo.server.disk.watch import DiskWatch
+from studiolo.server.principal import Principal
+from studiolo.server.workspaces.folders import Folders
+from studiolo.server.workspaces.trash import Trash
+
+_LOOK_SECONDS = 5.0
+_LARGEST = 10
+# Ten thousand workspaces are measured in some eight hours, a handful of them at once.
+_EVERY_SECONDS = 60.0
+_AT_ONCE = 20
+_FRESH = timedelta(hours=1)
+# Of the engine that runs on this machine: no file system's quotas are set by us.
+_MEASURED = "Sizes are measured, not enforced: set quotas of the file system where you need a hard limit."
+
+
+class Disk:
+    """Measures, and releases what can be made again."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        db: Database,
+        clock: Clock,
+        audit: Audit,
+        folders: Folders,
+        trash: Trash,
+        watch: DiskWatch,
+    ) -> None:
+        self._data_dir = data_dir
+        self._db = db
+        self._clock = clock
+        self._audit = audit
+        self._folders = folders
+        self._trash = trash
+        self.watch = watch
+
+    async def usage(self, who: Principal) -> DiskUsage:
+        """Return what fills the disk; looks for some seconds at most. Raises Denied."""
+        who.require("disk.read")
+        async with self._db.read() as connection:
+            largest = await queries.list_largest(connection, _LARGEST)
+        parts, measured = await asyncio.to_thread(self._measure)
+        space = self.watch.space()
+        return DiskUsage(
+            total=space.total,
+            free=space.free,
+            is_nearly_full=space.is_nearly_full,
+            parts=parts,
+            largest=[
+                WorkspaceSize(
+                    workspace=WorkspaceRef(id=row["id"], name=row["name"], owner=row["owner_name"]),
+                    size=row["size"],
+                    measured_at=row["measured_at"],
+                )
+                for row in largest
+            ],
+            measured=measured,
+            limits=_MEASURED,
+        )
+
+    async def free(self, who: Principal, form: FreeSpace) -> FreedSpace:
+        """Release what is asked for. Raises Denied. Works on a full disk; what was kept back is given up first."""
+        who.require("disk.free")
+        await self.watch.look()
+        async with self._db.write() as tx:
+            await self._audit.record(tx, who, "disk.free", ", ".join(form.what), what=list(form.what))
+        freed: dict[Freeable, int] = {}
+        for place in PLACES:
+            if place.free_as in form.what:
+                freed[place.free_as] = await asyncio.to_thread(release, self._data_dir, place)
+        if "trash" in form.what:
+            before = self.watch.space().free
+            await self._trash.erase_everything(who)
+            freed["trash"] = max(0, self.watch.space().free - before)
+        return FreedSpace(freed=freed, free=self.watch.space().free)
+
+    async def measure_forever(self) -> None:
+        """Measure some workspaces each minute, those first that nobody has looked at for longest."""
+        await repeat(self.measure_some, every_seconds=_EVERY_SECONDS, failed="workspaces-not-measured")
+
+    async def measure_some(self) -> int:
+        """Measure up to twenty workspaces; return how many."""
+        now = self._clock.now()
+        async with self._db.read() as connection:
+            rows = await queries.list_to_measure(connection, now - _FRESH, _AT_ONCE)
+        sizes: dict[str, int | None] = {}
+        for row in rows:
+            folder = self._folders.of(row["id"], row["root"])
+            sizes[row["id"]] = await asyncio.to_thread(self._folders.measure, folder)
+        async with self._db.write(durable=False) as tx:
+            await queries.write_sizes(tx.connection, sizes, now)
+        return len(sizes)
+
+    def _measure(self) -> tuple[list[DiskPart], bool]:
+        until, whole, parts = time.monotonic() + _LOOK_SECONDS, True, []
+        for place in PLACES:
+            size, seen = measure(find(self._data_dir, place), until)
+            whole &= seen
+            parts.append(DiskPart(name=place.name, size=size, words=place.words, free_as=place.free_as))
+        return parts, whole
