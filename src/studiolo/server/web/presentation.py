@@ -161,7 +161,7 @@ def device(user_agent: str) -> str:
 
 def through(member: Member) -> str:
     """Say how somebody came to their role: `given by Ana Ruiz`."""
-    words = {"created": "made it", "given": "given", "invitation": "invited", "handed-over": "handed over", None: "–"}
+    words = {"created": "made it", "given": "given", "invitation": "invited", "handed-over": "handed over", None: ""}
     return words[member.through] + (f" by {member.given_by.display_name}" if member.given_by else "")
 
 
