@@ -91,6 +91,7 @@ def test_what_leads_out_or_is_no_file_is_refused(folder: Path, path: str, code: 
         ("in-folder/new", "link-not-written"),
         ("out-folder/new", "link-not-written"),
         ("loop/new", "link-not-written"),
+        ("proc/new", "link-not-written"),
         ("notebooks/a.txt/new", "file-not-folder"),
         ("gone/new", "file-not-found"),
         (".studiolo/new", "name-reserved"),

@@ -191,7 +191,7 @@ class _Walk:
                 with told("/".join((*self._parts, name))), contextlib.suppress(FileExistsError):
                     os.mkdir(name, dir_fd=self._here)
             if not self._enter(name):
-                if self._read_link(name) is not None:
+                if self._is_link(name):
                     raise link_not_written("/".join((*self._parts, name)))
                 raise NotAFolder(self._path)
         return self._here
@@ -215,6 +215,10 @@ class _Walk:
     def _leave_all(self) -> None:
         while self._stack:
             self._leave()
+
+    def _is_link(self, name: str) -> bool:
+        with told(self._path):
+            return stat.S_ISLNK(os.stat(name, dir_fd=self._here, follow_symlinks=False).st_mode)
 
     def _read_link(self, name: str) -> list[str] | None:
         """Return a link's target as components from here, or, after going back to the root, from there."""

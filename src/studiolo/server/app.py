@@ -16,6 +16,8 @@ from studiolo.server.audit import routes as audit_routes
 from studiolo.server.backup import routes as backup_routes
 from studiolo.server.door import PATH as DOOR_PATH
 from studiolo.server.door import Door
+from studiolo.server.files import internal as file_questions
+from studiolo.server.files import routes as file_routes
 from studiolo.server.http import description, problems
 from studiolo.server.http.answers import KnownAnswers
 from studiolo.server.http.edge import ASGIApp, Edge, Receive, Scope, Send
@@ -68,6 +70,7 @@ def create_app(services: Services) -> ASGIApp:
         services.cookies,
         shortcuts,
         services.kernel_door,
+        services.file_door,
         services.metrics.meters,
     )
     repeatable = Idempotency(api, services.db, services.clock, services.identity)
@@ -81,6 +84,8 @@ def create_app(services: Services) -> ASGIApp:
             await door(scope, receive, send)
         elif scope["path"].startswith(kernel_questions.PREFIX):
             await services.kernel_questions(scope, receive, send)
+        elif scope["path"].startswith(file_questions.PREFIX):
+            await services.file_questions(scope, receive, send)
         elif scope["path"] == LOOK_PATH:
             # Rights may be among what another process changed.
             services.authentication.forget()
@@ -119,6 +124,7 @@ def version_1() -> APIRouter:
     router.include_router(dealing_routes.router)
     router.include_router(dealing_routes.trash_router)
     router.include_router(share_routes.router)
+    router.include_router(file_routes.router)
     router.include_router(session_routes.of_workspace)
     for path in _SESSION_PATHS:
         router.include_router(session_routes.collection, prefix=path, include_in_schema=path == _SESSION_PATHS[0])

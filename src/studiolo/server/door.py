@@ -29,6 +29,8 @@ from studiolo.contract.models import SessionState
 from studiolo.kit.cache import MomentCache
 from studiolo.kit.db import Database
 from studiolo.server.accounts.authentication import Authentication
+from studiolo.server.files import door as files
+from studiolo.server.files.door import FileDoor
 from studiolo.server.http.edge import Receive, Scope, Send
 from studiolo.server.http.hosts import Host, HostKind, Hosts
 from studiolo.server.http.identity import CookieNames, bearer, cookie_value, without_ours
@@ -100,6 +102,7 @@ class Door:
         cookies: CookieNames,
         shortcuts: Shortcuts,
         kernels: KernelDoor,
+        file_door: FileDoor,
         meters: Meters,
     ) -> None:
         self._db = db
@@ -113,6 +116,7 @@ class Door:
         self._looking: dict[tuple[int, tuple[str, ...]], asyncio.Task[list[Header]]] = {}
         self._shortcuts = shortcuts
         self._kernels = kernels
+        self._files = file_door
         self._passed, self._refused = (meters.questions.labels(answer) for answer in ("passed", "refused"))
         # One change makes all answers stale, and all shortcuts with them.
         self._answers.watchers.append(shortcuts.close_all)
@@ -157,6 +161,8 @@ class Door:
         )
 
     async def _answer(self, question: Question) -> list[Header]:
+        if question.path.startswith(files.PREFIX):
+            return await self._answer_files(question)
         place = None if question.path.startswith("/s/") else find_place(question.path)
         if place is not None:
             return await self._answer_kernels(question, place)
@@ -190,6 +196,19 @@ class Door:
         name = (key, place.kind, place.reference)
         known = self._answers.find(name)
         return known or await self._share(name, lambda: self._kernels.answer(place, key))
+
+    async def _answer_files(self, question: Question) -> list[Header]:
+        """Files are reached by keys, and by the login's own cookie from the platform's own pages."""
+        if question.host.kind is not HostKind.PLATFORM:
+            raise InvalidInput("host-unknown", "This platform does not answer to that name.")
+        place = files.find_place(question.method, question.path)
+        login = None
+        if question.key is None:
+            self._check_origin(question)
+            login = cookie_value(question.cookie, self._cookies.login)
+        name = ("files", question.key or "", login or "", place.reference, place.operation)
+        known = self._answers.find(name)
+        return known or await self._share(name, lambda: self._files.answer(place, key=question.key, login=login))
 
     async def _share(
         self, name: tuple[str, ...], look: Callable[[], Coroutine[Any, Any, list[Header]]]

@@ -27,6 +27,10 @@ from studiolo.server.environments import clone
 from studiolo.server.environments.base import ensure_base
 from studiolo.server.environments.interpreters import OLDEST, Interpreters
 from studiolo.server.environments.service import BuildBase, Environments
+from studiolo.server.files.door import FileDoor
+from studiolo.server.files.host import FileHost
+from studiolo.server.files.internal import FileQuestions
+from studiolo.server.files.service import Files
 from studiolo.server.http.hosts import Hosts
 from studiolo.server.http.identity import CookieNames, Identity
 from studiolo.server.inspection import Inspection
@@ -133,6 +137,10 @@ class Services:
     kernel_reconciler: KernelReconciler
     kernel_closer: KernelCloser
     kernel_stopper: KernelStopper
+    files: Files
+    file_host: FileHost
+    file_door: FileDoor
+    file_questions: FileQuestions
     inspection: Inspection
     metrics: Metrics
     backups: BackupService
@@ -263,6 +271,7 @@ def build(
     meters = Meters()
     audit.on_recorded = lambda action: meters.events.labels(action).inc()
     of_sessions.reconciler.on_ready = meters.starts.observe
+    file_host = FileHost(settings.files_socket, settings.files_key_file)
     of_sessions.admission.beside = kernel_queries.claimed
     of_workspaces.register.sessions = of_kernels.of_workspaces
     invitations.holdings = suspension.holdings = of_workspaces.holdings
@@ -325,6 +334,10 @@ def build(
         kernel_closer=of_kernels.closer,
         kernel_stopper=of_kernels.stopper,
         metrics=Metrics(settings, db, running, of_sessions.sessions, meters),
+        files=Files(db, workspaces, folders, audit, file_host),
+        file_host=file_host,
+        file_door=FileDoor(db, authentication, workspaces, folders, file_host),
+        file_questions=FileQuestions(db, authentication, workspaces, audit, file_host),
         inspection=Inspection(settings, db, running, environments, of_sessions.sessions, backups),
         backups=backups,
         platform=platform,

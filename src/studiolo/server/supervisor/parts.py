@@ -34,7 +34,13 @@ class Part:
 
 def platform_parts(settings: Settings) -> list[Part]:
     """Return the parts in the order of their start. Raises StudioloError if one cannot be configured."""
-    return [fork_server(settings), kernel_host(settings), control_plane(settings), front_door(settings)]
+    return [
+        fork_server(settings),
+        kernel_host(settings),
+        file_host(settings),
+        control_plane(settings),
+        front_door(settings),
+    ]
 
 
 def fork_server(settings: Settings) -> Part:
@@ -69,6 +75,18 @@ def kernel_host(settings: Settings) -> Part:
     return Part("kernel-host", tuple(argv), path | passed_on(os.environ))
 
 
+def file_host(settings: Settings) -> Part:
+    """The process that carries files' bytes. It knows no people and no database; of our environment it sees little."""
+    argv = (
+        *(sys.executable, "-m", "studiolo.files.host"),
+        *("--socket", str(settings.files_socket)),
+        *("--control", str(settings.control_socket)),
+        *("--cache", str(settings.data_dir / "cache"), "--secret-file", str(settings.files_key_file)),
+    )
+    path = {"PATH": os.environ["PATH"]} if "PATH" in os.environ else {}
+    return Part("file-host", argv, path | passed_on(os.environ))
+
+
 def control_plane(settings: Settings) -> Part:
     """The process that decides."""
     env = {**plain_environment(), **settings_environment(settings)}
@@ -81,7 +99,7 @@ def front_door(settings: Settings) -> Part:
     argv = (str(caddy_binary()), "run", "--adapter", "caddyfile", "--config", str(write_caddyfile(settings)))
     # Rarer collections take a fifth off the work of a small request, for some 25 MiB under load (bench/front_door.py).
     env = {"GOGC": "400", **plain_environment(), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    return Part("front-door", argv, env, after=("control-plane", "kernel-host"))
+    return Part("front-door", argv, env, after=("control-plane", "kernel-host", "file-host"))
 
 
 def log_of(settings: Settings, part: str) -> Path:

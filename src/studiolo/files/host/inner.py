@@ -1,0 +1,62 @@
+"""What the control plane asks of the file host: `GET /_host/…`, with the secret that both know."""
+
+import asyncio
+from pathlib import Path
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from studiolo.contract.errors import InvalidInput, NotFound
+from studiolo.contract.files import FileSort
+from studiolo.files.host.asking import Services
+from studiolo.files.listing import describe, list_folder
+from studiolo.files.root import Root
+
+PREFIX = "/_host/"
+
+
+async def answer(request: web.Request, what: str, services: Services) -> web.Response:
+    """Answer one question; `folder` in its query is the workspace's. Raises errors of Root."""
+    asked = request.query
+    try:
+        folder = Path(asked["folder"])
+        match what:
+            case "list":
+                return _json(await asyncio.to_thread(_list, folder, request))
+            case "info":
+                return _json(await asyncio.to_thread(_info, folder, asked.get("path", "")))
+            case "difference":
+                told = await services.differences.compare(folder, asked["path"], asked["from"], asked["to"])
+                return _json(told.decode())
+            case "search":
+                with await asyncio.to_thread(Root, folder) as root:
+                    found = await services.searches.search(
+                        asked["workspace"], root, asked["q"], within=asked.get("in", ""), limit=int(asked["limit"])
+                    )
+                return _json(found.model_dump_json())
+    except (KeyError, ValueError, ValidationError) as exc:
+        raise InvalidInput("request-invalid", "The control plane's question is not understood.") from exc
+    raise NotFound("route-not-found", "There is nothing at this address.")
+
+
+def _list(folder: Path, request: web.Request) -> str:
+    asked = request.query
+    with Root(folder) as root:
+        page = list_folder(
+            root,
+            asked.get("path", ""),
+            cursor=asked.get("cursor"),
+            limit=int(asked.get("limit", "200")),
+            text=asked.get("filter", ""),
+            sort=FileSort(asked.get("sort", "name")),
+        )
+    return page.model_dump_json()
+
+
+def _info(folder: Path, path: str) -> str:
+    with Root(folder) as root:
+        return describe(root, path).model_dump_json()
+
+
+def _json(text: str) -> web.Response:
+    return web.Response(text=text, content_type="application/json")
