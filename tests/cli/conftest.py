@@ -90,6 +90,8 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         running.answer("GET", "/profiles", samples.PROFILES)
         running.answer("GET", "/engines", [samples.ENGINE])
         running.answer("GET", "/admin/health", samples.HEALTH)
+        running.answer("GET", "/admin/disk", samples.DISK)
+        running.answer("POST", "/admin/disk/free", samples.FREED)
         running.answer("POST", "/jupyter/workspaces/import", samples.IMPORTED, status=201)
         running.answer("GET", "/admin/backups", samples.BACKUPS)
         running.answer("POST", "/admin/backups", samples.BACKUP_PROGRESS)

@@ -146,6 +146,14 @@ METADATA |= {"usage": {"session_hours": 12.5, "memory_peak": 3 << 30}, "packages
 METADATA |= {"executions": [{"path": "train.ipynb", "at": MOMENT, "session": None}]}
 EXPORT = {"exported_at": MOMENT, "metadata": METADATA, "members": [MEMBER], "config_file": "profile: medium\n"}
 TRASHED = {"id": "w-0000000000000000", "name": "old", "owner": ANA, "deleted_at": MOMENT, "erased_after": MOMENT}
+DISK = {"total": 100 << 30, "free": 9 << 30, "is_nearly_full": True, "measured": True, "limits": "Only measured."}
+DISK |= {"parts": [{"name": "caches", "size": 1 << 30, "words": "Made again.", "free_as": "caches"}]}
+DISK |= {
+    "largest": [
+        {"workspace": {"id": WORKSPACE["id"], "name": "churn", "owner": "ana"}, "size": 5, "measured_at": MOMENT}
+    ]
+}
+FREED = {"freed": {"caches": 1 << 30}, "free": 10 << 30}
 HEALTH = {"verdict": "All is well.", "ok": True, "people": 1, "workspaces": 2, "running_sessions": 1}
 HEALTH |= {"idle_sessions": 0, "disk_total": 4 << 30, "disk_free": 1 << 30}
 HEALTH |= {"parts": [{"name": "database", "ok": True, "message": "answers"}]}

@@ -77,6 +77,8 @@ CALLS = {
     "profiles": [],
     "engines": [],
     "health": [],
+    "disk": [],
+    "free": ["caches"],
     "kernels": [],
     "kernels list": [],
     "kernels start": ["churn"],

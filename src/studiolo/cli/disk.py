@@ -7,7 +7,7 @@ import typer
 from studiolo.cli.invocation import connect
 from studiolo.cli.output import emit, print_fields, say
 from studiolo.cli.tables import print_table
-from studiolo.contract.disk import DiskUsage, Freeable
+from studiolo.contract.disk import DiskUsage
 from studiolo.contract.sizes import describe_size, used_of
 
 
@@ -26,7 +26,7 @@ def disk() -> None:
 
 def free(
     what: Annotated[
-        list[Freeable] | None,
+        list[str] | None,
         typer.Argument(
             metavar="[WHAT]...",
             help="caches, previews and logs, which are made again, unless you name some; also: discarded, trash.",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import anyio
 
 from studiolo.contract.details import AdminHealth, DeviceCode, DevicePoll, DeviceStart
-from studiolo.contract.disk import DiskUsage, Freeable, FreedSpace, FreeSpace
+from studiolo.contract.disk import DiskUsage, FreedSpace, FreeSpace
 from studiolo.contract.errors import Conflict, LimitReached
 from studiolo.contract.models import (
     AuditEvent,
@@ -84,9 +84,9 @@ class Platform:
         """Return what fills the platform's disk; for administrators."""
         return await self._transport.fetch(DiskUsage, "GET", "/admin/disk")
 
-    async def free(self, *what: Freeable) -> FreedSpace:
+    async def free(self, *what: str) -> FreedSpace:
         """Release space: what can be made or loaded again, or what is named; for administrators."""
-        body = FreeSpace(what=list_of(what)) if what else FreeSpace()
+        body = fill(FreeSpace, what=list_of(what)) if what else FreeSpace()
         return await self._transport.fetch(FreedSpace, "POST", "/admin/disk/free", body=body)
 
     async def inspect(self) -> AdminHealth:
