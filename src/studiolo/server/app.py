@@ -14,6 +14,7 @@ from studiolo.server import live_routes, people_routes, platform_routes
 from studiolo.server.accounts import routes as account_routes
 from studiolo.server.audit import routes as audit_routes
 from studiolo.server.backup import routes as backup_routes
+from studiolo.server.disk import routes as disk_routes
 from studiolo.server.door import PATH as DOOR_PATH
 from studiolo.server.door import Door
 from studiolo.server.files import internal as file_questions
@@ -74,7 +75,8 @@ def create_app(services: Services) -> ASGIApp:
         services.metrics.meters,
     )
     repeatable = Idempotency(api, services.db, services.clock, services.identity)
-    edge = Edge(KnownAnswers(repeatable, services.db, services.identity), services.hosts, services.metrics.meters.requests)
+    answers = KnownAnswers(repeatable, services.db, services.identity)
+    edge = Edge(answers, services.hosts, services.metrics.meters.requests)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         # Only the front door and the operator can send the header: it is stripped from clients' requests.
@@ -116,6 +118,7 @@ def version_1() -> APIRouter:
     """Return all routes of the API, without what stands before their paths."""
     router = APIRouter()
     router.include_router(platform_routes.router)
+    router.include_router(disk_routes.router)
     router.include_router(account_routes.router)
     router.include_router(people_routes.router)
     router.include_router(audit_routes.router)
@@ -142,6 +145,8 @@ async def _background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(services.session_reconciler.sweep_forever()),
         asyncio.create_task(services.sampler.sample_forever()),
         asyncio.create_task(services.idle_stop.look_forever()),
+        asyncio.create_task(services.disk.watch.look_forever()),
+        asyncio.create_task(services.disk.measure_forever()),
         asyncio.create_task(services.socket_closer.look_forever()),
         asyncio.create_task(services.kernel_closer.look_forever()),
         asyncio.create_task(services.kernel_reconciler.look_forever()),

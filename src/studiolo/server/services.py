@@ -22,6 +22,8 @@ from studiolo.server.accounts.suspension import Suspension
 from studiolo.server.audit.service import Audit
 from studiolo.server.backup.service import BackupService
 from studiolo.server.directory import Directory
+from studiolo.server.disk.service import Disk
+from studiolo.server.disk.watch import DiskWatch
 from studiolo.server.engines import Engines
 from studiolo.server.environments import clone
 from studiolo.server.environments.base import ensure_base
@@ -141,6 +143,7 @@ class Services:
     file_host: FileHost
     file_door: FileDoor
     file_questions: FileQuestions
+    disk: Disk
     inspection: Inspection
     metrics: Metrics
     backups: BackupService
@@ -268,6 +271,9 @@ def build(
         )
     )
     backups = BackupService(settings, db, clock, audit)
+    watch = DiskWatch(settings.data_dir)
+    watch.on_change = lambda: live.tell_everybody("usage")
+    of_sessions.lab.sources.append(watch.notices)
     meters = Meters()
     audit.on_recorded = lambda action: meters.events.labels(action).inc()
     of_sessions.reconciler.on_ready = meters.starts.observe
@@ -333,6 +339,7 @@ def build(
         kernel_reconciler=of_kernels.reconciler,
         kernel_closer=of_kernels.closer,
         kernel_stopper=of_kernels.stopper,
+        disk=Disk(settings.data_dir, db, clock, audit, folders, of_workspaces.trash, watch),
         metrics=Metrics(settings, db, running, of_sessions.sessions, meters),
         files=Files(db, workspaces, folders, audit, file_host),
         file_host=file_host,

@@ -7,6 +7,7 @@ from fastapi import Depends, Query, Request
 from fastapi.responses import Response
 
 from studiolo.contract.models import EnvironmentState, Session, SessionState, Workspace
+from studiolo.server.disk.watch import Space
 from studiolo.server.http.identity import Allow
 from studiolo.server.kernels.service import Unread
 from studiolo.server.principal import Principal
@@ -53,12 +54,22 @@ async def show(
         resume=max(sessions, key=last_used, default=None),
         running=running,
         sparks=sparks(await services.session_usages.memory_of(who, running), running),
-        needs=list_needs(sessions, workspaces.items, await services.kernels.list_unread(who)),
+        needs=[
+            *_of_disk(services.disk.watch.space(), who),
+            *list_needs(sessions, workspaces.items, await services.kernels.list_unread(who)),
+        ],
         workspaces=workspaces.items,
         text=text,
         form={"name": "" if text else propose_name(workspaces.items)},
         **pager("/workspaces", workspaces.next_cursor, None, query),
     )
+
+
+def _of_disk(space: Space, who: Principal) -> list[Need]:
+    if not (who.is_admin and space.is_nearly_full):
+        return []
+    message = f"It is nearly full: {space.words}."
+    return [Need("disk", "needs-you", "Disk", "The platform's disk", message, "/admin/disk", "Free space")]
 
 
 def list_needs(sessions: list[Session], workspaces: list[Workspace], unread: list[Unread]) -> list[Need]:
