@@ -13,6 +13,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 _START_SECONDS = 60.0
+_MOST_SILENCE_SECONDS = 60.0
 
 
 class ZMQClient:
@@ -34,7 +35,10 @@ class ZMQClient:
         self._session.send(self._shell, message)
         is_whole = False
         while not is_whole:
-            for socket, _ in self._poller.poll():
+            ready = self._poller.poll(_MOST_SILENCE_SECONDS * 1000)
+            if not ready:
+                raise SystemExit("error: ZMQ dropped the end of an answer.")
+            for socket, _ in ready:
                 channel = "shell" if socket is self._shell else "iopub"
                 is_whole = collector.take(channel, self._receive(socket)) or is_whole
         return collector.answer
@@ -61,6 +65,8 @@ def kernel_on_zmq(transport: Literal["ipc", "tcp"], python: Path) -> Iterator[ZM
         manager.start_kernel(env=clean_environment(HOME=folder), cwd=folder)
         client = manager.blocking_client()
         try:
+            # With its usual limit of 1,000 messages, an answer's end is lost once this process has to wait.
+            client.context.setsockopt(zmq.RCVHWM, 0)
             client.start_channels(hb=False)
             client.wait_for_ready(timeout=_START_SECONDS)
             yield ZMQClient(client, manager.provisioner.pid)

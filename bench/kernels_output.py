@@ -1,14 +1,16 @@
 """How quickly does output come, and does all of it come?
 
-20,000 prints, each flushed, and 50 outputs of 1 MiB, from the request until its idle has come and all was read as JSON:
-over ZMQ alone (jupyter_client on ipc, its sockets read directly), and by a stock client of the websocket protocol v1
-at our kernel host's own port with its journal on; in every fourth round also through our front door, at jupyter_server
-with its limit off and at jupyverse. What did not come is counted.
+Each round starts kernels anew. 20,000 prints, each flushed, and 50 outputs of 1 MiB, from the request until its idle
+has come and all was read as JSON: over ZMQ alone (jupyter_client on ipc, its sockets read directly), and by a stock
+client of the websocket protocol v1 at our kernel host's own port with its journal on; in every fourth round also
+through our front door, at jupyter_server with its limit off and at jupyverse. What did not come is counted.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 from _kernel_client import Executor, Loop
 from _kernel_door import front_door
@@ -36,17 +38,19 @@ _OURS = "Studiolo"
 
 @dataclass
 class Floods:
-    """One contender; how many of its outputs did not come so far, and how many came twice."""
+    """One contender: what starts a kernel of it; how many outputs did not come so far, and how many came twice."""
 
-    kernel: Executor
+    start: Callable[[], AbstractContextManager[Executor]]
     lost: int = 0
     doubled: int = 0
 
     def measure(self) -> Mapping[str, float]:
-        """Run both floods; what did not come, or came again, does not count."""
-        printed = self.kernel.execute(_PRINT)
+        """Run both floods in a fresh kernel; what did not come, or came again, does not count."""
+        with self.start() as kernel:
+            kernel.execute("pass")
+            printed = kernel.execute(_PRINT)
+            shown = kernel.execute(_SHOW)
         came = printed.text.split()
-        shown = self.kernel.execute(_SHOW)
         figures = shown.figures.count(_FIGURE_BYTES)
         self.lost += _PRINTS - len(set(came)) + max(0, _FIGURES - figures)
         self.doubled += len(came) - len(set(came)) + max(0, figures - _FIGURES)
@@ -71,14 +75,16 @@ def main() -> None:
 
 
 def contenders(stack: contextlib.ExitStack) -> tuple[dict[str, Floods], list[str]]:
-    """Start all; return them, and the names of those that run seldom."""
+    """Start all servers; return the contenders, and the names of those that run seldom."""
     loop = Loop()
-    zmq_alone = stack.enter_context(kernel_on_zmq("ipc", jupyter_programs() / "python"))
-    ours = stack.enter_context(loop.kernel_of(stack.enter_context(gateway())))
-    found = {_ZMQ: Floods(zmq_alone), _OURS: Floods(ours)}
+    ours = stack.enter_context(gateway())
+    found = {
+        _ZMQ: Floods(partial(kernel_on_zmq, "ipc", jupyter_programs() / "python")),
+        _OURS: Floods(partial(loop.kernel_of, ours)),
+    }
     door, _ = stack.enter_context(front_door())
     services = [door, *(stack.enter_context(peer()) for peer in (jupyter_server, jupyverse))]
-    others = {one.name: Floods(stack.enter_context(loop.kernel_of(one))) for one in services}
+    others = {one.name: Floods(partial(loop.kernel_of, one)) for one in services}
     return found | others, list(others)
 
 
