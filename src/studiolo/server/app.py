@@ -19,6 +19,7 @@ from studiolo.server.door import PATH as DOOR_PATH
 from studiolo.server.door import Door
 from studiolo.server.files import internal as file_questions
 from studiolo.server.files import routes as file_routes
+from studiolo.server.files import versions_routes as version_routes
 from studiolo.server.http import description, problems
 from studiolo.server.http.answers import KnownAnswers
 from studiolo.server.http.edge import ASGIApp, Edge, Receive, Scope, Send
@@ -128,6 +129,7 @@ def version_1() -> APIRouter:
     router.include_router(dealing_routes.trash_router)
     router.include_router(share_routes.router)
     router.include_router(file_routes.router)
+    router.include_router(version_routes.router)
     router.include_router(session_routes.of_workspace)
     for path in _SESSION_PATHS:
         router.include_router(session_routes.collection, prefix=path, include_in_schema=path == _SESSION_PATHS[0])
@@ -152,6 +154,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(services.kernel_reconciler.look_forever()),
         asyncio.create_task(services.trash.empty_forever()),
         asyncio.create_task(services.backups.look_forever()),
+        asyncio.create_task(services.file_retention.look_forever()),
         asyncio.create_task(_write_seen(services)),
     ]
     try:

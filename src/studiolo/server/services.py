@@ -32,7 +32,9 @@ from studiolo.server.environments.service import BuildBase, Environments
 from studiolo.server.files.door import FileDoor
 from studiolo.server.files.host import FileHost
 from studiolo.server.files.internal import FileQuestions
+from studiolo.server.files.retention import FileRetention
 from studiolo.server.files.service import Files
+from studiolo.server.files.versions import FileVersions
 from studiolo.server.http.hosts import Hosts
 from studiolo.server.http.identity import CookieNames, Identity
 from studiolo.server.inspection import Inspection
@@ -140,6 +142,8 @@ class Services:
     kernel_closer: KernelCloser
     kernel_stopper: KernelStopper
     files: Files
+    file_versions: FileVersions
+    file_retention: FileRetention
     file_host: FileHost
     file_door: FileDoor
     file_questions: FileQuestions
@@ -342,6 +346,8 @@ def build(
         disk=Disk(settings.data_dir, db, clock, audit, folders, of_workspaces.trash, watch),
         metrics=Metrics(settings, db, running, of_sessions.sessions, meters),
         files=Files(db, workspaces, folders, audit, file_host),
+        file_versions=FileVersions(db, workspaces, folders, audit, file_host, settings.files),
+        file_retention=FileRetention(db, clock, folders, settings.files),
         file_host=file_host,
         file_door=FileDoor(db, authentication, workspaces, folders, file_host),
         file_questions=FileQuestions(db, authentication, workspaces, audit, file_host),

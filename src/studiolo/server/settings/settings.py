@@ -18,6 +18,7 @@ from studiolo.contract.errors import InvalidInput
 from studiolo.server.settings.accounts import AccountSettings
 from studiolo.server.settings.backup import BackupSettings
 from studiolo.server.settings.egress import EgressSettings
+from studiolo.server.settings.files import FileSettings
 from studiolo.server.settings.kernels import KernelSettings
 from studiolo.server.settings.mail import MailSettings
 from studiolo.server.settings.resources import ResourceSettings
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
     mail: MailSettings = Field(default_factory=MailSettings)
     sessions: SessionSettings = Field(default_factory=SessionSettings)
     kernels: KernelSettings = Field(default_factory=KernelSettings)
+    files: FileSettings = Field(default_factory=FileSettings)
     workspaces: WorkspaceSettings = Field(default_factory=WorkspaceSettings)
     resources: ResourceSettings = Field(default_factory=ResourceSettings)
     environments: EnvironmentSettings = Field(default_factory=EnvironmentSettings)
