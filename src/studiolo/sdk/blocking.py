@@ -18,7 +18,17 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from studiolo.contract.models import Page
 from studiolo.sdk.client import AsyncStudiolo
 from studiolo.sdk.listing import Listing
-from studiolo.sdk.resources import account, backups, kernels, people, platform, sessions, shares, workspaces
+from studiolo.sdk.resources import (
+    account,
+    backups,
+    kernels,
+    people,
+    platform,
+    sessions,
+    shares,
+    versions,
+    workspaces,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -177,6 +187,23 @@ class Shares(Blocking[shares.Shares]):
     delete = _blocking(shares.Shares.delete)
 
 
+class Versions(Blocking[versions.Versions]):
+    """Earlier versions of files. `path` is relative to the workspace's folder."""
+
+    list = _paged(versions.Versions.list)
+    download = _blocking(versions.Versions.download)
+    compare = _blocking(versions.Versions.compare)
+    restore = _blocking(versions.Versions.restore)
+
+
+class FileTrash(Blocking[versions.FileTrash]):
+    """Files and folders that were deleted from workspaces."""
+
+    list = _paged(versions.FileTrash.list)
+    restore = _blocking(versions.FileTrash.restore)
+    erase = _blocking(versions.FileTrash.erase)
+
+
 class Account(Blocking[account.Account]):
     """The person whose key the client uses."""
 
@@ -281,6 +308,8 @@ class Studiolo:
         self.sessions = Sessions(client.sessions, portal)
         self.kernels = Kernels(client.kernels, portal)
         self.shares = Shares(client.shares, portal)
+        self.versions = Versions(client.versions, portal)
+        self.file_trash = FileTrash(client.file_trash, portal)
         self.me = Account(client.me, portal)
         self.keys = Keys(client.keys, portal)
         self.people = People(client.people, portal)

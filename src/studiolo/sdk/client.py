@@ -19,6 +19,7 @@ from studiolo.sdk.resources.people import Banners, Invitations, People
 from studiolo.sdk.resources.platform import Audit, Platform
 from studiolo.sdk.resources.sessions import Sessions
 from studiolo.sdk.resources.shares import Shares
+from studiolo.sdk.resources.versions import FileTrash, Versions
 from studiolo.sdk.resources.workspaces import Workspaces
 from studiolo.sdk.transport import Transport, trust
 
@@ -47,6 +48,8 @@ class AsyncStudiolo:
         self.sessions = Sessions(self._transport)
         self.kernels = Kernels(self._transport)
         self.shares = Shares(self._transport)
+        self.versions = Versions(self._transport)
+        self.file_trash = FileTrash(self._transport)
         self.me = Account(self._transport)
         self.keys = Keys(self._transport)
         self.people = People(self._transport)
