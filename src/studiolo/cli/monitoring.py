@@ -17,7 +17,7 @@ from studiolo.cli.tables import layout, print_table, terminal_width, wants_colou
 from studiolo.contract.details import WorkspaceStats
 from studiolo.contract.errors import Conflict, NotFound
 from studiolo.contract.models import Session
-from studiolo.contract.resources import SessionUsage
+from studiolo.contract.resources import SessionUsage, WorkspaceHistory
 from studiolo.contract.sizes import describe_size
 from studiolo.sdk import Studiolo
 
@@ -32,11 +32,37 @@ def usage(session: SessionArgument) -> None:
     emit(found, lambda: _print_usage(found))
 
 
-def stats(workspace: WorkspaceArgument) -> None:
-    """Show what a workspace's sessions use now, and what they used."""
+def stats(
+    workspace: WorkspaceArgument,
+    history: Annotated[bool, typer.Option("--history", help="By hour for a week, by day for a year.")] = False,
+) -> None:
+    """Show what a workspace's sessions use now, and what they used.
+
+    \b
+    Examples:
+      studiolo stats churn
+      studiolo stats churn --history
+    """
     with connect() as client:
+        if history:
+            used = client.workspaces.usage(workspace)
+            emit(used, lambda: _print_history(used))
+            return
         found = client.workspaces.stats(workspace)
     emit(found, lambda: _print_stats(found))
+
+
+def _print_history(used: WorkspaceHistory) -> None:
+    rows = [
+        (
+            f"{span.at.astimezone():%Y-%m-%d}" + (f" {span.at.astimezone():%H:%M}" if span.seconds == 3600 else ""),
+            f"{span.session_hours:.2f}",
+            f"{span.cpu_hours:.2f}",
+            describe_size(span.memory_peak),
+        )
+        for span in [*used.days, *used.hours]
+    ]
+    print_table(("SINCE!", "SESSION HOURS!", "CPU HOURS!", "MOST MEMORY!"), rows, empty="Nothing was used yet.")
 
 
 def monitor(

@@ -112,6 +112,7 @@ OPERATIONS: dict[str, Operation] = {
         ("workspace.list", _USER, "workspaces:read", None, "List workspaces you can see"),
         ("workspace.create", _USER, "workspaces:write", None, "Create a workspace"),
         ("workspace.read", _USER, "workspaces:read", Role.VIEWER, "See one workspace"),
+        ("workspace.usage", _USER, "workspaces:read", Role.VIEWER, "See what a workspace used"),
         ("workspace.update", _USER, "workspaces:write", Role.OWNER, "Rename or describe a workspace"),
         ("workspace.delete", _USER, "workspaces:write", Role.OWNER, "Delete a workspace"),
         ("workspace.scale", _USER, "workspaces:write", Role.OWNER, "Change what a workspace's sessions may use"),
@@ -165,6 +166,7 @@ OPERATIONS: dict[str, Operation] = {
 ADMIN_MAY: frozenset[str] = frozenset(
     {
         "workspace.read",
+        "workspace.usage",
         "workspace.update",
         "workspace.delete",
         "workspace.scale",

@@ -128,6 +128,27 @@ class SessionUsage(BaseModel):
     deaths: list[MemoryDeath] = Field(default_factory=list, description="What ran out of memory, newest first.")
 
 
+class UsedSpan(BaseModel):
+    """What all sessions of a workspace used in one hour or day."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: datetime = Field(description="When it began.")
+    seconds: int = Field(description="3600 or 86400.")
+    session_hours: float
+    cpu_hours: float
+    memory_peak: int = Field(description="Bytes: the most that its sessions had together at a minute's look.")
+
+
+class WorkspaceHistory(BaseModel):
+    """What a workspace's sessions used: hours of the last week, days of a year before that; oldest first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    hours: list[UsedSpan]
+    days: list[UsedSpan]
+
+
 class Scale(BaseModel):
     """Change what a workspace's sessions may use. Applies to running ones at their next start."""
 

@@ -131,6 +131,7 @@ class Workspaces(Blocking[workspaces.Workspaces]):
     export_archive = _blocking(workspaces.Workspaces.export_archive)
     import_archive = _blocking(workspaces.Workspaces.import_archive)
     stats = _blocking(workspaces.Workspaces.stats)
+    usage = _blocking(workspaces.Workspaces.usage)
     report = _blocking(workspaces.Workspaces.report)
     duplicate = _blocking(workspaces.Workspaces.duplicate)
     transfer = _blocking(workspaces.Workspaces.transfer)

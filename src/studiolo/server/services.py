@@ -57,6 +57,7 @@ from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.closing import SocketCloser
 from studiolo.server.sessions.entry import Entry
 from studiolo.server.sessions.here import Lab
+from studiolo.server.sessions.history import UsageHistory
 from studiolo.server.sessions.idle_stop import IdleStop
 from studiolo.server.sessions.parts import Ground, build_sessions
 from studiolo.server.sessions.reconciler import SessionReconciler
@@ -123,6 +124,7 @@ class Services:
     sessions: Sessions
     workspace_sessions: WorkspaceSessions
     session_usages: SessionUsages
+    usage_history: UsageHistory
     exports: Exports
     imports: Imports
     sampler: Sampler
@@ -325,6 +327,7 @@ def build(
         sessions=of_sessions.sessions,
         workspace_sessions=of_sessions.of_workspaces,
         session_usages=of_sessions.usages,
+        usage_history=of_sessions.history,
         sampler=of_sessions.sampler,
         idle_stop=of_sessions.idle_stop,
         session_streams=of_sessions.streams,

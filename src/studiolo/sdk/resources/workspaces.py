@@ -17,7 +17,7 @@ from studiolo.contract.details import (
 )
 from studiolo.contract.models import Me, Member, MemberSet, Page, Workspace, WorkspaceCreate, WorkspaceUpdate
 from studiolo.contract.operations import Role
-from studiolo.contract.resources import Resources, Scale, WorkspaceLimits
+from studiolo.contract.resources import Resources, Scale, WorkspaceHistory, WorkspaceLimits
 from studiolo.sdk.forms import fill
 from studiolo.sdk.listing import Listing
 from studiolo.sdk.transport import Transport, segment
@@ -159,6 +159,10 @@ class Workspaces:
         """
         with Path(path).open("rb") as file:  # noqa: ASYNC230 local
             return await self._transport.upload(Imported, f"{_PATH}/import", file, query={"name": name})
+
+    async def usage(self, workspace: str) -> WorkspaceHistory:
+        """Return what its sessions used: hours of the last week, days of a year; oldest first."""
+        return await self._transport.fetch(WorkspaceHistory, "GET", f"{_at(workspace)}/sessions/usage")
 
     async def stats(self, workspace: str) -> WorkspaceStats:
         """Return what its sessions use now, and used."""

@@ -18,6 +18,7 @@ from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.closing import SocketCloser
 from studiolo.server.sessions.entry import Entry
 from studiolo.server.sessions.here import Lab
+from studiolo.server.sessions.history import UsageHistory
 from studiolo.server.sessions.idle_stop import IdleStop
 from studiolo.server.sessions.launch_spec import LaunchSpecs
 from studiolo.server.sessions.lookup import SessionLookup
@@ -68,6 +69,7 @@ class SessionParts:
     admission: Admission
     of_workspaces: WorkspaceSessions
     usages: SessionUsages
+    history: UsageHistory
     sampler: Sampler
     idle_stop: IdleStop
     streams: SessionStreams
@@ -107,6 +109,7 @@ def build_sessions(on: Ground) -> SessionParts:
         admission=admission,
         of_workspaces=WorkspaceSessions(on.clock, on.keys, wishes, on.live, closer),
         usages=SessionUsages(on.db, on.clock, on.engines, lookup),
+        history=UsageHistory(on.db, on.clock, on.workspaces),
         sampler=Sampler(on.db, on.clock, on.engines, on.live, deaths),
         idle_stop=idle_stop,
         streams=SessionStreams(on.db, on.engines, lookup, view),

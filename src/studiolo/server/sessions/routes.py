@@ -18,11 +18,13 @@ from studiolo.contract.models import (
     SessionState,
     SessionStop,
 )
+from studiolo.contract.resources import WorkspaceHistory
 from studiolo.server.http.identity import Allow
 from studiolo.server.http.services import service
 from studiolo.server.principal import Principal
 from studiolo.server.sessions import stream_routes
 from studiolo.server.sessions.here import Lab
+from studiolo.server.sessions.history import UsageHistory
 from studiolo.server.sessions.reports import Reports
 from studiolo.server.sessions.service import MAX_WAIT_SECONDS, Sessions
 
@@ -54,6 +56,16 @@ async def list_of_workspace(
 ) -> Page[Session]:
     """A workspace's sessions, newest first."""
     return await sessions.list_(who, workspace=workspace, states=state or (), cursor=cursor, limit=limit)
+
+
+@of_workspace.get("/usage")
+async def usage_of_workspace(
+    workspace: str,
+    who: Annotated[Principal, Depends(Allow("workspace.usage"))],
+    history: Annotated[UsageHistory, Depends(service("usage_history"))],
+) -> WorkspaceHistory:
+    """What its sessions used: hours of the last week, days of a year."""
+    return await history.get(who, workspace)
 
 
 @of_workspace.post("", status_code=201)

@@ -90,6 +90,20 @@ session_usage = Table(
     Index("ix_session_usage_at", "at"),
 )
 
+# What a workspace's sessions used in an hour, or in a day once the hour is a week old.
+usage_history = Table(
+    "usage_history",
+    metadata,
+    Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True),
+    # Seconds: 3,600 or 86,400.
+    Column("span", Integer, primary_key=True),
+    Column("at", UTCTime, primary_key=True),
+    Column("session_seconds", Float, nullable=False),
+    Column("cpu_seconds", Float, nullable=False),
+    Column("memory_peak", BigInteger, nullable=False),
+    Index("ix_usage_history_span_at", "span", "at"),
+)
+
 # What each launch used in all, written when it ends: the workspace's usage history.
 launches = Table(
     "launches",

@@ -17,7 +17,7 @@ from studiolo.kit.repeat import repeat
 from studiolo.server.engines import Engines, enforcement_of
 from studiolo.server.live import Live
 from studiolo.server.principal import Principal
-from studiolo.server.sessions import usage_queries
+from studiolo.server.sessions import history, usage_queries
 from studiolo.server.sessions.lookup import SessionLookup
 from studiolo.server.sessions.memory_deaths import MemoryDeaths
 from studiolo.server.sessions.wire import limits_of
@@ -35,6 +35,8 @@ class Sampler:
         self._engines = engines
         self._live = live
         self._deaths = deaths
+        self._sampled_at: datetime | None = None
+        self._thinned_at: datetime | None = None
 
     async def sample_forever(self) -> None:
         """Sample once a minute; a pass that fails costs a minute of history, nothing else."""
@@ -47,7 +49,16 @@ class Sampler:
         measured = [(row, usage) for row in rows if (usage := await self._measure(row)) is not None]
         now = self._clock.now()
         async with self._db.write() as tx:
-            await usage_queries.add_samples(tx.connection, [_sample(row, usage, now) for row, usage in measured], now)
+            samples = [_sample(row, usage, now) for row, usage in measured]
+            await usage_queries.add_samples(tx.connection, samples, now)
+            of_workspaces = zip((row["workspace_id"] for row, _ in measured), samples, strict=True)
+            passed = now - self._sampled_at if self._sampled_at else timedelta(seconds=_EVERY_SECONDS)
+            used = history.sum_up(((name, one["cpu"], one["memory"]) for name, one in of_workspaces), passed)
+            await history.add(tx.connection, used, now)
+            if self._thinned_at is None or now - self._thinned_at >= history.HOUR:
+                await history.thin(tx.connection, now)
+                self._thinned_at = now
+            self._sampled_at = now
             if measured:
                 tx.after_commit(lambda: self._live.tell_everybody("usage"))
         for row, usage in measured:

@@ -34,11 +34,16 @@ def sparks(
 
 
 def draw(
-    points: Sequence[tuple[datetime, float | None]], *, limit: float | None, span: timedelta | None = None
+    points: Sequence[tuple[datetime, float | None]],
+    *,
+    limit: float | None,
+    span: timedelta | None = None,
+    gap: timedelta = _GAP,
 ) -> Chart | None:
     """Return the chart of at least two known points, oldest first; None where there are fewer.
 
     `span`: the time that the width stands for, ending with the last point; left out: what the points cover.
+    `gap`: points that lie farther apart are not joined.
     """
     known = [(at, value) for at, value in points if value is not None]
     if span is not None and known:
@@ -56,7 +61,7 @@ def draw(
     before: datetime | None = None
     for at, value in known:
         place = f"{round((at - first).total_seconds() / width * 100, 2):g} {height(value):g}"
-        if before is None or at - before > _GAP:
+        if before is None or at - before > gap:
             paths.append(f"M{place}")
         else:
             paths[-1] += f"L{place}"

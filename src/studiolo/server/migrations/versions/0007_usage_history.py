@@ -25,3 +25,18 @@ def upgrade() -> None:
     with op.batch_alter_table("workspace_sizes", schema=None) as batch_op:
         batch_op.create_index("ix_workspace_sizes_size", ["size"], unique=False)
         batch_op.create_index("ix_workspace_sizes_measured_at", ["measured_at"], unique=False)
+    op.create_table(
+        "usage_history",
+        sa.Column("workspace_id", sa.String(length=18), nullable=False),
+        sa.Column("span", sa.Integer(), nullable=False),
+        sa.Column("at", time, nullable=False),
+        sa.Column("session_seconds", sa.Float(), nullable=False),
+        sa.Column("cpu_seconds", sa.Float(), nullable=False),
+        sa.Column("memory_peak", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["workspace_id"], ["workspaces.id"], name=op.f("fk_usage_history_workspace_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", "span", "at", name=op.f("pk_usage_history")),
+    )
+    with op.batch_alter_table("usage_history", schema=None) as batch_op:
+        batch_op.create_index("ix_usage_history_span_at", ["span", "at"], unique=False)
