@@ -105,6 +105,8 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
             running.answer("POST", f"{session}/stop", {**SESSION, "state": "stopped", "desired": "stopped"})
             running.answer("POST", f"{session}/restart", SESSION)
             running.answer("POST", f"{session}/snooze", SESSION)
+        running.answer("POST", f"{workspace}/clone", samples.CLONE, status=202)
+        running.answer("GET", f"{workspace}/clone", samples.CLONE)
             running.answer("GET", f"{session}/usage", samples.USAGE)
             running.answer("GET", f"{session}/log", {"lines": ["one", "two"], "truncated": False})
         kernel = f"/kernels/{samples.KERNEL['id']}"

@@ -81,6 +81,7 @@ CALLS = {
     "free": ["caches"],
     "kernels": [],
     "kernels list": [],
+    "clone": ["churn", "https://example.com/team/study.git"],
     "kernels start": ["churn"],
     "kernels interrupt": ["0b9e2c34"],
     "kernels restart": ["0b9e2c34"],

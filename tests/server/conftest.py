@@ -63,6 +63,7 @@ async def services(
     async with running(built.environments.runner, built.session_reconciler.runner):
         yield built
     await built.backups.close()
+    await built.clones.close()
     await built.environments.close()
     await built.session_reconciler.close()
     await built.db.close()

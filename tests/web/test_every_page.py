@@ -42,6 +42,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "trash, empty": ("nils", "/trash"),
     "workspace's settings for a viewer": ("ana", "/w/{reading}/settings"),
     "deleted, with undo": ("ana", "/?said=deleted&undo={churn}"),
+    "clone": ("ana", "/w/{churn}/clone"),
     "import": ("ana", "/workspaces/import"),
     "open with": ("ana", "/w/{churn}/launch"),
     "open with, refused": ("ana", "/w/{churn}/launch?profile=large&memory=lots&cpu=2&name=wide"),

@@ -44,6 +44,7 @@ COMMANDS = tuple(
                 ("limits", f"{_COMMANDS}.sizing:limits", "Show what a workspace's sessions may use"),
                 ("scale", f"{_COMMANDS}.sizing:scale", "Change what a workspace's sessions may use"),
                 ("metadata", f"{_COMMANDS}.describing:metadata", "Show all that is known about a workspace"),
+                ("clone", f"{_COMMANDS}.cloning:clone", "Clone a git repository into a workspace"),
                 ("export", f"{_COMMANDS}.describing:export", "Write a workspace, or its description, to a file"),
                 ("import", f"{_COMMANDS}.importing:import_", "Make a workspace from an archive"),
                 ("report", f"{_COMMANDS}.describing:report", "Write a report on a workspace's use"),

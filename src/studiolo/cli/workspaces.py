@@ -17,6 +17,7 @@ from studiolo.cli.amounts import (
     describe,
 )
 from studiolo.cli.arguments import WorkspaceArgument
+from studiolo.cli.cloning import BranchOption, TokenOption, UsernameOption, follow, read_token
 from studiolo.cli.invocation import connect, current
 from studiolo.cli.output import ago, emit, name_of, print_fields, say
 from studiolo.cli.places import absolute_if_folder, read_text
@@ -43,6 +44,12 @@ def create(
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="A workspace-config.yaml; options win over it.")
     ] = None,
+    clone: Annotated[
+        str | None, typer.Option("--clone", metavar="URL", help="Clone this git repository into it (https).")
+    ] = None,
+    branch: BranchOption = None,
+    username: UsernameOption = None,
+    token_stdin: TokenOption = False,
 ) -> None:
     """Create a workspace: files, an environment of its own, people.
 
@@ -50,8 +57,10 @@ def create(
     Examples:
       studiolo create churn
       studiolo create churn --cpu=4 --memory=8g --gpu=1
+      studiolo create churn --clone https://github.com/team/study.git --branch main
       studiolo create churn --config workspace-config.yaml --description "Who leaves, and why"
     """
+    given = _clone_of(clone, branch=branch, username=username, token=read_token(token_stdin))
     wanted = asked_for(cpu=cpu, memory=memory, gpu=gpu, gpu_type=gpu_type, disk=disk, image=image)
     with connect() as client:
         workspace = client.workspaces.create(
@@ -61,10 +70,14 @@ def create(
             profile=profile,
             resources=wanted,
             config_file=read_text(config) if config else None,
+            clone=given,
         )
+        cloned = follow(client, workspace.id) if given else None
 
     def text() -> None:
         print(f"Created {name_of(workspace)} ({workspace.id}).")
+        if cloned is not None:
+            say(f"Cloned {cloned.url} into {cloned.folder}.")
         say(f"Open it: {current().program} open {name_of(workspace)}")
 
     emit(workspace, text)
@@ -146,6 +159,15 @@ def delete(
     emit({"id": found.id, "deleted": True}, lambda: print(f"Deleted {found.owner.name}/{found.name} ({found.id})."))
     if not current().json:
         say(f"It stays in the trash for a while: {current().program} trash restore {found.id}")
+
+
+def _clone_of(url: str | None, **more: str | None) -> dict[str, str] | None:
+    given = {name: value for name, value in more.items() if value is not None}
+    if url is None:
+        if given:
+            raise InvalidInput("usage-invalid", "A branch, user name or token is for --clone URL.")
+        return None
+    return {"url": url} | given
 
 
 def _print_workspaces(workspaces: list[Workspace], sessions: list[Session] | None) -> None:

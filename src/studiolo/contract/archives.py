@@ -7,9 +7,9 @@ An archive is a zip of the workspace's files as they lie in its folder, and `.st
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
-from studiolo.contract.models import Request, Wire, Workspace
+from studiolo.contract.models import Wire, Workspace
 from studiolo.contract.operations import Role
 
 DESCRIPTION = ".studiolo/workspace.json"
@@ -53,25 +53,13 @@ class Imported(Wire):
     left_out: list[str] = Field(description="What was not taken over, and why.")
 
 
-class Clone(Request):
-    """Clone a git repository into a folder of a workspace, by https.
-
-    `token`: a password or access token for this time only; it is not kept. `username`: where the server wants one.
-    """
-
-    url: str = Field(max_length=2000, examples=["https://github.com/pola-rs/polars-cookbook.git"])
-    branch: str | None = Field(None, max_length=250)
-    username: str | None = Field(None, max_length=250)
-    token: SecretStr | None = Field(None, max_length=4000)
-
-
 class CloneProgress(Wire):
-    """How a clone goes, or how the last one ended. `interrupted`: the platform was restarted meanwhile."""
+    """How a clone goes, or how the last one ended. `none`: nothing was cloned; `interrupted`: by a restart."""
 
-    state: Literal["running", "done", "failed", "cancelled", "interrupted"]
+    state: Literal["none", "running", "done", "failed", "cancelled", "interrupted"]
     url: str
     folder: str = Field(description="Name of the folder in the workspace.")
     phase: str = Field(description="What git is doing, for example `Receiving objects`.")
     percent: int | None
     message: str | None = Field(description="Why it failed.")
-    began_at: datetime
+    began_at: datetime | None

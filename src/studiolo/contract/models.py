@@ -175,6 +175,18 @@ class KeyCreated(KeyInfo):
     key: str
 
 
+class Clone(Request):
+    """Clone a git repository into a folder of a workspace, by https.
+
+    `token`: a password or access token for this time only; it is not kept. `username`: where the server wants one.
+    """
+
+    url: str = Field(max_length=2000, examples=["https://github.com/pola-rs/polars-cookbook.git"])
+    branch: str | None = Field(None, max_length=250)
+    username: str | None = Field(None, max_length=250)
+    token: str | None = Field(None, max_length=4000, repr=False)
+
+
 class WorkspaceCreate(Request):
     """Create a workspace. `root`: an existing or new folder of the server's machine to use as its files.
 
@@ -191,6 +203,7 @@ class WorkspaceCreate(Request):
     )
     security: dict[str, Any] = Field(default_factory=dict, examples=[{"trusted_channels": ["conda-forge"]}])
     config_file: str | None = Field(None, max_length=200_000, description="Text of a workspace-config.yaml.")
+    clone: Clone | None = Field(None, description="A repository to clone into it; see how that goes at its /clone.")
 
 
 class WorkspaceUpdate(Request):

@@ -32,7 +32,7 @@ from studiolo.server.sessions import routes as session_routes
 from studiolo.server.sharing import routes as share_routes
 from studiolo.server.shortcuts import Shortcuts
 from studiolo.server.web import pages
-from studiolo.server.workspaces import archive_routes, dealing_routes
+from studiolo.server.workspaces import archive_routes, clone_routes, dealing_routes
 from studiolo.server.workspaces import routes as workspace_routes
 
 # Where another process of the platform says that it changed what is wanted.
@@ -126,6 +126,8 @@ def version_1() -> APIRouter:
     router.include_router(backup_routes.router)
     router.include_router(workspace_routes.router)
     router.include_router(dealing_routes.router)
+    router.include_router(archive_routes.router)
+    router.include_router(clone_routes.router)
     router.include_router(dealing_routes.trash_router)
     router.include_router(share_routes.router)
     router.include_router(file_routes.router)
@@ -166,6 +168,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
         await services.backups.close()
         await services.environments.close()
+        await services.clones.close()
         await services.session_reconciler.close()
         await services.drain()
         await services.db.close()

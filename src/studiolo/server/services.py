@@ -71,6 +71,7 @@ from studiolo.server.settings import Settings
 from studiolo.server.sharing.service import Shares
 from studiolo.server.workspaces.access import Access
 from studiolo.server.workspaces.copies import Copies
+from studiolo.server.workspaces.cloning import Clones
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.holdings import WorkspaceHoldings
 from studiolo.server.workspaces.members import Members
@@ -116,6 +117,9 @@ class Services:
     copies: Copies
     records: Records
     resets: Resets
+    exports: Exports
+    imports: Imports
+    clones: Clones
     trash: Trash
     environments: Environments
     changes: Changes
@@ -318,6 +322,9 @@ def build(
         sizes=of_workspaces.sizes,
         copies=of_workspaces.copies,
         records=of_workspaces.records,
+        exports=of_workspaces.exports,
+        imports=of_workspaces.imports,
+        clones=of_workspaces.clones,
         resets=of_workspaces.resets,
         trash=of_workspaces.trash,
         environments=environments,

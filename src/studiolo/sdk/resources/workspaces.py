@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from studiolo.contract.archives import Imported
+import anyio
+
+from studiolo.contract.archives import CloneProgress, Imported
 from studiolo.contract.details import (
     Duplicate,
     Reset,
@@ -15,7 +17,7 @@ from studiolo.contract.details import (
     WorkspaceMetadata,
     WorkspaceStats,
 )
-from studiolo.contract.models import Me, Member, MemberSet, Page, Workspace, WorkspaceCreate, WorkspaceUpdate
+from studiolo.contract.models import Clone, Me, Member, MemberSet, Page, Workspace, WorkspaceCreate, WorkspaceUpdate
 from studiolo.contract.operations import Role
 from studiolo.contract.resources import Resources, Scale, WorkspaceHistory, WorkspaceLimits
 from studiolo.sdk.forms import fill
@@ -57,9 +59,12 @@ class Workspaces:
         security: Mapping[str, Any] | None = None,
         config_file: str | None = None,
     ) -> Workspace:
+        clone: Clone | Mapping[str, Any] | None = None,
         """Create a workspace. `root`: a folder of the server's machine to use as its files.
 
         `config_file`: text of a workspace-config.yaml; it counts where the arguments leave something open.
+        `clone`: a repository (`url`, `branch`, `username`, `token`) to clone into it; `wait_for_clone` waits for it.
+
         Raises InvalidInput (`name-invalid`, `name-reserved`, `config-invalid`), Conflict (`workspace-exists`),
         LimitReached (`limit-exceeded`).
         """
@@ -74,6 +79,7 @@ class Workspaces:
             security=security,
             config_file=config_file,
         )
+            clone=clone,
         return await self._transport.fetch(Workspace, "POST", _PATH, body=body)
 
     async def get(self, workspace: str) -> Workspace:
@@ -165,6 +171,23 @@ class Workspaces:
         return await self._transport.fetch(WorkspaceHistory, "GET", f"{_at(workspace)}/sessions/usage")
 
     async def stats(self, workspace: str) -> WorkspaceStats:
+    async def clone(
+    ) -> CloneProgress:
+        """Begin to clone a git repository into a folder of its name. `token`: for this time only; it is not kept.
+        Raises InvalidInput (`clone-failed`, `egress-refused`), Conflict (`clone-running`, `clone-exists`).
+        body = fill(Clone, url=url, branch=branch, username=username, token=token)
+        return await self._transport.fetch(CloneProgress, "POST", f"{_at(workspace)}/clone", body=body)
+    async def clone_progress(self, workspace: str) -> CloneProgress:
+        """Return how the clone goes, or how the last one ended; `state` is `none` if there was none."""
+        return await self._transport.fetch(CloneProgress, "GET", f"{_at(workspace)}/clone")
+    async def wait_for_clone(
+        self, workspace: str, *, tell: Callable[[CloneProgress], None] = lambda progress: None
+    ) -> CloneProgress:
+        """Wait until the clone has ended; `state` says how. `tell` is given what is known meanwhile."""
+        while (progress := await self.clone_progress(workspace)).state == "running":
+    async def cancel_clone(self, workspace: str) -> None:
+        """Cancel the clone; nothing of it stays. Raises NotFound (`clone-not-found`)."""
+        await self._transport.send("DELETE", f"{_at(workspace)}/clone")
         """Return what its sessions use now, and used."""
         return await self._transport.fetch(WorkspaceStats, "GET", f"{_at(workspace)}/stats")
 

@@ -10,10 +10,12 @@ from studiolo.contract.models import WorkspaceCreate
 from studiolo.server.http.identity import Allow
 from studiolo.server.principal import Principal
 from studiolo.server.web import forms
+from studiolo.server.web.clones import read_clone
 from studiolo.server.web.render import render, see
 from studiolo.server.web.routing import PAGE_SIZE, Cursor, ServicesOf, pager, pages_router, status_of
 
 router = pages_router()
+_Text = Annotated[str, Form(max_length=4000)]
 
 
 @router.get("/workspaces")
@@ -34,14 +36,20 @@ async def make(
     request: Request,
     who: Annotated[Principal, Depends(Allow("workspace.create"))],
     services: ServicesOf,
-    name: Annotated[str, Form(max_length=4000)] = "",
+    name: _Text = "",
+    url: _Text = "",
+    branch: _Text = "",
+    username: _Text = "",
+    token: _Text = "",
 ) -> Response:
-    """Make a workspace and go there."""
+    """Make a workspace, with a repository cloned into it if one is named, and go there."""
     try:
-        made = await services.workspaces.create(who, forms.read(WorkspaceCreate, name=name.strip()))
+        clone = read_clone(url, branch, username, token) if url.strip() else None
+        made = await services.clones.create(who, forms.read(WorkspaceCreate, name=name.strip(), clone=clone))
     except StudioloError as problem:
-        return await _show_list(request, who, services, problem=problem, form={"name": name})
-    return see(f"/w/{made.id}")
+        given = {"name": name, "url": url, "branch": branch, "username": username}
+        return await _show_list(request, who, services, problem=problem, form=given)
+    return see(f"/w/{made.id}/clone" if clone else f"/w/{made.id}")
 
 
 async def _show_list(

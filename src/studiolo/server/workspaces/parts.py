@@ -10,11 +10,12 @@ from studiolo.server.accounts.service import Accounts
 from studiolo.server.audit.service import Audit
 from studiolo.server.settings import Settings
 from studiolo.server.workspaces.access import Access
+from studiolo.server.workspaces.cloning import Clones
 from studiolo.server.workspaces.copies import Copies
 from studiolo.server.workspaces.exporting import Exports
 from studiolo.server.workspaces.folders import Folders
-from studiolo.server.workspaces.importing import Imports
 from studiolo.server.workspaces.holdings import WorkspaceHoldings
+from studiolo.server.workspaces.importing import Imports
 from studiolo.server.workspaces.members import Members
 from studiolo.server.workspaces.records import Records
 from studiolo.server.workspaces.register import Register
@@ -39,6 +40,7 @@ class WorkspaceParts:
     trash: Trash
     exports: Exports
     imports: Imports
+    clones: Clones
 
 
 def build_workspaces(
@@ -69,6 +71,7 @@ def build_workspaces(
         copies=Copies(db, folders, register, workspaces),
         records=Records(db, clock, folders, register),
         exports=Exports(db, clock, folders, register),
+        clones=Clones(db, clock, folders, register, workspaces, settings),
         imports=Imports(db, folders, accounts, workspaces, settings.workspaces),
         resets=Resets(db, clock, folders, register, spoil=spoil_environment),
         trash=Trash(

@@ -169,6 +169,10 @@ class Register:
         topics = ("home", f"workspace:{workspace_id}")
         await self._audit.record(tx, who, action, name, workspace_id=workspace_id, topics=topics, **detail)
 
+    def publish(self, workspace_id: str) -> None:
+        """Tell live pages that something about a workspace has changed that is no mutation."""
+        self._audit.live.publish((f"workspace:{workspace_id}",), workspace_id=workspace_id)
+
     async def wire(self, connection: AsyncConnection, who: Principal, workspace_id: str) -> Workspace:
         """Return a live workspace as the caller sees it."""
         return (await self.wires(connection, [await self.read(connection, who, workspace_id)]))[0]

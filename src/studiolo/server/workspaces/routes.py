@@ -18,6 +18,7 @@ from studiolo.server.http.etags import IfMatch, tagged
 from studiolo.server.http.identity import Allow
 from studiolo.server.http.services import service
 from studiolo.server.principal import Principal
+from studiolo.server.workspaces.cloning import Clones
 from studiolo.server.workspaces.members import Members
 from studiolo.server.workspaces.register import is_former
 from studiolo.server.workspaces.service import Workspaces
@@ -46,13 +47,13 @@ async def create_workspace(
     response: Response,
     form: WorkspaceCreate,
     who: Annotated[Principal, Depends(Allow("workspace.create"))],
-    workspaces: _Workspaces,
+    clones: Annotated[Clones, Depends(service("clones"))],
 ) -> object:
     """Create a workspace; you become its owner.
 
     `config_file` may hold the text of a workspace-config.yaml; what is given beside it wins.
     """
-    return tagged(request, response, await workspaces.create(who, form))
+    return tagged(request, response, await clones.create(who, form))
 
 
 @router.get("/{workspace}", response_model=Workspace, responses={304: {"description": "Unchanged (If-None-Match)."}})
