@@ -1,7 +1,7 @@
 """Workspaces and their members."""
 
 from builtins import list as list_of
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from studiolo.sdk.transport import Transport, segment
 
 _PATH = "/jupyter/workspaces"
 _TRASH = "/jupyter/trash"
+_LOOK_SECONDS = 0.5
 
 
 class Workspaces:
@@ -58,13 +59,13 @@ class Workspaces:
         environment: Mapping[str, str] | None = None,
         security: Mapping[str, Any] | None = None,
         config_file: str | None = None,
-    ) -> Workspace:
         clone: Clone | Mapping[str, Any] | None = None,
+    ) -> Workspace:
         """Create a workspace. `root`: a folder of the server's machine to use as its files.
 
-        `config_file`: text of a workspace-config.yaml; it counts where the arguments leave something open.
         `clone`: a repository (`url`, `branch`, `username`, `token`) to clone into it; `wait_for_clone` waits for it.
 
+        `config_file`: text of a workspace-config.yaml; it counts where the arguments leave something open.
         Raises InvalidInput (`name-invalid`, `name-reserved`, `config-invalid`), Conflict (`workspace-exists`),
         LimitReached (`limit-exceeded`).
         """
@@ -78,8 +79,8 @@ class Workspaces:
             environment=environment,
             security=security,
             config_file=config_file,
-        )
             clone=clone,
+        )
         return await self._transport.fetch(Workspace, "POST", _PATH, body=body)
 
     async def get(self, workspace: str) -> Workspace:
@@ -150,7 +151,7 @@ class Workspaces:
         target = Path(path)
         part = target.with_name(f"{target.name}.part")
         try:
-            with part.open("wb") as file:  # noqa: ASYNC230 local
+            with part.open("wb") as file:
                 size = await self._transport.download(f"{_at(workspace)}/archive", file)
             part.replace(target)
         finally:
@@ -170,24 +171,40 @@ class Workspaces:
         """Return what its sessions used: hours of the last week, days of a year; oldest first."""
         return await self._transport.fetch(WorkspaceHistory, "GET", f"{_at(workspace)}/sessions/usage")
 
-    async def stats(self, workspace: str) -> WorkspaceStats:
     async def clone(
+        self,
+        workspace: str,
+        url: str,
+        *,
+        branch: str | None = None,
+        username: str | None = None,
+        token: str | None = None,
     ) -> CloneProgress:
         """Begin to clone a git repository into a folder of its name. `token`: for this time only; it is not kept.
+
         Raises InvalidInput (`clone-failed`, `egress-refused`), Conflict (`clone-running`, `clone-exists`).
+        """
         body = fill(Clone, url=url, branch=branch, username=username, token=token)
         return await self._transport.fetch(CloneProgress, "POST", f"{_at(workspace)}/clone", body=body)
+
     async def clone_progress(self, workspace: str) -> CloneProgress:
         """Return how the clone goes, or how the last one ended; `state` is `none` if there was none."""
         return await self._transport.fetch(CloneProgress, "GET", f"{_at(workspace)}/clone")
+
     async def wait_for_clone(
         self, workspace: str, *, tell: Callable[[CloneProgress], None] = lambda progress: None
     ) -> CloneProgress:
         """Wait until the clone has ended; `state` says how. `tell` is given what is known meanwhile."""
         while (progress := await self.clone_progress(workspace)).state == "running":
+            tell(progress)
+            await anyio.sleep(_LOOK_SECONDS)
+        return progress
+
     async def cancel_clone(self, workspace: str) -> None:
         """Cancel the clone; nothing of it stays. Raises NotFound (`clone-not-found`)."""
         await self._transport.send("DELETE", f"{_at(workspace)}/clone")
+
+    async def stats(self, workspace: str) -> WorkspaceStats:
         """Return what its sessions use now, and used."""
         return await self._transport.fetch(WorkspaceStats, "GET", f"{_at(workspace)}/stats")
 
