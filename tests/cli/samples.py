@@ -45,8 +45,53 @@ SESSION = {
     "ready_at": MOMENT,
     "ended_at": None,
 }
+CLONE = {"state": "done", "url": "https://example.com/team/study.git", "folder": "study", "phase": "Receiving objects"}
+CLONE |= {"percent": 100, "message": None, "began_at": MOMENT}
 IMPORTED = {"workspace": WORKSPACE, "files": 3, "size_bytes": 12, "members": [], "unknown_members": ["leo@example.com"]}
 IMPORTED |= {"packages": ["polars==1.9"], "left_out": []}
+VERSION = {
+    "id": "01a1fe9aa4aa78845a5a",
+    "path": "a.ipynb",
+    "at": MOMENT,
+    "hash": "0" * 64,
+    "size": 1200,
+    "by": ANA,
+    "origin": "session",
+    "is_current": True,
+}
+DELETED_FILE = {
+    "id": VERSION["id"],
+    "path": "a.ipynb",
+    "deleted_at": MOMENT,
+    "erased_after": MOMENT,
+    "by": ANA,
+    "size": 1200,
+}
+_LINE = {"change": "added", "text": "print(1)"}
+DIFFERENCE = {
+    "path": "a.ipynb",
+    "before": VERSION["id"],
+    "after": "now",
+    "is_notebook": True,
+    "is_comparable": True,
+    "same_cells": 1,
+    "has_other_metadata": False,
+    "cells": [
+        {
+            "change": "changed",
+            "kind": "code",
+            "before": 1,
+            "after": 2,
+            "lines": [_LINE],
+            "has_other_outputs": True,
+            "output_bytes_before": 0,
+            "output_bytes_after": 5000,
+        }
+    ],
+    "lines": [],
+    "is_cut": False,
+}
+FILE = {"name": "a.ipynb", "path": "a.ipynb", "kind": "file", "size": 512, "modified_at": MOMENT, "etag": '"1-200-3"'}
 BACKUP = {
     "name": "studiolo-20261121T031000Z",
     "folder": "/srv/backups/studiolo-20261121T031000Z",
