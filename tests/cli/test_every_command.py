@@ -14,6 +14,11 @@ from studiolo.testing.stand_in import StandIn
 # A working call of each command that talks to a platform.
 CALLS = {
     "create": ["churn"],
+    "ls": ["churn"],
+    "files ls": ["churn:notebooks"],
+    "files mv": ["churn:a.ipynb", "b.ipynb"],
+    "files rm": ["churn:a.ipynb"],
+    "files mkdir": ["churn:data"],
     "list": [],
     "info": ["churn"],
     "update": ["churn", "--description=new"],
@@ -91,7 +96,7 @@ CALLS = {
     "kernels specs": ["churn"],
 }
 # Signing in, and what needs a session or kernel that answers, have tests of their own.
-APART = {"login", "logout", "completion", "exec", "shell", "kernels attach"}
+APART = {"cp", "files cp", "login", "logout", "completion", "exec", "shell", "kernels attach"}
 # Lines of what is made for programs, or of other people's words, are as long as they are.
 WIDE = {"audit", "export", "monitor", "engines", "usage"}
 OURS = [entry for entry in COMMANDS if entry.target.startswith("studiolo.cli.")]

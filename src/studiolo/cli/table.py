@@ -13,9 +13,9 @@ class Entry(NamedTuple):
     group: str
 
 
-WORKSPACES, SESSIONS, KERNELS = "Workspaces", "Sessions", "Kernels"
+WORKSPACES, FILES, SESSIONS, KERNELS = "Workspaces", "Files", "Sessions", "Kernels"
 ACCOUNT, PLATFORM = "Your account", "The platform"
-GROUPS = (WORKSPACES, SESSIONS, KERNELS, ACCOUNT, PLATFORM)
+GROUPS = (WORKSPACES, FILES, SESSIONS, KERNELS, ACCOUNT, PLATFORM)
 
 _COMMANDS = "studiolo.cli"
 _SERVER = "studiolo.server.commands"
@@ -54,6 +54,18 @@ COMMANDS = tuple(
                 ("access", f"{_COMMANDS}.members:access", "Give somebody access to a workspace"),
                 ("revoke", f"{_COMMANDS}.members:revoke", "Take somebody's access away"),
                 ("leave", f"{_COMMANDS}.members:leave", "Give up your access to a workspace"),
+            ),
+        ),
+        (
+            FILES,
+            (
+                ("ls", f"{_COMMANDS}.files:ls", "List files of a workspace"),
+                ("cp", f"{_COMMANDS}.transfer:cp", "Copy files to and from a workspace"),
+                ("files ls", f"{_COMMANDS}.files:ls", "List files of a workspace"),
+                ("files cp", f"{_COMMANDS}.transfer:cp", "Copy files to and from a workspace"),
+                ("files mv", f"{_COMMANDS}.files:move", "Move or rename a file of a workspace"),
+                ("files rm", f"{_COMMANDS}.files:remove", "Put a file of a workspace into its trash"),
+                ("files mkdir", f"{_COMMANDS}.files:mkdir", "Make a folder in a workspace"),
             ),
         ),
         (

@@ -1,6 +1,6 @@
 """Files of a workspace, as they travel. Paths are relative to the workspace's folder, with `/`, never at the front.
 
-Names are text; a byte of a name that is no UTF-8 travels as the private character U+EF00 + byte, both ways.
+Names are text; see `paths` for those that are none on disk.
 """
 
 from datetime import datetime

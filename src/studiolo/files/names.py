@@ -1,9 +1,4 @@
-"""Names and paths of files: which are possible, which are new, and how those that are no text travel as text.
-
-On disk a name is bytes. Python holds it with `surrogateescape`; on the wire it is text: a byte that is no UTF-8
-becomes the private character U+EF00 + byte, and so do the bytes of a name that really holds such a character.
-Both directions are exact. Source: OPTU-8, MirBSD's way with such bytes.
-"""
+"""Names and paths of files: which are possible, and which are for new files."""
 
 import os
 import re
@@ -11,6 +6,9 @@ import unicodedata
 from collections.abc import Iterable
 
 from studiolo.contract.errors import InvalidInput
+from studiolo.contract.paths import from_wire as from_wire
+from studiolo.contract.paths import is_text as is_text
+from studiolo.contract.paths import to_wire as to_wire
 
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4096
@@ -19,9 +17,6 @@ MAX_DEPTH = 200
 # Versions, trash and uploads in the making lie here; no path leads in, at any depth: workspaces may lie in each other.
 OURS = ".studiolo"
 
-_BYTE = 0xEF00
-_PRIVATE = re.compile("[\uef80-\uefff]")
-_ESCAPED = re.compile("[\udc80-\udcff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f\u2028\u2029]")
 
 
@@ -70,7 +65,7 @@ def new_parts_of(path: str) -> tuple[str, ...]:
     parts = parts_of(path)
     if not parts:
         raise InvalidInput("name-invalid", "A name is missing.", hint="Say under which name: folder/name.")
-    if _ESCAPED.search(parts[-1]):
+    if not is_text(parts[-1]):
         raise _invalid(path, "holds bytes that are no text (UTF-8)")
     if _CONTROL.search(parts[-1]):
         raise _invalid(path, "holds a line break or another control character")
@@ -80,24 +75,6 @@ def new_parts_of(path: str) -> tuple[str, ...]:
 def is_ours(name: str) -> bool:
     """Tell whether a component is Studiolo's own folder, also where file systems ignore case."""
     return name.casefold() == OURS
-
-
-def is_text(name: str) -> bool:
-    """Tell whether a name, as the system holds it, is text (UTF-8)."""
-    return not _ESCAPED.search(name)
-
-
-def to_wire(name: str) -> str:
-    """Return a name or path, as the system holds it, as text that travels."""
-    kept = _PRIVATE.sub(lambda found: _escape(found[0].encode()), name)
-    return _ESCAPED.sub(lambda found: chr(ord(found[0]) - 0xDC00 + _BYTE), kept)
-
-
-def from_wire(text: str) -> str:
-    """Return what `to_wire` was given. Raises UnicodeEncodeError for text that holds half a character."""
-    text.encode()
-    restored = _PRIVATE.sub(lambda found: chr(ord(found[0]) - _BYTE + 0xDC00), text)
-    return os.fsdecode(os.fsencode(restored))
 
 
 def sort_key(name: str) -> str:
@@ -117,10 +94,6 @@ def outside(path: str) -> InvalidInput:
 def too_deep(path: str) -> InvalidInput:
     """The error for a path of too many folders."""
     return _invalid(path, f"lies deeper than {MAX_DEPTH} folders")
-
-
-def _escape(raw: bytes) -> str:
-    return "".join(chr(_BYTE + byte) for byte in raw)
 
 
 def _invalid(name: str, why: str) -> InvalidInput:

@@ -21,6 +21,7 @@ from studiolo.sdk.listing import Listing
 from studiolo.sdk.resources import (
     account,
     backups,
+    files,
     kernels,
     people,
     platform,
@@ -184,6 +185,20 @@ class Kernels(Blocking[kernels.Kernels]):
     specs = _blocking(kernels.Kernels.specs)
 
 
+class Files(Blocking[files.Files]):
+    """Files of workspaces, without a session. A path is relative to the workspace's folder."""
+
+    list = _paged(files.Files.list)
+    info = _blocking(files.Files.info)
+    mkdir = _blocking(files.Files.mkdir)
+    move = _blocking(files.Files.move)
+    copy = _blocking(files.Files.copy)
+    delete = _blocking(files.Files.delete)
+    upload = _blocking(files.Files.upload)
+    download = _blocking(files.Files.download)
+    read = _blocking(files.Files.read)
+
+
 class Shares(Blocking[shares.Shares]):
     """Share notebooks and files with those who are members of a workspace."""
 
@@ -312,6 +327,7 @@ class Studiolo:
         self.workspaces = Workspaces(client.workspaces, portal)
         self.sessions = Sessions(client.sessions, portal)
         self.kernels = Kernels(client.kernels, portal)
+        self.files = Files(client.files, portal)
         self.shares = Shares(client.shares, portal)
         self.versions = Versions(client.versions, portal)
         self.file_trash = FileTrash(client.file_trash, portal)

@@ -14,6 +14,7 @@ from studiolo.sdk.execution import Command, Running, attach
 from studiolo.sdk.kernel_channels import KernelAddress, KernelChannels
 from studiolo.sdk.resources.account import Account, Keys
 from studiolo.sdk.resources.backups import Backups
+from studiolo.sdk.resources.files import Files
 from studiolo.sdk.resources.kernels import Kernels
 from studiolo.sdk.resources.people import Banners, Invitations, People
 from studiolo.sdk.resources.platform import Audit, Platform
@@ -47,6 +48,7 @@ class AsyncStudiolo:
         self.workspaces = Workspaces(self._transport)
         self.sessions = Sessions(self._transport)
         self.kernels = Kernels(self._transport)
+        self.files = Files(self._transport)
         self.shares = Shares(self._transport)
         self.versions = Versions(self._transport)
         self.file_trash = FileTrash(self._transport)

@@ -137,6 +137,30 @@ class Transport:
             await response.aclose()
         return size
 
+    async def exchange(
+        self,
+        method: str,
+        address: str,
+        *,
+        headers: Mapping[str, str],
+        content: bytes | AsyncIterator[bytes] | None = None,
+        stream: bool = False,
+        silence_seconds: float | None = _LONGEST_SILENCE_SECONDS,
+    ) -> httpx.Response:
+        """Send a request once to an address of this platform that is not the API's (`/files/…`).
+
+        `stream`: the caller reads and closes the reply. `silence_seconds`: the longest wait for a byte, either way.
+        Raises what the reply says, Unavailable (`control-plane-unreachable`) where the connection breaks.
+        """
+        timeout = httpx.Timeout(silence_seconds, connect=5.0)
+        request = self._client.build_request(method, address, headers=headers, content=content, timeout=timeout)
+        response = await self._exchange(request, stream=stream)
+        if not response.is_success:
+            await response.aread()
+            await response.aclose()
+            raise error_from(response)
+        return response
+
     async def upload(self, reply: type[Reply], path: str, file: BinaryIO, *, query: Mapping[str, Any]) -> Reply:
         """Send `file` as it is read, once, by POST; return the reply's body as `reply`."""
 

@@ -1,0 +1,210 @@
+"""`cp`: files between this machine and a workspace, both ways, and within a workspace."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from studiolo.cli.file_places import FilePlace, find_place
+from studiolo.cli.invocation import connect, current
+from studiolo.cli.output import emit, harmless, say
+from studiolo.contract.errors import Conflict, InvalidInput, NotFound
+from studiolo.contract.files import FileEntry, FileKind
+from studiolo.contract.paths import from_wire, to_wire
+from studiolo.contract.sizes import describe_size
+from studiolo.sdk import Studiolo
+
+Progress = Callable[[int], None]
+
+
+class Transfer(NamedTuple):
+    """One file on its way. `size` in bytes."""
+
+    source: str
+    target: str
+    size: int
+
+
+def cp(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A file here, or WORKSPACE:path.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="Where to: here, or WORKSPACE:path.")],
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders with all that is in them.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite files that are there.")] = False,
+) -> None:
+    """Copy files to a workspace, from one, or within one. No session is needed.
+
+    What breaks off goes on there when you repeat the command; checksums are compared. To a folder, or a path with `/`
+    at its end, a file is copied under its own name.
+
+    \b
+    Examples:
+      studiolo cp data.parquet churn:data/
+      studiolo cp -r churn:notebooks ./backup
+      studiolo cp churn:a.ipynb churn:b.ipynb
+    """
+    here, there = find_place(source), find_place(target)
+    with connect() as client:
+        if here and there:
+            done = [_within(client, here, there, recursive=recursive)]
+        elif there:
+            done = _send(client, Path(source), there, target, recursive=recursive, force=force)
+        elif here:
+            done = _bring(client, here, target, recursive=recursive, force=force)
+        else:
+            raise InvalidInput(
+                "usage-invalid",
+                "Neither side is in a workspace.",
+                hint=f"Write WORKSPACE:path, for example: {current().program} cp data.csv churn:data/",
+            )
+    size = sum(one.size for one in done)
+    words = harmless(done[0].target) if len(done) == 1 else f"{len(done)} files"
+    emit([one._asdict() for one in done], lambda: print(f"Copied {words}, {describe_size(size)}."))
+
+
+def _within(client: Studiolo, source: FilePlace, target: FilePlace, *, recursive: bool) -> Transfer:
+    if source.workspace != target.workspace:
+        raise InvalidInput(
+            "usage-invalid",
+            "Files are copied within one workspace, or to and from this machine.",
+            hint="Copy them here first, then to the other workspace.",
+        )
+    entry = client.files.info(source.workspace, source.path)
+    if entry.kind is FileKind.FOLDER and not recursive:
+        raise _needs_recursive(str(source))
+    if _is_folder(client, target):
+        target = target.below(source.name)
+    made = client.files.copy(source.workspace, source.path, target.path)
+    return Transfer(str(source), f"{target.workspace}:{made.path}", made.size or 0)
+
+
+def _send(
+    client: Studiolo, source: Path, target: FilePlace, text: str, *, recursive: bool, force: bool
+) -> list[Transfer]:
+    if not source.exists():
+        raise NotFound("file-not-found", f"There is no {str(source)!r} on this machine.")
+    if source.is_dir() and not recursive:
+        raise _needs_recursive(str(source))
+    if text.endswith("/") or _is_folder(client, target):
+        target = target.below(to_wire(source.resolve().name))
+    waiting = list(_local_files(source, target)) if source.is_dir() else [(source, target)]
+    if source.is_dir() and not waiting:
+        client.files.mkdir(target.workspace, target.path)
+    done = []
+    with showing_progress() as begin:
+        for file, place in waiting:
+            size = file.stat().st_size
+            with begin(file.name, size) as progress, _readable(file):
+                client.files.upload(place.workspace, file, place.path, overwrite=force, progress=progress)
+            done.append(Transfer(str(file), str(place), size))
+    return done
+
+
+def _bring(client: Studiolo, source: FilePlace, target: str, *, recursive: bool, force: bool) -> list[Transfer]:
+    entry = client.files.info(source.workspace, source.path)
+    is_folder = FileKind.FOLDER in (entry.kind, entry.leads_to)
+    if is_folder and not recursive:
+        raise _needs_recursive(str(source))
+    goal = Path(target)
+    if goal.is_dir() or target.endswith("/"):
+        goal = goal / (from_wire(source.name) or source.workspace.rpartition("/")[2])
+    waiting = list(_remote_files(client, source, goal)) if is_folder else [(source, entry, goal)]
+    done = []
+    if is_folder:
+        goal.mkdir(parents=True, exist_ok=True)
+    with showing_progress() as begin:
+        for place, found, file in waiting:
+            if file.exists() and not force:
+                raise Conflict("file-exists", f"{str(file)!r} is there already.", hint="Pass --force to overwrite it.")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with begin(file.name, found.size or 0) as progress:
+                client.files.download(place.workspace, place.path, file, progress=progress)
+            done.append(Transfer(str(place), str(file), found.size or 0))
+    return done
+
+
+def _local_files(source: Path, target: FilePlace) -> Iterator[tuple[Path, FilePlace]]:
+    """Yield the plain files below a folder of this machine; links in it are not followed, and told."""
+    for folder, folders, names in os.walk(source):
+        folders.sort()
+        for name in sorted(names):
+            file = Path(folder) / name
+            if file.is_symlink() or not file.is_file():
+                say(f"note: left out {file}: it is no plain file")
+                continue
+            place = target
+            for part in file.relative_to(source).parts:
+                place = place.below(to_wire(part))
+            yield file, place
+
+
+def _remote_files(client: Studiolo, source: FilePlace, target: Path) -> Iterator[tuple[FilePlace, FileEntry, Path]]:
+    """Yield the plain files below a folder of a workspace; links in it are not followed, and told."""
+    for entry in client.files.list(source.workspace, source.path, page_size=1000):
+        place, file = source.below(entry.name), target / from_wire(entry.name)
+        if entry.kind is FileKind.FOLDER:
+            yield from _remote_files(client, place, file)
+        elif entry.kind is FileKind.FILE:
+            yield place, entry, file
+        else:
+            say(f"note: left out {place}: it is no plain file")
+
+
+def _is_folder(client: Studiolo, place: FilePlace) -> bool:
+    if not place.path:
+        return True
+    try:
+        return client.files.info(place.workspace, place.path).kind is FileKind.FOLDER
+    except NotFound as exc:
+        if exc.code != "file-not-found":
+            raise
+        return False
+
+
+def _needs_recursive(shown: str) -> InvalidInput:
+    return InvalidInput("usage-invalid", f"{shown!r} is a folder.", hint="Pass -r to copy it with all that is in it.")
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise InvalidInput("usage-invalid", f"{str(file)!r} cannot be read: {exc.strerror}.") from exc
+
+
+@contextmanager
+def showing_progress() -> Iterator[Callable[[str, int], "_Shown"]]:
+    """Show a bar for each file on a terminal; yields what begins one: (name, bytes) → context with its progress."""
+    if not sys.stderr.isatty() or current().json:
+        yield lambda name, size: _Shown(lambda done: None)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
+
+        def begin(name: str, size: int) -> _Shown:
+            task = bars.add_task(harmless(name), total=size)
+            return _Shown(lambda done: bars.update(task, completed=done), lambda: bars.remove_task(task))
+
+        yield begin
+
+
+class _Shown:
+    """One file's bar: gives its progress, and goes when the file is done."""
+
+    def __init__(self, progress: Progress, end: Callable[[], None] = lambda: None) -> None:
+        self._progress = progress
+        self._end = end
+
+    def __enter__(self) -> Progress:
+        return self._progress
+
+    def __exit__(self, *_: object) -> None:
+        self._end()

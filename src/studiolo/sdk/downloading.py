@@ -1,0 +1,90 @@
+"""One download from a workspace: into a part beside its place, going on where it broke off, checked, then named."""
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import anyio
+import httpx
+
+from studiolo.contract.errors import Conflict, StudioloError, Unavailable
+from studiolo.sdk.transport import Transport
+
+Progress = Callable[[int], None]
+_PIECE = 1 << 20
+_BACK_OFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+_WANT_DIGEST = {"Want-Repr-Digest": "sha-256=1"}
+
+
+async def download(
+    transport: Transport, address: str, etag: str, size: int, target: Path, *, progress: Progress
+) -> None:
+    """Bring the file of this ETag and size to `target`, which is replaced when all is there and right.
+
+    Raises Conflict (`file-changed`, `checksum-mismatch`), Unavailable when the platform stays away, OSError.
+    """
+    # A part of another content has another name.
+    part = target.with_name(f".{target.name[:100]}.{hashlib.sha256(etag.encode()).hexdigest()[:12]}.part")
+    digest: list[str] = []
+
+    async def ask_digest() -> None:
+        # The other side reads the file once more for it: meanwhile its bytes come.
+        digest.append(await _digest(transport, address, etag))
+
+    try:
+        async with anyio.create_task_group() as both:
+            both.start_soon(ask_digest)
+            found = await _bring(transport, address, etag, size, part, progress)
+    except BaseExceptionGroup as group:
+        # Callers know single errors; the other, if any, tells of the same.
+        raise group.exceptions[0] from None
+    if digest[0] != base64.b64encode(found.digest()).decode():
+        part.unlink(missing_ok=True)
+        raise Conflict("checksum-mismatch", "The bytes that arrived are not those of the file.", hint="Try again.")
+    part.replace(target)
+
+
+async def _bring(
+    transport: Transport, address: str, etag: str, size: int, part: Path, progress: Progress
+) -> "hashlib._Hash":
+    failures = 0
+    with part.open("a+b") as file:
+        found = hashlib.sha256()
+        file.seek(0)
+        while piece := file.read(_PIECE):
+            found.update(piece)
+        while (place := file.tell()) < size:
+            progress(place)
+            try:
+                reply = await transport.exchange("GET", address, headers=_range(etag, place), stream=True)
+                try:
+                    async for piece in reply.aiter_raw(_PIECE):
+                        file.write(piece)
+                        found.update(piece)
+                        progress(file.tell())
+                finally:
+                    await reply.aclose()
+            except (Unavailable, httpx.TransportError) as exc:
+                failures = failures + 1 if file.tell() == place else 1
+                if failures > len(_BACK_OFF):
+                    raise exc if isinstance(exc, StudioloError) else _broken() from exc
+                await anyio.sleep(_BACK_OFF[failures - 1])
+    return found
+
+
+async def _digest(transport: Transport, address: str, etag: str) -> str:
+    """Return the SHA-256 of the file of this ETag, base64. Waits as long as it takes."""
+    reply = await transport.exchange("HEAD", address, headers=_WANT_DIGEST | {"If-Match": etag}, silence_seconds=None)
+    return str(reply.headers.get("Repr-Digest", "")).partition("sha-256=:")[2].rstrip(":")
+
+
+def _range(etag: str, place: int) -> Mapping[str, str]:
+    asked = {"Accept": "*/*", "Accept-Encoding": "identity", "If-Match": etag}
+    return asked | {"Range": f"bytes={place}-"} if place else asked
+
+
+def _broken() -> Unavailable:
+    return Unavailable(
+        "control-plane-unreachable", "The connection broke before all was there.", hint="Try again: it goes on there."
+    )

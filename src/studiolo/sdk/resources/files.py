@@ -1,0 +1,132 @@
+"""Files of workspaces."""
+
+import io
+import os
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from studiolo.contract.errors import Conflict
+from studiolo.contract.files import FileEntry, FileMove, FileSort, FolderMake
+from studiolo.contract.models import Page
+from studiolo.sdk import resumption
+from studiolo.sdk.downloading import download
+from studiolo.sdk.forms import fill
+from studiolo.sdk.listing import Listing
+from studiolo.sdk.transport import Transport, segment
+from studiolo.sdk.uploading import Progress, Uploading, changed
+
+
+class Files:
+    """Files of workspaces, without a session. A path is relative to the workspace's folder.
+
+    Methods raise NotFound (`file-not-found`), InvalidInput (`path-outside`, `name-invalid`, `name-reserved`), Conflict
+    (`file-is-folder`, `file-not-folder`, `file-not-regular`), Unavailable (`file-host-unavailable`, `disk-full`).
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(
+        self,
+        workspace: str,
+        path: str = "",
+        *,
+        filter: str | None = None,
+        sort: Literal["name", "size", "modified"] = "name",
+        page_size: int | None = None,
+    ) -> Listing[FileEntry]:
+        """Return what is in a folder, folders first; `filter`: only names that contain it."""
+
+        async def fetch(cursor: str | None) -> Page[FileEntry]:
+            asked = {"path": path, "filter": filter, "sort": FileSort(sort).value, "limit": page_size, "cursor": cursor}
+            return await self._transport.fetch(Page[FileEntry], "GET", _at(workspace), query=asked)
+
+        return Listing(fetch)
+
+    async def info(self, workspace: str, path: str) -> FileEntry:
+        """Return what a path names, a link itself."""
+        return await self._transport.fetch(FileEntry, "GET", f"{_at(workspace)}/info", query={"path": path})
+
+    async def mkdir(self, workspace: str, path: str) -> FileEntry:
+        """Make a folder, with those on the way. Raises Conflict (`file-exists`)."""
+        body = fill(FolderMake, path=path)
+        return await self._transport.fetch(FileEntry, "POST", f"{_at(workspace)}/folders", body=body)
+
+    async def move(self, workspace: str, path: str, to: str) -> FileEntry:
+        """Move or rename; `to` is the whole new path. Raises Conflict (`file-exists`)."""
+        body = fill(FileMove, path=path, to=to)
+        return await self._transport.fetch(FileEntry, "POST", f"{_at(workspace)}/move", body=body)
+
+    async def copy(self, workspace: str, path: str, to: str) -> FileEntry:
+        """Copy a file or folder; `to` is the whole new path. Raises Conflict (`file-exists`)."""
+        body = fill(FileMove, path=path, to=to)
+        return await self._transport.fetch(FileEntry, "POST", f"{_at(workspace)}/copy", body=body)
+
+    async def delete(self, workspace: str, path: str) -> None:
+        """Put a file or folder into the workspace's trash."""
+        await self._transport.send("DELETE", _at(workspace), query={"path": path})
+
+    async def upload(
+        self,
+        workspace: str,
+        source: str | Path | bytes,
+        path: str,
+        *,
+        overwrite: bool = False,
+        if_match: str | None = None,
+        progress: Progress = lambda done: None,
+    ) -> None:
+        """Send a file of this machine, or bytes, to `path`; folders on the way are made. It goes on where it broke off.
+
+        `if_match`: the ETag of the file that may be overwritten; `progress` is told the bytes that are there.
+        Raises Conflict (`file-exists`, `file-changed`, `checksum-mismatch`), OSError.
+        """
+        metadata = {"path": path} | ({"overwrite": "yes"} if overwrite else {})
+        if if_match is not None:
+            metadata["if-match"] = if_match
+        uploads = f"{_bytes_at(workspace)}/uploads"
+        if isinstance(source, bytes):
+            sending = io.BytesIO(source)
+            await Uploading(
+                self._transport, uploads, sending, len(source), metadata, name=None, progress=progress
+            ).run()
+            return
+        with Path(source).open("rb") as file:  # noqa: ASYNC230 local
+            before = os.fstat(file.fileno())
+            metadata["modified"] = f"{before.st_mtime:.3f}"
+            # What is sent, and where to: changed in any way, it is another upload.
+            members = (self._transport.credentials.url, uploads, sorted(metadata.items()))
+            name = resumption.name_of(*members, before.st_dev, before.st_ino, before.st_size, before.st_mtime_ns)
+            size = before.st_size
+            await Uploading(self._transport, uploads, file, size, metadata, name=name, progress=progress).run()
+            after = os.fstat(file.fileno())
+            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+                raise changed()
+
+    async def download(
+        self, workspace: str, path: str, target: str | Path, *, progress: Progress = lambda done: None
+    ) -> Path:
+        """Bring a file to `target` on this machine, replacing what is there once all has come and is right.
+
+        It goes on where it broke off. Raises Conflict (`file-changed`, `checksum-mismatch`), OSError.
+        """
+        entry = await self.info(workspace, path)
+        if entry.etag is None or entry.size is None:
+            raise Conflict("file-is-folder", f"{path!r} is no plain file.", hint="Bring folders with studiolo cp -r.")
+        address = f"{_bytes_at(workspace)}/raw/{quote(entry.path)}"
+        await download(self._transport, address, entry.etag, entry.size, Path(target), progress=progress)
+        return Path(target)
+
+    async def read(self, workspace: str, path: str) -> bytes:
+        """Return a file's whole content."""
+        address = f"{_bytes_at(workspace)}/raw/{quote(path)}"
+        return (await self._transport.exchange("GET", address, headers={"Accept": "*/*"})).content
+
+
+def _at(workspace: str) -> str:
+    return f"/jupyter/workspaces/{segment(workspace, what='workspace')}/files"
+
+
+def _bytes_at(workspace: str) -> str:
+    return f"/files/{segment(workspace, what='workspace')}"
