@@ -19,6 +19,7 @@ from studiolo.server.door import PATH as DOOR_PATH
 from studiolo.server.door import Door
 from studiolo.server.files import internal as file_questions
 from studiolo.server.files import routes as file_routes
+from studiolo.server.files import search_routes as file_search_routes
 from studiolo.server.files import versions_routes as version_routes
 from studiolo.server.http import description, problems
 from studiolo.server.http.answers import KnownAnswers
@@ -131,6 +132,7 @@ def version_1() -> APIRouter:
     router.include_router(dealing_routes.trash_router)
     router.include_router(share_routes.router)
     router.include_router(file_routes.router)
+    router.include_router(file_search_routes.router)
     router.include_router(version_routes.router)
     router.include_router(session_routes.of_workspace)
     for path in _SESSION_PATHS:

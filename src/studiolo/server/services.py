@@ -32,6 +32,7 @@ from studiolo.server.environments.service import BuildBase, Environments
 from studiolo.server.files.door import FileDoor
 from studiolo.server.files.host import FileHost
 from studiolo.server.files.internal import FileQuestions
+from studiolo.server.files.searching import FileSearches
 from studiolo.server.files.retention import FileRetention
 from studiolo.server.files.service import Files
 from studiolo.server.files.versions import FileVersions
@@ -148,6 +149,7 @@ class Services:
     kernel_closer: KernelCloser
     kernel_stopper: KernelStopper
     files: Files
+    file_searches: FileSearches
     file_versions: FileVersions
     file_retention: FileRetention
     file_host: FileHost
@@ -356,6 +358,7 @@ def build(
         disk=Disk(settings.data_dir, db, clock, audit, folders, of_workspaces.trash, watch),
         metrics=Metrics(settings, db, running, of_sessions.sessions, meters),
         files=Files(db, workspaces, folders, audit, file_host),
+        file_searches=FileSearches(db, workspaces, folders, file_host),
         file_versions=FileVersions(db, workspaces, folders, audit, file_host, settings.files),
         file_retention=FileRetention(db, clock, folders, settings.files),
         file_host=file_host,

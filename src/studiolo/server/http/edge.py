@@ -28,7 +28,7 @@ _REQUEST_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # 'self' in connect-src includes our websocket in current browsers; ws: is named for older ones by scheme.
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; form-action 'self' {sessions}; frame-ancestors 'none'; base-uri 'none'; "
+    "connect-src 'self'; frame-src 'self'; form-action 'self' {sessions}; frame-ancestors 'none'; base-uri 'none'; "
     "worker-src 'self'; manifest-src 'self'"
 )
 

@@ -17,6 +17,7 @@ from studiolo.server.web import (
     clones,
     device,
     disk,
+    files,
     find,
     go,
     home,
@@ -41,6 +42,8 @@ _ROUTERS = (
     join.router,
     device.router,
     home.router,
+    # Before the permanent addresses: a folder may be called lab.
+    files.router,
     address.router,
     archives.router,
     workspaces.router,

@@ -14,14 +14,14 @@ router = pages_router()
 _Reads = Annotated[Principal, Depends(Allow("workspace.read"))]
 
 
-@router.get("/w/{workspace}")
+@router.get("/w/{workspace}/sessions")
 async def sessions(
     request: Request, workspace: str, who: _Reads, services: ServicesOf, cursor: Cursor = None
 ) -> Response:
     """A workspace: its sessions."""
     own = await services.workspaces.get(who, workspace)
     found = await services.sessions.list_(who, workspace=own.id, cursor=cursor, limit=PAGE_SIZE)
-    pages = pager(f"/w/{own.id}", found.next_cursor, cursor)
+    pages = pager(f"/w/{own.id}/sessions", found.next_cursor, cursor)
     unread = await services.kernels.list_unread(who, workspace=own.id)
     return await render(
         request, "workspace_sessions.html", who, workspace=own, sessions=found.items, unread=len(unread), **pages
