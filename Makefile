@@ -39,7 +39,8 @@ lint: $(STAMP) ## check style, types and who imports whom
 
 requirements: $(STAMP) ## run the tests and print which requirement each closes; writes docs/reference/requirements.md
 	@scripts/test-packages.sh
-	@$(TEST_ENV) PYTHONPATH=tests $(BIN)/pytest -q -p requirements_report --requirements=docs/reference/requirements.md $(PYTEST_ARGS)
+	@$(TEST_ENV) PYTHONPATH=tests $(BIN)/pytest -q -p requirements_report --requirements=docs/reference/requirements.md \
+	  $(BESIDE) $(PYTEST_ARGS)
 
 bench: $(STAMP) ## run all benchmarks against their peers
 	@for file in bench/[a-z]*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done

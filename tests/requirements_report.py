@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 IDS = Path(__file__).parent.parent / "docs" / "reference" / "requirements-ids.txt"
+_PROPERTY = "requirement"
 _RANK = {"passed": 0, "skipped": 1, "failed": 2}
 _HEAD = """# Requirements
 
@@ -54,7 +55,6 @@ class Collector:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known = read_requirements()
-        self._outcomes: dict[str, str] = {}
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         unknown = {f"{id_} (at {item.nodeid})" for item in items for id_ in _ids(item) if id_ not in self._known}
@@ -62,13 +62,17 @@ class Collector:
             raise pytest.UsageError(f"no such requirement: {', '.join(sorted(unknown))}")
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        for id_ in _ids(item):
-            outcomes = self._known[id_].outcomes
-            before = outcomes.get(item.nodeid, "passed")
-            outcomes[item.nodeid] = max(before, report.outcome, key=lambda outcome: _RANK[outcome])
+        # A test may run in a worker: what a report carries reaches the process that writes the page.
+        report.user_properties += [(_PROPERTY, id_) for id_ in _ids(item)]
         return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        for id_ in {str(value) for name, value in report.user_properties if name == _PROPERTY}:
+            outcomes = self._known[id_].outcomes
+            before = outcomes.get(report.nodeid, "passed")
+            outcomes[report.nodeid] = max(before, report.outcome, key=lambda outcome: _RANK[outcome])
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         for line in listing(self._known):
@@ -81,7 +85,7 @@ def listing(known: Mapping[str, Requirement]) -> Iterator[str]:
     """Yield a line per item and one per test that carries it."""
     for item in known.values():
         yield f"{item.id:8} {item.kind} {item.state:8} {item.text}"
-        for test, outcome in item.outcomes.items():
+        for test, outcome in sorted(item.outcomes.items()):
             yield f"{'':11}{outcome:8} {test}"
 
 
@@ -89,7 +93,7 @@ def page(known: Mapping[str, Requirement]) -> str:
     """Return the reference page."""
     rows = ["| Item | | State | Text | Tests |", "|---|---|---|---|---|"]
     for item in known.values():
-        tests = "<br>".join(f"`{test}`" for test in item.outcomes)
+        tests = "<br>".join(f"`{test}`" for test in sorted(item.outcomes))
         rows.append(f"| {item.id} | {item.kind} | {item.state} | {item.text.replace('|', '&#124;')} | {tests} |")
     return _HEAD + summary(known) + "\n\n" + "\n".join(rows) + "\n"
 
