@@ -20,6 +20,7 @@ from studiolo.server.web import (
     files,
     find,
     go,
+    history,
     home,
     join,
     kernels,
@@ -37,7 +38,7 @@ from studiolo.server.web.problems import problem_page
 from studiolo.server.web.render import environment
 from studiolo.server.web.static_files import StaticFiles, static_path
 
-_ROUTERS = (
+ROUTERS = (
     sign_in.router,
     join.router,
     device.router,
@@ -46,11 +47,12 @@ _ROUTERS = (
     files.router,
     address.router,
     archives.router,
+    clones.router,
     workspaces.router,
     workspace.router,
+    history.router,
     away.router,
     launch.router,
-    clones.router,
     workspace_people.router,
     used.router,
     workspace_settings.router,
@@ -72,7 +74,7 @@ _ROUTERS = (
 
 def add_routes(api: FastAPI) -> None:
     """Add the pages and their static files to the application."""
-    for router in _ROUTERS:
+    for router in ROUTERS:
         api.include_router(router)
     api.mount(static_path(), StaticFiles(), name="static")
 
