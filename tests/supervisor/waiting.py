@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 
-def until(condition: Callable[[], object], *, seconds: float = 20) -> None:
+def until(condition: Callable[[], object], *, seconds: float = 60) -> None:
     """Return when the condition holds. Raises AssertionError if it does not in time."""
     deadline, pause = time.monotonic() + seconds, threading.Event()
     while not condition():
