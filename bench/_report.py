@@ -17,20 +17,25 @@ _RESULTS = Path(__file__).resolve().parent / "results"
 
 @dataclass(frozen=True)
 class Options:
-    """The command line. `runs`: rounds, each of which runs every contender once."""
+    """The command line. `runs`: rounds, each of which runs every contender once. `size_mib`: where a size matters."""
 
     runs: int
     save: bool
+    size_mib: int = 0
 
 
-def options(description: str | None) -> Options:
-    """Read the command line of a benchmark."""
+def options(description: str | None, *, runs: int = 20, size_mib: int | None = None) -> Options:
+    """Read the command line of a benchmark. `runs`, `size_mib`: defaults; None: it has no size."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=20, help="alternating runs (default: 20)")
+    parser.add_argument("--runs", type=int, default=runs, help="alternating runs (default: %(default)s)")
+    if size_mib is not None:
+        parser.add_argument(
+            "--size", type=int, default=size_mib, metavar="MIB", help="file's size (default: %(default)s)"
+        )
     parser.add_argument("--save", action="store_true", help="write bench/results/NAME.json")
     given = parser.parse_args()
     end_by_exception()
-    return Options(max(1, given.runs), given.save)
+    return Options(max(1, given.runs), given.save, getattr(given, "size", 0))
 
 
 @dataclass

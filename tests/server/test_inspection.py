@@ -49,9 +49,10 @@ async def test_health_counts_and_names_what_to_do_first(admin: httpx.AsyncClient
 async def test_all_is_well_when_the_front_door_answers(admin: httpx.AsyncClient, settings: Settings) -> None:
     settings.runtime_dir.mkdir(mode=0o700, exist_ok=True)
     server = await asyncio.start_server(lambda _, writer: writer.close(), settings.host, settings.port)
-    with socket.socket(socket.AF_UNIX) as host:
-        host.bind(str(settings.kernels_socket))
-        host.listen()
+    with socket.socket(socket.AF_UNIX) as kernels, socket.socket(socket.AF_UNIX) as files:
+        for host, path in ((kernels, settings.kernels_socket), (files, settings.files_socket)):
+            host.bind(str(path))
+            host.listen()
         async with server:
             found = (await admin.get(f"{API}/admin/health")).json()
     assert (found["ok"], found["verdict"]) == (True, "All is well.")

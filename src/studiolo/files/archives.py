@@ -90,7 +90,7 @@ def write_zip(root: Root, paths: Iterable[str], sink: Sink, *, also: Mapping[str
     """
     with contextlib.ExitStack() as opened:
         tops = [(top_name(path), opened.enter_context(root.open(path))) for path in paths]
-        with zipfile.ZipFile(_Stream(sink), "w", allowZip64=True) as file:  # type: ignore[arg-type]
+        with zipfile.ZipFile(_Stream(sink), "w", allowZip64=True) as file:
             archive = _Archive(file)
             for name, content in (also or {}).items():
                 file.writestr(name, content)
@@ -172,5 +172,5 @@ def _entry(path: str, seen: os.stat_result) -> zipfile.ZipInfo:
     entry.external_attr = (seen.st_mode & 0xFFFF) << 16
     is_pressed = os.path.splitext(path)[1].lower() in _PRESSED or path.endswith("/")  # noqa: PTH122
     entry.compress_type = zipfile.ZIP_STORED if is_pressed else zipfile.ZIP_DEFLATED
-    entry._compresslevel = 1
+    entry._compresslevel = 1  # type: ignore[attr-defined]
     return entry

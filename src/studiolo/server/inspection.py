@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -66,7 +67,8 @@ class Inspection:
         who.require("platform.inspect")
         database, census, claimed = await self._database()
         disk = await asyncio.to_thread(shutil.disk_usage, self._settings.data_dir)
-        parts = [database, _disk(disk.free, disk.total), await self._front_door(), await self._kernel_host()]
+        parts = [database, _disk(disk.free, disk.total), await self._front_door()]
+        parts += [await self._kernel_host(), await self._file_host()]
         parts += [_engine(info) for info in await self._infos(claimed)]
         parts.append(await self._backups.health())
         ok, message = self._environments.base_state()
@@ -112,14 +114,22 @@ class Inspection:
         return PartHealth(name="front door", ok=True, message=f"It answers on port {port}.")
 
     async def _kernel_host(self) -> PartHealth:
-        try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                _, writer = await asyncio.open_unix_connection(self._settings.kernels_socket)
-        except (OSError, TimeoutError):
-            words = "It does not answer; kernels run on. Its log is logs/kernel-host.log in the data directory."
-            return PartHealth(name="kernel host", ok=False, message=words)
-        writer.close()
-        return PartHealth(name="kernel host", ok=True, message="It answers.")
+        return await _beside("kernel host", self._settings.kernels_socket, "kernels run on")
+
+    async def _file_host(self) -> PartHealth:
+        return await _beside("file host", self._settings.files_socket, "uploads go on when it is back")
+
+
+async def _beside(name: str, socket: Path, without: str) -> PartHealth:
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            _, writer = await asyncio.open_unix_connection(socket)
+    except (OSError, TimeoutError):
+        log = f"logs/{name.replace(' ', '-')}.log"
+        words = f"It does not answer; {without}. Its log is {log} in the data directory."
+        return PartHealth(name=name, ok=False, message=words)
+    writer.close()
+    return PartHealth(name=name, ok=True, message="It answers.")
 
 
 def _disk(free: int, total: int) -> PartHealth:
