@@ -13,10 +13,12 @@ import pytest
 
 from gateway.bridging import NUMBERED_PROTOCOL, PROTOCOLS, V1_PROTOCOL, Bridge, Message, Peer, texts
 from studiolo.gateway.bridge import audience, clients
+from studiolo.gateway.journals.records import Entry
 from studiolo.gateway.messages.frames import encode_v1
 from studiolo.gateway.messages.wire import build
 
 MIB = 1024 * 1024
+DEEP = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
 COUNT = "import time\nfor n in range({0}): print(n, flush=True)\nprint('end', flush=True)"
 
 
@@ -30,7 +32,7 @@ def says_end(message: Message) -> bool:
 
 async def reach(condition: Callable[[], Any]) -> None:
     """Wait for something that is soon true."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -124,6 +126,52 @@ async def test_what_is_json_and_no_message_closes_too(bridge: Bridge) -> None:
     offender = await bridge.connect(protocol=None)
     await offender.socket.send_str('{"channel": "shell", "header": ["no"]}')
     assert await offender.until_closed() == 1007
+
+
+async def test_metadata_without_end_harm_nobody(bridge: Bridge) -> None:
+    offender, other = await bridge.connect(), await bridge.connect()
+    parts = build("execute_request", {"code": "1"}, session=offender.session, msg_id="deep")
+    parts[2] = DEEP
+    await offender.socket.send_bytes(encode_v1("shell", parts))
+    assert texts(await other.run("print('unharmed')")) == "unharmed\n"
+    assert texts(await offender.run("print('still here')")).endswith("still here\n")
+
+
+HOSTILE_OUTPUT = """
+kernel = get_ipython().kernel
+session, thread = kernel.session, kernel.iopub_thread
+def publish(*frames): thread.send_multipart([bytes(frame) for frame in frames])
+def say(content, parent=b"{}", kind="status"):
+    parts = [session.pack(session.msg_header(kind)), parent, b"{}", content]
+    publish(b"topic", b"<IDS|MSG>", session.sign(parts), *parts)
+deep = b'{"a":' * 50_000
+publish(b"")
+publish(b"<IDS|MSG>")
+publish(b"topic", b"<IDS|MSG>", b"signature", b"{}", b"{}", b"{}", b"{}")
+publish(b"topic", b"studiolo:" + b"9" * 5_000, b"<IDS|MSG>", b"", b"{}", b"{}", b"{}", b"{}")
+publish(b"topic", b"<IDS|MSG>", b"", deep, deep, deep, deep)
+publish(*[b"x"] * 11_000)
+for content in (deep, b"[]", b"\\xff", b"null", b'{"execution_state": {"a": []}}', b'{"execution_state": 7}'):
+    say(content)
+for parent in (deep, b"[]", b'{"msg_id": 7}', b'{"msg_id": "\\ud800"}', b'{"msg_id": "' + b"m" * 300 + b'"}'):
+    say(b'{"execution_state": "busy"}', parent)
+say(b'{"comm_id": [], "target_name": {}}', kind="comm_open")
+print("unharmed")
+"""
+
+
+def contents(bridge: Bridge) -> list[bytes]:
+    return [item.parts[3] for item in bridge.journal.read(0, most_bytes=9 * MIB) if isinstance(item, Entry)]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_what_a_kernel_publishes_against_the_protocol_stops_nothing(bridge: Bridge, protocol: str | None) -> None:
+    client = await bridge.connect(protocol=protocol)
+    await client.execute(HOSTILE_OUTPUT)
+    await reach(lambda: any(b'"unharmed\\n"' in part for part in contents(bridge)))
+    other = await bridge.connect()
+    assert texts(await other.run("print('still here')")) == "still here\n"
+    assert not client.socket.closed
 
 
 async def test_a_message_of_a_hundred_megabytes_is_refused(bridge: Bridge) -> None:

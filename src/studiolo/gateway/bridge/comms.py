@@ -30,7 +30,7 @@ class Comms:
         """Take over what a kernel's `comm_info_reply` lists."""
         comms = read_content(reply).get("comms")
         for comm, about in comms.items() if isinstance(comms, dict) else ():
-            self._targets[comm] = str(about.get("target_name", ""))
+            self._targets[comm] = str(about.get("target_name", "")) if isinstance(about, dict) else ""
 
     def info(self, target: str | None) -> dict[str, object]:
         """Return the content of a `comm_info_reply`, for one target or all."""

@@ -148,7 +148,7 @@ def _cell(parts: Parts) -> str | None:
     """Return the id of the notebook's cell that is executed, as JupyterLab names it in the metadata."""
     try:
         metadata = json.loads(parts[2])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     cell = metadata.get("cellId") if isinstance(metadata, dict) else None
     return cell if isinstance(cell, str) else None

@@ -5,6 +5,7 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from studiolo.gateway.base import Parts
@@ -12,7 +13,7 @@ from studiolo.gateway.bridge.sockets import Channels, Frames
 from studiolo.gateway.bridge.spooling import Dropped, Spool
 from studiolo.gateway.journals.journal import Journal
 from studiolo.gateway.messages.replies import too_big
-from studiolo.gateway.messages.wire import BadMessageError, Header, Signer, parent_id, read_header
+from studiolo.gateway.messages.wire import DELIMITER, BadMessageError, Header, Signer, parent_id, read_header
 from studiolo.runtime.spool import read_left
 
 MOST_OUTGOING = 64 * 1024 * 1024
@@ -207,8 +208,10 @@ def recover_left(journal: Journal) -> None:
 
 
 def _number(frames: Frames) -> int | None:
-    """Return the kernel's own number of a message, which forked kernels put before the delimiter."""
-    for frame in frames[:3]:
-        if frame.startswith(NUMBER_MARK) and frame[len(NUMBER_MARK) :].isdigit():
-            return int(frame[len(NUMBER_MARK) :])
+    """Return the kernel's own number of a message, which forked kernels put right before the delimiter."""
+    for frame, following in pairwise(frames[:4]):
+        if following == DELIMITER and frame.startswith(NUMBER_MARK):
+            digits = frame[len(NUMBER_MARK) :]
+            # Beyond it would be another life's.
+            return int(digits) if digits.isdigit() and len(digits) < len(str(LIFE)) else None
     return None

@@ -79,7 +79,7 @@ class Requests:
             parent = json.loads(parts[1])
             keys = [(parent["session"], parent["msg_id"]), (None, parent["msg_id"])]
             return next((key for key in keys if key in self._open), None)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, RecursionError, KeyError, TypeError):
             return None
 
     def _take(self, key: tuple[str | None, str]) -> Request:

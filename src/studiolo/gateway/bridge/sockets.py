@@ -103,8 +103,11 @@ class Link:
             self._unsent.popleft()
         if had_unsent and self.has_room:
             self._on_room()
-        self.drain()
-        self._look_again()
+        try:
+            self.drain()
+        finally:
+            # Whatever a message did to its reader: the descriptor does not tell of the next ones again.
+            self._look_again()
 
     def _look_again(self) -> None:
         if self._socket.closed:

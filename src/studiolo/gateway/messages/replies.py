@@ -70,6 +70,6 @@ def read_content(parts: Parts) -> dict[str, Any]:
     """Return a message's content, empty if it is no JSON object."""
     try:
         content = json.loads(parts[3])
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
