@@ -83,6 +83,7 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
             running.answer("POST", f"{path}/clear-cache", {"freed": 5 << 20})
             running.answer("GET", f"{path}/files", page(samples.FILE))
             running.answer("GET", f"{path}/files/info", samples.FILE)
+            running.answer("GET", f"{path}/files/search", samples.FOUND)
             running.answer("DELETE", f"{path}/files", None, status=204)
             for verb in ("folders", "move"):
                 running.answer("POST", f"{path}/files/{verb}", samples.FILE)

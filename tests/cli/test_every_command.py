@@ -16,6 +16,7 @@ CALLS = {
     "create": ["churn"],
     "ls": ["churn"],
     "files ls": ["churn:notebooks"],
+    "search": ["churn:notebooks", "read_csv"],
     "files mv": ["churn:a.ipynb", "b.ipynb"],
     "files rm": ["churn:a.ipynb"],
     "files mkdir": ["churn:data"],

@@ -61,6 +61,7 @@ COMMANDS = tuple(
             (
                 ("ls", f"{_COMMANDS}.files:ls", "List files of a workspace"),
                 ("cp", f"{_COMMANDS}.transfer:cp", "Copy files to and from a workspace"),
+                ("search", f"{_COMMANDS}.searching:search", "Search files and notebooks of a workspace"),
                 ("files ls", f"{_COMMANDS}.files:ls", "List files of a workspace"),
                 ("files cp", f"{_COMMANDS}.transfer:cp", "Copy files to and from a workspace"),
                 ("files mv", f"{_COMMANDS}.files:move", "Move or rename a file of a workspace"),

@@ -190,6 +190,7 @@ class Files(Blocking[files.Files]):
 
     list = _paged(files.Files.list)
     info = _blocking(files.Files.info)
+    search = _blocking(files.Files.search)
     mkdir = _blocking(files.Files.mkdir)
     move = _blocking(files.Files.move)
     copy = _blocking(files.Files.copy)

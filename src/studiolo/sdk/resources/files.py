@@ -7,6 +7,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from studiolo.contract.errors import Conflict
+from studiolo.contract.file_search import FileSearch
 from studiolo.contract.files import FileEntry, FileMove, FileSort, FolderMake
 from studiolo.contract.models import Page
 from studiolo.sdk import resumption
@@ -47,6 +48,14 @@ class Files:
     async def info(self, workspace: str, path: str) -> FileEntry:
         """Return what a path names, a link itself."""
         return await self._transport.fetch(FileEntry, "GET", f"{_at(workspace)}/info", query={"path": path})
+
+    async def search(self, workspace: str, text: str, *, folder: str = "", limit: int = 50) -> FileSearch:
+        """Return the names, cells and lines of text that fit all words of `text`, in `folder`; at most 200.
+
+        The last word may be the beginning of one; words in quotation marks stand side by side.
+        """
+        asked = {"q": text, "in": folder, "limit": limit}
+        return await self._transport.fetch(FileSearch, "GET", f"{_at(workspace)}/search", query=asked)
 
     async def mkdir(self, workspace: str, path: str) -> FileEntry:
         """Make a folder, with those on the way. Raises Conflict (`file-exists`)."""
