@@ -67,6 +67,13 @@ COMMANDS = tuple(
                 ("files mv", f"{_COMMANDS}.files:move", "Move or rename a file of a workspace"),
                 ("files rm", f"{_COMMANDS}.files:remove", "Put a file of a workspace into its trash"),
                 ("files mkdir", f"{_COMMANDS}.files:mkdir", "Make a folder in a workspace"),
+                ("files versions", f"{_COMMANDS}.versions:versions", "List what a file was"),
+                ("files diff", f"{_COMMANDS}.versions:diff", "Show how a file differs between versions"),
+                ("files show", f"{_COMMANDS}.versions:show", "Write what a version of a file holds"),
+                ("files restore", f"{_COMMANDS}.versions:restore", "Have a file be what it was"),
+                ("files trash", f"{_COMMANDS}.versions:trash", "List deleted files that can come back"),
+                ("files undelete", f"{_COMMANDS}.versions:undelete", "Bring a deleted file back"),
+                ("files erase", f"{_COMMANDS}.versions:erase", "Erase a deleted file for good"),
             ),
         ),
         (

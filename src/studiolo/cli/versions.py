@@ -9,6 +9,8 @@ import typer
 
 from studiolo.cli.arguments import WorkspaceArgument
 from studiolo.cli.describing import unwritable
+from studiolo.cli.file_places import FilePlace, place_of
+from studiolo.cli.files import PlaceArgument
 from studiolo.cli.invocation import connect, current
 from studiolo.cli.output import ago, emit, harmless, say
 from studiolo.cli.tables import print_table
@@ -18,25 +20,24 @@ from studiolo.contract.sizes import describe_size
 from studiolo.contract.versions import CellDifference, DeletedFile, FileDifference, LineChange, LineDifference
 from studiolo.sdk import Studiolo
 
-PathArgument = Annotated[
-    str, typer.Argument(metavar="PATH", help="A file, relative to the workspace's folder.", show_default=False)
-]
 VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="Id of a version.", show_default=False)]
 DeletedArgument = Annotated[
-    str, typer.Argument(metavar="DELETED", help="Id or path of a deleted file or folder.", show_default=False)
+    str,
+    typer.Argument(metavar="WORKSPACE:DELETED", help="Path or id of what was deleted.", show_default=False),
 ]
 _MARKS = {LineChange.SAME: " ", LineChange.ADDED: "+", LineChange.REMOVED: "-", LineChange.LEFT_OUT: "…"}
 
 
-def versions(workspace: WorkspaceArgument, path: PathArgument) -> None:
+def versions(place: PlaceArgument) -> None:
     """List what a file was, newest first; also of one that is gone.
 
     \b
     Example:
-      studiolo files versions churn notebooks/model.ipynb
+      studiolo files versions churn:notebooks/model.ipynb
     """
+    named = place_of(place)
     with connect() as client:
-        found = list(client.versions.list(workspace, path, page_size=200))
+        found = list(client.versions.list(named.workspace, named.path, page_size=200))
     rows = [
         (
             v.id,
@@ -53,34 +54,34 @@ def versions(workspace: WorkspaceArgument, path: PathArgument) -> None:
 
 
 def diff(
-    workspace: WorkspaceArgument,
-    path: PathArgument,
+    place: PlaceArgument,
     before: Annotated[str, typer.Option("--from", metavar="VERSION", help="Id of the earlier version.")],
     after: Annotated[str, typer.Option("--to", metavar="VERSION", help="Id of the later one, or `now`.")] = "now",
 ) -> None:
     """Show how a file differs between two versions: cell by cell in notebooks."""
+    named = place_of(place)
     with connect() as client:
-        found = client.versions.compare(workspace, path, before, after)
+        found = client.versions.compare(named.workspace, named.path, before, after)
     emit(found, lambda: _print_difference(found))
 
 
 def show(
-    workspace: WorkspaceArgument,
-    path: PathArgument,
+    place: PlaceArgument,
     version: VersionArgument,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file instead of stdout.")
     ] = None,
 ) -> None:
     """Write what a version holds to stdout or a file."""
+    named = place_of(place)
     with connect() as client:
         if output is None:
             held = BytesIO()
-            size = client.versions.download(workspace, path, version, held)
+            size = client.versions.download(named.workspace, named.path, version, held)
         else:
             try:
                 with output.open("wb") as file:
-                    size = client.versions.download(workspace, path, version, file)
+                    size = client.versions.download(named.workspace, named.path, version, file)
             except OSError as exc:
                 raise unwritable(output, exc) from exc
     if output is not None:
@@ -90,11 +91,12 @@ def show(
     emit({"id": version, "size": size, "text": text}, lambda: _write(held.getvalue()))
 
 
-def restore(workspace: WorkspaceArgument, path: PathArgument, version: VersionArgument) -> None:
+def restore(place: PlaceArgument, version: VersionArgument) -> None:
     """Have a file be what a version holds; what it holds now stays as a version."""
+    named = place_of(place)
     with connect() as client:
-        made = client.versions.restore(workspace, path, version)
-    emit(made, lambda: print(f"{harmless(path)} is what it was in {version}. What it was until now is kept."))
+        made = client.versions.restore(named.workspace, named.path, version)
+    emit(made, lambda: print(f"{harmless(named.path)} is what it was in {version}. What it was until now is kept."))
 
 
 def trash(workspace: WorkspaceArgument) -> None:
@@ -116,24 +118,25 @@ def trash(workspace: WorkspaceArgument) -> None:
     emit(found, lambda: print_table(headers, rows, empty="Nothing was deleted."))
 
 
-def undelete(workspace: WorkspaceArgument, deleted: DeletedArgument) -> None:
+def undelete(deleted: DeletedArgument) -> None:
     """Bring back what was deleted; of several from the same path, the last."""
+    named = place_of(deleted)
     with connect() as client:
-        back = client.file_trash.restore(workspace, _find(client, workspace, deleted).id)
+        back = client.file_trash.restore(named.workspace, _find(client, named).id)
     emit(back, lambda: print(f"Brought back: {harmless(back.path)}"))
 
 
 def erase(
-    workspace: WorkspaceArgument,
     deleted: DeletedArgument,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Erase a deleted file or folder for good; nothing brings it back."""
+    named = place_of(deleted)
     with connect() as client:
-        found = _find(client, workspace, deleted)
+        found = _find(client, named)
         if not yes:
             confirm(f"Erase {found.path}, deleted {ago(found.deleted_at)}, for good?", what="Erasing it")
-        client.file_trash.erase(workspace, found.id)
+        client.file_trash.erase(named.workspace, found.id)
     emit({"id": found.id, "erased": True}, lambda: print(f"Erased: {harmless(found.path)}"))
 
 
@@ -142,14 +145,14 @@ def _write(content: bytes) -> None:
     sys.stdout.buffer.write(content)
 
 
-def _find(client: Studiolo, workspace: str, deleted: str) -> DeletedFile:
-    for what in client.file_trash.list(workspace, page_size=200):
-        if deleted in (what.id, what.path):
+def _find(client: Studiolo, named: FilePlace) -> DeletedFile:
+    for what in client.file_trash.list(named.workspace, page_size=200):
+        if named.path in (what.id, what.path):
             return what
     raise NotFound(
         "deleted-file-not-found",
-        f"There is no {deleted!r} in this workspace's trash.",
-        hint=f"`{current().program} files trash {workspace}` shows what is.",
+        f"There is no {named.path!r} in this workspace's trash.",
+        hint=f"`{current().program} files trash {named.workspace}` shows what is.",
     )
 
 
