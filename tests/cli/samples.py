@@ -45,6 +45,8 @@ SESSION = {
     "ready_at": MOMENT,
     "ended_at": None,
 }
+DATASET = {"id": "d-1", "name": "billing", "description": "All bills", "everybody": False, "folder": "/srv/billing"}
+DATASET |= {"people": [ANA], "workspaces": [], "is_there": True, "created_at": MOMENT, "modified_at": MOMENT}
 CLONE = {"state": "done", "url": "https://example.com/team/study.git", "folder": "study", "phase": "Receiving objects"}
 CLONE |= {"percent": 100, "message": None, "began_at": MOMENT}
 HIT = {"path": "a.ipynb", "kind": "code", "cell": 2, "cell_id": "c1", "line": 3, "text": "read_csv()", "marks": [[0, 8]]}

@@ -43,6 +43,8 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "workspace's settings for a viewer": ("ana", "/w/{reading}/settings"),
     "deleted, with undo": ("ana", "/?said=deleted&undo={churn}"),
     "clone": ("ana", "/w/{churn}/clone"),
+    "datasets, none": ("ana", "/datasets"),
+    "datasets for an administrator": ("mia", "/datasets"),
     "import": ("ana", "/workspaces/import"),
     "open with": ("ana", "/w/{churn}/launch"),
     "open with, refused": ("ana", "/w/{churn}/launch?profile=large&memory=lots&cpu=2&name=wide"),

@@ -15,6 +15,7 @@ class IdKind(StrEnum):
 
     AUDIT = "a"
     BANNER = "b"
+    DATASET = "d"
     INVITATION = "i"
     KEY = "k"
     LOGIN = "l"

@@ -21,6 +21,7 @@ from studiolo.sdk.listing import Listing
 from studiolo.sdk.resources import (
     account,
     backups,
+    datasets,
     files,
     kernels,
     people,
@@ -131,11 +132,11 @@ class Workspaces(Blocking[workspaces.Workspaces]):
     export_file = _blocking(workspaces.Workspaces.export_file)
     export_archive = _blocking(workspaces.Workspaces.export_archive)
     import_archive = _blocking(workspaces.Workspaces.import_archive)
-    stats = _blocking(workspaces.Workspaces.stats)
     clone = _blocking(workspaces.Workspaces.clone)
     clone_progress = _blocking(workspaces.Workspaces.clone_progress)
     wait_for_clone = _blocking(workspaces.Workspaces.wait_for_clone)
     cancel_clone = _blocking(workspaces.Workspaces.cancel_clone)
+    stats = _blocking(workspaces.Workspaces.stats)
     usage = _blocking(workspaces.Workspaces.usage)
     report = _blocking(workspaces.Workspaces.report)
     duplicate = _blocking(workspaces.Workspaces.duplicate)
@@ -305,6 +306,15 @@ class Backups(Blocking[backups.Backups]):
     wait = _blocking(backups.Backups.wait)
 
 
+class Datasets(Blocking[datasets.Datasets]):
+    """Folders of the platform's machine that sessions may read."""
+
+    list = _paged(datasets.Datasets.list)
+    create = _blocking(datasets.Datasets.create)
+    update = _blocking(datasets.Datasets.update)
+    delete = _blocking(datasets.Datasets.delete)
+
+
 class Studiolo:
     """A client of one platform, for scripts and notebooks. Arguments and methods are those of `AsyncStudiolo`.
 
@@ -340,6 +350,7 @@ class Studiolo:
         self.audit = Audit(client.audit, portal)
         self.platform = Platform(client.platform, portal)
         self.backups = Backups(client.backups, portal)
+        self.datasets = Datasets(client.datasets, portal)
 
     def close(self) -> None:
         """Close the connections and end the thread; closing twice is fine."""

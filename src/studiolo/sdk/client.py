@@ -14,6 +14,7 @@ from studiolo.sdk.execution import Command, Running, attach
 from studiolo.sdk.kernel_channels import KernelAddress, KernelChannels
 from studiolo.sdk.resources.account import Account, Keys
 from studiolo.sdk.resources.backups import Backups
+from studiolo.sdk.resources.datasets import Datasets
 from studiolo.sdk.resources.files import Files
 from studiolo.sdk.resources.kernels import Kernels
 from studiolo.sdk.resources.people import Banners, Invitations, People
@@ -60,6 +61,7 @@ class AsyncStudiolo:
         self.audit = Audit(self._transport)
         self.platform = Platform(self._transport)
         self.backups = Backups(self._transport)
+        self.datasets = Datasets(self._transport)
 
     def attach(self, session: Session, command: Command) -> AbstractAsyncContextManager[Running]:
         """Run a command in a running session with its input and output as they come; it ends with the context.

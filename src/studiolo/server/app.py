@@ -14,6 +14,7 @@ from studiolo.server import live_routes, people_routes, platform_routes
 from studiolo.server.accounts import routes as account_routes
 from studiolo.server.audit import routes as audit_routes
 from studiolo.server.backup import routes as backup_routes
+from studiolo.server.datasets import routes as dataset_routes
 from studiolo.server.disk import routes as disk_routes
 from studiolo.server.door import PATH as DOOR_PATH
 from studiolo.server.door import Door
@@ -125,10 +126,11 @@ def version_1() -> APIRouter:
     router.include_router(people_routes.router)
     router.include_router(audit_routes.router)
     router.include_router(backup_routes.router)
+    router.include_router(dataset_routes.router)
     router.include_router(workspace_routes.router)
-    router.include_router(dealing_routes.router)
     router.include_router(archive_routes.router)
     router.include_router(clone_routes.router)
+    router.include_router(dealing_routes.router)
     router.include_router(dealing_routes.trash_router)
     router.include_router(share_routes.router)
     router.include_router(file_routes.router)
@@ -141,7 +143,6 @@ def version_1() -> APIRouter:
     router.include_router(kernel_routes.collection)
     router.include_router(kernel_routes.of_workspace)
     return router
-    router.include_router(archive_routes.router)
 
 
 @contextlib.asynccontextmanager
@@ -158,6 +159,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(services.kernel_reconciler.look_forever()),
         asyncio.create_task(services.trash.empty_forever()),
         asyncio.create_task(services.backups.look_forever()),
+        asyncio.create_task(services.datasets.load()),
         asyncio.create_task(services.file_retention.look_forever()),
         asyncio.create_task(_write_seen(services)),
     ]
@@ -169,8 +171,8 @@ async def _background(services: Services) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await services.backups.close()
-        await services.environments.close()
         await services.clones.close()
+        await services.environments.close()
         await services.session_reconciler.close()
         await services.drain()
         await services.db.close()

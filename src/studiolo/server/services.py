@@ -21,6 +21,7 @@ from studiolo.server.accounts.service import Accounts
 from studiolo.server.accounts.suspension import Suspension
 from studiolo.server.audit.service import Audit
 from studiolo.server.backup.service import BackupService
+from studiolo.server.datasets.service import Datasets
 from studiolo.server.directory import Directory
 from studiolo.server.disk.service import Disk
 from studiolo.server.disk.watch import DiskWatch
@@ -32,8 +33,8 @@ from studiolo.server.environments.service import BuildBase, Environments
 from studiolo.server.files.door import FileDoor
 from studiolo.server.files.host import FileHost
 from studiolo.server.files.internal import FileQuestions
-from studiolo.server.files.searching import FileSearches
 from studiolo.server.files.retention import FileRetention
+from studiolo.server.files.searching import FileSearches
 from studiolo.server.files.service import Files
 from studiolo.server.files.versions import FileVersions
 from studiolo.server.http.hosts import Hosts
@@ -71,10 +72,12 @@ from studiolo.server.sessions.workspace_sessions import WorkspaceSessions
 from studiolo.server.settings import Settings
 from studiolo.server.sharing.service import Shares
 from studiolo.server.workspaces.access import Access
-from studiolo.server.workspaces.copies import Copies
 from studiolo.server.workspaces.cloning import Clones
+from studiolo.server.workspaces.copies import Copies
+from studiolo.server.workspaces.exporting import Exports
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.holdings import WorkspaceHoldings
+from studiolo.server.workspaces.importing import Imports
 from studiolo.server.workspaces.members import Members
 from studiolo.server.workspaces.parts import build_workspaces
 from studiolo.server.workspaces.records import Records
@@ -82,10 +85,8 @@ from studiolo.server.workspaces.resets import Resets
 from studiolo.server.workspaces.service import Workspaces
 from studiolo.server.workspaces.sizes import Sizes
 from studiolo.server.workspaces.trash import Trash
-from studiolo.server.workspaces.exporting import Exports
 
 _NOTICES = {"L0": "Anyone with a session on this machine can read everyone's files here."}
-from studiolo.server.workspaces.importing import Imports
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,10 @@ class Services:
     sizes: Sizes
     copies: Copies
     records: Records
-    resets: Resets
     exports: Exports
     imports: Imports
     clones: Clones
+    resets: Resets
     trash: Trash
     environments: Environments
     changes: Changes
@@ -130,8 +131,6 @@ class Services:
     workspace_sessions: WorkspaceSessions
     session_usages: SessionUsages
     usage_history: UsageHistory
-    exports: Exports
-    imports: Imports
     sampler: Sampler
     idle_stop: IdleStop
     session_streams: SessionStreams
@@ -159,6 +158,7 @@ class Services:
     inspection: Inspection
     metrics: Metrics
     backups: BackupService
+    datasets: Datasets
     platform: PlatformInfo
 
     async def drain(self) -> None:
@@ -236,6 +236,8 @@ def build(
         spoil_environment=clone.spoil,
     )
     workspaces = of_workspaces.workspaces
+    datasets = Datasets(db, clock, audit, accounts, workspaces, folders, settings.data_dir)
+    workspaces.more_variables = datasets.variables
     environments = Environments(
         db,
         workspaces,
@@ -349,8 +351,6 @@ def build(
         kernel_host=of_kernels.host,
         kernel_door=of_kernels.door,
         kernel_questions=of_kernels.questions,
-        exports=of_workspaces.exports,
-        imports=of_workspaces.imports,
         kernel_reports=of_kernels.reports,
         kernel_reconciler=of_kernels.reconciler,
         kernel_closer=of_kernels.closer,
@@ -366,6 +366,7 @@ def build(
         file_questions=FileQuestions(db, authentication, workspaces, audit, file_host),
         inspection=Inspection(settings, db, running, environments, of_sessions.sessions, backups),
         backups=backups,
+        datasets=datasets,
         platform=platform,
     )
 

@@ -2,6 +2,7 @@
 
 from studiolo.server.accounts import tables as _accounts
 from studiolo.server.audit import tables as _audit
+from studiolo.server.datasets import tables as _datasets
 from studiolo.server.disk import tables as _disk
 from studiolo.server.http import tables as _http
 from studiolo.server.kernels import tables as _kernels
@@ -12,4 +13,4 @@ from studiolo.server.workspaces import tables as _workspaces
 
 __all__ = ["metadata"]
 
-_ = (_accounts, _audit, _disk, _http, _kernels, _sessions, _sharing, _workspaces)
+_ = (_accounts, _audit, _datasets, _disk, _http, _kernels, _sessions, _sharing, _workspaces)

@@ -51,6 +51,7 @@ class Workspaces:
         self._register = register
         self._sizes = sizes
         self.on_created: Callable[[str], None] = lambda workspace_id: None
+        self.more_variables: Callable[[RowMapping | Mapping[str, Any]], dict[str, str]] = lambda row: {}
 
     async def list_(
         self,
@@ -214,7 +215,7 @@ class Workspaces:
         """
         # Caches of tools lie where they can be cleared for one workspace, apart from those of the machine's account.
         cache = self._folders.of_person(row["workspace_id"], row["person_id"]) / "cache"
-        return {"XDG_CACHE_HOME": str(cache)} | config_of(row).environment.variables
+        return {"XDG_CACHE_HOME": str(cache)} | self.more_variables(row) | config_of(row).environment.variables
 
     async def environment_state(self, workspace_id: str) -> tuple[EnvironmentState, str | None]:
         """Return how a workspace's environment is, and what stood in its way."""

@@ -1,0 +1,1 @@
+"""Datasets: folders of the machine that sessions may read."""

@@ -1,0 +1,91 @@
+"""Where datasets appear: folders of links, one for each person in a workspace and one for each workspace. Blocking.
+
+DATA/people/<p-id>/<w-id>/datasets/NAME -> folder     $STUDIOLO_DATASETS of that person's sessions and kernels
+DATA/datasets/<w-id>/NAME -> folder                   `datasets` beside the workspace's notebooks leads here
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from studiolo.contract.ids import IdKind, looks_like_id
+
+BESIDE = "datasets"
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A dataset, and who may read it."""
+
+    name: str
+    folder: str
+    everybody: bool
+    people: frozenset[str]
+    workspaces: frozenset[str]
+
+    def is_for(self, workspace_id: str, person_id: str | None = None) -> bool:
+        """Tell whether sessions of a workspace may read it: everybody's, or a person's."""
+        return self.everybody or workspace_id in self.workspaces or person_id in self.people
+
+
+class Places:
+    """The folders of links under a data directory."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._people = data_dir / "people"
+        self._workspaces = data_dir / "datasets"
+
+    def of_person(self, workspace_id: str, person_id: str) -> Path:
+        """Return the folder of a person in a workspace."""
+        return self._people / person_id / workspace_id / BESIDE
+
+    def of_workspace(self, workspace_id: str) -> Path:
+        """Return the folder of a workspace."""
+        return self._workspaces / workspace_id
+
+    def lay(self, readable: Iterable[Readable], workspace_id: str, person_id: str, files: Path | None) -> None:
+        """Make both folders as they should be; `files`: the workspace's folder, which gets a link beside its files."""
+        readable = list(readable)
+        of_all = {one.name: one.folder for one in readable if one.is_for(workspace_id)}
+        own = {one.name: one.folder for one in readable if one.is_for(workspace_id, person_id)}
+        _make_links(self.of_person(workspace_id, person_id), own)
+        _make_links(self.of_workspace(workspace_id), of_all)
+        if files is not None:
+            _link_beside(files / BESIDE, self.of_workspace(workspace_id), is_wanted=bool(of_all))
+
+    def lay_again(self, readable: Iterable[Readable]) -> None:
+        """Bring all folders there are up to date: what somebody may no longer read goes from running sessions too."""
+        readable = list(readable)
+        for place, workspace_id, person_id in self._known():
+            _make_links(place, {one.name: one.folder for one in readable if one.is_for(workspace_id, person_id)})
+
+    def _known(self) -> Iterator[tuple[Path, str, str | None]]:
+        for place in self._people.glob(f"*/*/{BESIDE}"):
+            if not place.is_symlink():
+                yield place, place.parent.name, place.parent.parent.name
+        if self._workspaces.is_dir():
+            for place in self._workspaces.iterdir():
+                if looks_like_id(place.name, IdKind.WORKSPACE):
+                    yield place, place.name, None
+
+
+def _make_links(place: Path, wanted: Mapping[str, str]) -> None:
+    """Have exactly these links in a folder; anything else that somebody put there stays."""
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for entry in place.iterdir():
+        if entry.is_symlink() and str(entry.readlink()) != wanted.get(entry.name):
+            entry.unlink(missing_ok=True)
+    for name, folder in wanted.items():
+        with contextlib.suppress(FileExistsError):
+            (place / name).symlink_to(folder)
+
+
+def _link_beside(link: Path, place: Path, *, is_wanted: bool) -> None:
+    # A copied workspace has the link of its original.
+    if link.is_symlink() and link.readlink().parent == place.parent and (link.readlink() != place or not is_wanted):
+        link.unlink(missing_ok=True)
+    if is_wanted and link.parent.is_dir():
+        # A folder of that name is somebody's own, and stays.
+        with contextlib.suppress(FileExistsError):
+            link.symlink_to(place)
