@@ -6,7 +6,7 @@ Cells are matched by nbdime (Jupyter's own tool for that); what is told of them 
 import difflib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import nbformat
@@ -62,8 +62,8 @@ def compare(before: bytes, after: bytes, *, path: str, names: tuple[str, str]) -
 def _compare_notebooks(
     told: FileDifference, before: nbformat.NotebookNode, after: nbformat.NotebookNode
 ) -> FileDifference:
-    cells, same, left = [], 0, _MOST_LINES
-    is_cut = False
+    cells: list[CellDifference] = []
+    same, left, is_cut = 0, _MOST_LINES, False
     for number_before, number_after in _match(before, after):
         cell = _compare_cells(
             before.cells[number_before] if number_before is not None else None,
@@ -91,10 +91,13 @@ def _compare_notebooks(
 def _match(before: nbformat.NotebookNode, after: nbformat.NotebookNode) -> Iterator[tuple[int | None, int | None]]:
     """Yield the places of each cell in both notebooks, in the order in which they are read; None: not there."""
     # Imported here: it is heavy, and the host needs it rarely.
-    from nbdime.diffing.notebooks import diff_notebooks, set_notebook_diff_targets
+    from nbdime.diffing.notebooks import (  # type: ignore[import-untyped]
+        diff_notebooks,
+        set_notebook_diff_targets,
+    )
 
     set_notebook_diff_targets(outputs=False, attachments=False, metadata=False, identifier=False, details=False)
-    changes = next((change.diff for change in diff_notebooks(before, after) if change.key == "cells"), [])
+    changes: list[Any] = next((change.diff for change in diff_notebooks(before, after) if change.key == "cells"), [])
     place_before = place_after = 0
     for change in changes:
         while place_before < change.key:
@@ -138,7 +141,7 @@ def _compare_cells(before: Cell | None, after: Cell | None) -> CellDifference | 
 
 def _lines(before: list[str], after: list[str]) -> Iterator[LineDifference]:
     if max(len(before), len(after)) > _MOST_COMPARED:
-        blocks = [("replace", 0, len(before), 0, len(after))]
+        blocks: Sequence[tuple[str, int, int, int, int]] = [("replace", 0, len(before), 0, len(after))]
     else:
         blocks = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
     for number, (kind, begin, end, new_begin, new_end) in enumerate(blocks):

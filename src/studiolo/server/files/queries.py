@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.models import PersonRef
@@ -17,7 +17,8 @@ async def find_people(connection: AsyncConnection, ids: Iterable[str]) -> dict[s
     return {row["id"]: PersonRef(id=row["id"], name=row["name"], display_name=row["display_name"]) for row in rows}
 
 
-async def list_folders(connection: AsyncConnection, *, after: str, limit: int) -> list[Row[tuple[str, str | None]]]:
+async def list_folders(connection: AsyncConnection, *, after: str, limit: int) -> list[tuple[str, str | None]]:
     """Return (id, folder of the machine) of workspaces by id, deleted ones too; None: a folder in our own place."""
     query = select(workspaces.c.id, workspaces.c.root).where(workspaces.c.id > after)
-    return list((await connection.execute(query.order_by(workspaces.c.id).limit(limit))).all())
+    rows = await connection.execute(query.order_by(workspaces.c.id).limit(limit))
+    return [(row.id, row.root) for row in rows]
