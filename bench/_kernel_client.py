@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 @dataclass
 class Answer:
-    """What came for one request. `seconds`: until reply and idle; `outputs`: contents of its outputs, in order."""
+    """What came for one request. `seconds`: until the last of it came; `outputs`: contents of its outputs, in order."""
 
     seconds: float = 0.0
     outputs: list[dict[str, Any]] = field(default_factory=list)
@@ -66,10 +66,8 @@ class Collector:
             self._waits_for.discard("idle")
         elif kind in ("stream", "display_data", "execute_result", "error"):
             self.answer.outputs.append(content)
-        if self._waits_for:
-            return False
         self.answer.seconds = time.perf_counter() - self._began
-        return True
+        return not self._waits_for
 
 
 class KernelClient:
