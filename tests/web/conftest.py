@@ -38,6 +38,10 @@ class Visitor:
         page.goto(self.stage.address + path)
         return page
 
+    def patience(self, milliseconds: int) -> None:
+        """Wait for pages and what is on them so long."""
+        self._context.set_default_timeout(milliseconds)
+
     def post(self, path: str, /, **form: str) -> int:
         """Send a form as a foreign program with this browser's cookies would; return the status."""
         reply = self._context.request.post(self.stage.address + path, form=form, max_redirects=0)

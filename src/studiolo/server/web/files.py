@@ -195,7 +195,8 @@ async def _show(
         request,
         "workspace_files.html",
         who,
-        status=status_of(problem),
+        # With the host away it is still the workspace's page.
+        status=200 if problem and problem.kind == "unavailable" else status_of(problem),
         workspace=own,
         asked=asked,
         folder=folder,

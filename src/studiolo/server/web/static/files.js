@@ -104,8 +104,11 @@ async function dropped(items) {
       for (const one of some) await walk(one, `${before}${entry.name}/`);
     }
   }
-  // All entries first: the list is empty after the first wait.
-  for (const entry of [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean)) await walk(entry, "");
+  // All at first: the list is empty after the first wait. What is no entry of a disk is a file all the same.
+  for (const [entry, file] of [...items].map((item) => [item.webkitGetAsEntry?.(), item.getAsFile()])) {
+    if (entry) await walk(entry, "");
+    else if (file) found.push({ path: file.name, file });
+  }
   return found;
 }
 
