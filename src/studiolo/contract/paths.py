@@ -15,6 +15,8 @@ _ESCAPED = re.compile("[\udc80-\udcff]")
 
 def to_wire(name: str) -> str:
     """Return a name or path, as the system holds it, as text that travels."""
+    if name.isascii():
+        return name
     kept = _PRIVATE.sub(lambda found: "".join(chr(_BYTE + byte) for byte in found[0].encode()), name)
     return _ESCAPED.sub(lambda found: chr(ord(found[0]) - 0xDC00 + _BYTE), kept)
 
@@ -28,4 +30,4 @@ def from_wire(text: str) -> str:
 
 def is_text(name: str) -> bool:
     """Tell whether a name, as the system holds it, is text (UTF-8)."""
-    return not _ESCAPED.search(name)
+    return name.isascii() or not _ESCAPED.search(name)

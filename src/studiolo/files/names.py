@@ -74,12 +74,12 @@ def new_parts_of(path: str) -> tuple[str, ...]:
 
 def is_ours(name: str) -> bool:
     """Tell whether a component is Studiolo's own folder, also where file systems ignore case."""
-    return name.casefold() == OURS
+    return len(name) == len(OURS) and name.casefold() == OURS
 
 
 def sort_key(name: str) -> str:
     """Return the text that a name is sorted and looked for by: without case, composed."""
-    return unicodedata.normalize("NFC", name).casefold()
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
 
 
 def outside(path: str) -> InvalidInput:

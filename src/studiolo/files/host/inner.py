@@ -1,6 +1,7 @@
 """What the control plane asks of the file host: `GET /_host/…`, with the secret that both know."""
 
 import asyncio
+import json
 from pathlib import Path
 
 from aiohttp import web
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 from studiolo.contract.errors import InvalidInput, NotFound
 from studiolo.contract.files import FileSort
 from studiolo.files.host.asking import Services
-from studiolo.files.listing import describe, list_folder
+from studiolo.files.listing import describe, list_members
 from studiolo.files.root import Root
 
 PREFIX = "/_host/"
@@ -42,7 +43,7 @@ async def answer(request: web.Request, what: str, services: Services) -> web.Res
 def _list(folder: Path, request: web.Request) -> str:
     asked = request.query
     with Root(folder) as root:
-        page = list_folder(
+        items, next_cursor = list_members(
             root,
             asked.get("path", ""),
             cursor=asked.get("cursor"),
@@ -50,7 +51,7 @@ def _list(folder: Path, request: web.Request) -> str:
             text=asked.get("filter", ""),
             sort=FileSort(asked.get("sort", "name")),
         )
-    return page.model_dump_json()
+    return json.dumps({"items": items, "next_cursor": next_cursor, "total": None}, ensure_ascii=False)
 
 
 def _info(folder: Path, path: str) -> str:
