@@ -3,12 +3,13 @@
 import base64
 import hashlib
 from collections.abc import Callable, Mapping
+from io import FileIO
 from pathlib import Path
 
 import anyio
-import httpx
 
-from studiolo.contract.errors import Conflict, StudioloError, Unavailable
+from studiolo.contract.errors import Conflict, Unavailable
+from studiolo.sdk.fetching import fetch
 from studiolo.sdk.transport import Transport
 
 Progress = Callable[[int], None]
@@ -49,28 +50,36 @@ async def _bring(
     transport: Transport, address: str, etag: str, size: int, part: Path, progress: Progress
 ) -> "hashlib._Hash":
     failures = 0
-    with part.open("a+b") as file:
+    with part.open("a+b", buffering=0) as file:
         found = hashlib.sha256()
-        file.seek(0)
-        while piece := file.read(_PIECE):
-            found.update(piece)
-        while (place := file.tell()) < size:
+        place = await anyio.to_thread.run_sync(_take_up, file, found)
+
+        def take(piece: memoryview) -> None:
+            nonlocal place
+            while piece:
+                written = file.write(piece)
+                found.update(piece[:written])
+                place, piece = place + written, piece[written:]
             progress(place)
+
+        progress(place)
+        while (begun := place) < size:
             try:
-                reply = await transport.exchange("GET", address, headers=_range(etag, place), stream=True)
-                try:
-                    async for piece in reply.aiter_raw(_PIECE):
-                        file.write(piece)
-                        found.update(piece)
-                        progress(file.tell())
-                finally:
-                    await reply.aclose()
-            except (Unavailable, httpx.TransportError) as exc:
-                failures = failures + 1 if file.tell() == place else 1
+                await fetch(transport, address, _range(etag, begun), take)
+            except Unavailable:
+                failures = failures + 1 if place == begun else 1
                 if failures > len(_BACK_OFF):
-                    raise exc if isinstance(exc, StudioloError) else _broken() from exc
+                    raise
                 await anyio.sleep(_BACK_OFF[failures - 1])
     return found
+
+
+def _take_up(file: FileIO, found: "hashlib._Hash") -> int:
+    """Read what an earlier try brought into the checksum; return its length."""
+    file.seek(0)
+    while piece := file.read(_PIECE):
+        found.update(piece)
+    return file.tell()
 
 
 async def _digest(transport: Transport, address: str, etag: str) -> str:
@@ -82,9 +91,3 @@ async def _digest(transport: Transport, address: str, etag: str) -> str:
 def _range(etag: str, place: int) -> Mapping[str, str]:
     asked = {"Accept": "*/*", "Accept-Encoding": "identity", "If-Match": etag}
     return asked | {"Range": f"bytes={place}-"} if place else asked
-
-
-def _broken() -> Unavailable:
-    return Unavailable(
-        "control-plane-unreachable", "The connection broke before all was there.", hint="Try again: it goes on there."
-    )

@@ -20,6 +20,8 @@ def main() -> int:
     parser.add_argument("--secret-file", type=Path, required=True, help="File with the secret that hosts share.")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # It tells each question of ours to the control plane.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         secret = asked.secret_file.read_text().strip()
         asyncio.run(_serve_until_stopped(asked.socket, asked.control, asked.cache, secret))
