@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection
+from websockets.sync.client import ClientConnection, connect
 
-from e2e.conftest import Platform, sign_in_cookie
+from e2e.conftest import Platform, sign_in_cookie, wait_for
 from e2e.kernels import channels, execute, start_kernel
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
@@ -77,3 +77,43 @@ def test_signing_out_everywhere_closes_pages_and_sessions(
             client.post("/api/v1/me/sign-out-everywhere")
             assert seconds_until_closed(socket) < 5
         assert browser.get(f"/s/{session_id}/api/status").status_code == 401
+
+
+def test_a_suspended_person_loses_all_that_is_open_on_every_door(platform: Platform) -> None:
+    admin = platform.client()
+    invited = admin.post("/api/v1/invitations", json={"to": "sue"}).json()["url"].partition("invitation=")[2]
+    form = {"token": invited, "name": "sue", "password": "violet-harbour-otter"}
+    key = httpx.post(f"{platform.address}/api/v1/join", json=form).json()["key"]
+    cookies = sign_in_cookie(platform, "sue")
+    host = f"127.0.0.1:{platform.port}"
+    sent = {"Cookie": "; ".join(f"{c.name}={c.value}" for c in cookies.jar), "Origin": f"http://{host}"}
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx.Client(base_url=platform.address, headers=headers, timeout=120) as sue:
+        sue.post("/api/v1/jupyter/workspaces", json={"name": "hers"})
+        made = sue.post(S, json={"workspace": "hers"}, params={"wait": 60}).json()["id"]
+        kernel = start_kernel(sue, made)
+        gateway = sue.post("/api/v1/me/keys", json={"name": "g", "kind": "gateway", "workspace": "hers"}).json()["key"]
+        with httpx.Client(
+            base_url=platform.address, headers={"Authorization": f"token {gateway}"}, timeout=60
+        ) as other:
+            headless = other.post("/api/kernels", json={"name": "python"}).json()["id"]
+            door = f"{platform.address.replace('http', 'ws', 1)}/api/kernels/{headless}/channels?token={gateway}"
+            with (
+                channels(sue, made, kernel) as of_session,
+                connect(door, open_timeout=30) as of_gateway,
+                connect(f"ws://{host}/live", additional_headers=sent, open_timeout=30) as page,
+            ):
+                assert execute(of_session, "print(1)").strip() == "1"
+                assert execute(of_gateway, "print(2)").strip() == "2"
+                assert admin.post("/api/v1/people/sue/suspend").status_code == 204
+                began = time.monotonic()
+                for socket in (of_session, of_gateway, page):
+                    seconds_until_closed(socket)
+                assert time.monotonic() - began < 5
+            assert other.get("/api/kernels").status_code == 401
+        assert sue.get("/api/v1/me").status_code == 401
+        assert sue.get(f"/s/{made}/api/status").status_code == 401
+    assert httpx.get(f"http://{host}/api/v1/me", headers=sent).status_code == 401
+    # What ran has ended too, and its processes with it.
+    wait_for(lambda: admin.get(f"{S}/{made}").json()["state"] == "stopped", "the session has stopped", 60)
+    wait_for(lambda: admin.get(f"/api/v1/kernels/{headless}").json()["state"] == "ended", "the kernel has ended", 60)

@@ -93,6 +93,7 @@ def render(name: str, *, single_team: bool = False, **context: Any) -> str:
         "request_path": "/",
         "said": None,
         "undo": None,
+        "banner": None,
         "problem": None,
         "canonical": None,
     }

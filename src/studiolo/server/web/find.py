@@ -41,7 +41,9 @@ _ACTIONS = (
 _ADMIN_ACTIONS = (
     Found("See whether all is well", "action", "/admin"),
     Found("See everybody's sessions", "action", "/admin/sessions"),
-    Found("Add a person", "action", "/admin/people"),
+    Found("Invite somebody", "action", "/admin/people#invite"),
+    Found("See who has access", "action", "/admin/people"),
+    Found("Tell everybody something", "action", "/admin/banner"),
     Found("Read the audit record", "action", "/admin/audit"),
 )
 

@@ -59,6 +59,7 @@ async def go_with_password(
     """Enter a session that was started with a password."""
     services = _services(request)
     session = await services.sessions.get(who, session_id)
+    await _check_may_enter(services, who, session)
     if not await _knows_password(services, who, session, password):
         problem = Denied("session-password-needed", "This is not the session's password.")
         return await render(
