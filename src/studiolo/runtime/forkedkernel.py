@@ -15,10 +15,11 @@ from ipykernel import ipkernel
 from ipykernel.kernelapp import IPKernelApp
 from traitlets.config import Config
 
-from studiolo.runtime import interpreter, processes
+from studiolo.runtime import builtkernel, interpreter, processes
 from studiolo.runtime.descriptors import close_inherited
 from studiolo.runtime.keeping import tell
-from studiolo.runtime.kernelrequest import KernelRequest
+from studiolo.runtime.kernelperson import take_person
+from studiolo.runtime.kernelrequest import KernelRequest, is_plain
 from studiolo.runtime.spool import Backlog, NumberingSocket, SpoolServer, listen
 
 # Where the words for ipykernel itself begin in `argv`: behind `python -m ipykernel_launcher`.
@@ -50,12 +51,21 @@ class _SystemInBrief:
 
 
 class SpooledKernelApp(IPKernelApp):
-    """An ipykernel whose publisher numbers and keeps messages; `keep_in` is to be called before `initialize`."""
+    """An ipykernel whose publisher numbers and keeps messages; `keep_in` is to be called before it has sockets."""
 
     def keep_in(self, folder: Path, path: Path) -> None:
         """Keep messages in `folder` when memory does not do, and give them at the socket `path`. Raises OSError."""
         self.backlog = Backlog(folder)
         self._spool = SpoolServer(self.backlog, listen(path))
+
+    def prepare(self, argv: list[str]) -> None:
+        """Be as after `initialize`, but for nobody: who it is for is told by `take_person`."""
+        if builtkernel.is_built(self):
+            self.parse_command_line(argv)
+            builtkernel.finish(self)
+        else:
+            self.config.HistoryManager.enabled = False
+            self.initialize(argv)  # type: ignore[no-untyped-call]
 
     def parse_command_line(self, argv: list[str]) -> None:  # type: ignore[override]
         """Called by ipykernel first. A parser of all settings takes 3 MiB, which one file's name needs not."""
@@ -88,11 +98,19 @@ def become(request: KernelRequest, connection: socket.socket) -> int:
     Tells `ready` through `connection`, and by the launch's file, once the sockets are bound.
     """
     become_interpreter(request, connection)
+    is_nobodys = is_plain(request)
+    if not is_nobodys:
+        builtkernel.forget()
     app: Any = SpooledKernelApp.instance()
     try:
         app.keep_in(request.files.spool, request.run_files.spool)
-        app.initialize(request.argv[_OWN_WORDS:])
+        if is_nobodys:
+            app.prepare(request.argv[_OWN_WORDS:])
+        else:
+            app.initialize(request.argv[_OWN_WORDS:])
         tell_ready(app, request, connection)
+        if is_nobodys:
+            take_person(app)
         return run(app)
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else int(exc.code is not None)

@@ -1,8 +1,5 @@
 """Doing before the fork what every ipykernel would do after it."""
 
-import atexit
-import builtins
-import gc
 import importlib
 import json
 import os
@@ -22,7 +19,6 @@ _IMPORTS = (
     "IPython",
     "comm",
     "studiolo.runtime.forkedkernel",
-    "studiolo.runtime.kernelhistory",
     "studiolo.runtime.kernelrehearsal",
 )
 # It imports numpy, which starts threads.
@@ -31,7 +27,7 @@ _CELLS = ("1", "1 / 0")
 
 
 def preload() -> None:
-    """Import all that a kernel needs, and build a shell and let go of it. Starts nothing that is there afterwards."""
+    """Import all that a kernel needs, and build a kernel that forks finish. Starts nothing."""
     before = dict(os.environ)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -42,12 +38,13 @@ def preload() -> None:
                 importlib.import_module(name)
             except ImportError:
                 continue
-        _build_shell()
-    # Imported only now: it needs ipykernel.
-    from studiolo.runtime.forkedkernel import list_files
+        # Imported only now: they need ipykernel.
+        from studiolo.runtime.builtkernel import build
+        from studiolo.runtime.forkedkernel import SpooledKernelApp, list_files
 
+        list_files()
+        build(SpooledKernelApp.instance())
     note_imports(before)
-    list_files()
 
 
 def list_distributions() -> list[str]:
@@ -98,25 +95,3 @@ def _run_a_cell(folder: str) -> None:
     for cell in _CELLS:
         app.shell.run_cell(cell)
     app.shell.complete("impor")
-
-
-def _build_shell() -> None:
-    """Build a shell, so that all classes have their shape and all caches are filled, and take back what it did."""
-    from ipykernel.zmqshell import ZMQInteractiveShell
-    from traitlets.config import Config
-
-    before, main, variables = set(vars(builtins)), sys.modules["__main__"], dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="studiolo-kernel-") as folder:
-        os.environ["IPYTHONDIR"] = folder
-        config = Config()
-        config.HistoryManager.enabled = False
-        shell: Any = ZMQInteractiveShell(config=config)  # type: ignore[no-untyped-call]
-        atexit.unregister(shell.atexit_operations)
-        shell.restore_sys_module_state()
-    sys.modules["__main__"] = main
-    for name in set(vars(builtins)) - before:
-        delattr(builtins, name)
-    os.environ.clear()
-    os.environ.update(variables)
-    del shell
-    gc.collect()

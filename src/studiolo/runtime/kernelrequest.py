@@ -7,6 +7,9 @@ from pathlib import Path
 
 from studiolo.runtime.launch import LaunchFiles, read_members, refuse_relative
 
+# `python -m ipykernel_launcher -f FILE`: what has more words wants its kernel built otherwise.
+_PLAIN_WORDS = 5
+_MACHINE_CONFIG = (Path("/etc/ipython"), Path("/usr/local/etc/ipython"))
 # Exec'd descendants of a kernel carry this variable; by it they are found when its shim is gone.
 MARKER = "STUDIOLO_KERNEL"
 
@@ -100,3 +103,12 @@ class RunFiles:
     def spool(self) -> Path:
         """The socket by which a forked kernel gives what was not acknowledged."""
         return self.folder / "spool"
+
+
+def is_plain(request: KernelRequest) -> bool:
+    """Tell whether an ipykernel that was built without asking the person's configuration does for this request."""
+    home = Path(request.variables.get("HOME", "/"))
+    folders = [Path(request.environment) / "etc/ipython", *_MACHINE_CONFIG]
+    folders.append(Path(request.variables.get("IPYTHONDIR") or home / ".ipython") / "profile_default")
+    configured = any(file.suffix in (".py", ".json") for folder in folders for file in folder.glob("ipython*config.*"))
+    return len(request.argv) == _PLAIN_WORDS and not configured

@@ -14,19 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studiolo.runtime import connecting, interpreter, kernelshim, processes
-from studiolo.runtime.kernelrequest import KernelRequest, RunFiles
+from studiolo.runtime.kernelrequest import KernelRequest, RunFiles, is_plain
 from studiolo.runtime.launch import read_json
 from studiolo.runtime.spares import Claim, Kind
 
 if TYPE_CHECKING:
     from studiolo.runtime.forkedkernel import SpooledKernelApp
-    from studiolo.runtime.kernelhistory import LateHistory
 
 _BOUND_SECONDS = 10.0
 _PAUSE_SECONDS = 0.002
-# `python -m ipykernel_launcher -f FILE`: what has more words wants its kernel built otherwise.
-_WORDS = 5
-_MACHINE_CONFIG = (Path("/etc/ipython"), Path("/usr/local/etc/ipython"))
 
 
 class KernelSpare:
@@ -57,9 +53,8 @@ class KernelSpare:
         os.environ["IPYTHONDIR"] = str(nobodys)
         app: Any = SpooledKernelApp.instance()
         self._app = app
-        app.config.HistoryManager.enabled = False
         app.keep_in(self._place, files.spool)
-        app.initialize(["-f", str(files.connection)])
+        app.prepare(["-f", str(files.connection)])
         deadline = time.monotonic() + _BOUND_SECONDS
         # The heart beats in a thread that binds its socket itself.
         while not connecting.is_bound(connection):
@@ -68,12 +63,12 @@ class KernelSpare:
             time.sleep(_PAUSE_SECONDS)
         rehearse(app)
         # Here, not when it is claimed: to remove many files takes a busy disk long.
-        shutil.rmtree(nobodys)
+        shutil.rmtree(nobodys, ignore_errors=True)
 
     def serve(self, line: bytes, connection: socket.socket) -> int:
         """Be the kernel of a request; returns its exit code."""
         from studiolo.runtime.forkedkernel import run, tell_ready
-        from studiolo.runtime.kernelhistory import LateHistory
+        from studiolo.runtime.kernelperson import take_person
 
         assert self._app is not None
         assert self._place is not None
@@ -90,7 +85,7 @@ class KernelSpare:
         tell_ready(self._app, request, connection)
         shutil.rmtree(self._place, ignore_errors=True)
         interpreter.forget_ours()
-        _take_person(self._app, LateHistory)
+        take_person(self._app)
         return run(self._app)
 
     def _take_connection(self, app: "SpooledKernelApp", place: RunFiles, request: KernelRequest) -> None:
@@ -107,13 +102,9 @@ class KernelSpare:
 
 
 def can_serve(request: KernelRequest) -> bool:
-    """Tell whether a kernel that was built without asking the person's configuration does for this request."""
+    """Tell whether a kernel that was built for nobody, on unix sockets, does for this request."""
     connection = read_json(request.run_files.connection) or {}
-    home = Path(request.variables.get("HOME", "/"))
-    folders = [Path(request.environment) / "etc/ipython", *_MACHINE_CONFIG]
-    folders.append(Path(request.variables.get("IPYTHONDIR") or home / ".ipython") / "profile_default")
-    configured = any(file.suffix in (".py", ".json") for folder in folders for file in folder.glob("ipython*config.*"))
-    return len(request.argv) == _WORDS and connection.get("transport") == "ipc" and not configured
+    return connection.get("transport") == "ipc" and is_plain(request)
 
 
 def _keep(connection: socket.socket, claim: Claim) -> int:
@@ -128,25 +119,3 @@ def _redirect_own_output(log: Path) -> None:
     for stream in (sys.stdout, sys.stderr):
         os.dup2(output, stream._original_stdstream_copy, inheritable=False)  # type: ignore[union-attr]
     os.close(output)
-
-
-def _take_person(app: Any, history: type["LateHistory"]) -> None:
-    """Give the shell what it has of its person: profile, history, start files."""
-    from IPython.paths import get_ipython_dir
-
-    shell, kernel = app.shell, app.kernel
-    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    shell.init_environment()
-    app.init_path()
-    app.profile_dir = None
-    app.ipython_dir = get_ipython_dir()
-    app.init_profile_dir()
-    kernel.profile_dir = shell.profile_dir = app.profile_dir
-    shell.ipython_dir, shell.starting_dir = app.ipython_dir, str(Path.cwd())
-    shell.configurables.remove(shell.history_manager)
-    shell.history_manager = history(shell=shell, parent=shell, enabled=True)
-    shell.configurables.append(shell.history_manager)
-    shell.init_user_ns()
-    if name := os.environ.get("JPY_SESSION_NAME"):
-        shell.user_ns["__session__"] = name
-    app.init_code()

@@ -1,0 +1,29 @@
+"""What a kernel that was built for nobody takes of its person: profile, history, start files."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from IPython.paths import get_ipython_dir
+
+from studiolo.runtime.kernelhistory import LateHistory
+
+
+def take_person(app: Any) -> None:
+    """Give the shell what it has of its person."""
+    shell, kernel = app.shell, app.kernel
+    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    shell.init_environment()
+    app.init_path()
+    app.profile_dir = None
+    app.ipython_dir = get_ipython_dir()
+    app.init_profile_dir()
+    kernel.profile_dir = shell.profile_dir = app.profile_dir
+    shell.ipython_dir, shell.starting_dir = app.ipython_dir, str(Path.cwd())
+    shell.configurables.remove(shell.history_manager)
+    shell.history_manager = LateHistory(shell=shell, parent=shell, enabled=True)
+    shell.configurables.append(shell.history_manager)
+    shell.init_user_ns()
+    if name := os.environ.get("JPY_SESSION_NAME"):
+        shell.user_ns["__session__"] = name
+    app.init_code()
