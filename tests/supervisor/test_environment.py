@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from studiolo.server.settings import Settings, load_settings
-from studiolo.server.supervisor.environment import plain_environment, settings_environment
+from studiolo.server.settings.environment import plain_environment, settings_environment
 
 CASES: list[dict[str, Any]] = [
     {},

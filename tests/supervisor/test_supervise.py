@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from studiolo.server.settings import Settings
-from studiolo.server.supervisor.environment import settings_environment
+from studiolo.server.settings.environment import settings_environment
 from supervisor.waiting import until
 
 PROGRAM = Path(__file__).with_name("stand_in_platform.py")

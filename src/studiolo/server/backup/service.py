@@ -22,7 +22,7 @@ from studiolo.server.backup.backup import backup_folder
 from studiolo.server.backup.schedule import is_due, is_late
 from studiolo.server.principal import PLATFORM, Principal
 from studiolo.server.settings import Settings
-from studiolo.server.supervisor.environment import plain_environment, settings_environment
+from studiolo.server.settings.environment import plain_environment, settings_environment
 
 _log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 60.0

@@ -13,8 +13,8 @@ from studiolo.contract.errors import KINDS, Conflict, StudioloError, Unavailable
 from studiolo.kit import logs
 from studiolo.kit.notify import VARIABLE, NotifyReceiver
 from studiolo.server.settings import Settings
+from studiolo.server.settings.environment import plain_environment, settings_environment
 from studiolo.server.supervisor.data_directory import prepare_data_directory
-from studiolo.server.supervisor.environment import plain_environment, settings_environment
 from studiolo.server.supervisor.parts import log_of
 from studiolo.server.supervisor.records import find_running
 from studiolo.server.supervisor.run import ERROR_FIELD

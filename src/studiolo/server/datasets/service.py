@@ -78,7 +78,7 @@ class Datasets:
                 "request-invalid", "Nobody could read it.", hint="Name people or workspaces, or say everybody."
             )
         now = self._clock.now()
-        values = {"id": new_id(IdKind.DATASET), "name": form.name, "description": form.description, "folder": folder}
+        values: dict[str, Any] = {"id": new_id(IdKind.DATASET), "name": form.name, "description": form.description, "folder": folder}
         values |= {"everybody": form.everybody, "created_at": now, "modified_at": now}
         try:
             async with self._db.write() as tx:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from studiolo.engines.local.variables import passed_on
 from studiolo.server.settings import Settings
+from studiolo.server.settings.environment import plain_environment, settings_environment
 from studiolo.server.supervisor.caddyfile import caddy_binary, front_door_folder, write_caddyfile
-from studiolo.server.supervisor.environment import plain_environment, settings_environment
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from studiolo.server.settings import Settings
+from studiolo.server.settings.settings import Settings
 
 PREFIX = "STUDIOLO_"
 _NESTED = "__"
