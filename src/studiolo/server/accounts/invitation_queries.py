@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, delete, insert, select, update
+from sqlalchemy import RowMapping, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.server.accounts.tables import invitations, people
@@ -16,7 +16,7 @@ _COLUMNS = (
 )
 
 
-def _described() -> Select[Any]:
+def _described() -> Any:
     return select(invitations, *_COLUMNS).join(people, people.c.id == invitations.c.invited_by, isouter=True)
 
 
@@ -29,12 +29,14 @@ async def insert_invitation(connection: AsyncConnection, values: dict[str, Any])
 
 async def find_invitation(connection: AsyncConnection, invitation_id: str) -> RowMapping | None:
     """An invitation with who made it."""
-    return (await connection.execute(_described().where(invitations.c.id == invitation_id))).mappings().first()
+    query = _described().where(invitations.c.id == invitation_id)
+    return (await connection.execute(query)).mappings().first()
 
 
 async def find_by_token(connection: AsyncConnection, token_hash: str) -> RowMapping | None:
     """The same, by what stands in the link."""
-    return (await connection.execute(_described().where(invitations.c.token_hash == token_hash))).mappings().first()
+    query = _described().where(invitations.c.token_hash == token_hash)
+    return (await connection.execute(query)).mappings().first()
 
 
 async def list_invitations(

@@ -105,8 +105,8 @@ class Suspension:
             await self._keep_out(tx, who, row)
             await self.holdings.leave_all(tx, who, row["id"])
             await self._forget_person(tx, who, row)
-        # Again by whoever asks again: what is left of it is found under the id.
-        await self.holdings.erase_settings(row["id"])
+            # Before the commit: after a kill in between, whoever asks again finds the person, and erases the rest.
+            await self.holdings.erase_settings(row["id"])
 
     async def _forget_person(self, tx: Transaction, who: Principal, row: RowMapping) -> None:
         now, pseudonym = self._clock.now(), f"erased-{row['id'].partition('-')[2]}"
