@@ -132,7 +132,7 @@ def _run(log: Path, address: str, *words: object, **variables: str) -> Iterator[
             [str(word) for word in words], stdout=file, stderr=file, env=os.environ | variables, cwd=log.parent
         )
         try:
-            wait_for(lambda: _answers(address) or process.poll() is not None, f"{address} answers")
+            wait_for(lambda: _answers(address) or process.poll() is not None, f"{address} answers", seconds=120)
             assert process.poll() is None, log.read_text()
             yield
         finally:
@@ -164,6 +164,7 @@ def shared_lab(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> I
         "--allow-root",
         f"--IdentityProvider.token={_TOKEN}",
         f"--ServerApp.root_dir={notebooks}",
+        "--ServerApp.contents_manager_class=studiolo.runtime.contents.WorkspaceContents",
         f"--LabApp.extra_labextensions_path={LAB_EXTENSIONS}",
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",

@@ -34,6 +34,7 @@ from studiolo.runtime.terminals import WorkspaceTerminals, shell_command
 # Prebuilt plug-ins of ours for a JupyterLab as it comes.
 LAB_EXTENSIONS = Path(__file__).parent / "labextensions"
 
+_UNUSED_PLUGINS = ("@jupyterlab/apputils-extension:announcements", "nbdime-jupyterlab")
 # As shells tell of programs that a signal has ended.
 _ENDED_BY_SIGNAL = 128
 
@@ -108,7 +109,7 @@ def settings(request: LaunchRequest) -> Config:
         # Nobody signs in by a cookie of Jupyter's; given here, it is not kept in a file.
         cookie_secret=secrets.token_bytes(32),
         terminals_enabled=True,
-        tornado_settings={"page_config_hook": _without_announcements, "log_function": log_request},
+        tornado_settings={"page_config_hook": _without_unused, "log_function": log_request},
         terminado_settings={"shell_command": shell_command(Path(request.launch_folder), Path(request.environment))},
     )
     config.ContentsManager.preferred_dir = str(_start_folder(request))
@@ -140,9 +141,9 @@ def settings(request: LaunchRequest) -> Config:
     return config
 
 
-def _without_announcements(handler: RequestHandler, page_config: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the plug-in that asks each new person whether to fetch news: there are none to fetch."""
-    disabled = {*page_config.get("disabledExtensions", []), "@jupyterlab/apputils-extension:announcements"}
+def _without_unused(handler: RequestHandler, page_config: dict[str, Any]) -> dict[str, Any]:
+    """Leave out plug-ins: one asks each new person whether to fetch news, one needs a server extension left out."""
+    disabled = {*page_config.get("disabledExtensions", []), *_UNUSED_PLUGINS}
     return page_config | {"disabledExtensions": sorted(disabled)}
 
 

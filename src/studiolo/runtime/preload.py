@@ -8,7 +8,8 @@ import warnings
 from pathlib import Path
 
 # Extensions that a session does without: they serve the classic notebook, and import IPython for it.
-UNUSED_EXTENSIONS = frozenset({"notebook_shim", "notebook", "nbclassic"})
+# The platform compares versions itself; nbdime's own extension would import git into each session.
+UNUSED_EXTENSIONS = frozenset({"notebook_shim", "notebook", "nbclassic", "nbdime"})
 _ALWAYS = ("jupyterlab", "jupyter_server_terminals")
 
 # jsonschema builds a grammar of international URLs from the first, for a second and 16 MiB; no schema of Jupyter's

@@ -4,6 +4,7 @@ import { Follower } from "./follower.js";
 import { Here } from "./here.js";
 import { journal } from "./journal.js";
 import { addMenu } from "./menu.js";
+import { guardSaves } from "./saves.js";
 
 export function plugins({ notebook, services, apputils, mainmenu, widgets }) {
   const { INotebookTracker, NotebookActions } = notebook;
@@ -58,6 +59,7 @@ export function plugins({ notebook, services, apputils, mainmenu, widgets }) {
     optional: [mainmenu.IMainMenu],
     activate: (app, mainMenu) => {
       const asking = new Here(app, services, apputils, widgets);
+      guardSaves(app, asking, apputils);
       if (mainMenu) addMenu(app, asking, mainMenu, widgets, apputils);
       app.restored.then(() => asking.start());
     },
