@@ -19,6 +19,8 @@ from studiolo.contract.sizes import describe_size
 from studiolo.sdk import Studiolo
 
 Progress = Callable[[int], None]
+# Times travel to the millisecond, and some file systems keep them to two seconds.
+_SAME_SECONDS = 2.0
 
 
 class Transfer(NamedTuple):
@@ -98,7 +100,7 @@ def _send(
         for file, place in waiting:
             size = file.stat().st_size
             with begin(file.name, size) as progress, _readable(file):
-                client.files.upload(place.workspace, file, place.path, overwrite=force, progress=progress)
+                _upload(client, file, place, force=force, progress=progress)
             done.append(Transfer(str(file), str(place), size))
     return done
 
@@ -117,13 +119,30 @@ def _bring(client: Studiolo, source: FilePlace, target: str, *, recursive: bool,
         goal.mkdir(parents=True, exist_ok=True)
     with showing_progress() as begin:
         for place, found, file in waiting:
-            if file.exists() and not force:
+            if not file.exists() or force:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                with begin(file.name, found.size or 0) as progress:
+                    client.files.download(place.workspace, place.path, file, progress=progress)
+            elif not _is_same(file, found):
                 raise Conflict("file-exists", f"{str(file)!r} is there already.", hint="Pass --force to overwrite it.")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with begin(file.name, found.size or 0) as progress:
-                client.files.download(place.workspace, place.path, file, progress=progress)
             done.append(Transfer(str(place), str(file), found.size or 0))
     return done
+
+
+def _upload(client: Studiolo, file: Path, place: FilePlace, *, force: bool, progress: Progress) -> None:
+    """Send one file. One that is there already, of the same size and time, is an earlier try's."""
+    try:
+        client.files.upload(place.workspace, file, place.path, overwrite=force, progress=progress)
+    except Conflict as exc:
+        if exc.code != "file-exists" or not _is_same(file, client.files.info(place.workspace, place.path)):
+            raise
+
+
+def _is_same(file: Path, entry: FileEntry) -> bool:
+    found = file.stat()
+    if entry.kind is not FileKind.FILE or entry.modified_at is None or not file.is_file():
+        return False
+    return found.st_size == entry.size and abs(found.st_mtime - entry.modified_at.timestamp()) < _SAME_SECONDS
 
 
 def _local_files(source: Path, target: FilePlace) -> Iterator[tuple[Path, FilePlace]]:

@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import os
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from io import FileIO
 from pathlib import Path
 
@@ -19,11 +21,19 @@ _WANT_DIGEST = {"Want-Repr-Digest": "sha-256=1"}
 
 
 async def download(
-    transport: Transport, address: str, etag: str, size: int, target: Path, *, progress: Progress
+    transport: Transport,
+    address: str,
+    etag: str,
+    size: int,
+    target: Path,
+    *,
+    modified_at: datetime | None,
+    progress: Progress,
 ) -> None:
     """Bring the file of this ETag and size to `target`, which is replaced when all is there and right.
 
-    Raises Conflict (`file-changed`, `checksum-mismatch`), Unavailable when the platform stays away, OSError.
+    `modified_at`: the time that it shall tell. Raises Conflict (`file-changed`, `checksum-mismatch`), Unavailable when
+    the platform stays away, OSError.
     """
     # A part of another content has another name.
     part = target.with_name(f".{target.name[:100]}.{hashlib.sha256(etag.encode()).hexdigest()[:12]}.part")
@@ -43,6 +53,8 @@ async def download(
     if digest[0] != base64.b64encode(found.digest()).decode():
         part.unlink(missing_ok=True)
         raise Conflict("checksum-mismatch", "The bytes that arrived are not those of the file.", hint="Try again.")
+    if modified_at is not None:
+        os.utime(part, (modified_at.timestamp(), modified_at.timestamp()))
     part.replace(target)
 
 

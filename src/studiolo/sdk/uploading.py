@@ -48,17 +48,16 @@ class Uploading:
 
     async def run(self) -> None:
         """Send all of it. Raises what the platform refuses, Unavailable when it stays away."""
-        offset = await self._begin()
-        failures = 0
-        while offset < self._size:
+        offset, failures = 0, 0
+        while self._address is None or offset < self._size:
             try:
-                offset = await self._send_part(offset)
+                offset = await (self._begin() if self._address is None else self._send_part(offset))
             except (Unavailable, Conflict) as exc:
                 if failures == len(_BACK_OFF) or not _may_try_again(exc):
                     raise
                 await anyio.sleep(_BACK_OFF[failures])
                 failures += 1
-                offset = await self._stand(offset)
+                offset = offset if self._address is None else await self._stand(offset)
             else:
                 failures = 0
             self._progress(offset)
@@ -69,18 +68,18 @@ class Uploading:
         """Announce it, or find the one that broke off; return how far it is."""
         known = resumption.recall(self._name) if self._name is not None else None
         if known is not None and known.startswith(self._uploads):
-            self._address = known
             try:
-                offset = await self._ask()
+                offset = await self._ask(known)
             except NotFound:
                 pass
             else:
-                self._progress(offset)
+                self._address = known
                 return offset
         headers = {**_TUS, "Upload-Length": str(self._size), "Upload-Metadata": _encode(self._metadata)}
         content = None
         if self._size <= _PIECE:
             # What is small comes at once with its announcement.
+            self._file.seek(0)
             content = self._file.read(self._size)
             headers |= {**_BYTES, **_checksum(hashlib.sha256(content))}
         reply = await self._transport.exchange(
@@ -89,9 +88,7 @@ class Uploading:
         self._address = reply.headers["Location"]
         if content is None and self._name is not None:
             resumption.remember(self._name, self._address)
-        offset = int(reply.headers["Upload-Offset"])
-        self._progress(offset)
-        return offset
+        return int(reply.headers["Upload-Offset"])
 
     async def _send_part(self, offset: int) -> int:
         end = min(offset + _PART, self._size)
@@ -130,14 +127,12 @@ class Uploading:
     async def _stand(self, offset: int) -> int:
         """Return how far it is now; what was known before while nobody answers."""
         try:
-            return await self._ask()
+            return await self._ask(str(self._address))
         except Unavailable:
             return offset
 
-    async def _ask(self) -> int:
-        reply = await self._transport.exchange(
-            "HEAD", str(self._address), headers=_TUS, silence_seconds=_LONGEST_SILENCE_SECONDS
-        )
+    async def _ask(self, address: str) -> int:
+        reply = await self._transport.exchange("HEAD", address, headers=_TUS, silence_seconds=_LONGEST_SILENCE_SECONDS)
         return int(reply.headers["Upload-Offset"])
 
 

@@ -149,11 +149,16 @@ async def test_the_command_line_carries_folders_both_ways(stage: Stage, tmp_path
     await studiolo(stage, "cp", "-r", "churn:données", str(tmp_path / "back"))
     assert (tmp_path / "back" / "deep" / "x y.bin").read_bytes() == (source / "deep" / "x y.bin").read_bytes()
     assert "is a folder" in await studiolo(stage, "cp", "churn:données", str(tmp_path / "no"), code=2)
-    # A folder that is there is copied into, as elsewhere; what is there stays.
-    await studiolo(stage, "cp", "-r", "churn:données/deep", str(tmp_path / "back" / "deep"))
-    assert (tmp_path / "back" / "deep" / "deep" / "x y.bin").exists()
-    again = await studiolo(stage, "cp", "-r", "churn:données/deep", str(tmp_path / "back" / "deep"), code=6)
-    assert "--force" in again
+    # Repeated, it finds all there; what is there and another is not overwritten.
+    await studiolo(stage, "cp", "-r", "churn:données", str(tmp_path))
+    await studiolo(stage, "cp", "-r", str(source), "churn:")
+    (source / "empty").write_text("no longer")
+    refused = await studiolo(stage, "cp", "-r", str(source), "churn:", "--json", code=6)
+    assert "file-exists" in refused
+    refused = await studiolo(stage, "cp", "-r", "churn:données", str(tmp_path), code=6)
+    assert "--force" in refused
+    await studiolo(stage, "cp", str(source / "empty"), "churn:données/", "--force")
+    assert (stage.folder / "données" / "empty").read_text() == "no longer"
     await studiolo(stage, "files", "mv", "churn:données/empty", "notebooks/")
     assert (stage.folder / "notebooks" / "empty").exists()
     await studiolo(stage, "files", "rm", "churn:données", "--yes")

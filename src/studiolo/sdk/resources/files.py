@@ -124,7 +124,15 @@ class Files:
         if entry.etag is None or entry.size is None:
             raise Conflict("file-is-folder", f"{path!r} is no plain file.", hint="Bring folders with studiolo cp -r.")
         address = f"{_bytes_at(workspace)}/raw/{quote(entry.path)}"
-        await download(self._transport, address, entry.etag, entry.size, Path(target), progress=progress)
+        await download(
+            self._transport,
+            address,
+            entry.etag,
+            entry.size,
+            Path(target),
+            modified_at=entry.modified_at,
+            progress=progress,
+        )
         return Path(target)
 
     async def read(self, workspace: str, path: str) -> bytes:
