@@ -6,24 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-_WORDS = [
-    "model",
-    "data",
-    "train",
-    "test",
-    "loss",
-    "plan",
-    "month",
-    "price",
-    "churn",
-    "survival",
-    "frame",
-    "column",
-    "mean",
-    "group",
-    "index",
-    "value",
-]
+_WORDS = ["model", "data", "train", "test", "loss", "plan", "month", "price", "churn", "survival", "frame", "column"]
 
 
 def notebook_of(size_bytes: int, seed: int) -> str:

@@ -53,7 +53,8 @@ class Previews:
     def _find(self, key: str) -> Path | None:
         kept, refused = self._folder / f"{key}.html", self._folder / f"{key}.refused.html"
         with contextlib.suppress(FileNotFoundError):
-            os.utime(kept)
+            # When it was last used is the time of access: the other one is part of what browsers know it by.
+            os.utime(kept, ns=(time.time_ns(), kept.stat().st_mtime_ns))
             return kept
         with contextlib.suppress(FileNotFoundError):
             if time.time() - refused.stat().st_mtime < _REFUSAL_SECONDS:
@@ -105,7 +106,7 @@ class Previews:
                 if file.suffix == ".part" and time.time() - seen.st_mtime > _REFUSAL_SECONDS:
                     file.unlink(missing_ok=True)
                     continue
-                found.append((seen.st_mtime, seen.st_size, file))
+                found.append((seen.st_atime, seen.st_size, file))
         total = sum(size for _, size, _ in found)
         for _, size, file in sorted(found):
             if total <= self._most_bytes:
