@@ -117,9 +117,9 @@ class Transport:
         finally:
             await response.aclose()
 
-    async def download(self, path: str, file: BinaryIO) -> int:
+    async def download(self, path: str, file: BinaryIO, *, query: Mapping[str, Any] | None = None) -> int:
         """Write the reply to a GET into `file` as it comes; return its bytes."""
-        request = self._build("GET", path, {})
+        request = self._build("GET", path, {"query": query})
         request.headers["Accept"] = "*/*"
         request.extensions["timeout"]["read"] = _LONGEST_SILENCE_SECONDS
         response = await self._exchange(request, stream=True)

@@ -1,7 +1,6 @@
 """What files of a workspace were, and those that were deleted."""
 
 from typing import BinaryIO
-from urllib.parse import urlencode
 
 from studiolo.contract.models import Page
 from studiolo.contract.versions import DeletedFile, FileDifference, FileVersion, RestoredFile
@@ -26,8 +25,7 @@ class Versions:
 
     async def download(self, workspace: str, path: str, version: str, file: BinaryIO) -> int:
         """Write what a version holds into `file`; return its bytes. Raises NotFound (`version-not-found`)."""
-        address = f"{_version(workspace, version)}?{urlencode({'path': path})}"
-        return await self._transport.download(address, file)
+        return await self._transport.download(_version(workspace, version), file, query={"path": path})
 
     async def compare(self, workspace: str, path: str, before: str, after: str = "now") -> FileDifference:
         """Return how a file differs between two versions, each an id or `now`: cell by cell in notebooks.
