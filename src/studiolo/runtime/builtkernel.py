@@ -11,10 +11,13 @@ import tempfile
 import uuid
 from typing import Any
 
+import ipykernel
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from jupyter_client.session import Session
 
+# The newest ipykernel that this was tried with; a later one may have parts that are not known here.
+_NEWEST = (7, 4)
 # The application whose kernel is built, and what ipykernel has in builtins while there is one.
 _built: list[Any] = []
 _names: dict[str, Any] = {}
@@ -28,9 +31,10 @@ _LATE = (
 def build(app: Any) -> None:
     """Build the kernel of `app`, nobody's, in a process of one thread, which is as before afterwards.
 
-    Not for kernels of an earlier ipykernel, which have other parts.
+    Only for the versions of ipykernel whose parts are known here: kernels of others are built after the fork.
     """
-    if not hasattr(IPythonKernel, "filter_internal_frames") or not hasattr(app, "shell_channel_thread"):
+    is_known = (7, 0) <= ipykernel.version_info[:2] <= _NEWEST
+    if not (is_known and hasattr(IPythonKernel, "filter_internal_frames") and hasattr(app, "shell_channel_thread")):
         type(app).clear_instance()
         return
     before, main, variables, hook = set(vars(builtins)), sys.modules["__main__"], dict(os.environ), sys.excepthook
