@@ -138,3 +138,13 @@ async def test_nonsense_is_refused(insides: Insides, ana: httpx.AsyncClient, for
     inside = await insides.launch(ana)
     reply = await inside._http.post(f"/api/v1/sessions/{inside.id}/here", json=form)
     assert (reply.status_code, reply.json()["code"]) == (422, "request-invalid")
+
+
+async def test_an_administrator_s_banner_is_seen_inside_jupyterlab(
+    insides: Insides, ana: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    inside = await insides.launch(ana)
+    posted = await admin.put("/api/v1/banner", json={"text": "Maintenance at six.", "level": "warning"})
+    assert posted.is_success, posted.text
+    (notice,) = await inside.notices()
+    assert (notice["text"], notice["level"]) == ("Maintenance at six.", "warning")

@@ -4,7 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import RowMapping
+
 from studiolo import __version__
+from studiolo.contract.lab import Notice
 from studiolo.contract.models import PlatformInfo
 from studiolo.engines.base import Engine
 from studiolo.engines.local.engine import LocalEngine
@@ -58,7 +61,7 @@ from studiolo.server.schema import database_url
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.closing import SocketCloser
 from studiolo.server.sessions.entry import Entry
-from studiolo.server.sessions.here import Lab
+from studiolo.server.sessions.here import Lab, Source
 from studiolo.server.sessions.history import UsageHistory
 from studiolo.server.sessions.idle_stop import IdleStop
 from studiolo.server.sessions.parts import Ground, build_sessions
@@ -285,9 +288,9 @@ def build(
         )
     )
     backups = BackupService(settings, db, clock, audit)
-    watch = DiskWatch(settings.data_dir)
+    watch, banners = DiskWatch(settings.data_dir), Banners(db, clock, audit, live)
     watch.on_change = lambda: live.tell_everybody("usage")
-    of_sessions.lab.sources.append(watch.notices)
+    of_sessions.lab.sources += [watch.notices, _banner_notices(banners)]
     meters = Meters()
     audit.on_recorded = lambda action: meters.events.labels(action).inc()
     of_sessions.reconciler.on_ready = meters.starts.observe
@@ -317,7 +320,7 @@ def build(
         invitations=invitations,
         suspension=suspension,
         holdings=of_workspaces.holdings,
-        banners=Banners(db, clock, audit, live),
+        banners=banners,
         directory=Directory(db, clock, of_sessions.sessions),
         shares=Shares(db, clock, workspaces, audit),
         access=access,
@@ -377,6 +380,14 @@ def _close_both(sessions: SocketCloser, kernels: KernelCloser) -> Callable[[str,
         kernels.close(person_id, logins)
 
     return close
+
+
+def _banner_notices(banners: Banners) -> Source:
+    async def notices(row: RowMapping) -> list[Notice]:
+        banner = await banners.current()
+        return [Notice(id=banner.id, level=banner.level, text=banner.text)] if banner else []
+
+    return notices
 
 
 def _finder(workspaces: Workspaces) -> Callable[[Principal, str], Awaitable[str]]:

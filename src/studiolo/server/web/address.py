@@ -30,14 +30,14 @@ def lab_address(workspace: Workspace, path: str) -> str:
 async def go_there(
     request: Request, owner: str, name: str, who: _Reads, services: ServicesOf, path: str = ""
 ) -> Response:
-    """Go to the file in the person's session here; where none runs, a page that starts it.
+    """Go to the file in the person's session here; where none runs, a page that starts it; viewers see it.
 
     Looking at an address starts nothing: the page's form does, by itself unless another site led here.
     """
     _check(path)
     own = await services.workspaces.get(who, f"{owner}/{name}")
     if own.role is Role.VIEWER:
-        return see(f"/w/{own.id}")
+        return see(f"/w/{own.id}/files" + (f"/{quote(path)}" if path else ""))
     session = await find_own(services, who, own.id)
     if session is not None and session.desired == "running":
         return see(_inside(session, path))
