@@ -95,6 +95,21 @@ def test_a_search_finds_cells_and_leads_to_their_file(ana: Visitor, stage: Files
     page.close()
 
 
+def test_the_palette_finds_files_of_the_workspace_that_one_is_in(ana: Visitor, stage: FilesStage) -> None:
+    page = ana.open(at(stage, "data"))
+    found = page.locator("#palette-found a", has_text="train.py")
+    for _ in range(40):
+        page.keyboard.press("Control+k")
+        page.locator("#palette input").fill("train")
+        page.wait_for_timeout(800)
+        if found.count():
+            break
+        page.keyboard.press("Escape")
+    found.first.click()
+    expect(page).to_have_url(re.compile(r"/files/train.py$"))
+    page.close()
+
+
 def test_a_folder_is_made_and_a_file_renamed_into_it_and_copied(ana: Visitor, stage: FilesStage) -> None:
     page = ana.open(at(stage))
     page.locator("summary", has_text="New folder").click()

@@ -32,7 +32,12 @@ async def answer(request: web.Request, what: str, services: Services) -> web.Res
             case "search":
                 with await asyncio.to_thread(Root, folder) as root:
                     found = await services.searches.search(
-                        asked["workspace"], root, asked["q"], within=asked.get("in", ""), limit=int(asked["limit"])
+                        asked["workspace"],
+                        root,
+                        asked["q"],
+                        within=asked.get("in", ""),
+                        limit=int(asked["limit"]),
+                        wait=0 if "at-once" in asked else None,
                     )
                 return _json(found.model_dump_json())
     except (KeyError, ValueError, ValidationError) as exc:

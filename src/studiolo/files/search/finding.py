@@ -7,7 +7,7 @@ from pathlib import Path
 
 from studiolo.contract.file_search import FileHit, FileSearch
 from studiolo.files.names import sort_key
-from studiolo.files.search.tables import open_index
+from studiolo.files.search.tables import find_index
 
 MAX_HITS = 200
 _MOST_WORDS = 12
@@ -25,7 +25,9 @@ def find(index: Path, text: str, *, within: str = "", limit: int = 50) -> FileSe
     Words in quotation marks stand side by side. Names fit wherever the word is in them; content by whole words, of
     which signs are borders: `read_csv` and `csv` find `pd.read_csv(`.
     """
-    opened = open_index(index)
+    opened = find_index(index)
+    if opened is None:
+        return FileSearch(items=[], more=False, checked_at=None, waiting=0, is_cut=False)
     try:
         words = [quoted or plain for quoted, plain in _PARTS.findall(text)][:_MOST_WORDS]
         folder = f"{within.strip('/')}/" if within.strip("/") else ""

@@ -31,12 +31,21 @@ INSERT INTO state VALUES (NULL, 0, 0);
 """
 
 
-def open_index(file: Path) -> sqlite3.Connection:
-    """Open the index, making or renewing it. Readers see the last finished step while it is brought up to date."""
+def find_index(file: Path) -> sqlite3.Connection | None:
+    """Open an index for reading: what the last finished step left. None if there is none that can be used yet."""
+    if not file.exists():
+        return None
     with contextlib.suppress(sqlite3.DatabaseError):
         if (kept := _connect(file)).execute("PRAGMA user_version").fetchone()[0] == _VERSION:
             return kept
         kept.close()
+    return None
+
+
+def open_index(file: Path) -> sqlite3.Connection:
+    """Open the index for its one writer, making or renewing it."""
+    if (kept := find_index(file)) is not None:
+        return kept
     # Of an older version, or damaged: nothing is lost with it.
     for old in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
         old.unlink(missing_ok=True)

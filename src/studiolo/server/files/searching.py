@@ -18,11 +18,21 @@ class FileSearches:
         self._host = host
 
     async def search(
-        self, who: Principal, workspace: str, text: str, *, within: str = "", limit: int = 50
+        self,
+        who: Principal,
+        workspace: str,
+        text: str,
+        *,
+        within: str = "",
+        limit: int = 50,
+        at_once: bool = False,
     ) -> FileSearch:
-        """Return what fits all words of `text`, in the folder `within`. Raises errors of `files.root.Root`."""
+        """Return what fits all words of `text`, in the folder `within`. Raises errors of `files.root.Root`.
+
+        `at_once`: of what is known now, without a moment's wait for a look at the files.
+        """
         async with self._db.read() as connection:
             row = await self._workspaces.resolve(connection, who, workspace, "file.read")
         folder = self._folders.of(row["id"], row["root"])
-        asked = {"workspace": row["id"], "q": text, "in": within, "limit": limit}
+        asked = {"workspace": row["id"], "q": text, "in": within, "limit": limit, "at-once": "yes" if at_once else None}
         return FileSearch.model_validate_json(await self._host.ask("search", folder, asked))
