@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from base_environments import give_base, small_lock
 from e2e.conftest import Platform
 
 pytestmark = pytest.mark.e2e
@@ -29,6 +30,8 @@ def test_what_was_backed_up_while_it_ran_starts_elsewhere(make_platform: Callabl
     second.run("restore", backup["folder"], "--data-dir", str(second.folder / "restored"))
     second.data_dir = second.folder / "restored"
     second.variables["STUDIOLO_DATA_DIR"] = str(second.data_dir)
+    # It would be built again otherwise.
+    give_base(second.data_dir, small_lock())
     second.up()
     found = second.json("info", "churn")
     assert (found["id"], found["description"]) == (made["id"], "Who leaves")

@@ -74,8 +74,11 @@ def _run(program: str, url: str, options: list[str]) -> None:
             timeout=_LONGEST_SECONDS,
         )
     except subprocess.CalledProcessError as exc:
-        said = (exc.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise Unavailable("database-unavailable", f"{program} failed: {said[:300]}.", detail=exc.stderr) from exc
+        lines = exc.stderr.strip().splitlines()
+        said = next((line for line in lines if "error:" in line), "").partition("error: ")[2]
+        raise Unavailable(
+            "database-unavailable", f"{program} failed: {said[:300] or 'it did not say why'}.", detail=exc.stderr
+        ) from exc
     except subprocess.TimeoutExpired as exc:
         raise Unavailable("timeout", f"{program} did not end within {_LONGEST_SECONDS // 3600} hours.") from exc
 
