@@ -11,7 +11,7 @@ import tempfile
 import uuid
 from typing import Any
 
-import ipykernel
+from ipykernel import _version
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from jupyter_client.session import Session
@@ -33,7 +33,7 @@ def build(app: Any) -> None:
 
     Only for the versions of ipykernel whose parts are known here: kernels of others are built after the fork.
     """
-    is_known = (7, 0) <= ipykernel.version_info[:2] <= _NEWEST
+    is_known = (7, 0) <= _version.version_info[:2] <= _NEWEST
     if not (is_known and hasattr(IPythonKernel, "filter_internal_frames") and hasattr(app, "shell_channel_thread")):
         type(app).clear_instance()
         return

@@ -5,7 +5,7 @@ from typing import Any
 from nbconvert.preprocessors import Preprocessor
 
 
-class RawCellFormat(Preprocessor):
+class RawCellFormat(Preprocessor):  # type: ignore[misc]
     """Reads `metadata.format` of raw cells, the notebook format's own key, where nbconvert reads `raw_mimetype` only.
 
     A raw cell meant for another format is then left out of the conversion. Source: nbformat 4, raw NBConvert cells.

@@ -37,15 +37,15 @@ def parts_of(path: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def opened(root: Path, parts: tuple[str, ...] = (), *, make: bool = False) -> Iterator[int]:
-    """Open the folder `parts` beneath `root` as a descriptor. `make`: what is missing is made, closed to others.
+def opened(root: Path, parts: tuple[str, ...] = (), *, make: bool = False, mode: int = 0o700) -> Iterator[int]:
+    """Open the folder `parts` beneath `root` as a descriptor. `make`: what is missing is made, with `mode`.
 
     Raises OSError: FileNotFoundError; NotADirectoryError or ELOOP where a part is a link.
     """
     folder = os.open(root, _ROOT)
     try:
         for part in parts:
-            inner = _enter(folder, part, make=make)
+            inner = _enter(folder, part, mode if make else None)
             os.close(folder)
             folder = inner
         yield folder
@@ -81,14 +81,14 @@ def list_names(folder: int) -> list[str]:
         return [entry.name for entry in entries]
 
 
-def _enter(folder: int, part: str, *, make: bool) -> int:
+def _enter(folder: int, part: str, make_mode: int | None) -> int:
     try:
         return os.open(part, _FOLDER, dir_fd=folder)
     except FileNotFoundError:
-        if not make:
+        if make_mode is None:
             raise
     try:
-        os.mkdir(part, 0o700, dir_fd=folder)
+        os.mkdir(part, make_mode, dir_fd=folder)
         os.fsync(folder)
     except FileExistsError:
         # Made by somebody else meanwhile.

@@ -91,7 +91,7 @@ class Trash:
         with (
             opened(self._root, _PARTS) as trash,
             opened(self._root, (*_PARTS, what.id)) as place,
-            opened(self._root, tuple(folders), make=True) as target,
+            opened(self._root, tuple(folders), make=True, mode=0o777) as target,
         ):
             back = _put_back(place, name, target)
             os.fsync(target)
@@ -145,13 +145,18 @@ def _put_back(place: int, name: str, target: int) -> str:
         if find_status(target, wanted) is not None:
             continue
         status = os.stat(name, dir_fd=place, follow_symlinks=False)
-        if stat.S_ISDIR(status.st_mode):
-            # Onto a folder that was made this instant it succeeds only where that is empty.
-            os.rename(name, wanted, src_dir_fd=place, dst_dir_fd=target)
-            return wanted
-        with suppress(FileExistsError):
-            os.link(name, wanted, src_dir_fd=place, dst_dir_fd=target, follow_symlinks=False)
-            return wanted
+        try:
+            if not stat.S_ISDIR(status.st_mode):
+                os.link(name, wanted, src_dir_fd=place, dst_dir_fd=target, follow_symlinks=False)
+                return wanted
+        except FileExistsError:
+            continue
+        except OSError:
+            # A file system without further names, or a file of another account.
+            pass
+        # Onto a folder that was made this instant it succeeds only where that is empty.
+        os.rename(name, wanted, src_dir_fd=place, dst_dir_fd=target)
+        return wanted
 
 
 def _other_name(name: str, number: int) -> str:
