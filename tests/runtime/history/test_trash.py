@@ -10,6 +10,12 @@ import pytest
 from studiolo.runtime.history.trash import Trash
 
 
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
 @pytest.fixture
 def trash(tmp_path: Path) -> Trash:
     return Trash(tmp_path)
@@ -28,6 +34,7 @@ def test_a_file_goes_and_comes_back_as_it_was(trash: Trash, tmp_path: Path) -> N
     file.parent.rmdir()
     assert trash.restore(what.id) == "a/täst 1.txt"
     assert file.read_text() == "hello"
+    assert file.parent.stat().st_mode & 0o055 == 0o055 & ~_umask()
     assert (file.stat().st_mtime, file.stat().st_mode, file.stat().st_ino) == (
         before.st_mtime,
         before.st_mode,
@@ -67,6 +74,20 @@ def test_the_longest_name_comes_back_beside_another(trash: Trash, tmp_path: Path
     back = trash.restore(what.id)
     assert (tmp_path / back).exists()
     assert back.endswith(" (restored).ipyn")
+
+
+def test_a_file_comes_back_where_files_have_but_one_name(
+    trash: Trash, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_text("a")
+    what = trash.discard("a", by="")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert trash.restore(what.id) == "a"
+    assert (tmp_path / "a").read_text() == "a"
 
 
 def test_a_link_goes_itself_and_what_it_leads_to_stays(trash: Trash, tmp_path: Path) -> None:
