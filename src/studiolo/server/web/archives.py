@@ -40,13 +40,14 @@ async def import_archive(
     request: Request, who: Annotated[Principal, Depends(Allow("workspace.import"))], services: ServicesOf
 ) -> Response:
     """Make a workspace from an archive; go there, or first say what could not be taken over."""
-    # Not as parameters: those would be read before anybody asked who sends them.
-    form = await request.form()
-    sent, name = form.get("archive"), str(form.get("name") or "").strip()
+    name = ""
     try:
-        if not isinstance(sent, UploadFile) or not sent.filename:
-            raise InvalidInput("archive-invalid", "No file was chosen.", hint="Choose a zip.")
-        imported = await services.imports.import_(who, _pieces(sent), name=name or None)
+        # Not as parameters: those would be read before anybody asked who sends them.
+        async with request.form() as form:
+            sent, name = form.get("archive"), str(form.get("name") or "").strip()
+            if not isinstance(sent, UploadFile) or not sent.filename:
+                raise InvalidInput("archive-invalid", "No file was chosen.", hint="Choose a zip.")
+            imported = await services.imports.import_(who, _pieces(sent), name=name or None)
     except StudioloError as problem:
         context = {"imported": None, "name": name, "problem": problem, "canonical": "/workspaces/import"}
         return await render(request, "import.html", who, status=status_of(problem), **context)
