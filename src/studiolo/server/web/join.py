@@ -79,5 +79,6 @@ async def _show(
         preview=preview,
         signed_in_as=who.display_name if who else None,
         invitation=token,
+        at_least=services.settings.accounts.password_min_length,
         form=form or proposed,
     )
