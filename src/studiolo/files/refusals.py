@@ -20,6 +20,10 @@ def told(path: str) -> Iterator[None]:
 def refusal(error: OSError, path: str) -> StudioloError:
     """Return the error that says what the system refused at `path` (as the system holds it)."""
     shown = to_wire(path)[:300] or "the workspace's folder"
+    if isinstance(error, TimeoutError):
+        return Unavailable(
+            "timeout", f"Another program has been saving for long; {shown!r} was not changed.", hint="Try again."
+        )
     match error.errno:
         case errno.ENOENT | errno.ESTALE:
             return missing(path)

@@ -36,12 +36,14 @@ class Asked(TypedDict, total=False):
     """What a request may hold.
 
     `query`: members that are None are left out. `body`: a wire model, or text that is YAML. `wait_seconds`: how
-    long the server may hold the answer. `revision`: do it only if the thing is still at this one (If-Match).
+    long the server may hold the answer; `work_seconds`: how long it may work at it unasked. `revision`: do it only if
+    the thing is still at this one (If-Match).
     """
 
     query: Mapping[str, Any] | None
     body: BaseModel | str | None
     wait_seconds: float
+    work_seconds: float
     revision: int | None
 
 
@@ -195,7 +197,8 @@ class Transport:
             headers["Idempotency-Key"] = uuid.uuid4().hex
         if revision is not None:
             headers["If-Match"] = f'"{revision}"'
-        timeout = httpx.Timeout(self._timeout_seconds + wait_seconds, connect=5.0)
+        seconds = self._timeout_seconds + wait_seconds + asked.get("work_seconds", 0.0)
+        timeout = httpx.Timeout(seconds, connect=5.0)
         return self._client.build_request(
             method, _PREFIX + path, params=params, content=body, headers=headers, timeout=timeout
         )

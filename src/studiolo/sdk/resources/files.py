@@ -17,6 +17,9 @@ from studiolo.sdk.listing import Listing
 from studiolo.sdk.transport import Transport, segment
 from studiolo.sdk.uploading import Progress, Uploading, changed
 
+# The front door waits a little longer than this.
+_LONGEST_COPY_SECONDS = 110.0
+
 
 class Files:
     """Files of workspaces, without a session. A path is relative to the workspace's folder.
@@ -70,7 +73,8 @@ class Files:
     async def copy(self, workspace: str, path: str, to: str) -> FileEntry:
         """Copy a file or folder; `to` is the whole new path. Raises Conflict (`file-exists`)."""
         body = fill(FileMove, path=path, to=to)
-        return await self._transport.fetch(FileEntry, "POST", f"{_at(workspace)}/copy", body=body)
+        address = f"{_at(workspace)}/copy"
+        return await self._transport.fetch(FileEntry, "POST", address, body=body, work_seconds=_LONGEST_COPY_SECONDS)
 
     async def delete(self, workspace: str, path: str) -> None:
         """Put a file or folder into the workspace's trash."""
