@@ -241,3 +241,32 @@ def test_a_workspace_goes_out_as_an_archive_and_comes_in_again(cli: Run, server:
     assert (Path(came.data["workspace"]["path"]) / "data.csv").read_text() == "1,2"
     assert cli("import", str(home / "out.zip"), "--name", "arrived").code == 6
     assert cli("import", str(home / "missing.zip")).code == 2
+
+
+@pytest.mark.req("S2-35")
+def test_a_dataset_is_registered_listed_and_removed(cli: Run, server: ControlPlane, home: Path) -> None:
+    folder = home / "billing"
+    folder.mkdir()
+    added = cli("datasets", "add", "billing", str(folder), "--everybody", "--description", "Bills")
+    assert added.out == f"Registered billing: everybody may read {folder}.\n"
+    assert "Bills" in cli("datasets").out
+    assert cli("datasets", "change", "billing", "--not-everybody", "--json").data["everybody"] is False
+    assert cli("datasets", "add", "other", str(home / "missing"), "--everybody").code == 2
+    assert cli("datasets", "remove", "billing", "--yes").code == 0
+    assert cli("datasets", "list", "--all", "--json").data == []
+
+
+def test_a_repository_inside_is_refused_before_a_workspace_is_made(cli: Run, server: ControlPlane) -> None:
+    refused = cli("create", "cloned", "--clone", "https://127.0.0.1/team/study.git", "--json")
+    assert (refused.code, refused.data["code"]) == (2, "egress-refused")
+    assert cli("info", "cloned").code == 5
+    cli("create", "cloned")
+    assert cli("clone", "cloned", "git@example.com:team/study.git", "--json").data["code"] == "clone-failed"
+    assert cli("create", "other", "--branch", "main").code == 2
+
+
+def test_a_backup_is_asked_for_from_elsewhere(cli: Run, server: ControlPlane) -> None:
+    made = cli("backups", "start", "--wait", "--json")
+    assert made.code == 0, made.out
+    assert made.data["name"] in cli("backups").out
+    assert cli("backups", "cancel").code == 5

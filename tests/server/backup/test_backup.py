@@ -1,21 +1,28 @@
 """A backup is made while the platform works, is whole or none, and comes back as it was."""
 
+import asyncio
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
 import pytest
 
 from studiolo.contract.errors import Conflict, InvalidInput, NotFound, Unavailable
+from studiolo.kit.copying import fill
 from studiolo.server.backup import backup as making
+from studiolo.server.backup import copying
 from studiolo.server.backup import format as form
 from studiolo.server.backup.backup import make_backup, remove_old
 from studiolo.server.backup.restore import restore
 from studiolo.server.schema import HEAD
 from studiolo.server.services import Services
 from studiolo.server.settings import Settings
+from studiolo.server.settings.backup import BackupSettings
+from studiolo.server.settings.environment import plain_environment, settings_environment
 
 W = "/api/v1/jupyter/workspaces"
 KEPT = ("workspaces", "people", "secrets")
@@ -108,6 +115,43 @@ async def test_a_broken_off_backup_is_none_and_is_cleared_away(
         restore(left, Settings(data_dir=tmp_path / "new"))
     made = make_backup(settings, tmp_path / "to")
     assert list((tmp_path / "to").glob("studiolo-*")) == [made]
+
+
+async def test_a_backup_that_is_killed_is_none(files: Path, settings: Settings, tmp_path: Path) -> None:
+    with (files / "large").open("wb") as large:
+        large.truncate(1 << 36)
+    own = settings.model_copy(update={"backup": BackupSettings(folder=tmp_path / "to")})
+    environment = plain_environment() | settings_environment(own)
+    with subprocess.Popen([sys.executable, "-m", "studiolo.server.backup"], env=environment) as process:
+        async with asyncio.timeout(60):
+            while not list((tmp_path / "to").glob(f"*/{form.DATA}/workspaces/*/large")):
+                assert process.poll() is None
+                await asyncio.sleep(0.02)
+        process.kill()
+    assert list((tmp_path / "to").glob("studiolo-*"))
+    assert form.list_backups(tmp_path / "to") == []
+    (files / "large").unlink()
+    made = make_backup(own, tmp_path / "to")
+    assert list((tmp_path / "to").glob("studiolo-*")) == [made]
+
+
+async def test_a_file_that_changes_while_it_is_copied_is_copied_again(
+    files: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = 0
+
+    def fill_and_change(source: int, copy: int) -> None:
+        nonlocal times
+        fill(source, copy)
+        if os.fstat(source).st_ino == (files / "data.txt").stat().st_ino:
+            times += 1
+            if times == 1:
+                (files / "data.txt").write_text("changed meanwhile")
+
+    monkeypatch.setattr(copying, "fill", fill_and_change)
+    made = make_backup(settings, tmp_path / "to")
+    held = made / form.DATA / files.relative_to(settings.data_dir) / "data.txt"
+    assert (times, held.read_text()) == (2, "changed meanwhile")
 
 
 async def test_a_damaged_backup_is_refused_and_nothing_is_restored(
