@@ -1,9 +1,11 @@
 """The database's schema: what is made, what is refused."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -55,3 +57,17 @@ def test_a_damaged_database_is_named(settings: Settings) -> None:
     with pytest.raises(Unavailable, match="damaged") as caught:
         schema.check_schema(settings)
     assert caught.value.code == "database-unavailable"
+
+
+def test_an_upgrade_copies_the_database_as_it_was_first(settings: Settings) -> None:
+    settings.data_dir.mkdir()
+    config, engine = schema._config(), create_engine(schema.plain_url(settings))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+    engine.dispose()
+    schema.check_schema(settings)
+    (copy,) = settings.data_dir.glob("studiolo.db.before-upgrade-*")
+    with closing(sqlite3.connect(copy)) as database:
+        assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [("0004",)]
+    assert copy.stat().st_mode & 0o777 == 0o600
