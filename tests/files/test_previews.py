@@ -1,6 +1,7 @@
 """What previews show, and what they never let through."""
 
 import base64
+import json
 import os
 from html.parser import HTMLParser
 from pathlib import Path
@@ -44,6 +45,21 @@ def test_a_notebook_shows_its_texts_code_and_outputs(tmp_path: Path) -> None:
     assert "forty-two" in page
     assert "[7]" in page
     assert 'src="data:image/png;base64,' in page
+
+
+def test_a_slightly_wrong_notebook_is_shown_all_the_same(tmp_path: Path) -> None:
+    wrong = [
+        {"cell_type": "strange", "source": 3},
+        {
+            "cell_type": "code",
+            "source": ["x =", " 1"],
+            "outputs": [{"output_type": "new"}, 7, {"output_type": "stream"}],
+        },
+        {"cell_type": "code", "source": "y", "outputs": [{"output_type": "display_data", "data": {"x/y": {"a": 1}}}]},
+    ]
+    page = shown(tmp_path, "a.ipynb", json.dumps({"nbformat": 4, "cells": wrong}).encode())
+    assert "3 cells" in page
+    assert "[x/y: not shown in previews]" in page
 
 
 HOSTILE = (

@@ -15,6 +15,8 @@ from studiolo.files.previews import bounds
 from studiolo.files.previews.page import document, notice
 
 _IMAGES = "image/"
+_CELLS = ("code", "markdown", "raw")
+_OUTPUTS = ("stream", "error", "display_data", "execute_result")
 _SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain"]
 
 
@@ -33,6 +35,12 @@ class _Exporter(HTMLExporter):  # type: ignore[misc]
             self, nb, self._init_resources(resources or {})
         )
         return made
+
+    def _preprocess(
+        self, nb: nbformat.NotebookNode, resources: dict[str, Any]
+    ) -> tuple[nbformat.NotebookNode, dict[str, Any]]:
+        """Leave the notebook as it is: to copy and validate it takes long, and refuses what can be shown."""
+        return nb, resources
 
 
 def render(content: bytes) -> str:
@@ -79,8 +87,14 @@ def _read(content: bytes) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         cell.setdefault("metadata", nbformat.NotebookNode())
         cell.source = _joined(cell.get("source", ""))
+        if cell.get("cell_type") not in _CELLS:
+            cell.cell_type = "raw"
     notebook.setdefault("metadata", nbformat.NotebookNode())
     return notebook
+
+
+def _is_output(output: Any) -> bool:
+    return isinstance(output, dict) and output.get("output_type") in _OUTPUTS
 
 
 def _joined(text: Any) -> str:
@@ -99,7 +113,7 @@ class _Clipping:
         """Shorten in place and return what to say about it."""
         for cell in notebook.cells:
             if cell.get("cell_type") == "code":
-                outputs = [output for output in cell.get("outputs", []) if isinstance(output, dict)]
+                outputs = [output for output in cell.get("outputs", []) if _is_output(output)]
                 self._cut += max(0, len(outputs) - bounds.MAX_OUTPUTS_OF_CELL)
                 cell.outputs = [self._output(output) for output in outputs[: bounds.MAX_OUTPUTS_OF_CELL]]
                 cell.setdefault("execution_count", None)
@@ -110,6 +124,7 @@ class _Clipping:
 
     def _output(self, output: Any) -> Any:
         output.setdefault("metadata", nbformat.NotebookNode())
+        output.setdefault("data", nbformat.NotebookNode())
         if output.get("output_type") == "stream":
             output.text = self._text(_joined(output.get("text", "")), bounds.MAX_OUTPUT_TEXT)
         elif output.get("output_type") == "error":
