@@ -319,8 +319,11 @@ class Door:
         if question.is_navigation and question.key is None and may_go and question.method == "GET":
             platform = "" if question.host.kind is HostKind.PLATFORM else self._hosts.address
             target = f"{platform}/go/{quote(question.session_id)}?next={quote(self._inside(question), safe='')}"
-            await send({"type": "http.response.start", "status": 303, "headers": [(b"location", target.encode())]})
-            await send({"type": "http.response.body", "body": b""})
+            await _lead_to(target, send)
+            return
+        if question.is_navigation and isinstance(error, NotSignedIn) and question.path.startswith(files.PREFIX):
+            wanted = f"{question.path}?{question.query}" if question.query else question.path
+            await _lead_to(f"/sign-in?next={quote(wanted, safe='')}", send)
             return
         if find_place(question.path) is not None:
             # Jupyter's clients show this member to people.
@@ -330,6 +333,11 @@ class Door:
     def _inside(self, question: Question) -> str:
         rest = question.path.split("/", 3)[3:] if question.path.startswith("/s/") else []
         return "".join(rest) + (f"?{question.query}" if question.query and rest else "")
+
+
+async def _lead_to(target: str, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 303, "headers": [(b"location", target.encode())]})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _holder(question: Question) -> str:

@@ -133,6 +133,13 @@ async def test_a_change_by_cookie_needs_our_own_origin(stage: Stage) -> None:
     assert (await stage.ana.post(f"{stage.files}/uploads", headers=headers | {"Origin": own})).status_code == 201
 
 
+async def test_a_link_to_a_file_leads_a_browser_to_the_sign_in(stage: Stage) -> None:
+    headers = {"Authorization": "", "Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
+    reply = await stage.ana.get(f"{stage.files}/zip?path=notebooks", headers=headers)
+    assert reply.status_code == 303
+    assert reply.headers["location"] == f"/sign-in?next=%2Ffiles%2F{stage.workspace.id}%2Fzip%3Fpath%3Dnotebooks"
+
+
 async def sign_in(stage: Stage) -> str:
     """Sign Ana in as a browser does; returns the Cookie header."""
     link = await stage.services.accounts.create_sign_in_link(OPERATOR, "ana")
