@@ -26,6 +26,8 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "workspaces, filtered away": ("ana", "/workspaces?q=zzz"),
     "workspace": ("ana", "/w/{churn}"),
     "workspace of others": ("ana", "/w/{reading}"),
+    "workspace's sessions": ("ana", "/w/{churn}/sessions"),
+    "workspace's sessions for a viewer": ("ana", "/w/{reading}/sessions"),
     "workspace's people": ("ana", "/w/{churn}/people"),
     "workspace's people for a viewer": ("ana", "/w/{reading}/people"),
     "output while you were away": ("ana", "/w/{churn}/away"),
