@@ -5,6 +5,7 @@ import os
 import stat
 import struct
 import zipfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,9 @@ import pytest
 
 from server.conftest import People
 from studiolo.contract.archives import DESCRIPTION, WorkspaceArchive
+from studiolo.contract.errors import InvalidInput
+from studiolo.kit.piping import Pipe, piped
+from studiolo.server.services import Services
 from studiolo.server.settings import Settings
 from studiolo.server.settings.workspaces import WorkspaceSettings
 
@@ -103,7 +107,7 @@ def link(name: str, target: str) -> tuple[zipfile.ZipInfo, bytes]:
 async def test_links_and_our_own_folder_are_left_out(ana: httpx.AsyncClient) -> None:
     content = zipped(link("out", "/etc/passwd"), (".studiolo/trash/x", b"x"), ("a.txt", b"a"))
     came = (await bring_in(ana, content, "plain")).json()
-    assert sorted(os.listdir(came["workspace"]["path"])) == ["a.txt", "notebooks"]
+    assert sorted(path.name for path in Path(came["workspace"]["path"]).iterdir()) == ["a.txt", "notebooks"]
     assert [line.split(":")[0] for line in came["left_out"]] == ["out", ".studiolo/trash/x"]
 
 
@@ -145,3 +149,29 @@ async def test_a_name_in_use_is_refused_before_anything_is_kept(ana: httpx.Async
     refused = await bring_in(ana, zipped(("a", b"x")), "churn")
     assert (refused.status_code, refused.json()["code"]) == (409, "workspace-exists")
     assert len(list((settings.data_dir / "workspaces").iterdir())) == 1
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing(services: Services, people: People, settings: Settings) -> None:
+    who = await people.add("ana")
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield zipped(("a", b"x"))[:20]
+        raise InvalidInput("archive-invalid", "The archive broke off on its way.")
+
+    with pytest.raises(InvalidInput):
+        await services.imports.import_(who, broken(), name="broken")
+    assert list((settings.data_dir / "workspaces").iterdir()) == []
+
+
+async def test_a_reader_who_goes_lets_the_writer_go() -> None:
+    written = 0
+
+    def write(pipe: Pipe) -> None:
+        nonlocal written
+        for _ in range(1000):
+            written += pipe.write(bytes(300_000))
+
+    pieces = piped(write)
+    assert len(await anext(pieces)) == 300_000
+    await pieces.aclose()
+    assert written < 10 * 300_000

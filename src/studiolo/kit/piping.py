@@ -1,7 +1,7 @@
 """From a function that writes to a program that reads: bytes made in a thread, taken by an event loop as it can."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 _PIECE = 256 << 10
 _MOST_WAITING = 4
@@ -53,7 +53,7 @@ class Pipe:
         asyncio.run_coroutine_threadsafe(self._pieces.put(piece), self._loop).result()
 
 
-async def piped(write: Callable[[Pipe], None]) -> AsyncIterator[bytes]:
+async def piped(write: Callable[[Pipe], None]) -> AsyncGenerator[bytes, None]:
     """Yield in pieces what `write` writes in a thread; raises what it raises."""
     pipe = Pipe()
     work = asyncio.create_task(asyncio.to_thread(pipe.run, write))

@@ -1,11 +1,14 @@
 """REST of archives: a workspace out, a workspace in."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
 
 from studiolo.contract.archives import Imported
+from studiolo.contract.errors import InvalidInput
 from studiolo.server.http.identity import Allow
 from studiolo.server.http.services import service
 from studiolo.server.principal import Principal
@@ -36,7 +39,15 @@ async def import_archive(
     name: Annotated[str | None, Query(max_length=63, description="Instead of the archive's own.")] = None,
 ) -> Imported:
     """Make a workspace from such an archive, or from any zip of files; you own it. Not for `Idempotency-Key`."""
-    return await imports.import_(who, request.stream(), name=name)
+    return await imports.import_(who, _pieces(request), name=name)
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for piece in request.stream():
+            yield piece
+    except ClientDisconnect as exc:
+        raise InvalidInput("archive-invalid", "The archive broke off on its way; nothing was imported.") from exc
 
 
 def attachment(name: str) -> dict[str, str]:
