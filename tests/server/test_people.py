@@ -158,6 +158,17 @@ async def test_all_that_somebody_owns_is_handed_over_at_once(
     assert audited.count("person.hand-over") == 1
 
 
+async def test_in_whose_name_a_workspace_stands_hands_it_over_before_leaving(
+    ana: httpx.AsyncClient, leo: httpx.AsyncClient
+) -> None:
+    await ana.post(W, json={"name": "churn"})
+    await ana.put(f"{W}/churn/members", json={"person": "leo", "role": "owner"})
+    for client in (ana, leo):
+        assert (await client.delete(f"{W}/ana~churn/members/ana")).json()["code"] == "last-owner"
+    await ana.post(f"{W}/churn/transfer", json={"person": "leo"})
+    assert (await ana.delete(f"{W}/leo~churn/members/ana")).status_code == 204
+
+
 async def test_who_left_is_erased_and_the_record_stays_whole(
     services: Services, admin: httpx.AsyncClient, ana: httpx.AsyncClient, leo: httpx.AsyncClient
 ) -> None:

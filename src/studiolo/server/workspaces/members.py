@@ -70,6 +70,12 @@ class Members:
             found = await self._accounts.find_person(tx.connection, person, even_suspended=True)
             if leaving:
                 who.require("member.remove")
+            if found.id == row["owner_id"]:
+                raise Conflict(
+                    "last-owner",
+                    f"{row['name']!r} stands in the name of {found.name}, who stays in it.",
+                    hint=f"Hand it over first: studiolo transfer {row['name']} PERSON",
+                )
             if not await queries.remove_member(tx.connection, row["id"], found.id):
                 raise NotFound("member-not-found", f"{found.name!r} is no member of {row['name']!r}.")
             await self._check_owner_left(tx, row)
