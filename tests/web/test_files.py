@@ -247,3 +247,21 @@ def test_what_is_not_there_is_a_page_that_says_so(ana: Visitor, stage: FilesStag
     page = ana.open(at(stage, "nothing/here.txt"))
     expect(page.get_by_role("heading", name="Nothing here that you can see.")).to_be_visible()
     page.close()
+
+
+def test_an_administrator_who_is_no_member_sees_sessions_instead_of_files(guests: Visitors, stage: FilesStage) -> None:
+    stage.do(stage.add("mia", "Mia Okonkwo", is_admin=True))
+    page = guests.get("mia").open(at(stage))
+    expect(page).to_have_url(re.compile(f"/w/{stage.workspace}/sessions$"))
+    page.goto(stage.address + at(stage, "train.py"))
+    expect(page).to_have_url(re.compile(f"/w/{stage.workspace}/sessions$"))
+    page.close()
+
+
+def test_a_folder_named_lab_is_no_jupyterlab_and_names_lead_to_ids(ana: Visitor, stage: FilesStage) -> None:
+    (stage.folder / "lab" / "tree").mkdir(parents=True)
+    page = ana.open(at(stage, "lab/tree"))
+    expect(page.locator(".crumbs-of-files")).to_contain_text("tree")
+    page.goto(stage.address + "/w/churn/files/data")
+    expect(page).to_have_url(re.compile(f"/w/{stage.workspace}/files/data$"))
+    page.close()

@@ -10,12 +10,11 @@ from fastapi.responses import RedirectResponse, Response
 
 from studiolo.contract.errors import InvalidInput, StudioloError
 from studiolo.contract.files import FileEntry, FileKind, FileSort
-from studiolo.contract.ids import IdKind, looks_like_id
 from studiolo.contract.models import Page, Workspace
 from studiolo.server.http.identity import Allow
 from studiolo.server.principal import Principal
 from studiolo.server.services import Services
-from studiolo.server.web.address import go_there, lab_address
+from studiolo.server.web.address import lab_address
 from studiolo.server.web.render import render, see
 from studiolo.server.web.routing import Cursor, ServicesOf, pager, pages_router, status_of
 
@@ -64,11 +63,6 @@ async def show(
     cursor: Cursor = None,
 ) -> Response:
     """A folder's list, or a file beside its folder's list."""
-    if not looks_like_id(workspace, IdKind.WORKSPACE) and (path == "lab" or path.startswith("lab/tree/")):
-        # `files` is a workspace's name here, and this the permanent address of its JupyterLab.
-        return await go_there(
-            request, workspace, "files", who, services, path.removeprefix("lab").removeprefix("/tree/")
-        )
     own = await services.workspaces.get(who, workspace)
     if own.role is None:
         # Administrators see and mend; they do not look inside.
