@@ -3,12 +3,15 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
 
 from studiolo.files.host.serving import serving
 from studiolo.kit.notify import notify
+
+_NICE = 5
 
 
 def main() -> int:
@@ -22,6 +25,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # It tells each question of ours to the control plane.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    # Others wait for answers while somebody's gigabytes pass.
+    os.nice(_NICE)
     try:
         secret = asked.secret_file.read_text().strip()
         asyncio.run(_serve_until_stopped(asked.socket, asked.control, asked.cache, secret))
