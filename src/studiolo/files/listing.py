@@ -6,7 +6,7 @@ import json
 import mimetypes
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -53,9 +53,7 @@ def list_members(
     after = _read_cursor(cursor, sort)
     limit = max(1, min(limit, MAX_PAGE))
     with root.open_folder(path) as folder, told("/".join(folder.parts)):
-        keys: Iterable[_Key] = _keys(folder.handle, sort_key(text), sort)
-        if after is not None:
-            keys = (key for key in keys if key > after)
+        keys = [key for key in _keys(folder.handle, sort_key(text), sort) if after is None or key > after]
         found = heapq.nsmallest(limit + 1, keys)
         place = _Place(root, folder.handle, to_wire("".join(f"{part}/" for part in folder.parts)))
         entries = [place.entry(name) for _, _, _, name in found[:limit]]
@@ -113,23 +111,23 @@ def _read_cursor(cursor: str | None, sort: FileSort) -> _Key | None:
 
 
 def _keys(handle: int, text: str, sort: FileSort) -> Iterator[_Key]:
+    by_name = sort is FileSort.NAME
     with os.scandir(handle) as entries:
         for entry in entries:
             name = entry.name
             folded = sort_key(name)
             if (not text or text in folded) and not is_ours(name):
-                yield not _is_folder(entry), _value(entry, sort), folded, name
+                yield not _is_folder(entry), 0 if by_name else _value(entry, sort), folded, name
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    with contextlib.suppress(OSError):
+    try:
         return entry.is_dir(follow_symlinks=False)
-    return False
+    except OSError:
+        return False
 
 
 def _value(entry: os.DirEntry[str], sort: FileSort) -> int:
-    if sort is FileSort.NAME:
-        return 0
     # What vanished meanwhile comes last, and is left out.
     with contextlib.suppress(OSError):
         seen = entry.stat(follow_symlinks=False)
@@ -150,7 +148,9 @@ class _Place(NamedTuple):
             seen = os.stat(name, dir_fd=self.handle, follow_symlinks=False)
         except FileNotFoundError:
             return None
-        kind, shown = _KINDS.get(stat.S_IFMT(seen.st_mode), "other"), to_wire(name)
+        # Most names are; thousands of calls would be for nothing.
+        is_plain = name.isascii()
+        kind, shown = _KINDS.get(stat.S_IFMT(seen.st_mode), "other"), name if is_plain else to_wire(name)
         path = self.before + shown
         modified_at = time_of(seen.st_mtime)
         return {
@@ -160,7 +160,7 @@ class _Place(NamedTuple):
             "leads_to": _target(self.root, path) if kind == "link" else None,
             "size": seen.st_size if kind == "file" else None,
             "modified_at": modified_at.isoformat() if modified_at else None,
-            "is_text": is_text(name),
+            "is_text": is_plain or is_text(name),
             "etag": etag_of(seen) if kind == "file" else None,
         }
 
