@@ -3,11 +3,14 @@
 import asyncio
 
 import nbformat
+import pytest
 from httpx import Response
 
 from server.files.conftest import Stage
+from server.files.test_clients import client, home, studiolo  # noqa: F401
 from studiolo.contract.models import MemberSet
 from studiolo.contract.operations import Role
+from studiolo.sdk import AsyncStudiolo
 
 
 def write_notebook(stage: Stage, path: str, source: str) -> None:
@@ -48,15 +51,14 @@ async def test_a_preview_is_a_page_of_an_origin_without_rights(stage: Stage) -> 
 async def test_previews_are_for_members_and_never_lead_out(stage: Stage) -> None:
     (stage.folder / "a.txt").write_text("ours")
     (stage.folder / "out").symlink_to("/etc/passwd")
-    leo = await stage.people.add("leo")
-    client = await stage.client_of(leo)
-    assert (await client.get(f"{stage.files}/preview/a.txt")).status_code == 404
-    assert (await client.get(f"{stage.api}/search", params={"q": "ours"})).status_code == 404
+    leo = await stage.client_of(await stage.people.add("leo"))
+    assert (await leo.get(f"{stage.files}/preview/a.txt")).status_code == 404
+    assert (await leo.get(f"{stage.api}/search", params={"q": "ours"})).status_code == 404
     await stage.services.members.set_member(stage.owner, stage.workspace.id, MemberSet(person="leo", role=Role.VIEWER))
-    assert "ours" in (await client.get(f"{stage.files}/preview/a.txt")).text
-    assert (await client.get(f"{stage.api}/search", params={"q": "ours"})).status_code == 200
+    assert "ours" in (await leo.get(f"{stage.files}/preview/a.txt")).text
+    assert (await leo.get(f"{stage.api}/search", params={"q": "ours"})).status_code == 200
     for path in ("out", "%2e%2e/%2e%2e/etc/passwd", ".studiolo/x"):
-        assert "root:" not in (reply := await client.get(f"{stage.files}/preview/{path}")).text
+        assert "root:" not in (reply := await leo.get(f"{stage.files}/preview/{path}")).text
         assert reply.status_code in (404, 422)
 
 
@@ -73,3 +75,15 @@ async def test_a_search_finds_cells_names_and_says_how_fresh_it_is(stage: Stage)
 
 async def test_a_search_without_words_is_refused(stage: Stage) -> None:
     assert (await search(stage, "")).status_code == 422
+
+
+@pytest.mark.usefixtures("home")
+async def test_a_search_by_the_client_and_the_command_line(stage: Stage, client: AsyncStudiolo) -> None:  # noqa: F811
+    write_notebook(stage, "deep/model.ipynb", "df = pd.read_csv('x')")
+    await search(stage, "read_csv")
+    (hit,) = (await client.files.search("churn", "pd csv", folder="deep")).items
+    assert (hit.path, hit.cell, hit.line) == ("deep/model.ipynb", 1, 1)
+    out = await studiolo(stage, "search", "churn:deep", "read_csv")
+    assert "deep/model.ipynb" in out
+    assert "cell 1:1" in out
+    assert "Files as of" in out
