@@ -49,7 +49,15 @@ DATASET = {"id": "d-1", "name": "billing", "description": "All bills", "everybod
 DATASET |= {"people": [ANA], "workspaces": [], "is_there": True, "created_at": MOMENT, "modified_at": MOMENT}
 CLONE = {"state": "done", "url": "https://example.com/team/study.git", "folder": "study", "phase": "Receiving objects"}
 CLONE |= {"percent": 100, "message": None, "began_at": MOMENT}
-HIT = {"path": "a.ipynb", "kind": "code", "cell": 2, "cell_id": "c1", "line": 3, "text": "read_csv()", "marks": [[0, 8]]}
+HIT = {
+    "path": "a.ipynb",
+    "kind": "code",
+    "cell": 2,
+    "cell_id": "c1",
+    "line": 3,
+    "text": "read_csv()",
+    "marks": [[0, 8]],
+}
 FOUND = {"items": [HIT], "more": False, "checked_at": MOMENT, "waiting": 0, "is_cut": False}
 IMPORTED = {"workspace": WORKSPACE, "files": 3, "size_bytes": 12, "members": [], "unknown_members": ["leo@example.com"]}
 IMPORTED |= {"packages": ["polars==1.9"], "left_out": []}

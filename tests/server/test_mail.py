@@ -44,7 +44,9 @@ class Post:
                 say("354 go on")
                 await writer.drain()
                 text = (await reader.readuntil(b"\r\n.\r\n")).decode()
-                self.mails.append(message_from_string(text.removesuffix("\r\n.\r\n"), _class=EmailMessage, policy=default))
+                self.mails.append(
+                    message_from_string(text.removesuffix("\r\n.\r\n"), _class=EmailMessage, policy=default)
+                )
                 say("250 kept")
             elif verb == "QUIT":
                 say("221 bye")

@@ -104,9 +104,7 @@ async def erase(
     person: str,
     who: Annotated[Principal, Depends(Allow("person.erase"))],
     suspension: _Suspension,
-    confirm: Annotated[
-        str, Query(max_length=63, description="Their name: nothing brings them back.")
-    ] = "",
+    confirm: Annotated[str, Query(max_length=63, description="Their name: nothing brings them back.")] = "",
 ) -> Response:
     """Erase what is personal of somebody who owns nothing any more; the record of changes stays, with a pseudonym."""
     await suspension.erase(who, person, confirm=confirm)
