@@ -159,7 +159,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(services.kernel_reconciler.look_forever()),
         asyncio.create_task(services.trash.empty_forever()),
         asyncio.create_task(services.backups.look_forever()),
-        asyncio.create_task(services.datasets.load()),
+        asyncio.create_task(services.datasets.load_forever()),
         asyncio.create_task(services.file_retention.look_forever()),
         asyncio.create_task(_write_seen(services)),
     ]

@@ -44,8 +44,15 @@ class Places:
         """Return the folder of a workspace."""
         return self._workspaces / workspace_id
 
-    def lay(self, readable: Iterable[Readable], workspace_id: str, person_id: str, files: Path | None) -> None:
-        """Make both folders as they should be; `files`: the workspace's folder, which gets a link beside its files."""
+    def lay(self, readable: Iterable[Readable] | None, workspace_id: str, person_id: str, files: Path | None) -> None:
+        """Make both folders as they should be; `files`: the workspace's folder, which gets a link beside its files.
+
+        `readable` None: it is not known yet; the folders are only made, so that `lay_again` finds them.
+        """
+        if readable is None:
+            for place in (self.of_person(workspace_id, person_id), self.of_workspace(workspace_id)):
+                place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return
         readable = list(readable)
         of_all = {one.name: one.folder for one in readable if one.is_for(workspace_id)}
         own = {one.name: one.folder for one in readable if one.is_for(workspace_id, person_id)}
@@ -82,10 +89,14 @@ def _make_links(place: Path, wanted: Mapping[str, str]) -> None:
 
 
 def _link_beside(link: Path, place: Path, *, is_wanted: bool) -> None:
-    # A copied workspace has the link of its original.
-    if link.is_symlink() and link.readlink().parent == place.parent and (link.readlink() != place or not is_wanted):
+    # A copied or restored workspace has the link of its original.
+    if link.is_symlink() and _is_ours(link.readlink()) and (link.readlink() != place or not is_wanted):
         link.unlink(missing_ok=True)
     if is_wanted and link.parent.is_dir():
         # A folder of that name is somebody's own, and stays.
         with contextlib.suppress(FileExistsError):
             link.symlink_to(place)
+
+
+def _is_ours(target: Path) -> bool:
+    return target.parent.name == BESIDE and looks_like_id(target.name, IdKind.WORKSPACE)

@@ -18,6 +18,7 @@ from studiolo.contract.models import Page, PersonRef, WorkspaceRef
 from studiolo.contract.names import check_name
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
+from studiolo.kit.repeat import repeat
 from studiolo.server.accounts.service import Accounts
 from studiolo.server.audit.service import Audit
 from studiolo.server.datasets import queries
@@ -29,6 +30,7 @@ from studiolo.server.workspaces.service import Workspaces
 _log = structlog.get_logger(__name__)
 _MAX_PAGE = 200
 _ALL = 100_000
+_LOOK_SECONDS = 300.0
 
 
 class Datasets:
@@ -51,7 +53,7 @@ class Datasets:
         self._workspaces = workspaces
         self._folders = folders
         self._places = Places(data_dir)
-        self._readable: list[Readable] = []
+        self._readable: list[Readable] | None = None
         self._laying = asyncio.Lock()
 
     async def list_(
@@ -78,7 +80,12 @@ class Datasets:
                 "request-invalid", "Nobody could read it.", hint="Name people or workspaces, or say everybody."
             )
         now = self._clock.now()
-        values: dict[str, Any] = {"id": new_id(IdKind.DATASET), "name": form.name, "description": form.description, "folder": folder}
+        values: dict[str, Any] = {
+            "id": new_id(IdKind.DATASET),
+            "name": form.name,
+            "description": form.description,
+            "folder": folder,
+        }
         values |= {"everybody": form.everybody, "created_at": now, "modified_at": now}
         try:
             async with self._db.write() as tx:
@@ -117,6 +124,10 @@ class Datasets:
             await self._audit.record(tx, who, "dataset.delete", row["name"], topics=("datasets",))
         await self.load()
 
+    async def load_forever(self) -> None:
+        """Read the register now, and now and then: another process may have changed it."""
+        await repeat(self.load, every_seconds=_LOOK_SECONDS, failed="datasets-not-loaded")
+
     async def load(self) -> None:
         """Read who may read what, and bring the links of all workspaces up to date."""
         async with self._laying:
@@ -125,7 +136,7 @@ class Datasets:
                 ids = [row["id"] for row in rows]
                 people = await queries.list_people(connection, ids)
                 workspaces = await queries.list_workspaces(connection, ids)
-            self._readable = [
+            readable = [
                 Readable(
                     row["name"],
                     row["folder"],
@@ -135,7 +146,9 @@ class Datasets:
                 )
                 for row in rows
             ]
-            await asyncio.to_thread(self._places.lay_again, self._readable)
+            if readable != self._readable:
+                self._readable = readable
+                await asyncio.to_thread(self._places.lay_again, readable)
 
     def variables(self, row: RowMapping | Mapping[str, Any]) -> dict[str, str]:
         """Lay the links for a session or kernel that starts, and return the variable that leads to them.
@@ -145,6 +158,7 @@ class Datasets:
         workspace_id, person_id = row["workspace_id"], row["person_id"]
         files = self._folders.of(workspace_id, row["workspace_root"]) if "workspace_root" in row else None
         try:
+            # Before the register was read what lies there stays; it is brought up to date then.
             self._places.lay(self._readable, workspace_id, person_id, files)
         except OSError as exc:
             # A session without datasets is better than none.
