@@ -1,6 +1,7 @@
 """Search of names and cells: what is found, how it is shown, and how fresh it is."""
 
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -167,6 +168,14 @@ async def searches(tmp_path: Path) -> AsyncIterator[Searches]:
     yield made
     await made.close()
     await pool.close()
+
+
+def test_an_index_that_nobody_asked_for_a_month_is_removed(tmp_path: Path) -> None:
+    for name, age in (("w-old.sqlite", 31), ("w-new.sqlite", 1)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, time.time() - age * 86400))
+    Searches(tmp_path, WorkerPool())
+    assert [file.name for file in tmp_path.iterdir()] == ["w-new.sqlite"]
 
 
 async def test_a_search_at_the_host_looks_at_the_files_first(workspace: Workspace, searches: Searches) -> None:

@@ -18,11 +18,12 @@ _FRESH_SECONDS = 2.0
 # How long an answer waits for the look at the files: little where there is an index, longer for the first.
 _WAIT_SECONDS = 0.15
 _FIRST_WAIT_SECONDS = 2.0
+_KEPT_SECONDS = 30 * 24 * 3600.0
 _log = structlog.get_logger(__name__)
 
 
 class Searches:
-    """Finds files by name and content. Indexes are kept in `folder`, one for each workspace."""
+    """Finds files by name and content. Indexes are kept in `folder`, one for each workspace, while they are used."""
 
     def __init__(self, folder: Path, pool: WorkerPool) -> None:
         self._folder = folder
@@ -30,6 +31,7 @@ class Searches:
         self._checked: dict[str, float] = {}
         self._scans: dict[str, asyncio.Task[None]] = {}
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._clear()
 
     async def search(
         self, workspace: str, root: Root, text: str, *, within: str = "", limit: int = 50, wait: float | None = None
@@ -46,11 +48,6 @@ class Searches:
                 wait = _WAIT_SECONDS if index.exists() else _FIRST_WAIT_SECONDS
             await asyncio.wait({scan}, timeout=wait)
         return await asyncio.to_thread(find, index, text, within=within, limit=max(1, min(limit, MAX_HITS)))
-
-    def forget(self, workspace: str) -> None:
-        """Delete the index of a workspace that is gone."""
-        for file in self._folder.glob(f"{workspace}.sqlite*"):
-            file.unlink(missing_ok=True)
 
     def _scan(self, workspace: str, root: Root, index: Path) -> asyncio.Task[None]:
         if (under_way := self._scans.get(workspace)) is None:
@@ -75,3 +72,9 @@ class Searches:
             scan.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await scan
+
+    def _clear(self) -> None:
+        """Remove indexes that nobody has asked for long: their workspaces may be gone."""
+        for file in self._folder.iterdir():
+            if time.time() - file.stat().st_mtime > _KEPT_SECONDS:
+                file.unlink(missing_ok=True)
