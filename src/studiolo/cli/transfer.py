@@ -1,7 +1,9 @@
 """`cp`: files between this machine and a workspace, both ways, and within a workspace."""
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ from studiolo.contract.sizes import describe_size
 from studiolo.sdk import Studiolo
 
 Progress = Callable[[int], None]
+_STDOUT = "-"
 # Times travel to the millisecond, and some file systems keep them to two seconds.
 _SAME_SECONDS = 2.0
 
@@ -33,7 +36,7 @@ class Transfer(NamedTuple):
 
 def cp(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A file here, or WORKSPACE:path.")],
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="Where to: here, or WORKSPACE:path.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="Where to: here, WORKSPACE:path, or - for stdout.")],
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders with all that is in them.")] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite files that are there.")] = False,
 ) -> None:
@@ -47,9 +50,13 @@ def cp(
       studiolo cp data.parquet churn:data/
       studiolo cp -r churn:notebooks ./backup
       studiolo cp churn:a.ipynb churn:b.ipynb
+      studiolo cp churn:data.csv - | head
     """
     here, there = find_place(source), find_place(target)
     with connect() as client:
+        if here and target == _STDOUT:
+            _print(client, here)
+            return
         if here and there:
             done = [_within(client, here, there, recursive=recursive)]
         elif there:
@@ -65,6 +72,14 @@ def cp(
     size = sum(one.size for one in done)
     words = harmless(done[0].target) if len(done) == 1 else f"{len(done)} files"
     emit([one._asdict() for one in done], lambda: print(f"Copied {words}, {describe_size(size)}."))
+
+
+def _print(client: Studiolo, source: FilePlace) -> None:
+    """Write a file to stdout once all of it has come and is right."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = client.files.download(source.workspace, source.path, Path(folder) / "file")
+        with file.open("rb") as content:
+            shutil.copyfileobj(content, sys.stdout.buffer)
 
 
 def _within(client: Studiolo, source: FilePlace, target: FilePlace, *, recursive: bool) -> Transfer:

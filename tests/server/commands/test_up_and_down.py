@@ -182,6 +182,12 @@ def test_a_sign_in_link_is_all_that_stands_on_stdout(running: Machine) -> None:
     assert len(printed.splitlines()) == 1
 
 
+def test_a_sign_in_link_leads_to_where_the_platform_runs(running: Machine) -> None:
+    # In another terminal, nobody has set the port that it was started with.
+    printed = running.call("env", "-u", "STUDIOLO_PORT", STUDIOLO, "sign-in-link").stdout
+    assert printed.startswith(f"{running.address}/sign-in?link=")
+
+
 def test_a_password_is_reset_from_the_machine(running: Machine) -> None:
     name = json.loads(running.studiolo("whoami", "--json"))["name"]
     running.studiolo("reset-password", name, "--password-stdin", stdin="correct horse battery\n")

@@ -161,6 +161,7 @@ async def test_the_command_line_carries_folders_both_ways(stage: Stage, tmp_path
     assert (stage.folder / "données" / "empty").read_text() == "no longer"
     await studiolo(stage, "files", "mv", "churn:données/empty", "notebooks/")
     assert (stage.folder / "notebooks" / "empty").exists()
+    assert await studiolo(stage, "cp", "churn:notebooks/empty", "-") == "no longer"
     await studiolo(stage, "files", "rm", "churn:données", "--yes")
     assert not (stage.folder / "données").exists()
     assert "path-outside" in await studiolo(stage, "cp", str(source / "empty"), "churn:../x", "--json", code=2)

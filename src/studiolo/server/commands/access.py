@@ -17,8 +17,14 @@ def sign_in_link(
 ) -> None:
     """Make a one-time sign-in link and print it; without PERSON for the first administrator."""
     from studiolo.server import operator
+    from studiolo.server.supervisor.records import find_running
 
-    link = operator.sign_in_link(existing(platform_settings(data_dir=data_dir)), person)
+    settings = existing(platform_settings(data_dir=data_dir))
+    link = operator.sign_in_link(settings, person)
+    if running := find_running(settings):
+        # It may have been started with another port than is set now.
+        url = link.url.replace(settings.address, running["address"], 1)
+        link = link.model_copy(update={"url": url})
     if as_json:
         typer.echo(link.model_dump_json(indent=2))
         return
