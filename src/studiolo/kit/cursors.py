@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from datetime import datetime
 
 from studiolo.contract.errors import InvalidInput
 
@@ -23,6 +24,17 @@ def read_cursor(cursor: str | None) -> tuple[str, str] | None:
     if not newline:
         raise cursor_invalid()
     return first, second
+
+
+def read_time_cursor(cursor: str | None) -> tuple[datetime, str] | None:
+    """The same for a cursor whose first part is a time in ISO 8601."""
+    found = read_cursor(cursor)
+    if found is None:
+        return None
+    try:
+        return datetime.fromisoformat(found[0]), found[1]
+    except ValueError as exc:
+        raise cursor_invalid() from exc
 
 
 def cursor_invalid() -> InvalidInput:

@@ -22,7 +22,7 @@ from studiolo.contract.people import (
 )
 from studiolo.kit.clock import Clock
 from studiolo.kit.crypto import MasterKey, new_token
-from studiolo.kit.cursors import cursor_invalid, read_cursor, write_cursor
+from studiolo.kit.cursors import read_time_cursor, write_cursor
 from studiolo.kit.db import Database, Transaction
 from studiolo.server.accounts import invitation_queries, queries
 from studiolo.server.accounts.holdings import Holdings
@@ -74,7 +74,7 @@ class Invitations:
         """Return invitations that nobody has used yet, newest first."""
         who.require("invitation.list")
         async with self._db.read() as connection:
-            rows = await invitation_queries.list_invitations(connection, _read_cursor(cursor), limit + 1)
+            rows = await invitation_queries.list_invitations(connection, read_time_cursor(cursor), limit + 1)
             items = [Invitation(**await self._wire(connection, row)) for row in rows[:limit]]
         last = rows[limit - 1] if len(rows) > limit else None
         return Page(items=items, next_cursor=write_cursor(last["created_at"].isoformat(), last["id"]) if last else None)
@@ -280,16 +280,6 @@ def _principal(person: dict[str, Any]) -> Principal:
 
 def _to(row: RowMapping) -> str:
     return str(row["name"] or row["email"])
-
-
-def _read_cursor(cursor: str | None) -> tuple[datetime, str] | None:
-    found = read_cursor(cursor)
-    if found is None:
-        return None
-    try:
-        return datetime.fromisoformat(found[0]), found[1]
-    except ValueError as exc:
-        raise cursor_invalid() from exc
 
 
 def _exists(to: str) -> Conflict:

@@ -1,14 +1,14 @@
 """Where the platform keeps what, and which of it can be made or loaded again. Blocking; links are not followed."""
 
-import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from studiolo.contract.disk import Freeable
+from studiolo.kit.measuring import measure
 
 # Logs that were set aside when they grew, and those of launches that ended.
 _OLD_LOGS = ("logs/*.log.[0-9]*", "sessions/*/log.[0-9]*")
@@ -43,26 +43,6 @@ def find(data_dir: Path, place: Place) -> Iterator[Path]:
         yield from (path for path in data_dir.glob(pattern) if not path.is_symlink())
 
 
-def measure(paths: Iterator[Path], until: float) -> tuple[int, bool]:
-    """Return bytes on disk below `paths`, and whether all was seen before `until` (as time.monotonic)."""
-    size, waiting = 0, []
-    for path in paths:
-        if path.is_dir():
-            waiting.append(str(path))
-        else:
-            size += _size(path.lstat)
-    while waiting:
-        if time.monotonic() > until:
-            return size, False
-        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                else:
-                    size += _size(lambda entry=entry: entry.stat(follow_symlinks=False))  # type: ignore[misc]
-    return size, True
-
-
 def release(data_dir: Path, place: Place) -> int:
     """Remove what lies in a place; return the bytes that were there. What is in use is made again."""
     freed = 0
@@ -78,10 +58,3 @@ def release(data_dir: Path, place: Place) -> int:
         else:
             path.unlink(missing_ok=True)
     return freed
-
-
-def _size(stat: Callable[[], os.stat_result]) -> int:
-    try:
-        return stat().st_blocks * 512
-    except OSError:
-        return 0

@@ -9,10 +9,11 @@ from studiolo.contract.disk import DiskPart, DiskUsage, Freeable, FreedSpace, Fr
 from studiolo.contract.models import WorkspaceRef
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
+from studiolo.kit.measuring import measure
 from studiolo.kit.repeat import repeat
 from studiolo.server.audit.service import Audit
 from studiolo.server.disk import queries
-from studiolo.server.disk.places import PLACES, find, measure, release
+from studiolo.server.disk.places import PLACES, find, release
 from studiolo.server.disk.watch import DiskWatch
 from studiolo.server.principal import Principal
 from studiolo.server.workspaces.folders import Folders

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -12,7 +11,7 @@ from studiolo.contract.kernels import KernelInfo, KernelLog, KernelOutput, Kerne
 from studiolo.contract.models import Page
 from studiolo.contract.operations import Role
 from studiolo.kit.clock import Clock
-from studiolo.kit.cursors import cursor_invalid, read_cursor, write_cursor
+from studiolo.kit.cursors import read_time_cursor, write_cursor
 from studiolo.kit.db import Database, Transaction
 from studiolo.server.audit.service import Audit
 from studiolo.server.kernels import queries
@@ -79,7 +78,7 @@ class Kernels:
         Those that ended are listed where `states` has `ended` only.
         """
         who.require("kernel.list")
-        before, limit = _read_cursor(cursor), max(1, min(limit, MAX_PAGE))
+        before, limit = read_time_cursor(cursor), max(1, min(limit, MAX_PAGE))
         async with self._db.read() as connection:
             workspace_id, session_id = who.workspace_id, None
             if workspace is not None:
@@ -245,13 +244,3 @@ def _spec(name: str, spec: dict[str, Any], default: str) -> KernelSpecInfo:
         metadata=metadata,
         is_default=name == default,
     )
-
-
-def _read_cursor(cursor: str | None) -> tuple[datetime, str] | None:
-    found = read_cursor(cursor)
-    if found is None:
-        return None
-    try:
-        return datetime.fromisoformat(found[0]), found[1]
-    except ValueError as exc:
-        raise cursor_invalid() from exc

@@ -1,7 +1,6 @@
 """Use cases of sessions: launch, list, start, stop, restart, forget, look at the log."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 
 from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
@@ -14,7 +13,7 @@ from studiolo.contract.names import check_name
 from studiolo.contract.resources import Capacity, Resources
 from studiolo.engines.base import Logs, Machine
 from studiolo.kit.clock import Clock
-from studiolo.kit.cursors import cursor_invalid, read_cursor, write_cursor
+from studiolo.kit.cursors import read_time_cursor, write_cursor
 from studiolo.kit.db import Database, Transaction
 from studiolo.server.accounts.passwords import hash_password
 from studiolo.server.audit.service import Audit
@@ -116,7 +115,7 @@ class Sessions:
     ) -> Page[Session]:
         """Return a page, newest first: the caller's own, a workspace's, or (`everything`) all they can see."""
         who.require("session.list")
-        before, limit = _read_cursor(cursor), max(1, min(limit, MAX_PAGE))
+        before, limit = read_time_cursor(cursor), max(1, min(limit, MAX_PAGE))
         async with self._db.read() as connection:
             workspace_id = who.workspace_id
             if workspace is not None:
@@ -265,13 +264,3 @@ class Sessions:
 
 def _cursor(row: RowMapping) -> str:
     return write_cursor(row["created_at"].isoformat(), row["id"])
-
-
-def _read_cursor(cursor: str | None) -> tuple[datetime, str] | None:
-    found = read_cursor(cursor)
-    if found is None:
-        return None
-    try:
-        return datetime.fromisoformat(found[0]), found[1]
-    except ValueError as exc:
-        raise cursor_invalid() from exc

@@ -12,6 +12,7 @@ from typing import Any
 from studiolo.contract.errors import InvalidInput, Unavailable
 from studiolo.contract.ids import looks_like_id
 from studiolo.kit.files import write_atomically
+from studiolo.kit.measuring import measure
 
 _SYSTEM = (
     "/",
@@ -102,17 +103,8 @@ class Folders:
 
     def measure(self, folder: Path, *, within: timedelta = timedelta(seconds=2)) -> int | None:
         """Return the bytes of all files below `folder`, links not followed; None if that takes longer."""
-        until, size, waiting = time.monotonic() + within.total_seconds(), 0, [str(folder)]
-        while waiting:
-            if time.monotonic() > until:
-                return None
-            with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    else:
-                        size += entry.stat(follow_symlinks=False).st_blocks * 512
-        return size
+        size, is_whole = measure([folder], time.monotonic() + within.total_seconds())
+        return size if is_whole else None
 
     def list_ids(self) -> list[str]:
         """List the ids of workspaces whose files lie in our own place."""
