@@ -19,7 +19,7 @@ def test_home_and_workspace_lead_to_what_nobody_saw(visitors: Visitors, samples:
     expect(page.get_by_alt_text("<Figure>")).to_be_visible()
     ran = page.locator("#away code").all_inner_texts()
     assert ran == ["a1c3", "b2d4"]
-    page.goto(page.url.removesuffix("/away"))
+    page.goto(page.url.removesuffix("/away") + "/sessions")
     page.get_by_role("link", name="Output while you were away").click()
     expect(page.get_by_role("button", name="Insert into notebook")).to_be_visible()
     page.close()

@@ -179,4 +179,5 @@ def test_pruning_at_the_same_time_loses_no_version(versions: Versions, tmp_path:
     finally:
         done.set()
         pruner.join(60)
+    versions.prune(time.time())
     assert contents(versions, "a.ipynb")[-1:] == [b"48"]
