@@ -5,6 +5,8 @@ from typing import Any
 
 from IPython.core.history import HistoryManager
 
+_CALM_SECONDS = 0.3
+
 
 class LateHistory(HistoryManager):
     """Opens its database and begins its session in the thread that saves: that takes a slow disk 20 ms and more.
@@ -14,6 +16,7 @@ class LateHistory(HistoryManager):
 
     def __init__(self, **options: Any) -> None:
         self._opening = threading.RLock()
+        self._ending = threading.Event()
         self._is_built = self._is_open = False
         self._number = 0
         self._connection: Any = None
@@ -53,8 +56,16 @@ class LateHistory(HistoryManager):
         if self._is_built:
             super().new_session(conn)
 
+    def end_session(self) -> None:
+        """Called when the kernel ends: nothing waits any more."""
+        self._ending.set()
+        super().end_session()
+
     def writeout_cache(self, conn: Any = None) -> None:
         """Called by the thread that saves, with a connection of its own, and by whoever reads the database."""
+        if not self._is_open and threading.current_thread() is self.save_thread:
+            # The first cell runs now, and what opens a database would take turns with it.
+            self._ending.wait(_CALM_SECONDS)
         self._open()
         super().writeout_cache(None if self.hist_file == ":memory:" else conn)
 
