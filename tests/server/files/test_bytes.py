@@ -219,7 +219,7 @@ async def test_more_bytes_than_announced_are_refused(stage: Stage) -> None:
 
 async def test_an_upload_is_its_persons_and_is_given_up(stage: Stage) -> None:
     place = (await begin(stage, 3, path="a")).headers["location"]
-    for other in (place[:-1] + "0", place[:-32] + "..%2f..%2fetc%2fpasswd"):
+    for other in (place[:-1] + ("1" if place.endswith("0") else "0"), place[:-32] + "..%2f..%2fetc%2fpasswd"):
         assert (await stage.ana.head(other, headers=TUS)).status_code == 404
     assert (await stage.ana.delete(place, headers=TUS)).status_code == 204
     assert parts(stage) == []
