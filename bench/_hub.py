@@ -10,7 +10,9 @@ from pathlib import Path
 import psutil
 from _http import Client
 from _peers import jupyter_programs, proxy_program
-from _processes import clean_environment, descendants, free_port, running, wait_until
+from _processes import clean_environment, descendants, running, wait_until
+
+from studiolo.testing.ports import free_port
 
 _PERSON = "ana"
 # The launch call answers when the server runs; this is only for the page, which comes at once then.

@@ -14,7 +14,9 @@ import psutil
 from _http import Client
 from _kernel_service import KernelService
 from _peers import jupyter_programs
-from _processes import clean_environment, descendants, free_port, pss_bytes, running, wait_until
+from _processes import clean_environment, descendants, pss_bytes, running, wait_until
+
+from studiolo.testing.ports import free_port
 
 _STUDIOLO = Path(sys.executable).with_name("studiolo")
 

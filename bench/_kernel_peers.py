@@ -10,7 +10,9 @@ from pathlib import Path
 from _http import Client
 from _kernel_service import KernelService
 from _peers import jupyter_programs, jupyverse_programs, version_of
-from _processes import clean_environment, free_port, running, wait_until
+from _processes import clean_environment, running, wait_until
+
+from studiolo.testing.ports import free_port
 
 
 @contextlib.contextmanager

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from _http import Client
 from _peers import jupyter_programs
-from _processes import clean_environment, free_port, running
+from _processes import clean_environment, running
+
+from studiolo.testing.ports import free_port
 
 _POLL_SECONDS = 0.005
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import psutil
 from _http import Client
-from _processes import clean_environment, free_port, wait_until
+from _processes import clean_environment, wait_until
+
+from studiolo.testing.ports import free_port
 
 _STUDIOLO = Path(sys.executable).with_name("studiolo")
 _COMMAND_SECONDS = 300

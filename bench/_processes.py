@@ -2,9 +2,7 @@
 
 import contextlib
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,8 +12,6 @@ from pathlib import Path
 import psutil
 
 _STOP_SECONDS = 15.0
-# Below the range from which the kernel takes ports for outgoing connections.
-_PORTS = (20_001, 32_000)
 
 
 @contextlib.contextmanager
@@ -83,19 +79,6 @@ def wait_until(is_so: Callable[[], bool], what: str, *, seconds: float = 60, pau
         if time.monotonic() > deadline:
             raise SystemExit(f"error: {what} did not come within {seconds:.0f} s.")
         time.sleep(pause)
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    while True:
-        port = random.randint(*_PORTS)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 def clean_environment(**extra: str) -> dict[str, str]:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from _http import Client
 from _peers import proxy_program
-from _processes import clean_environment, free_port, running, wait_until
+from _processes import clean_environment, running, wait_until
+
+from studiolo.testing.ports import free_port
 
 
 @contextlib.contextmanager

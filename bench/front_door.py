@@ -15,10 +15,12 @@ from _http import Client
 from _measure import alternate
 from _peers import proxy_version
 from _platform import Platform, studiolo
-from _processes import free_port, running, wait_until
+from _processes import running, wait_until
 from _proxy import configurable_http_proxy
 from _report import Report, options
 from _wrk import requests_per_second
+
+from studiolo.testing.ports import free_port
 
 _SECONDS = 2.0
 _GOALS = {"small": 1.2, "large": 2.0}

@@ -3,52 +3,36 @@
 from typing import Any
 
 from sqlalchemy import select
-from starlette.responses import Response
 
-from studiolo.contract.errors import Denied, InvalidInput, NotFound, StudioloError
+from studiolo.contract.errors import Denied, NotFound
 from studiolo.files.host.callers import Caller, caller_of
 from studiolo.kit.db import Database
 from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.audit.service import Audit
 from studiolo.server.audit.tables import audit_events
 from studiolo.server.files.host import FileHost
-from studiolo.server.http.beside import read_question
-from studiolo.server.http.edge import MAX_BODY_BYTES, Receive, Scope, Send
-from studiolo.server.http.problems import problem
+from studiolo.server.http.beside import Questions
 from studiolo.server.principal import Principal
 from studiolo.server.workspaces.service import Workspaces
 
 PREFIX = "/_files/"
 
 
-class FileQuestions:
-    """A bare ASGI application; errors leave as problem replies, which the host passes on to its clients."""
+class FileQuestions(Questions):
+    """May a transfer go on, and what was uploaded."""
+
+    prefix, asker = PREFIX, "file host"
 
     def __init__(
         self, db: Database, authentication: Authentication, workspaces: Workspaces, audit: Audit, host: FileHost
     ) -> None:
+        super().__init__(host)
         self._db = db
         self._authentication = authentication
         self._workspaces = workspaces
         self._audit = audit
-        self._host = host
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one question of the host's."""
-        try:
-            self._host.check_secret(scope)
-            body = await read_question(receive, most_bytes=MAX_BODY_BYTES)
-            await self._answer(scope["path"].removeprefix(PREFIX), body)
-        except StudioloError as exc:
-            await problem(exc)(scope, receive, send)
-            return
-        except (KeyError, TypeError, ValueError) as exc:
-            told = InvalidInput("request-invalid", "The file host's question is not understood.", detail=repr(exc))
-            await problem(told)(scope, receive, send)
-            return
-        await Response(status_code=204)(scope, receive, send)
-
-    async def _answer(self, what: str, body: dict[str, Any]) -> None:
+    async def _answer(self, what: str, body: dict[str, Any]) -> dict[str, Any] | None:
         caller = caller_of(body["caller"])
         match what:
             case "check":
@@ -57,6 +41,7 @@ class FileQuestions:
                 await self._record(caller, body["upload"])
             case _:
                 raise NotFound("route-not-found", "There is nothing at this address.")
+        return None
 
     async def _check(self, caller: Caller) -> None:
         who = await self._identify(caller)

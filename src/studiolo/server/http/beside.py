@@ -5,15 +5,17 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
+from starlette.responses import JSONResponse, Response
 
 from studiolo.contract.errors import InvalidInput, NotFound, StudioloError, Unavailable
 from studiolo.contract.problems import error_of
 from studiolo.kit.local_http import local_client
 from studiolo.kit.shared_secret import load_shared_secret
-from studiolo.server.http.edge import Receive, Scope
+from studiolo.server.http.edge import MAX_BODY_BYTES, Receive, Scope, Send
+from studiolo.server.http.problems import problem
 
 SECRET_HEADER = "X-Studiolo-Secret"  # noqa: S105
 _SECONDS = 10.0
@@ -80,7 +82,42 @@ class HostBeside(ABC):
         """Return the error for a host that does not answer; `detail` is for the log."""
 
 
-async def read_question(receive: Receive, *, most_bytes: int) -> dict[str, Any]:
+class Questions(ABC):
+    """What a host asks and tells the control plane: a bare ASGI application.
+
+    Errors leave as problem replies, which the host passes on to its clients. `prefix`: of the paths, before what is
+    asked; `asker`: how words name the host.
+    """
+
+    prefix: ClassVar[str]
+    asker: ClassVar[str]
+    most_bytes: ClassVar[int] = MAX_BODY_BYTES
+
+    def __init__(self, host: HostBeside) -> None:
+        self._host = host
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one question of the host's."""
+        try:
+            self._host.check_secret(scope)
+            body = await _read_question(receive, most_bytes=self.most_bytes)
+            answer = await self._answer(scope["path"].removeprefix(self.prefix), body)
+        except StudioloError as exc:
+            await problem(exc)(scope, receive, send)
+            return
+        except (KeyError, TypeError, ValueError) as exc:
+            words = f"The {self.asker}'s question is not understood."
+            await problem(InvalidInput("request-invalid", words, detail=repr(exc)))(scope, receive, send)
+            return
+        reply = Response(status_code=204) if answer is None else JSONResponse(answer)
+        await reply(scope, receive, send)
+
+    @abstractmethod
+    async def _answer(self, what: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the answer's JSON, or None. Raises StudioloError; KeyError, TypeError, ValueError for nonsense."""
+
+
+async def _read_question(receive: Receive, *, most_bytes: int) -> dict[str, Any]:
     """Read a host's question, a JSON object. Raises InvalidInput, ValueError, TypeError."""
     body, more = b"", True
     while more:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, case, delete, select
+from sqlalchemy import RowMapping, bindparam, case, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -71,9 +71,10 @@ async def thin(connection: AsyncConnection, now: datetime) -> int:
     old = select(table).where(table.c.span == hour, table.c.at < before).order_by(table.c.at).limit(_AT_ONCE)
     rows = list((await connection.execute(old)).mappings())
     await _merge(connection, _days(rows))
-    for row in rows:
-        which = (table.c.workspace_id == row["workspace_id"]) & (table.c.span == hour) & (table.c.at == row["at"])
-        await connection.execute(delete(table).where(which))
+    if rows:
+        which = (table.c.workspace_id == bindparam("of")) & (table.c.span == hour) & (table.c.at == bindparam("began"))
+        gone = [{"of": row["workspace_id"], "began": row["at"]} for row in rows]
+        await connection.execute(delete(table).where(which), gone)
     day = int(DAY.total_seconds())
     await connection.execute(delete(table).where(table.c.span == day, table.c.at < now - _DAYS_KEPT))
     return len(rows)

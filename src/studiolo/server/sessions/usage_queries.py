@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import RowMapping, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from studiolo.server.sessions.queries import ALIVE
 from studiolo.server.sessions.tables import executions, launches, session_usage, sessions
 from studiolo.server.workspaces.tables import workspaces
 
@@ -111,7 +112,7 @@ async def list_last_there(
     found: dict[tuple[str, str], datetime] = {}
     ended = select(launches.c.workspace_id, launches.c.person_id, func.max(launches.c.ended_at))
     alive = select(sessions.c.workspace_id, sessions.c.person_id, func.max(sessions.c.created_at))
-    alive = alive.where(sessions.c.state.in_(("starting", "running", "stopping", "unknown")))
+    alive = alive.where(sessions.c.state.in_(ALIVE))
     for table, query in ((launches, ended), (sessions, alive)):
         if workspace_id is not None:
             query = query.where(table.c.workspace_id == workspace_id)
@@ -130,7 +131,7 @@ async def sum_hours(
     ended = ended.where(launches.c.person_id.in_(people), launches.c.ended_at > since)
     alive = select(sessions.c.person_id, sessions.c.started_at).where(
         sessions.c.person_id.in_(people),
-        sessions.c.state.in_(("starting", "running", "stopping", "unknown")),
+        sessions.c.state.in_(ALIVE),
         sessions.c.started_at.is_not(None),
     )
     spans = [tuple(row) for row in await connection.execute(ended)]
@@ -144,7 +145,7 @@ async def sum_hours(
 async def list_alive(connection: AsyncConnection, workspace_id: str) -> list[RowMapping]:
     """What is known of the use of a workspace's sessions alive: usage, activity and when each began."""
     query = select(sessions.c.state, sessions.c.usage, sessions.c.activity, sessions.c.started_at).where(
-        sessions.c.workspace_id == workspace_id, sessions.c.state.in_(("starting", "running", "stopping", "unknown"))
+        sessions.c.workspace_id == workspace_id, sessions.c.state.in_(ALIVE)
     )
     return list((await connection.execute(query)).mappings())
 
