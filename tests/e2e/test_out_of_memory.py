@@ -103,7 +103,8 @@ def test_many_processes(session: Session) -> None:
 
 
 # A process may offer itself less, down to what it was born with, and others of its account more.
-# It takes no more once the server's memory is gone: its own end would be the last that is told.
+# It takes no more once the server's memory is gone, and gives back what it took: the next server needs the room, or
+# the kernel's own end would be the last that is told.
 TAKE_SERVER = """
 import pathlib, time
 pathlib.Path('/proc/self/oom_score_adj').write_text('0')
@@ -115,6 +116,7 @@ try:
         time.sleep(0.005)
 except OSError:
     pass
+held.clear()
 """
 
 

@@ -1,5 +1,6 @@
 """A real `studiolo gateway` for tests: a process on a free port of this machine, with folders of its own."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -76,12 +77,16 @@ def running_gateway(
         with httpx.Client(base_url=url, headers={"Authorization": f"token {KEY}"}, timeout=SECONDS) as client:
             yield Gateway(url, own, client, process, said)
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(SECONDS)
-        assert process.stderr is not None
-        process.stderr.close()
-        if folder is None:
-            shutil.rmtree(own, ignore_errors=True)
+        # One that does not end fails its own module only: nothing of it may be found by the next.
+        with contextlib.ExitStack() as leave:
+            if folder is None:
+                leave.callback(shutil.rmtree, own, ignore_errors=True)
+            assert process.stderr is not None
+            leave.callback(process.stderr.close)
+            leave.callback(process.wait)
+            leave.callback(process.kill)
+            process.send_signal(signal.SIGTERM)
+            process.wait(SECONDS)
 
 
 @pytest.fixture(scope="module")

@@ -112,7 +112,8 @@ class Host:
             await _carefully(self._report_once())
             await asyncio.sleep(_REPORT_PAUSE_SECONDS)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), _REPORT_SECONDS)
+                async with asyncio.timeout(_REPORT_SECONDS):
+                    await changed.wait()
 
     async def _report_once(self) -> None:
         kernels = [hosted for hosted in self.registry.list() if hosted.is_alive]

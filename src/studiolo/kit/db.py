@@ -137,7 +137,8 @@ class Database:
             yield
             return
         try:
-            await asyncio.wait_for(self._writer.acquire(), _TURN_SECONDS)
+            async with asyncio.timeout(_TURN_SECONDS):
+                await self._writer.acquire()
         except TimeoutError as exc:
             raise _unavailable("the writers before this one took too long") from exc
         try:

@@ -70,7 +70,8 @@ class Runner:
                 except Exception:
                     _log.exception("sweep-failed", reconciler=self._name)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._look.wait(), self._sweep_seconds)
+                    async with asyncio.timeout(self._sweep_seconds):
+                        await self._look.wait()
         finally:
             await self.close()
 

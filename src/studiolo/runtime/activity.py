@@ -71,9 +71,8 @@ class Reporter:
                 sent, sent_at = activity, clock()
             pause = _LONGEST_SECONDS - (clock() - sent_at)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(
-                    self._changed.wait(), min(pause, _TERMINALS_SECONDS) if activity.get("terminals") else pause
-                )
+                async with asyncio.timeout(min(pause, _TERMINALS_SECONDS) if activity.get("terminals") else pause):
+                    await self._changed.wait()
                 await asyncio.sleep(_DEBOUNCE_SECONDS)
             self._changed.clear()
 

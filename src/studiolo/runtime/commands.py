@@ -152,7 +152,8 @@ class Command:
         try:
             while (code := self._process.poll()) is None:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(ended.wait(), None if pidfd is not None else _POLL_SECONDS)
+                    async with asyncio.timeout(None if pidfd is not None else _POLL_SECONDS):
+                        await ended.wait()
         finally:
             if pidfd is not None:
                 loop.remove_reader(pidfd)

@@ -59,7 +59,8 @@ async def _watch(listener: Listener, who: Principal, authentication: Authenticat
 async def _send(socket: WebSocket, listener: Listener) -> None:
     while True:
         try:
-            topic = await asyncio.wait_for(listener.topics.get(), _IDLE_SECONDS)
+            async with asyncio.timeout(_IDLE_SECONDS):
+                topic = await listener.topics.get()
         except TimeoutError:
             # So that the page notices a dead connection.
             topic = "tick"

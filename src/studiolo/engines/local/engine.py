@@ -213,7 +213,8 @@ async def _watch_from_outside(launch: Launch) -> AsyncIterator[None]:
                 yield
             pause = _EXIT_POLL_SECONDS if descriptor is None else _DEATH_POLL_SECONDS
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), pause if was_ready else _READY_POLL_SECONDS)
+                async with asyncio.timeout(pause if was_ready else _READY_POLL_SECONDS):
+                    await ended.wait()
         yield
     finally:
         if descriptor is not None:

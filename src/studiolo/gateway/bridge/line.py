@@ -120,7 +120,8 @@ class Line:
         begun_at = time.monotonic()
         while not self.heard.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.heard.wait(), GREETING_SECONDS)
+                async with asyncio.timeout(GREETING_SECONDS):
+                    await self.heard.wait()
                 break
             if time.monotonic() - begun_at > MOST_GREETING_SECONDS:
                 self.heard.set()

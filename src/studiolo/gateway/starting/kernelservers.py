@@ -155,7 +155,8 @@ class KernelServers:
         with contextlib.suppress(OSError, TimeoutError):
             server.writer.write(GOODBYE)
             # It closes its end when it has heard.
-            await asyncio.wait_for(server.watch, _GOODBYE_SECONDS)
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await server.watch
         server.writer.close()
         with contextlib.suppress(OSError):
             await server.writer.wait_closed()
