@@ -1,0 +1,39 @@
+"""Wishes for packages that need approval, and who has them."""
+
+from sqlalchemy import Column, ForeignKey, Index, String, Table, Text
+
+from studiolo.kit.db import UTCTime
+from studiolo.server.metadata import metadata
+
+# `state`: pending, approved, denied, withdrawn. `closure`: JSON, what would come with it, as judged when asked.
+package_requests = Table(
+    "package_requests",
+    metadata,
+    Column("id", String(18), primary_key=True),
+    Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE"), nullable=False),
+    Column("ecosystem", String(16), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("specifier", String(200), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("closure", Text, nullable=False),
+    Column("asked_at", UTCTime, nullable=False),
+    Column("decided_by", ForeignKey("people.id", ondelete="SET NULL")),
+    Column("decided_at", UTCTime),
+    Column("reason", Text),
+    Column("scope", String(16)),
+    Column("until", UTCTime),
+    Column("installed_build", String(20)),
+    Column("install_message", Text),
+    Index("ix_package_requests_workspace_id", "workspace_id"),
+    Index("ix_package_requests_state_asked_at", "state", "asked_at"),
+)
+
+package_request_people = Table(
+    "package_request_people",
+    metadata,
+    Column("request_id", ForeignKey("package_requests.id", ondelete="CASCADE"), primary_key=True),
+    Column("person_id", ForeignKey("people.id", ondelete="CASCADE"), primary_key=True),
+    Column("purpose", Text, nullable=False),
+    Column("asked_at", UTCTime, nullable=False),
+    Index("ix_package_request_people_person_id", "person_id"),
+)
