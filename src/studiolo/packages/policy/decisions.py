@@ -39,9 +39,10 @@ class Subject:
 class Decision:
     """What holds for a subject.
 
-    `code`: stable, as `blocked`, `approval-required`, `not-allowlisted`, `untrusted-channel`, `pinned`, `too-new`, `not-a-wheel`,
-    `look-alike`, `internal-name`; for what is allowed `allowed`, `base`, `granted`. `rule`: the entry as somebody wrote it.
-    `source`: where it stands, for people ("organisation policy 3, by Mia on 3 May"). `because`: one sentence, no internals.
+    `code`: stable. Refused: `blocked`, `approval-required`, `not-allowlisted`, `untrusted-channel`, `look-alike`,
+    `internal-name`; hidden: `pinned`, `too-new`, `not-a-wheel`; allowed: `allowed`, `base`, `granted`.
+    `rule`: the entry as somebody wrote it. `source`: where it stands, for people ("organisation policy 3, by Mia on
+    3 May"). `because`: one sentence, no internals.
     """
 
     verdict: Verdict
