@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+ALLOWING_CODES = frozenset({"allowed", "base", "granted"})
 Ecosystem = Literal["pypi", "conda"]
 
 
@@ -39,6 +40,8 @@ class Subject:
 class Decision:
     """What holds for a subject.
 
+    In a dry run the verdict is `allow`, and code, rule and sentence are those of the refusal that it would be.
+
     `code`: stable. Refused: `blocked`, `approval-required`, `not-allowlisted`, `untrusted-channel`, `look-alike`,
     `internal-name`; hidden: `pinned`, `too-new`, `not-a-wheel`; allowed: `allowed`, `base`, `granted`.
     `rule`: the entry as somebody wrote it. `source`: where it stands, for people ("organisation policy 3, by Mia on
@@ -56,3 +59,8 @@ class Decision:
     def is_allowed(self) -> bool:
         """Tell whether it may be delivered."""
         return self.verdict is Verdict.ALLOW
+
+    @property
+    def is_only_told(self) -> bool:
+        """Tell whether it would be refused or hidden, were this not a dry run."""
+        return self.is_allowed and self.code not in ALLOWING_CODES
