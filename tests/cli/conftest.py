@@ -64,6 +64,8 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         running.answer("GET", "/banner", {"banner": samples.BANNER})
         running.answer("PUT", "/banner", {"banner": samples.BANNER})
         running.answer("DELETE", "/banner", None, status=204)
+        running.answer("GET", "/notifications", page(samples.NOTIFICATION))
+        running.answer("POST", "/notifications/read", None, status=204)
         running.answer("GET", "/audit", page(EVENT))
         running.answer("GET", "/jupyter/workspaces", page(WORKSPACE))
         running.answer("POST", "/jupyter/workspaces", WORKSPACE)

@@ -104,6 +104,14 @@ DIFFERENCE = {
     "is_cut": False,
 }
 FILE = {"name": "a.ipynb", "path": "a.ipynb", "kind": "file", "size": 512, "modified_at": MOMENT, "etag": '"1-200-3"'}
+NOTIFICATION = {
+    "id": "n-7k2m9q4x0c5t8v1b",
+    "kind": "request.approved",
+    "text": "six is allowed in churn.",
+    "link": "/requests?request=r-7k2m9q4x0c5t8v1b",
+    "at": MOMENT,
+    "read_at": None,
+}
 BACKUP = {
     "name": "studiolo-20261121T031000Z",
     "folder": "/srv/backups/studiolo-20261121T031000Z",

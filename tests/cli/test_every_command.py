@@ -59,6 +59,7 @@ CALLS = {
     "banner": [],
     "banner post": ["Restart at noon", "--minutes", "5"],
     "banner clear": [],
+    "notifications": ["--read"],
     "leave": ["churn", "--yes"],
     "audit": [],
     "rename": ["churn", "churn-2"],
@@ -111,7 +112,7 @@ CALLS = {
 # Signing in, and what needs a session or kernel that answers, have tests of their own.
 APART = {"cp", "files cp", "login", "logout", "completion", "exec", "shell", "kernels attach"}
 # Lines of what is made for programs, or of other people's words, are as long as they are.
-WIDE = {"audit", "export", "monitor", "engines", "usage"}
+WIDE = {"audit", "export", "monitor", "engines", "usage", "notifications"}
 OURS = [entry for entry in COMMANDS if entry.target.startswith("studiolo.cli.")]
 HAS_SERVER = importlib.util.find_spec("studiolo.server.commands") is not None
 

@@ -38,6 +38,7 @@ def test_the_public_names_are_these() -> None:
         "kernels",
         "keys",
         "me",
+        "notifications",
         "people",
         "platform",
         "sessions",
@@ -59,6 +60,7 @@ def test_the_public_names_are_these() -> None:
         "kernels": ["follow_output", "get", "interrupt", "list", "log", "output", "restart", "specs", "start", "stop"],
         "keys": ["create", "list", "revoke"],
         "me": ["change_password", "get", "logins", "sign_out_everywhere"],
+        "notifications": ["list", "read"],
         "people": [
             "access",
             "create",

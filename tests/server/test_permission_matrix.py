@@ -48,6 +48,7 @@ BODIES: dict[str, Any] = {
     "POST /people/{person}/hand-over": {"to": "ana"},
     "POST /invitations": {"to": "guest"},
     "POST /join": {"token": "none", "name": "guest", "password": "a long enough pass phrase"},
+    "POST /notifications/read": {},
     "PUT /banner": {"text": "Restart at noon"},
     "POST /jupyter/workspaces": {"name": "made"},
     "PATCH /jupyter/workspaces/{workspace}": {"description": "changed"},

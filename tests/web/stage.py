@@ -309,6 +309,9 @@ class Samples:
             "starting": starting.id,
             "study": study.id,
         }
+        async with stage.services.db.write() as tx:
+            told = "six is allowed in churn, and is being installed."
+            await stage.services.notifications.tell(tx, ana.person_id, "request.approved", told, "/requests")
         self.ids |= await add_samples(stage.services, stage.stack, ana, mia, self.ids)
 
 

@@ -67,6 +67,8 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "everybody's kernels": ("mia", "/admin/kernels"),
     "everybody's sessions": ("mia", "/admin/sessions"),
     "account": ("ana", "/account"),
+    "notifications": ("ana", "/notifications"),
+    "notifications, none": ("nils", "/notifications"),
     "health": ("mia", "/admin"),
     "backups": ("mia", "/admin/backups"),
     "people": ("mia", "/admin/people"),

@@ -119,6 +119,7 @@ COMMANDS = tuple(
                 ("login", f"{_COMMANDS}.account:login", "Sign in to a platform"),
                 ("logout", f"{_COMMANDS}.account:logout", "Sign out and revoke the saved key"),
                 ("whoami", f"{_COMMANDS}.account:whoami", "Show who is signed in, and where"),
+                ("notifications", f"{_COMMANDS}.notifications:list_", "Show what you were told"),
                 ("keys create", f"{_COMMANDS}.keys:create", "Make an API key"),
                 ("keys list", f"{_COMMANDS}.keys:list_", "List your API keys"),
                 ("keys revoke", f"{_COMMANDS}.keys:revoke", "Revoke an API key"),

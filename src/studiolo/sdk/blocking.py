@@ -24,6 +24,7 @@ from studiolo.sdk.resources import (
     datasets,
     files,
     kernels,
+    notifications,
     people,
     platform,
     sessions,
@@ -275,6 +276,13 @@ class Banners(Blocking[people.Banners]):
     withdraw = _blocking(people.Banners.withdraw)
 
 
+class Notifications(Blocking[notifications.Notifications]):
+    """What the person whose key the client uses was told."""
+
+    list = _paged(notifications.Notifications.list)
+    read = _blocking(notifications.Notifications.read)
+
+
 class Audit(Blocking[platform.Audit]):
     """The record of changes; for administrators."""
 
@@ -347,6 +355,7 @@ class Studiolo:
         self.people = People(client.people, portal)
         self.invitations = Invitations(client.invitations, portal)
         self.banners = Banners(client.banners, portal)
+        self.notifications = Notifications(client.notifications, portal)
         self.audit = Audit(client.audit, portal)
         self.platform = Platform(client.platform, portal)
         self.backups = Backups(client.backups, portal)

@@ -17,6 +17,7 @@ from studiolo.sdk.resources.backups import Backups
 from studiolo.sdk.resources.datasets import Datasets
 from studiolo.sdk.resources.files import Files
 from studiolo.sdk.resources.kernels import Kernels
+from studiolo.sdk.resources.notifications import Notifications
 from studiolo.sdk.resources.people import Banners, Invitations, People
 from studiolo.sdk.resources.platform import Audit, Platform
 from studiolo.sdk.resources.sessions import Sessions
@@ -58,6 +59,7 @@ class AsyncStudiolo:
         self.people = People(self._transport)
         self.invitations = Invitations(self._transport)
         self.banners = Banners(self._transport)
+        self.notifications = Notifications(self._transport)
         self.audit = Audit(self._transport)
         self.platform = Platform(self._transport)
         self.backups = Backups(self._transport)

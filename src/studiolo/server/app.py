@@ -29,6 +29,7 @@ from studiolo.server.http.idempotency import Idempotency
 from studiolo.server.http.identity import check_operations
 from studiolo.server.kernels import internal as kernel_questions
 from studiolo.server.kernels import routes as kernel_routes
+from studiolo.server.notifications import routes as notification_routes
 from studiolo.server.services import Services
 from studiolo.server.sessions import routes as session_routes
 from studiolo.server.sharing import routes as share_routes
@@ -124,6 +125,7 @@ def version_1() -> APIRouter:
     router.include_router(disk_routes.router)
     router.include_router(account_routes.router)
     router.include_router(people_routes.router)
+    router.include_router(notification_routes.router)
     router.include_router(audit_routes.router)
     router.include_router(backup_routes.router)
     router.include_router(dataset_routes.router)
@@ -158,6 +160,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(services.kernel_closer.look_forever()),
         asyncio.create_task(services.kernel_reconciler.look_forever()),
         asyncio.create_task(services.trash.empty_forever()),
+        asyncio.create_task(services.notifications.expire_forever()),
         asyncio.create_task(services.backups.look_forever()),
         asyncio.create_task(services.datasets.load_forever()),
         asyncio.create_task(services.file_retention.look_forever()),

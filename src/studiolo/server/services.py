@@ -56,6 +56,7 @@ from studiolo.server.kernels.service import Kernels
 from studiolo.server.kernels.stopping import KernelStopper
 from studiolo.server.live import Live
 from studiolo.server.metrics import Meters, Metrics
+from studiolo.server.notifications.service import Notifications
 from studiolo.server.principal import Principal
 from studiolo.server.schema import database_url
 from studiolo.server.sessions.changes import Changes
@@ -113,6 +114,7 @@ class Services:
     suspension: Suspension
     holdings: WorkspaceHoldings
     banners: Banners
+    notifications: Notifications
     directory: Directory
     shares: Shares
     access: Access
@@ -221,6 +223,7 @@ def build(
         notice=platform.isolation_notice,
     )
     suspension = Suspension(db, clock, authentication, audit, live)
+    notifications = Notifications(db, clock, live)
     access = Access(db)
     live.audience = access.audience
     folders = Folders(settings.data_dir, settings.workspaces.allowed_roots)
@@ -321,6 +324,7 @@ def build(
         suspension=suspension,
         holdings=of_workspaces.holdings,
         banners=banners,
+        notifications=notifications,
         directory=Directory(db, clock, of_sessions.sessions),
         shares=Shares(db, clock, workspaces, audit),
         access=access,

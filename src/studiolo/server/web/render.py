@@ -80,6 +80,8 @@ async def render(
         "undo": undo if looks_like_id(undo, IdKind.WORKSPACE) else None,
         # What administrators tell everybody.
         "banner": await services.banners.current() if who else None,
+        # How much of what they were told they have not seen.
+        "news": await services.notifications.count_unread(who) if who else 0,
         "problem": None,
         # Where a page that answers a form can be loaded again.
         "canonical": None,
