@@ -20,7 +20,7 @@ environment_bases = Table(
 )
 
 # `state`: building, ready, failed, cancelled. `changes`: JSON, see contract/environments.py. The live one is the ready
-# one with the highest number.
+# one with the highest number. `wish`: JSON, see wishes.py. `code`: of the error that ended it; `violations`: JSON.
 environment_builds = Table(
     "environment_builds",
     metadata,
@@ -33,7 +33,9 @@ environment_builds = Table(
     Column("changes", Text, nullable=False),
     Column("cause", String(32), nullable=False),
     Column("wish", Text, nullable=False),
+    Column("code", String(64)),
     Column("message", Text),
+    Column("violations", Text),
     Column("made_by", ForeignKey("people.id", ondelete="SET NULL")),
     Column("session_id", String(18)),
     Column("policy_hash", String(64)),

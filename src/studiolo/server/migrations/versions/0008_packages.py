@@ -82,7 +82,9 @@ def upgrade() -> None:
         sa.Column("changes", sa.Text(), nullable=False),
         sa.Column("cause", sa.String(length=32), nullable=False),
         sa.Column("wish", sa.Text(), nullable=False),
+        sa.Column("code", sa.String(length=64), nullable=True),
         sa.Column("message", sa.Text(), nullable=True),
+        sa.Column("violations", sa.Text(), nullable=True),
         sa.Column("made_by", sa.String(length=18), nullable=True),
         sa.Column("session_id", sa.String(length=18), nullable=True),
         sa.Column("policy_hash", sa.String(length=64), nullable=True),
@@ -160,6 +162,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("specifier", sa.String(length=200), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("judged", sa.Text(), nullable=False),
         sa.Column("closure", sa.Text(), nullable=False),
         sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("decided_by", sa.String(length=18), nullable=True),
@@ -167,7 +170,8 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("scope", sa.String(length=16), nullable=True),
         sa.Column("until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("installed_build", sa.String(length=20), nullable=True),
+        sa.Column("install_state", sa.String(length=16), nullable=True),
+        sa.Column("installed_build", sa.Integer(), nullable=True),
         sa.Column("install_message", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["decided_by"], ["people.id"], name=op.f("fk_package_requests_decided_by"), ondelete="SET NULL"
@@ -217,6 +221,7 @@ def upgrade() -> None:
         sa.Column("request_id", sa.String(length=18), nullable=False),
         sa.Column("person_id", sa.String(length=18), nullable=False),
         sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("specifier", sa.String(length=200), nullable=False),
         sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["person_id"], ["people.id"], name=op.f("fk_package_request_people_person_id"), ondelete="CASCADE"
