@@ -6,8 +6,8 @@ import zipfile
 from pathlib import Path
 
 
-def make_wheel(folder: Path, name: str, version: str) -> Path:
-    """Build a pure wheel with one module and one script, as small as a real one can be."""
+def make_wheel(folder: Path, name: str, version: str, extra: dict[str, str] | None = None) -> Path:
+    """Build a pure wheel with one module and one script, as small as a real one can be. `extra`: more files."""
     path = folder / f"{name}-{version}-py3-none-any.whl"
     info = f"{name}-{version}.dist-info"
     files = {
@@ -15,6 +15,7 @@ def make_wheel(folder: Path, name: str, version: str) -> Path:
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/entry_points.txt": f"[console_scripts]\n{name} = {name}:main\n",
+        **(extra or {}),
     }
     record = "".join(f"{file},{_digest(text)},{len(text)}\n" for file, text in files.items())
     with zipfile.ZipFile(path, "w") as wheel:
