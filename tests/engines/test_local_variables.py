@@ -12,7 +12,10 @@ MACHINE = {
     "LC_ALL": "C.UTF-8",
     "PATH": "/usr/bin",
     "HTTPS_PROXY": "http://proxy:3128",
+    "PIP_DEFAULT_TIMEOUT": "60",
     "PIP_INDEX_URL": "https://index.example",
+    "PIP_FIND_LINKS": "/opt/wheels",
+    "UV_INDEX_MINE_PASSWORD": "of the platform",
     "STUDIOLO_DATABASE_URL": "postgresql://user:password@db/x",
     "AWS_SECRET_ACCESS_KEY": "aws",
     "PYTHONPATH": "/platform",
@@ -34,26 +37,32 @@ def _variables(**variables: str) -> dict[str, str]:
         api_key="hidden-key",
         variables=variables,
     )
-    return session_variables(spec, run_folder=Path("/r"), private_folder=Path("/d/jupyter"), machine=MACHINE)
+    return session_variables(
+        spec, run_folder=Path("/r"), private_folder=Path("/d/jupyter"), tools=Path("/t"), machine=MACHINE
+    )
 
 
 def test_what_programs_need_of_the_machine_is_passed_on() -> None:
     found = _variables()
-    assert {name: found[name] for name in ("HOME", "LC_ALL", "HTTPS_PROXY", "PIP_INDEX_URL")} == {
-        name: MACHINE[name] for name in ("HOME", "LC_ALL", "HTTPS_PROXY", "PIP_INDEX_URL")
+    assert {name: found[name] for name in ("HOME", "LC_ALL", "HTTPS_PROXY", "PIP_DEFAULT_TIMEOUT")} == {
+        name: MACHINE[name] for name in ("HOME", "LC_ALL", "HTTPS_PROXY", "PIP_DEFAULT_TIMEOUT")
     }
 
 
 @pytest.mark.parametrize(
-    "name", ["STUDIOLO_DATABASE_URL", "AWS_SECRET_ACCESS_KEY", "PYTHONPATH", "NOTIFY_SOCKET", "JUPYTER_TOKEN"]
+    "name",
+    [
+        *("STUDIOLO_DATABASE_URL", "AWS_SECRET_ACCESS_KEY", "PYTHONPATH", "NOTIFY_SOCKET", "JUPYTER_TOKEN"),
+        *("PIP_INDEX_URL", "PIP_FIND_LINKS", "UV_INDEX_MINE_PASSWORD"),
+    ],
 )
 def test_the_platforms_own_is_not(name: str) -> None:
     assert name not in _variables()
 
 
-def test_the_workspaces_environment_comes_first() -> None:
-    assert _variables()["PATH"] == "/e/bin:/usr/bin"
-    assert _variables(PATH="/opt/bin")["PATH"] == "/e/bin:/opt/bin"
+def test_the_workspaces_environment_comes_first_and_the_platforms_tools_last() -> None:
+    assert _variables()["PATH"] == "/e/bin:/usr/bin:/t"
+    assert _variables(PATH="/opt/bin")["PATH"] == "/e/bin:/opt/bin:/t"
     assert _variables()["VIRTUAL_ENV"] == "/e"
 
 
@@ -73,3 +82,8 @@ def test_nothing_wins_over_what_makes_the_session_this_session() -> None:
 def test_they_hold_no_secret() -> None:
     assert "hidden" not in str(_variables())
     assert _variables()["STUDIOLO_KEY_FILE"] == "/r/key"
+
+
+def test_our_index_is_asked_past_a_proxy() -> None:
+    assert _variables(STUDIOLO_INDEX="http://127.0.0.1:8888")["NO_PROXY"] == "127.0.0.1"
+    assert "NO_PROXY" not in _variables()

@@ -37,7 +37,8 @@ class WorkloadSpec:
     """What to run. `(workload_id, launch)` names the object on the engine, so that `start` is repeatable.
 
     `secret` reaches the workload by a private channel, never by file, argument or environment of others.
-    `variables` are added to the workload's environment variables.
+    `variables` are added to the workload's environment variables. `tool_files` (contents by absolute path) are there
+    before it starts; `netrc` (lines, secret) is in a private file, after what the account's own says, that NETRC names.
     """
 
     workload_id: str
@@ -50,6 +51,8 @@ class WorkloadSpec:
     api_key: str = field(default="", repr=False)
     start_folder: str = "notebooks"
     variables: Mapping[str, str] = field(default_factory=dict)
+    tool_files: Mapping[str, str] = field(default_factory=dict)
+    netrc: str = field(default="", repr=False)
     limits: Limits = field(default_factory=Limits)
 
 

@@ -22,7 +22,8 @@ class LaunchRequest:
     """One launch of a notebook server, as one JSON line. All folders are absolute.
 
     `launch_folder` gets the files of LaunchFiles, `run_folder` (short, private) kernel sockets and the key,
-    `socket` the server. `variables` is the whole environment of the server, its kernels and its terminals.
+    `socket` the server. `variables` is the whole environment of the server, its kernels and its terminals;
+    `tool_files` (contents by path) and `netrc` (lines, secret) tell its tools what holds here, see `runtime.toolfiles`.
     Limits are in processors, bytes, and processes with their threads; None: no limit. `groups`: for each usable
     controller the folder in which the launch's control group is made.
     """
@@ -41,6 +42,8 @@ class LaunchRequest:
     api_key: str = field(repr=False)
     platform_url: str
     variables: Mapping[str, str] = field(repr=False)
+    tool_files: Mapping[str, str] = field(default_factory=dict, repr=False)
+    netrc: str = field(default="", repr=False)
     cpu_limit: float | None = None
     memory_limit: int | None = None
     process_limit: int | None = None
@@ -75,6 +78,11 @@ class LaunchRequest:
     def key_file(self) -> Path:
         """Where the session's own API key is, for the people and programs in it."""
         return Path(self.run_folder) / "key"
+
+    @property
+    def netrc_file(self) -> Path:
+        """Where tools find how to sign in, named by their variable NETRC."""
+        return Path(self.run_folder) / "netrc"
 
     def to_line(self) -> bytes:
         """Return the request as one JSON line."""

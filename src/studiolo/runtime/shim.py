@@ -19,6 +19,7 @@ from pathlib import Path
 from studiolo.runtime import exits, keeping, limits
 from studiolo.runtime.launch import LaunchRequest, read_json, write_json
 from studiolo.runtime.registrations import end_kernels, write_grounds
+from studiolo.runtime.toolfiles import write_files, write_netrc
 
 # A server that ends so often has something wrong that another start does not mend.
 _RESTARTS = 3
@@ -60,6 +61,9 @@ class Shim(keeping.Keeper):
     def prepare(self) -> None:
         """See Keeper.prepare."""
         keeping.make_private(Path(self.request.run_folder))
+        write_files(self.request.tool_files)
+        if self.request.netrc:
+            write_netrc(self.request.netrc_file, self.request.netrc, self.request.variables.get("HOME"))
         self.group = limits.make_group(self.request)
         write_grounds(self.request)
 

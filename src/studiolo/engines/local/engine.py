@@ -14,6 +14,7 @@ from studiolo.engines.local import logs
 from studiolo.engines.local.launches import Launch
 from studiolo.engines.local.measuring import Measuring
 from studiolo.engines.local.starting import Starter, StartMethod
+from studiolo.engines.local.tools import offer_tools
 from studiolo.engines.local.variables import session_variables
 from studiolo.runtime.launch import LaunchFiles, LaunchRequest
 
@@ -41,6 +42,7 @@ class LocalEngine:
         start_method: StartMethod = "auto",
         stop_grace: timedelta = timedelta(seconds=10),
     ) -> None:
+        self._data_dir = data_dir
         self._sessions = data_dir / "sessions"
         self._sockets = session_sockets
         self._stop_grace = stop_grace
@@ -173,8 +175,11 @@ class LocalEngine:
                 spec,
                 run_folder=launch.run_folder,
                 private_folder=launch.files.folder.parent / "jupyter",
+                tools=offer_tools(self._data_dir),
                 machine=os.environ,
             ),
+            tool_files=dict(spec.tool_files),
+            netrc=spec.netrc,
             cpu_limit=spec.limits.cpu,
             memory_limit=spec.limits.memory,
             process_limit=spec.limits.processes,

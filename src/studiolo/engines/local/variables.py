@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from studiolo.engines.base import WorkloadSpec
+from studiolo.packages.clients.sources import past_proxies, without_sources
 from studiolo.runtime.launch import MARKER
 
 # What programs need of the machine. All else of the platform's own environment stays out of sessions.
@@ -30,7 +31,7 @@ _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def session_variables(
-    spec: WorkloadSpec, *, run_folder: Path, private_folder: Path, machine: Mapping[str, str]
+    spec: WorkloadSpec, *, run_folder: Path, private_folder: Path, tools: Path, machine: Mapping[str, str]
 ) -> dict[str, str]:
     """Return all variables of the session `spec`; `machine` is the environment of the platform.
 
@@ -46,6 +47,8 @@ def session_variables(
         own["STUDIOLO_URL"] = spec.platform_url
     if spec.api_key:
         own["STUDIOLO_KEY_FILE"] = str(run_folder / "key")
+    if spec.netrc:
+        own["NETRC"] = str(run_folder / "netrc")
     places = {
         "JUPYTER_CONFIG_DIR": str(private_folder / "config"),
         "JUPYTER_DATA_DIR": str(private_folder / "data"),
@@ -53,20 +56,27 @@ def session_variables(
         "JUPYTERLAB_WORKSPACES_DIR": str(private_folder / "lab" / "workspaces"),
         "IPYTHONDIR": str(private_folder / "ipython"),
     }
-    return workload_variables(spec.environment, places | dict(spec.variables), own=own, machine=machine)
+    given = places | dict(spec.variables)
+    return workload_variables(spec.environment, given, own=own, tools=tools, machine=machine)
 
 
 def workload_variables(
-    environment: Path, given: Mapping[str, str], *, own: Mapping[str, str], machine: Mapping[str, str]
+    environment: Path, given: Mapping[str, str], *, own: Mapping[str, str], tools: Path, machine: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return all variables of something that runs in `environment`; `own` wins over `given`, and that over the rest."""
+    """Return all variables of something that runs in `environment`; `own` wins over `given`, and that over the rest.
+
+    `tools`: programs that are used where there are no others.
+    """
     # Packages of the account's own home would shadow those of the workspace.
     rest = passed_on(machine) | {"PYTHONNOUSERSITE": "1"}
     variables = rest | dict(given) | {"VIRTUAL_ENV": str(environment)} | dict(own)
     path = given.get("PATH") or machine.get("PATH") or _DEFAULT_PATH
-    return variables | {"PATH": f"{environment / 'bin'}:{path}"}
+    index = past_proxies(variables, variables.get("STUDIOLO_INDEX", ""))
+    return variables | index | {"PATH": f"{environment / 'bin'}:{path}:{tools}"}
 
 
 def passed_on(machine: Mapping[str, str]) -> dict[str, str]:
-    """Return what sessions may see of the environment that the platform was started in."""
-    return {n: value for n, value in machine.items() if n in _PASSED_ON or n.startswith(_PASSED_ON_PREFIXES)}
+    """Return what sessions may see of the environment that the platform was started in; where it has packages from
+    is the index's to know."""
+    known = {n: value for n, value in machine.items() if n in _PASSED_ON or n.startswith(_PASSED_ON_PREFIXES)}
+    return without_sources(known)

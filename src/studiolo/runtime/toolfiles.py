@@ -1,0 +1,59 @@
+"""Files that tell a workload's tools what holds here: which index, signed in how."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def write_files(files: Mapping[str, str]) -> None:
+    """Write `files`, contents by absolute path, readable by this account alone. Raises OSError.
+
+    A file that says the same already is left alone.
+    """
+    for path, content in files.items():
+        if not _says(Path(path), content):
+            _replace(Path(path), content)
+
+
+def write_netrc(target: Path, entries: str, home: str | None) -> None:
+    """Write a netrc file: what the account's own `home`/.netrc says, then `entries`. Raises OSError."""
+    _replace(target, _own_netrc(home) + entries)
+
+
+def _own_netrc(home: str | None) -> str:
+    """Return what the account's own file says, if programs can read it: one bad line would spoil ours as well."""
+    own = Path(home or "/") / ".netrc"
+    if not own.is_file():
+        return ""
+    # Imported here: few have such a file, and each session would hold the module.
+    import netrc
+
+    try:
+        text = own.read_text()
+        netrc.netrc(str(own))
+    except (OSError, ValueError, netrc.NetrcParseError) as exc:
+        print(f"{own} is left out: {exc}", file=sys.stderr)
+        return ""
+    # A macro ends at an empty line.
+    return text.rstrip("\n") + "\n\n"
+
+
+def _says(target: Path, content: str) -> bool:
+    try:
+        return target.read_text() == content
+    except (OSError, ValueError):
+        return False
+
+
+def _replace(target: Path, content: str) -> None:
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(content)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
