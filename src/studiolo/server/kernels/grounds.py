@@ -11,6 +11,7 @@ from sqlalchemy import RowMapping
 
 from studiolo.contract.resources import Resources
 from studiolo.engines.base import Machine
+from studiolo.engines.local.tools import offer_tools
 from studiolo.engines.local.variables import workload_variables
 from studiolo.gateway.base import Caller, KernelPlan, Right, Wish
 from studiolo.gateway.folders import start_folder
@@ -113,7 +114,8 @@ class Ground:
             "STUDIOLO_URL": self.settings.address,
             "STUDIOLO_KEY_FILE": str(self.key_file(str(wish.kernel_id))),
         }
-        return workload_variables(environment, given, own=own, machine=os.environ)
+        tools = offer_tools(self.settings.data_dir)
+        return workload_variables(environment, given, own=own, tools=tools, machine=os.environ)
 
 
 def read_caller(members: Mapping[str, Any]) -> Caller:
