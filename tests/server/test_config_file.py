@@ -125,6 +125,8 @@ def test_a_bomb_is_refused_before_it_is_built() -> None:
         "environment:\n  A:\n",
         "environment:\n  A: [1]\n",
         "security:\n  blocked_packages: [{a: b}]\n",
+        "security:\n  blocked_packages: ['requests @ https://host/x.whl']\n",
+        "security:\n  trusted_channels: ['https://host/channel']\n",
         "security: [x]\n",
         "just text",
         "? [a, b]\n: c\n",
@@ -145,7 +147,9 @@ def test_any_content_is_read_or_refused(content: str | bytes) -> None:
 
 _text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 _word = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
-_names = st.none() | st.lists(_word, max_size=3)
+_name = st.from_regex(r"[a-z][a-z0-9]{0,9}", fullmatch=True)
+_channels = st.none() | st.lists(_name, max_size=3)
+_blocked = st.none() | st.lists(st.builds(str.__add__, _name, st.sampled_from(["", "==1.0", "<3"])), max_size=3)
 _configs = st.builds(
     WorkspaceConfig,
     profile=st.none() | st.from_regex(r"[a-z0-9][a-z0-9-]{0,8}", fullmatch=True),
@@ -162,7 +166,7 @@ _configs = st.builds(
         jupyter_version=st.sampled_from([None, "latest", "4.10"]),
         variables=st.dictionaries(st.from_regex(r"[A-Z_][A-Z0-9_]{0,9}", fullmatch=True), _text, max_size=3),
     ),
-    security=st.builds(Security, trusted_channels=_names, blocked_packages=_names),
+    security=st.builds(Security, trusted_channels=_channels, blocked_packages=_blocked),
 )
 
 

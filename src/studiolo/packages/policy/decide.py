@@ -53,12 +53,13 @@ def _judge(policy: Policy, subject: Subject, now: datetime) -> Decision:
     if refusal is not None:
         return refusal
     approval = _first_covering(approvals, subject)
+    is_one = subject.version is not None or subject.file is not None
     hidden = (
         (None if approval else _judge_approval(policy, subject, name, partly=bool(alive)))
         or (None if approval else _judge_mode(policy, subject, name, partly=bool(alive)))
         or _judge_pins(policy, subject, name, partly=alive)
-        or _judge_form(policy, subject)
-        or _judge_age(policy, subject, now)
+        or (_judge_form(policy, subject) if is_one else None)
+        or (_judge_age(policy, subject, now) if is_one else None)
     )
     return hidden or (_granted(approval) if approval else _ALLOWED)
 

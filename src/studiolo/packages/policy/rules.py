@@ -25,7 +25,10 @@ _ENTRY = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<specifier>[<>=!
 _CALL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+", re.ASCII)
 _PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\*?", re.ASCII)
 _CONDA_EQUALS = re.compile(r"=(?P<version>[0-9][0-9A-Za-z.]*)")
+_CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?", re.ASCII)
 _LONGEST = 200
+# What people who think of pip call the index that this machine's own tools are configured with.
+_CHANNEL_NAMES = {"pypi": "defaults"}
 # Gone from newer Pythons, but not from what people block.
 _FORMER_MODULES = frozenset(
     name
@@ -98,6 +101,23 @@ def read_pattern(text: str) -> str:
     if len(pattern) > _LONGEST or not _PATTERN.fullmatch(pattern):
         raise ValueError(f"{text[:60]!r} is no pattern of names: write a name, or its beginning and '*' (acme-*)")
     return key(pattern)
+
+
+def read_channel(text: str) -> str:
+    """Return the name of a channel; raises ValueError. `pypi` is another name of `defaults`, the machine's index."""
+    channel = text.strip()
+    if len(channel) > _LONGEST or not _CHANNEL.fullmatch(channel):
+        raise ValueError(f"{text[:60]!r} is no name of a channel: an administrator sets addresses, a policy names them")
+    return _CHANNEL_NAMES.get(channel, channel)
+
+
+def describe_limits(rule: Rule) -> str | None:
+    """Return what a rule cannot do and people might take for granted; None for a package's."""
+    if rule.kind == "distribution":
+        return None
+    what = "a module of the standard library" if rule.kind == "module" else "a call"
+    does = "imports it" if rule.kind == "module" else "makes it"
+    return f"{rule.entry} is {what}, not a package: code that {does} is reported, and an index cannot prevent it."
 
 
 @lru_cache(maxsize=20_000)

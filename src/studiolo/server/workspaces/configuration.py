@@ -11,6 +11,7 @@ from studiolo.contract.details import EnvironmentConfig, Security, WorkspaceConf
 from studiolo.contract.errors import InvalidInput
 from studiolo.contract.models import WorkspaceCreate
 from studiolo.contract.sizes import parse_size
+from studiolo.packages.policy.rules import read_channel, read_entry
 
 _NUMBER = re.compile(r"\d{1,6}(\.\d{1,6})?")
 _PYTHON = re.compile(r"3(\.\d{1,3}){0,2}")
@@ -20,7 +21,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 _RESERVED = ("STUDIOLO_", "PYTHONHOME")
 _LONGEST_VALUE = 32_768
 _MOST_VARIABLES = 500
-_MOST_NAMES = 1000
+MOST_NAMES = 1000
 
 
 def read_cpu(text: str) -> float:
@@ -82,14 +83,20 @@ RESERVED_KEYS: dict[str, Callable[[str], str]] = {
     "python_version": read_python_version,
     "jupyter_version": read_jupyter_version,
 }
-SECURITY = ("trusted_channels", "blocked_packages")
 read_profile = _read_word(63)
-read_listed_name = _read_word(200)
+
+
+def read_blocked(text: str) -> str:
+    """An entry of a list of blocked packages, as it was written."""
+    return read_entry(text, "").entry
+
+
+SECURITY: dict[str, Callable[[str], str]] = {"trusted_channels": read_channel, "blocked_packages": read_blocked}
 
 
 def check_count(count: int, what: str) -> None:
     """Raise ValueError for too many `variables` or `names`."""
-    most = _MOST_VARIABLES if what == "variables" else _MOST_NAMES
+    most = _MOST_VARIABLES if what == "variables" else MOST_NAMES
     if count > most:
         raise ValueError(f"holds {count} {what}; {most} are possible")
 
@@ -142,7 +149,7 @@ def _read_security(values: Mapping[str, Any]) -> Security:
                 raise ValueError('must be a list of names such as ["conda-forge"]')
             check_count(len(value), "names")
             for name in value:
-                read_listed_name(name)
+                SECURITY[key](name)
         except ValueError as exc:
             wrong[f"security.{key[:80]}"] = str(exc)
     _refuse(wrong)
