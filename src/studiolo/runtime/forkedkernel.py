@@ -15,7 +15,7 @@ from ipykernel import ipkernel
 from ipykernel.kernelapp import IPKernelApp
 from traitlets.config import Config
 
-from studiolo.runtime import builtkernel, interpreter, processes
+from studiolo.runtime import builtkernel, interpreter, packagenotice, processes
 from studiolo.runtime.descriptors import close_inherited
 from studiolo.runtime.keeping import tell
 from studiolo.runtime.kernelperson import take_person
@@ -111,6 +111,7 @@ def become(request: KernelRequest, connection: socket.socket) -> int:
         tell_ready(app, request, connection)
         if is_nobodys:
             take_person(app)
+        packagenotice.watch(app)
         return run(app)
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else int(exc.code is not None)

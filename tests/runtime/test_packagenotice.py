@@ -1,0 +1,161 @@
+"""What a notebook says below a tool's own words about a package that was refused."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from studiolo.runtime.packagenotice import Refusals, describe, watch
+
+FOLDER = "BLOCKED-requests--run--ml-jupyter-request-churn-requests"
+FILE = "requests-2.32.5-py3-none-any.whl.metadata"
+ADDRESS = f"http://127.0.0.1:1/pypi/denied/{FOLDER}/{FILE}"
+PROBLEM = {
+    "title": "Blocked",
+    "rule": "blocked_packages: requests",
+    "source": "the default policy",
+    "because": "requests is blocked.",
+    "link": "http://localhost:1/w/churn/request?package=requests",
+}
+
+
+def _stream(text: str, name: str = "stdout") -> dict[str, Any]:
+    return {"content": {"name": name, "text": text}}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"ERROR: HTTP error 403 while getting {ADDRESS} (from ...)\n",
+        f"  x Failed to fetch: `{ADDRESS}`\n",
+        f"403 Client Error: Forbidden for url: {ADDRESS}",
+    ],
+)
+def test_the_address_is_found_in_what_tools_say(said: str) -> None:
+    refusals = Refusals()
+    message = _stream(said)
+    assert refusals.look(message) is message
+    assert refusals.take() == {FOLDER: FILE}
+    assert refusals.take() == {}
+
+
+def test_an_address_that_two_messages_share_is_found_whole() -> None:
+    refusals = Refusals()
+    for at in range(len(ADDRESS)):
+        refusals.look(_stream(ADDRESS[:at]))
+        refusals.look(_stream(ADDRESS[at:] + "\n"))
+        assert refusals.take() == {FOLDER: FILE}, at
+
+
+def test_messages_that_are_no_streams_pass() -> None:
+    refusals = Refusals()
+    for message in ({}, {"content": None}, {"content": {"data": {"text/plain": ADDRESS}}}):
+        assert refusals.look(message) is message
+    assert refusals.take() == {}
+
+
+def test_the_words_name_package_version_rule_reason_and_next_step() -> None:
+    assert describe(FOLDER, FILE, PROBLEM, "churn") == (
+        "Refused: requests 2.32.5 in workspace churn\n"
+        "Rule:    blocked_packages: requests, the default policy\n"
+        "Because: requests is blocked.\n"
+        "Ask:     ml jupyter request churn requests   or   http://localhost:1/w/churn/request?package=requests\n"
+    )
+
+
+def test_without_an_answer_the_address_still_tells_rule_and_next_step() -> None:
+    words = describe("APPROVAL-REQUIRED-torch--run--ml-jupyter-request-churn-torch", "torch-2.9.tar.gz", {}, "")
+    assert words is not None
+    assert words.splitlines() == [
+        "Refused: torch 2.9 in workspace churn",
+        "Rule:    approval required",
+        "Ask:     ml jupyter request churn torch",
+    ]
+
+
+@pytest.mark.parametrize("folder", ["x", "BLOCKED-a--run--ml-jupyter-request-w-b", "--run--ml-jupyter-request--"])
+def test_what_is_no_tombstone_says_nothing(folder: str) -> None:
+    assert describe(folder, FILE, {}, "churn") is None
+
+
+@pytest.fixture
+def index() -> Iterator[tuple[str, list[str | None]]]:
+    """An index that refuses; its address, and the credentials it was shown."""
+    shown: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            shown.append(self.headers["Authorization"])
+            self.send_response(403)
+            self.end_headers()
+            self.wfile.write(json.dumps(PROBLEM).encode())
+
+        def log_message(self, *args: object) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", shown
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+class _Kernel:
+    """As much of a kernel as the notice meets; what it sends goes through its hooks at once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.hooks: list[Any] = []
+        self.sent = ""
+        self.tell: Any = None
+        register = SimpleNamespace(register=lambda event, callback: setattr(self, "tell", callback))
+        self.shell = SimpleNamespace(events=register)
+        self.iopub_thread = SimpleNamespace(io_loop=SimpleNamespace(add_callback=lambda callback: callback()))
+        stream = SimpleNamespace(write=self.send, flush=lambda: None, register_hook=self.hooks.append)
+        monkeypatch.setattr("sys.stdout", stream)
+
+    def send(self, text: str) -> None:
+        for hook in self.hooks:
+            hook(_stream(text))
+        self.sent += text
+
+    def ran(self, cell: str) -> None:
+        self.tell(SimpleNamespace(info=SimpleNamespace(raw_cell=cell)))
+
+
+def test_after_a_refused_install_the_kernel_asks_the_index_with_its_own_right(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, index: tuple[str, list[str | None]]
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1\nlogin session\npassword key\n")
+    monkeypatch.setenv("STUDIOLO_INDEX", index[0])
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("STUDIOLO_WORKSPACE", "ana/churn")
+    kernel = _Kernel(monkeypatch)
+    watch(kernel)
+    # An address elsewhere is never asked: our own index is.
+    kernel.send(f"ERROR: 403 https://evil.example/pypi/denied/{FOLDER}/{FILE}\n")
+    kernel.ran("!pip install requests")
+    assert "Because: requests is blocked." in kernel.sent
+    assert index[1] == ["Basic c2Vzc2lvbjprZXk="]
+
+
+def test_cells_that_install_nothing_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDIOLO_INDEX", "http://127.0.0.1:1")
+    kernel = _Kernel(monkeypatch)
+    watch(kernel)
+    kernel.send(ADDRESS)
+    kernel.ran("print(log)")
+    assert kernel.sent == ADDRESS
+
+
+def test_without_an_index_nothing_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STUDIOLO_INDEX", raising=False)
+    kernel = _Kernel(monkeypatch)
+    watch(kernel)
+    assert kernel.hooks == []
+    assert kernel.tell is None
