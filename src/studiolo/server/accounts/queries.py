@@ -34,6 +34,12 @@ async def first_admin(connection: AsyncConnection) -> RowMapping | None:
     return (await connection.execute(query.order_by(people.c.created_at).limit(1))).mappings().first()
 
 
+async def list_administrators(connection: AsyncConnection) -> list[RowMapping]:
+    """Administrators who are let in, by name."""
+    query = select(people).where(people.c.is_admin, people.c.disabled_at.is_(None)).order_by(people.c.display_name)
+    return list((await connection.execute(query)).mappings())
+
+
 async def list_admins(connection: AsyncConnection) -> set[str]:
     """Ids of administrators who are let in, held until the transaction ends: one of them must remain."""
     query = select(people.c.id).where(people.c.is_admin, people.c.disabled_at.is_(None)).with_for_update()

@@ -1,11 +1,12 @@
 """Wishes for packages that need approval, and who has them."""
 
-from sqlalchemy import Column, ForeignKey, Index, String, Table, Text
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
 
 from studiolo.kit.db import UTCTime
 from studiolo.server.metadata import metadata
 
-# `state`: pending, approved, denied, withdrawn. `closure`: JSON, what would come with it, as judged when asked.
+# `state`, `install_state`: see contract/requests.py, as are `judged` (Judgement) and `closure` (Closure), JSON.
+# `name` in its ecosystem's canonical form. `installed_build`: a number of environment_builds.
 package_requests = Table(
     "package_requests",
     metadata,
@@ -15,6 +16,7 @@ package_requests = Table(
     Column("name", String(200), nullable=False),
     Column("specifier", String(200), nullable=False),
     Column("state", String(16), nullable=False),
+    Column("judged", Text, nullable=False),
     Column("closure", Text, nullable=False),
     Column("asked_at", UTCTime, nullable=False),
     Column("decided_by", ForeignKey("people.id", ondelete="SET NULL")),
@@ -22,7 +24,8 @@ package_requests = Table(
     Column("reason", Text),
     Column("scope", String(16)),
     Column("until", UTCTime),
-    Column("installed_build", String(20)),
+    Column("install_state", String(16)),
+    Column("installed_build", Integer),
     Column("install_message", Text),
     Index("ix_package_requests_workspace_id", "workspace_id"),
     Index("ix_package_requests_state_asked_at", "state", "asked_at"),
@@ -34,6 +37,7 @@ package_request_people = Table(
     Column("request_id", ForeignKey("package_requests.id", ondelete="CASCADE"), primary_key=True),
     Column("person_id", ForeignKey("people.id", ondelete="CASCADE"), primary_key=True),
     Column("purpose", Text, nullable=False),
+    Column("specifier", String(200), nullable=False),
     Column("asked_at", UTCTime, nullable=False),
     Index("ix_package_request_people_person_id", "person_id"),
 )
