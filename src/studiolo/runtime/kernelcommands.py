@@ -9,6 +9,9 @@ LOADER = (
 )
 # In a clone of an environment: the absolute path of the one that it was made from, whose kernel server serves it.
 BASE_FILE = ".studiolo-base"
+# In an environment of a workspace, JSON: the name of its `base`; `builds`, its versions, the oldest first, as {number,
+# hash, at (seconds since 1970)}; `state`, the times of change (ns) of its folders as the last of them is of them.
+BUILD_FILE = ".studiolo-build"
 # What it answers when it has been started.
 READY = b"ready\n"
 HELD = b"held\n"

@@ -65,6 +65,25 @@ def stamp_of(folders: Sequence[str]) -> Stamp:
     return tuple(found)
 
 
+def is_settled(prefix: Path) -> bool:
+    """Tell whether no installer seems to be at work: none has left a distribution without its RECORD, or set aside.
+
+    RECORD is the last file that pip and uv write; what pip removes is called `~…` until the end.
+    """
+    for site in find_sites(prefix):
+        try:
+            with opened(prefix / site) as folder:
+                names = [entry.name for entry in list_folder(folder)]
+        except OSError:
+            continue
+        infos = [name for name in names if name.endswith(".dist-info")]
+        if any(name.startswith("~") for name in names):
+            return False
+        if not all((prefix / site / name / "RECORD").exists() for name in infos):
+            return False
+    return True
+
+
 def find_sites(prefix: Path) -> list[str]:
     """Return the site-packages folders of an environment, relative to it: `lib/python3.11/site-packages`."""
     try:
