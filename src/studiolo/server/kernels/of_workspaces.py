@@ -26,6 +26,19 @@ class WorkspaceKernels:
         """Number of sessions alive for each workspace."""
         return await self._sessions.count_running(connection, ids)
 
+    async def list_workspaces_in_use(self, connection: AsyncConnection) -> set[str]:
+        """Workspaces in which a session or a kernel without one is alive."""
+        headless = await queries.list_workspaces_headless(connection)
+        return headless | await self._sessions.list_workspaces_in_use(connection)
+
+    async def list_users(self, connection: AsyncConnection, workspace_id: str) -> list[Principal]:
+        """As `WorkspaceSessions.list_users`, and who has kernels without a session."""
+        headless = [
+            Principal(row["person_id"], row["person_name"], row["person_display_name"], is_admin=False, via="kernel")
+            for row in await queries.list_headless(connection, workspace_id)
+        ]
+        return [*dict.fromkeys(headless), *await self._sessions.list_users(connection, workspace_id)]
+
     async def stop_all(
         self,
         tx: Transaction,

@@ -78,6 +78,20 @@ async def list_alive(connection: AsyncConnection, workspace_id: str | None = Non
     return list((await connection.execute(query)).mappings())
 
 
+async def list_workspaces_headless(connection: AsyncConnection) -> set[str]:
+    """Ids of workspaces in which a kernel without a session lives."""
+    query = select(kernels.c.workspace_id).where(kernels.c.ended_at.is_(None), kernels.c.session_id.is_(None))
+    return set((await connection.execute(query.distinct())).scalars())
+
+
+async def list_headless(connection: AsyncConnection, workspace_id: str) -> list[RowMapping]:
+    """Kernels of a workspace that live without a session, with their people."""
+    query = _described().where(
+        kernels.c.workspace_id == workspace_id, kernels.c.ended_at.is_(None), kernels.c.session_id.is_(None)
+    )
+    return list((await connection.execute(query)).mappings())
+
+
 async def list_by_ids(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, RowMapping]:
     """Bare rows of these kernels by id."""
     query = select(kernels).where(kernels.c.id.in_(list(ids)))

@@ -134,6 +134,18 @@ async def claimed(connection: AsyncConnection, engine: str, *, besides: str | No
     return Capacity(cpu_claimed=cpu or 0, memory_claimed=int(memory or 0), gpu_claimed=int(gpu or 0))
 
 
+async def list_workspaces_alive(connection: AsyncConnection) -> set[str]:
+    """Ids of workspaces in which a session is alive."""
+    query = select(sessions.c.workspace_id).where(sessions.c.state.in_(ALIVE)).distinct()
+    return set((await connection.execute(query)).scalars())
+
+
+async def list_alive_of_workspace(connection: AsyncConnection, workspace_id: str) -> list[RowMapping]:
+    """Sessions of a workspace that are alive, with their people."""
+    query = _described().where(sessions.c.workspace_id == workspace_id, sessions.c.state.in_(ALIVE))
+    return list((await connection.execute(query)).mappings())
+
+
 async def list_due(connection: AsyncConnection) -> list[str]:
     """Ids of sessions that may need a step: all that run or should."""
     query = select(sessions.c.id).where(or_(sessions.c.state.in_(ALIVE), sessions.c.desired == "running"))

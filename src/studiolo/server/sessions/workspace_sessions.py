@@ -30,6 +30,24 @@ class WorkspaceSessions:
         """Number of sessions alive for each workspace."""
         return await queries.count_running(connection, ids)
 
+    async def list_workspaces_in_use(self, connection: AsyncConnection) -> set[str]:
+        """Workspaces in which a session is alive."""
+        return await queries.list_workspaces_alive(connection)
+
+    async def list_users(self, connection: AsyncConnection, workspace_id: str) -> list[Principal]:
+        """Who has a session alive in a workspace, each with its id."""
+        return [
+            Principal(
+                row["person_id"],
+                row["person_name"],
+                row["person_display_name"],
+                is_admin=False,
+                via="session",
+                session_id=row["id"],
+            )
+            for row in await queries.list_alive_of_workspace(connection, workspace_id)
+        ]
+
     async def stop_all(
         self,
         tx: Transaction,
