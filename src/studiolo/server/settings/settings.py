@@ -21,6 +21,7 @@ from studiolo.server.settings.egress import EgressSettings
 from studiolo.server.settings.files import FileSettings
 from studiolo.server.settings.kernels import KernelSettings
 from studiolo.server.settings.mail import MailSettings
+from studiolo.server.settings.packages import PackageSettings
 from studiolo.server.settings.resources import ResourceSettings
 from studiolo.server.settings.sessions import SessionSettings
 from studiolo.server.settings.workspaces import EnvironmentSettings, WorkspaceSettings
@@ -73,6 +74,16 @@ class Settings(BaseSettings):
     hostnames: list[str] = Field(default_factory=list, description="Further names or addresses to answer to.")
     database_url: str | None = Field(None, description="SQLAlchemy URL; empty: SQLite in the data directory.")
     tls: TLSSettings = Field(default_factory=TLSSettings)
+    jupyter_blocked_packages: str | None = Field(
+        None,
+        description="Entries between commas, in place of every policy's `blocked_packages`; `off` blocks nothing. "
+        "`FETCHML_JUPYTER_BLOCKED_PACKAGES` is the same; this one wins.",
+    )
+    jupyter_startup_blocked_packages: str | None = Field(
+        None,
+        description="Packages between commas that no environment may hold when a session starts, or `off`. "
+        "`FETCHML_JUPYTER_STARTUP_BLOCKED_PACKAGES` is the same; this one wins.",
+    )
     accounts: AccountSettings = Field(default_factory=AccountSettings)
     mail: MailSettings = Field(default_factory=MailSettings)
     sessions: SessionSettings = Field(default_factory=SessionSettings)
@@ -81,6 +92,7 @@ class Settings(BaseSettings):
     workspaces: WorkspaceSettings = Field(default_factory=WorkspaceSettings)
     resources: ResourceSettings = Field(default_factory=ResourceSettings)
     environments: EnvironmentSettings = Field(default_factory=EnvironmentSettings)
+    packages: PackageSettings = Field(default_factory=PackageSettings)
     backup: BackupSettings = Field(default_factory=BackupSettings)
     egress: EgressSettings = Field(default_factory=EgressSettings)
 
@@ -167,6 +179,26 @@ class Settings(BaseSettings):
     def files_key_file(self) -> Path:
         """The secret that front door, control plane and file host share."""
         return self.runtime_dir / "files.key"
+
+    @property
+    def index_socket(self) -> Path:
+        """Where the package index listens."""
+        return self.runtime_dir / "index.sock"
+
+    @property
+    def index_key_file(self) -> Path:
+        """The secret that front door, control plane and package index share."""
+        return self.runtime_dir / "index.key"
+
+    @property
+    def index_channels_file(self) -> Path:
+        """Where the package index reads its channels: addresses may hold passwords."""
+        return self.runtime_dir / "index.channels"
+
+    @property
+    def packages_dir(self) -> Path:
+        """What the package index keeps."""
+        return self.data_dir / "packages"
 
     @property
     def shortcuts(self) -> Path:

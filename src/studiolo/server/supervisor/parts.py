@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from studiolo.engines.local.variables import passed_on
+from studiolo.kit.files import write_atomically
+from studiolo.packages.index.channels import DEFAULT, write_channels
 from studiolo.server.settings import Settings
 from studiolo.server.settings.environment import plain_environment, settings_environment
 from studiolo.server.supervisor.caddyfile import caddy_binary, front_door_folder, write_caddyfile
@@ -38,6 +40,7 @@ def platform_parts(settings: Settings) -> list[Part]:
         fork_server(settings),
         kernel_host(settings),
         file_host(settings),
+        package_index(settings),
         control_plane(settings),
         front_door(settings),
     ]
@@ -87,6 +90,22 @@ def file_host(settings: Settings) -> Part:
     return Part("file-host", argv, path | passed_on(os.environ))
 
 
+def package_index(settings: Settings) -> Part:
+    """The process that serves packages. It reads how this machine's own tools are configured."""
+    named = dict(settings.packages.indexes)
+    if settings.packages.index_url:
+        named.setdefault(DEFAULT, settings.packages.index_url)
+    write_atomically(settings.index_channels_file, write_channels(named, settings.packages.conda_channels))
+    argv = (
+        *(sys.executable, "-m", "studiolo.packages.index"),
+        *("--socket", str(settings.index_socket), "--control", str(settings.control_socket)),
+        *("--data", str(settings.packages_dir), "--secret-file", str(settings.index_key_file)),
+        *("--channels-file", str(settings.index_channels_file)),
+        *("--fresh", f"{settings.packages.fresh.total_seconds():g}"),
+    )
+    return Part("package-index", argv, plain_environment())
+
+
 def control_plane(settings: Settings) -> Part:
     """The process that decides."""
     env = {**plain_environment(), **settings_environment(settings)}
@@ -99,7 +118,7 @@ def front_door(settings: Settings) -> Part:
     argv = (str(caddy_binary()), "run", "--adapter", "caddyfile", "--config", str(write_caddyfile(settings)))
     # Rarer collections take a fifth off the work of a small request, for some 25 MiB under load (bench/front_door.py).
     env = {"GOGC": "400", **plain_environment(), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    return Part("front-door", argv, env, after=("control-plane", "kernel-host", "file-host"))
+    return Part("front-door", argv, env, after=("control-plane", "kernel-host", "file-host", "package-index"))
 
 
 def log_of(settings: Settings, part: str) -> Path:

@@ -39,7 +39,7 @@ def prepare_run_directory(settings: Settings) -> None:
     """Make and check the folders for sockets. Raises Unavailable (`run-directory-unusable`)."""
     rundir.prepare(settings.runtime_dir, longest_name=LONGEST_SOCKET)
     rundir.prepare(settings.session_sockets, longest_name="")
-    for file in (settings.kernels_key_file, settings.files_key_file):
+    for file in (settings.kernels_key_file, settings.files_key_file, settings.index_key_file):
         load_shared_secret(file)
 
 

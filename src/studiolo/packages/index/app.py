@@ -1,0 +1,85 @@
+"""The index host's HTTP application: who asks, by which policy, for which ecosystem."""
+
+import hmac
+import logging
+from http import HTTPStatus
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from studiolo.contract.errors import Internal, InvalidInput, NotFound, NotSignedIn, StudioloError
+from studiolo.contract.problems import MEDIA_TYPE, members_of, status_of
+from studiolo.packages.index import simple
+from studiolo.packages.index.asking import Ask, Handler, Services
+from studiolo.packages.index.callers import HEADER, SECRET_HEADER, read_caller
+
+SERVICES = web.AppKey("services", Services)
+_METHODS = frozenset({"GET", "HEAD"})
+
+_log = logging.getLogger(__name__)
+
+
+def create_app(services: Services) -> web.Application:
+    """Return the application."""
+    app = web.Application()
+    app[SERVICES] = services
+    app.router.add_route("*", "/{path:.*}", _answer)
+    return app
+
+
+async def _answer(request: web.Request) -> web.StreamResponse:
+    """Answer any request; no exception gets out, no trace reaches anybody."""
+    try:
+        return await _dispatch(request, request.app[SERVICES])
+    except StudioloError as exc:
+        if exc.detail:
+            _log.warning("%s: %s", exc.code, exc.detail)
+        return _problem(exc)
+    except web.HTTPMovedPermanently as exc:
+        return web.Response(status=exc.status, headers={"Location": str(exc.location), "Cache-Control": "no-cache"})
+    except web.HTTPException as exc:
+        return _problem(InvalidInput("request-invalid", f"{HTTPStatus(exc.status).phrase}."), exc.status)
+    except ConnectionError:
+        raise
+    except Exception:
+        _log.exception("A request failed")
+        words = "Something unexpected went wrong in the package index."
+        return _problem(Internal("internal", words, hint="Its log has the detail."))
+
+
+async def _dispatch(request: web.Request, services: Services) -> web.StreamResponse:
+    if not hmac.compare_digest(request.headers.get(SECRET_HEADER, "").encode(), services.secret.encode()):
+        raise NotSignedIn("not-signed-in", "Requests come through the front door only.")
+    if request.method not in _METHODS:
+        raise web.HTTPMethodNotAllowed(request.method, _METHODS)
+    caller = read_caller(request.headers.get(HEADER, ""))
+    parts = request.raw_path.partition("?")[0].split("/")[1:]
+    if parts[0] == "w":
+        # By whose policy, the front door has said.
+        parts = parts[2:]
+    handlers: dict[str, Handler] = {"pypi": simple.answer, "conda": services.conda}
+    handler = handlers.get(parts[0] if parts else "")
+    if handler is None:
+        raise NotFound("route-not-found", "There is nothing at this address.")
+    policy = await services.policies.get(caller.policy)
+    return await handler(Ask(request, caller, policy, services, tuple(map(_decoded, parts[1:]))))
+
+
+def _decoded(part: str) -> str:
+    try:
+        found = unquote(part, errors="strict") if "%" in part else part
+    except UnicodeDecodeError as exc:
+        raise InvalidInput("name-invalid", "The path in this address is no text (UTF-8).") from exc
+    if "/" in found or "\0" in found:
+        raise NotFound("route-not-found", "There is nothing at this address.")
+    return found
+
+
+def _problem(error: StudioloError, status: int | None = None) -> web.Response:
+    headers = {"Cache-Control": "no-store"}
+    if "retry_after" in error.extra:
+        headers["Retry-After"] = str(error.extra["retry_after"])
+    found = status_of(error) if status is None else status
+    return web.json_response(
+        members_of(error) | {"status": found}, status=found, content_type=MEDIA_TYPE, headers=headers
+    )

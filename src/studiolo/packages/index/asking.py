@@ -1,0 +1,76 @@
+"""What each handler of the index host gets: the request, who asks, their policy, and the parts of the host."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from studiolo.contract.errors import Denied
+from studiolo.packages.index.blobs import Blobs
+from studiolo.packages.index.callers import Caller
+from studiolo.packages.index.kept_pages import KeptPages
+from studiolo.packages.index.metadata import Metadata
+from studiolo.packages.index.owners import Owners
+from studiolo.packages.index.policies import Policies
+from studiolo.packages.index.reporting import Reports
+from studiolo.packages.index.store import Store
+from studiolo.packages.policy.decisions import Decision, Subject
+from studiolo.packages.policy.effective import Policy
+
+# What asking again, or asking somebody, can change; of the rest an administrator only lifts it by an exception.
+_WORDS = {
+    "hash-changed": "An administrator must look at this: the file is not the one that was checked before.",
+    "internal-name": "Only the organisation's own channels may answer for this name.",
+}
+
+
+@dataclass(slots=True)
+class Services:
+    """The parts of one host."""
+
+    secret: str = field(repr=False)
+    policies: Policies
+    owners: Owners
+    pages: KeptPages
+    blobs: Blobs
+    metadata: Metadata
+    store: Store
+    reports: Reports
+    conda: "Handler"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request. `path`: its parts below the ecosystem's name, as they were sent but decoded."""
+
+    request: web.Request
+    caller: Caller
+    policy: Policy
+    services: Services
+    path: tuple[str, ...]
+
+    def refuse(self, subject: Subject, decision: Decision) -> Denied:
+        """Note a refusal, and return the error for the caller."""
+        self.services.reports.refuse(self.caller, subject, decision)
+        where = f"the policy of workspace {self.caller.workspace_name}"
+        what = f"{subject.name} {subject.version}" if subject.version else subject.name
+        hint = (
+            _WORDS.get(decision.code) or f"Ask for it: ml jupyter request {self.caller.workspace_name} {subject.name}"
+        )
+        return Denied(
+            "package-refused",
+            f"{what}: {decision.because} ({decision.code}, {decision.rule or where}). {hint}",
+            hint=hint,
+            title=f"Refused by {where}",
+            decision=decision.code,
+            rule=decision.rule,
+        )
+
+    def deliver(self, subject: Subject, decision: Decision, *, sha256: str, fingerprint: str | None) -> None:
+        """Note a file that is about to be sent whole, and what a dry run would have refused."""
+        self.services.reports.deliver(self.caller, subject, sha256=sha256, fingerprint=fingerprint)
+        if decision.is_only_told:
+            self.services.reports.refuse(self.caller, subject, decision, enforced=False)
+
+
+Handler = Callable[[Ask], Awaitable[web.StreamResponse]]

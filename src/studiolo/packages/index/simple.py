@@ -1,0 +1,186 @@
+"""`/pypi/…`: pages of projects, their files, metadata beside them, and tombstones."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from studiolo.contract.errors import InvalidInput, NotFound
+from studiolo.packages.index.asking import Ask
+from studiolo.packages.index.denied import read_folder
+from studiolo.packages.index.judging import judge_files
+from studiolo.packages.index.pages import JSON, negotiate
+from studiolo.packages.index.projects import File, Project, split_file
+from studiolo.packages.index.upstream import Upstream
+from studiolo.packages.installed import fingerprint
+from studiolo.packages.names import canonical
+from studiolo.packages.policy.decide import decide
+from studiolo.packages.policy.decisions import Decision, Subject, Verdict
+
+_METADATA = ".metadata"
+_BINARY = "application/octet-stream"
+# What a policy allows may change at any time: clients ask each time, which costs them a tag.
+_ASK_AGAIN = "no-cache"
+_FOR_EVER = "private, immutable"
+# A file that a page does not list may have come since: it is looked for at most so often.
+_LOOK_AGAIN_SECONDS = 5.0
+
+
+async def answer(ask: Ask) -> web.StreamResponse:
+    """Answer any request below `/pypi/`. Raises NotFound, Denied (`package-refused`), Unavailable."""
+    match ask.path:
+        case ("simple", name, "") | ("simple", name) if name:
+            return await _page(ask, name)
+        case ("files", name, file):
+            return await _file(ask, name, file)
+        case ("denied", folder, file):
+            raise _denied(ask, folder, file)
+    raise NotFound(
+        "route-not-found",
+        "There is nothing at this address.",
+        hint="This index lists no projects; ask for one: /pypi/simple/NAME/.",
+    )
+
+
+async def _page(ask: Ask, name: str) -> web.StreamResponse:
+    spelled = _canonical(name)
+    if ask.path != ("simple", spelled, ""):
+        # Relative to how it was asked for, by whatever name this host is reached.
+        up = "../" if ask.path[-1] == "" else ""
+        raise web.HTTPMovedPermanently(f"{up}{spelled}/")
+    kind = negotiate(ask.request.headers.get("Accept", ""))
+    if kind is None:
+        raise web.HTTPNotAcceptable
+    _, project = await _owner(ask, spelled)
+    page = ask.services.pages.get(ask.policy, ask.caller.workspace_name, project, datetime.now(UTC))
+    tag = page.etag(kind)
+    headers = {"ETag": tag, "Cache-Control": _ASK_AGAIN, "Vary": "Accept, Accept-Encoding"}
+    if ask.request.headers.get("If-None-Match") == tag:
+        return web.Response(status=304, headers=headers)
+    headers["Content-Type"] = kind if kind == JSON else f"{kind}; charset=utf-8"
+    packed = page.packed(kind) if "gzip" in ask.request.headers.get("Accept-Encoding", "") else None
+    if packed is not None:
+        return web.Response(body=packed, headers=headers | {"Content-Encoding": "gzip"})
+    return web.Response(body=page.body(kind), headers=headers)
+
+
+async def _file(ask: Ask, name: str, asked: str) -> web.StreamResponse:
+    if name != _canonical(name):
+        raise _no_file(asked)
+    wants_metadata = asked.endswith(_METADATA)
+    upstream, project, file = await _find(ask, name, asked.removesuffix(_METADATA))
+    subject = file.subject(project.name, project.channel)
+    known = ask.services.store.find(project.channel, project.name, file.name)
+    digests = {file.name: known.sha256} if known else {}
+    _, decision = next(judge_files(ask.policy, project, (file,), digests, datetime.now(UTC)))
+    if not decision.is_allowed:
+        raise ask.refuse(subject, decision)
+    if not wants_metadata:
+        return await _send(ask, upstream, project, file, decision)
+    if not file.is_wheel:
+        raise _no_file(asked)
+    found = await ask.services.metadata.get(upstream.client, file)
+    return web.Response(body=found, content_type=_BINARY, headers={"Cache-Control": _FOR_EVER})
+
+
+async def _send(ask: Ask, upstream: Upstream, project: Project, file: File, decision: Decision) -> web.StreamResponse:
+    services, headers = ask.services, {"Content-Type": _BINARY, "Cache-Control": _FOR_EVER}
+    known = services.store.find(project.channel, project.name, file.name)
+    sha256 = file.sha256 or (known.sha256 if known else None)
+    path = services.blobs.find(sha256) if sha256 else None
+    if path is None and ask.request.method == "HEAD":
+        return web.Response(headers=headers)
+    if path is None:
+        return await _send_coming(ask, upstream, project, file, decision, sha256, headers)
+    if ask.request.method == "GET":
+        await _deliver(ask, project, file, decision, path.name)
+    return web.FileResponse(path, chunk_size=1 << 18, headers=headers)
+
+
+async def _send_coming(
+    ask: Ask,
+    upstream: Upstream,
+    project: Project,
+    file: File,
+    decision: Decision,
+    sha256: str | None,
+    headers: dict[str, str],
+) -> web.StreamResponse:
+    """Send a file while it comes; its end once it is right and noted."""
+    download = ask.services.blobs.fetch(upstream.client, file.url, sha256=sha256)
+    with download.path.open("rb") as source:
+        await download.begun()
+        response = web.StreamResponse(headers=headers)
+        if download.size is not None:
+            response.content_length = download.size
+        try:
+            while piece := await download.read(source):
+                if not response.prepared:
+                    await response.prepare(ask.request)
+                await response.write(piece)
+            path = await download.whole()
+            await _deliver(ask, project, file, decision, path.name)
+            if not response.prepared:
+                await response.prepare(ask.request)
+            await response.write(source.read())
+            await response.write_eof()
+        except BaseException:
+            if response.prepared and ask.request.transport is not None:
+                # Half a file must not look like a whole one.
+                ask.request.transport.abort()
+            raise
+    return response
+
+
+async def _deliver(ask: Ask, project: Project, file: File, decision: Decision, sha256: str) -> None:
+    """Note a delivery, and of the first one what the file is."""
+    store = ask.services.store
+    known = store.find(project.channel, project.name, file.name)
+    if known is None:
+        path = ask.services.blobs.find(sha256)
+        mark = await asyncio.to_thread(fingerprint.of_wheel, path) if path and file.is_wheel else None
+        store.learn(project.channel, project.name, file.name, sha256, mark)
+    else:
+        mark = known.fingerprint
+    ask.deliver(file.subject(project.name, project.channel), decision, sha256=sha256, fingerprint=mark)
+
+
+def _denied(ask: Ask, folder: str, asked: str) -> Exception:
+    """Return the refusal behind a tombstone: as the policy says it now, and a refusal in any case."""
+    file = asked.removesuffix(_METADATA)
+    named, parts = read_folder(folder), split_file(file)
+    if named is None:
+        return _no_file(asked)
+    code, name = named
+    subject = Subject("pypi", name, version=parts[1] if parts and parts[0] == name else None, file=file)
+    decision = decide(ask.policy, Subject("pypi", name, version=subject.version), datetime.now(UTC))
+    if decision.is_allowed:
+        because = f"{name} was refused when its page was read; read it again."
+        decision = Decision(Verdict.REFUSE, code, None, None, because)
+    return ask.refuse(subject, decision)
+
+
+async def _find(ask: Ask, name: str, asked: str) -> tuple[Upstream, Project, File]:
+    for at_most_old in (None, _LOOK_AGAIN_SECONDS):
+        upstream, project = await _owner(ask, name, at_most_old)
+        if file := project.find(asked):
+            return upstream, project, file
+    raise _no_file(asked)
+
+
+async def _owner(ask: Ask, name: str, at_most_old: float | None = None) -> tuple[Upstream, Project]:
+    found = await ask.services.owners.find(ask.policy, name, at_most_old=at_most_old)
+    if found is None:
+        raise NotFound("package-not-found", f"No channel here has a package named {name}.")
+    return found
+
+
+def _canonical(name: str) -> str:
+    try:
+        return canonical("pypi", name)
+    except ValueError as exc:
+        raise InvalidInput("package-invalid", f"{name[:100]!r} is no name of a package.") from exc
+
+
+def _no_file(asked: str) -> NotFound:
+    return NotFound("package-not-found", f"The index has no file {asked[:100]!r} there.")
