@@ -264,6 +264,34 @@ async def test_a_kernel_with_a_group_of_its_own_is_held_by_it(bench: Bench) -> N
     assert not (places["pids"] / "k-1").exists()
 
 
+async def until_at_rest(shim: int) -> None:
+    async with asyncio.timeout(SECONDS):
+        while "import vigil" not in await asyncio.to_thread(Path(f"/proc/{shim}/cmdline").read_text):
+            await asyncio.sleep(0.02)
+        # It hears signals from then on.
+        while await asyncio.to_thread(Path(f"/proc/{shim}/comm").read_text) != "studiolo-shim\n":
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("mode", ["fork", "spare"])
+async def test_a_shim_at_rest_still_tells_each_end_and_leaves_nothing(bench: Bench) -> None:
+    stopped, killed, left = [await bench.start(bench.plan(variables={"SECRET": "7f3a"})) for _ in range(3)]
+    stubborn = [int(await run(process, STUBBORN)) for process in (stopped, killed)]
+    for process in (stopped, killed, left):
+        await until_at_rest(bench.shim(process))
+        assert "7f3a" not in Path(f"/proc/{bench.shim(process)}/cmdline").read_text()
+    assert isinstance(await bench.another().adopt(stopped.kernel_id), LocalProcess)
+    await stopped.stop(grace_seconds=5)
+    assert ((await ended(stopped)).reason, (await ended(stopped)).message) == ("stopped", "The kernel was stopped.")
+    os.kill(killed.pid, signal.SIGKILL)
+    exit = await ended(killed)
+    assert (exit.reason, exit.signal) == ("killed", signal.SIGKILL)
+    os.kill(bench.shim(left), signal.SIGKILL)
+    assert (await ended(left)).reason == "vanished"
+    for pid in (*stubborn, left.pid):
+        await until_gone(pid)
+
+
 def test_the_shim_needs_neither_jupyter_nor_anything_else_of_ours() -> None:
     program = (
         "import studiolo.runtime.kernelshim, sys; print([n for n in sys.modules if n.startswith(('jupyter', 'zmq'))])"

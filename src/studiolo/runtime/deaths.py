@@ -31,16 +31,26 @@ _FULL = 0.95
 class MemoryWatch:
     """Watches one launch's group. Without a memory controller it never notices anything.
 
+    `told`: how many kills of it are known already; None: all until now.
+
     Give `readable` and `exceptional` to select; when it returns for whatever reason, call `look`, and again within
     `next_seconds` if that is not None.
     """
 
-    def __init__(self, group: Group, files: LaunchFiles, limit: int | None, registered: Path | None = None) -> None:
+    def __init__(
+        self,
+        group: Group,
+        files: LaunchFiles,
+        limit: int | None,
+        registered: Path | None = None,
+        *,
+        told: int | None = None,
+    ) -> None:
         self._group = group
         self._files = files
         self._limit = limit
         self._registered = registered
-        self._told = group.count_kills() or 0
+        self.told = (group.count_kills() or 0) if told is None else told
         self._told_pids: set[tuple[int, str]] = set()
         self._decide_at: float | None = None
         self._look_until = 0.0
@@ -67,15 +77,15 @@ class MemoryWatch:
         if self._take_event():
             self._look_until = now + _PATIENCE_SECONDS
         kills = self._group.count_kills() or 0
-        deaths = [self._death(part.what, part) for part in self._find_dead(kills - self._told)]
-        self._told += len(deaths)
-        if kills <= self._told:
+        deaths = [self._death(part.what, part) for part in self._find_dead(kills - self.told)]
+        self.told += len(deaths)
+        if kills <= self.told:
             self._decide_at = None
         elif self._decide_at is None:
             self._decide_at = now + _PATIENCE_SECONDS
         elif now >= self._decide_at:
             self._decide_at = None
-            self._told = kills
+            self.told = kills
             deaths += self._tell_processes(now)
         if deaths:
             self._write(deaths)
@@ -84,9 +94,9 @@ class MemoryWatch:
     def finish(self, server_pid: int) -> dict[str, Any] | None:
         """Return, and write down, the death of the server, which ended by SIGKILL, if it was for lack of memory."""
         kills = self._group.count_kills() or 0
-        if kills <= self._told:
+        if kills <= self.told:
             return None
-        self._told = kills
+        self.told = kills
         death = self._death("server", Part(server_pid, "", "server", None))
         self._write([death])
         return death

@@ -25,6 +25,7 @@ from studiolo.runtime.deaths import MemoryWatch
 from studiolo.runtime.descriptors import redirect_output
 from studiolo.runtime.groups import Group
 from studiolo.runtime.launch import MAX_REQUEST_BYTES, LaunchFiles, RefusedRequestError, read_json, write_json
+from studiolo.runtime.vigil import LOG_LIMIT_BYTES
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP)
 _ENDED_BY_SIGTERM = 128 + signal.SIGTERM
@@ -34,7 +35,6 @@ _LOCK_SECONDS = 2.0
 _LEFTOVER_SECONDS = 2.0
 # A process in uninterruptible sleep cannot be killed; we do not wait for it for ever.
 _KILL_SECONDS = 5.0
-_LOG_LIMIT_BYTES = 4 * 1024 * 1024
 _LOG_CHECK_SECONDS = 10.0
 
 
@@ -71,7 +71,9 @@ def serve(connection: socket.socket, read: Callable[[bytes], R], keep: Callable[
             tell(connection, "started", existing=True, **_existing(request))
             return 0
         redirect_output(request.files.log)
-        keep(request).run()
+        keeper = keep(request)
+        keeper.lock = lock
+        keeper.run()
     except (RefusedRequestError, OSError) as exc:
         tell(connection, "error", message=str(exc))
         return 1
@@ -108,6 +110,10 @@ class Keeper(ABC):
         self.stop_deadline: float | None = None
         self.killed_after_grace = False
         self.known: dict[str, Any] = {}
+        # Holds the launch's lock for as long as this process lives.
+        self.lock = -1
+        # How often the whole machine had killed for lack of memory when the child was started.
+        self.kills: int | None = None
         self._wake, wake_writer = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(wake_writer, False)
@@ -140,19 +146,40 @@ class Keeper(ABC):
 
     def run(self) -> None:
         """Start the child, wait for its end, clear up and write down how it ended."""
-        for number in SIGNALS:
-            signal.signal(number, self._on_signal)
+        self._hear_signals()
         processes.become_subreaper()
         self._prepare()
         while True:
-            kills = exits.count_machine_kills()
+            self.kills = exits.count_machine_kills()
             self._start_child()
             self._look_after()
-            ending = self._observe_ending(kills)
+            ending = self._observe_ending()
             if not self.goes_on(ending):
                 break
             self.end_descendants()
             self.status = None
+        self._end(ending)
+
+    def is_quiet(self) -> bool:
+        """Tell whether nothing has happened that is not dealt with."""
+        is_stopping = self._stop_asked or self.stop_deadline is not None
+        return not (is_stopping or self.memory.next_seconds or select.select([self._wake], [], [], 0)[0])
+
+    def resume(self, *, stop_asked: bool, kills_told: int) -> None:
+        """Go on with a child that runs, in a program that has just begun: signals are blocked until now."""
+        self._hear_signals()
+        self._stop_asked = stop_asked
+        self._watch_memory(kills_told)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        self.wait(0)
+        self._look_after()
+        self._end(self._observe_ending())
+
+    def _hear_signals(self) -> None:
+        for number in SIGNALS:
+            signal.signal(number, self._on_signal)
+
+    def _end(self, ending: exits.Ending) -> None:
         self.end_others()
         stubborn = self.end_descendants()
         if self.owns_group:
@@ -195,12 +222,15 @@ class Keeper(ABC):
         me = processes.find_process(os.getpid())
         assert me is not None
         self.prepare()
-        self.memory = MemoryWatch(self.group, self.files, self.limited.memory_limit, self.registered)
+        self._watch_memory()
         groups = dict(self.limited.groups)
         # Last of what can fail: a launch that has this file is never started again.
         self.note(pid=me.pid, start_time=me.start_time, boot_id=processes.boot_id(), groups=groups)
         # Started is said before the fork: the caller need not wait for it.
         tell(self.connection, "started", **self.known)
+
+    def _watch_memory(self, told: int | None = None) -> None:
+        self.memory = MemoryWatch(self.group, self.files, self.limited.memory_limit, self.registered, told=told)
 
     def _start_child(self) -> None:
         # A stop that comes before the child has let go of our handlers would be lost in them.
@@ -249,14 +279,14 @@ class Keeper(ABC):
             for death in self.memory.look():
                 tell(self.connection, "death", **death)
 
-    def _observe_ending(self, kills_before: int | None) -> exits.Ending:
+    def _observe_ending(self) -> exits.Ending:
         """Say how the child ended; asks the group while there is one."""
         assert self.status is not None
         kills = exits.count_machine_kills()
         death = self.memory.finish(self.pid) if self.status == -signal.SIGKILL else None
         memory = exits.Memory(
             ran_out=death is not None if self.memory.can_tell else None,
-            machine_kills=None if kills is None else kills - (kills_before or 0),
+            machine_kills=None if kills is None else kills - (self.kills or 0),
             peak=self.group.read_memory_peak(),
             limit=death["limit"] if death else None,
         )
@@ -292,11 +322,11 @@ class Keeper(ABC):
     def _trim_log(self) -> None:
         """Keep the log bounded: beyond the limit its first half goes. Writers only append."""
         with contextlib.suppress(OSError):
-            if self.files.log.stat().st_size <= _LOG_LIMIT_BYTES:
+            if self.files.log.stat().st_size <= LOG_LIMIT_BYTES:
                 return
             with self.files.log.open("r+b") as log:
-                log.seek(-_LOG_LIMIT_BYTES // 2, os.SEEK_END)
-                kept = log.read(_LOG_LIMIT_BYTES)
+                log.seek(-LOG_LIMIT_BYTES // 2, os.SEEK_END)
+                kept = log.read(LOG_LIMIT_BYTES)
                 log.seek(0)
                 log.truncate()
                 log.write(b"[earlier lines were dropped]\n" + kept[kept.find(b"\n") + 1 :])

@@ -6,6 +6,7 @@ Events: `started`; `ready` once the kernel's sockets are bound, with its `pid`, 
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -14,8 +15,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from studiolo.runtime import connecting, exits, keeping, limits, processes
+from studiolo.runtime import connecting, exits, keeping, limits, processes, vigil
 from studiolo.runtime.groups import Group
 from studiolo.runtime.kernelrequest import KernelRequest
 from studiolo.runtime.launch import read_json
@@ -30,6 +32,8 @@ _UMASK = 0o022
 _EAGER_SECONDS = 3.0
 _EAGER_PAUSE_SECONDS = 0.01
 _PAUSE_SECONDS = 0.2
+# By then whoever waits for the kernel has it, and nobody minds the work.
+_REST_AFTER_SECONDS = 0.5
 
 
 def serve(connection: socket.socket, *, become: Become | None = None, claim: Claim | None = None) -> int:
@@ -59,7 +63,7 @@ class KernelShim(keeping.Keeper):
         self.become = become
         self.claim = claim
         self.owns_group = request.owns_group
-        self._is_ready = become is not None
+        self.is_ready = become is not None
         self._started_at = time.monotonic()
 
     def prepare(self) -> None:
@@ -84,11 +88,11 @@ class KernelShim(keeping.Keeper):
 
     def look(self, *, seconds: float) -> float:
         """See Keeper.look: finds out whether an exec'd kernel has bound its sockets."""
-        if self._is_ready:
-            return seconds
+        if self.is_ready:
+            return min(seconds, self._rest(seconds))
         connection = read_json(self.request.run_files.connection)
         if connection is not None and connecting.is_bound(connection):
-            self._is_ready = True
+            self.is_ready = True
             self.files.ready.touch()
             keeping.tell(self.connection, "ready", pid=self.pid)
             return seconds
@@ -106,6 +110,21 @@ class KernelShim(keeping.Keeper):
         if self.request.register and not was_killed:
             with contextlib.suppress(OSError):
                 Path(self.request.register).unlink(missing_ok=True)
+
+    def _rest(self, seconds: float) -> float:
+        """Become `studiolo.runtime.vigil` once the kernel has run for a while; until then, return how long that is."""
+        if self.become is None or sys.platform != "linux":
+            return seconds
+        if (left := self._started_at + _REST_AFTER_SECONDS - time.monotonic()) > 0:
+            return left
+        signal.pthread_sigmask(signal.SIG_BLOCK, keeping.SIGNALS)
+        if self.is_quiet():
+            # Where the environment is gone by now it goes on as it is.
+            with contextlib.suppress(OSError):
+                _execute_vigil(self)
+            self.become = None
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, keeping.SIGNALS)
+        return 0.0
 
     def _register(self, pid: int) -> None:
         if self.request.register:
@@ -126,6 +145,48 @@ class KernelShim(keeping.Keeper):
             print(f"The kernel cannot be started: {exc}", file=sys.stderr, flush=True)
         finally:
             os._exit(status)
+
+
+def go_on(state: int, *, stop_asked: bool) -> int:
+    """See the launch through whose state `_execute_vigil` left in a descriptor; signals are blocked. Returns 0."""
+    with open(state, "rb") as file:
+        file.seek(0)
+        left = json.load(file)
+    for descriptor in left["events"]:
+        os.close(descriptor)
+    request = KernelRequest.from_line(left["request"].encode())
+    shim = KernelShim(request, socket.socket(fileno=left["connection"]), become=None, claim=None)
+    shim.lock, shim.pid, shim.known, shim.kills = left["lock"], left["pid"], left["known"], left["kills"]
+    shim.group = Group.of(request.groups, request.group) if request.group else shim.group
+    shim.is_ready = True
+    shim.resume(stop_asked=stop_asked, kills_told=left["told"])
+    return 0
+
+
+def _execute_vigil(shim: KernelShim) -> None:
+    memory = shim.memory
+    state: dict[str, Any] = {
+        "request": shim.request.to_line().decode(),
+        "connection": shim.connection.fileno(),
+        "lock": shim.lock,
+        "pid": shim.pid,
+        "known": shim.known,
+        "kills": shim.kills,
+        "told": memory.told,
+        "events": [*memory.readable, *memory.exceptional],
+    }
+    # Not in the arguments: the variables of a kernel are nobody else's to read.
+    kept = os.memfd_create("shim", 0)
+    try:
+        os.write(kept, json.dumps(state).encode())
+        for descriptor in (shim.connection.fileno(), shim.lock, *state["events"]):
+            os.set_inheritable(descriptor, True)
+        readable, exceptional = (",".join(map(str, numbers)) for numbers in (memory.readable, memory.exceptional))
+        folder = str(Path(vigil.__file__).parents[2])
+        argv = [sys.executable, "-I", "-S", "-c", vigil.PROGRAM, folder, str(kept), readable, exceptional]
+        os.execv(sys.executable, argv)  # noqa: S606
+    finally:
+        os.close(kept)
 
 
 def enter(request: KernelRequest) -> None:
