@@ -58,7 +58,7 @@ def make_package(
 async def index(channel: Path) -> None:
     """Write all three forms of repodata."""
     (channel / "noarch").mkdir(parents=True, exist_ok=True)
-    await index_fs(channel)
+    await index_fs(channel, force=True)
 
 
 def python_module(name: str, version: str) -> dict[str, str]:

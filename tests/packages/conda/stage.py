@@ -1,22 +1,24 @@
 """A channel on a port and the facade in front of it on another, as the index host mounts it."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from studiolo.contract.errors import Denied, StudioloError
-from studiolo.contract.problems import members_of, status_of
-from studiolo.packages.conda.channels import Channels
-from studiolo.packages.conda.facade import Asked, CondaFacade, Source
-from studiolo.packages.conda.upstream import Upstream
-from studiolo.packages.conda.viewing import Viewing
+from studiolo.packages.conda.facade import mounted
+from studiolo.packages.index.app import create_app
+from studiolo.packages.index.asking import Services
+from studiolo.packages.index.blobs import Blobs
+from studiolo.packages.index.callers import HEADER, SECRET_HEADER, Caller, caller_header
+from studiolo.packages.index.store import Store
 from studiolo.packages.policy.decisions import Decision, Subject
 from studiolo.packages.policy.effective import Policy
 from studiolo.packages.policy.rules import Rule, read_entry
+
+_SECRET = "a secret of this test"
 
 
 @dataclass
@@ -42,21 +44,44 @@ def rules(*entries: str) -> tuple[Rule, ...]:
     return tuple(read_entry(entry, "a test") for entry in entries)
 
 
+class _Policies:
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    async def get(self, named: str) -> Policy:
+        return self._stage.policy
+
+
+class _Reports:
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def deliver(self, caller: Caller, subject: Subject, *, sha256: str, fingerprint: str | None) -> None:
+        assert sha256 == subject.sha256
+        self._stage.delivered.append(str(subject.file))
+
+    def refuse(self, caller: Caller, subject: Subject, decision: Decision, *, enforced: bool = True) -> None:
+        self._stage.refused.append(f"{subject.name} {decision.code}")
+
+
 @asynccontextmanager
 async def staged(tmp: Path, *, fresh_seconds: float = 600) -> AsyncIterator[Stage]:
-    """Serve `tmp/forge`."""
+    """Serve `tmp/forge` as a channel, and the index host's application without a front door before it."""
     stage = Stage(tmp / "forge", Policy(channels=("forge",)))
     stage.folder.mkdir(exist_ok=True)
-    async with _serving(_channel_app(stage)) as channel:
-        upstream = Upstream(tmp / "upstream", fresh_seconds=fresh_seconds)
+    async with AsyncExitStack() as stack:
+        channel = await stack.enter_async_context(_serving(_channel_app(stage)))
         named = {"forge": f"{channel}/forge", "evil": f"{channel}/evil"}
-        (tmp / "views").mkdir(exist_ok=True)
-        facade = CondaFacade(
-            Channels(named, environment={}), upstream, Viewing(tmp / "views", upstream), _keeper(tmp / "blobs")
-        )
-        async with _serving(_facade_app(stage, facade)) as stage.address:
-            yield stage
-        await upstream.close()
+        store = Store(tmp / "index.db")
+        stack.callback(store.close)
+        blobs = Blobs(tmp / "blobs")
+        stack.push_async_callback(blobs.close)
+        conda = await stack.enter_async_context(mounted(tmp, named, blobs, store, fresh_seconds=fresh_seconds))
+        parts = {"policies": _Policies(stage), "reports": _Reports(stage), "blobs": blobs, "store": store}
+        unused = dict.fromkeys(("owners", "pages", "metadata"))
+        app = create_app(Services(secret=_SECRET, conda=conda, **parts, **unused))
+        stage.address = await stack.enter_async_context(_serving(_behind_a_door(stage, app)))
+        yield stage
 
 
 def _channel_app(stage: Stage) -> web.Application:
@@ -70,32 +95,16 @@ def _channel_app(stage: Stage) -> web.Application:
     return app
 
 
-def _facade_app(stage: Stage, facade: CondaFacade) -> web.Application:
-    def refused(subject: Subject, decision: Decision) -> StudioloError:
-        stage.refused.append(f"{subject.name} {decision.code}")
-        return Denied("package-refused", decision.because)
+def _behind_a_door(stage: Stage, inner: web.Application) -> web.Application:
+    caller = caller_header(Caller("w1", "alpha", "hash", "p1", "s1", "client"))
 
-    async def answer(request: web.Request) -> web.StreamResponse:
+    @web.middleware
+    async def pass_on(request: web.Request, handler: web.RequestHandler) -> web.StreamResponse:
         stage.asked.append(request.path)
-        asked = Asked(request, stage.policy, lambda subject: stage.delivered.append(str(subject.file)), refused)
-        try:
-            return await facade.answer(asked, *(request.match_info[part] for part in ("channel", "subdir", "file")))
-        except StudioloError as exc:
-            return web.json_response(members_of(exc), status=status_of(exc))
+        return await handler(request.clone(headers={**request.headers, HEADER: caller, SECRET_HEADER: _SECRET}))
 
-    app = web.Application()
-    app.router.add_get("/conda/{channel}/{subdir}/{file:.+}", answer)
-    return app
-
-
-def _keeper(folder: Path):
-    async def keep(sha256: str, source: Source) -> Path:
-        folder.mkdir(exist_ok=True)
-        async with source() as pieces:
-            (folder / sha256).write_bytes(b"".join([piece async for piece in pieces]))
-        return folder / sha256
-
-    return keep
+    inner.middlewares.append(pass_on)
+    return inner
 
 
 @asynccontextmanager

@@ -96,6 +96,27 @@ async def test_an_archive_is_judged_again_whatever_a_client_remembers(stage: Sta
     assert "urlkit<2" in refused.json()["detail"]
 
 
+async def test_an_archive_that_changed_under_its_name_is_refused(stage: Stage) -> None:
+    address = f"{stage.forge}/noarch/urlkit-2.0-0.conda"
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(address)).status_code == 200
+        make_package(stage.folder, "urlkit", "2.0", files={"share/urlkit.txt": "something else"})
+        await index(stage.folder)
+        refused = await client.get(address)
+
+    assert refused.json()["decision"] == "hash-changed"
+    assert stage.delivered == ["urlkit-2.0-0.conda"]
+
+
+async def test_an_archive_that_is_not_what_its_record_says_is_not_delivered(stage: Stage) -> None:
+    (stage.folder / "noarch/urlkit-2.0-0.conda").write_bytes(b"something else")
+    async with httpx.AsyncClient() as client:
+        reply = await client.get(f"{stage.forge}/noarch/urlkit-2.0-0.conda")
+
+    assert (reply.status_code, reply.json()["code"]) == (503, "package-damaged")
+    assert stage.delivered == []
+
+
 async def test_a_package_is_too_new_until_its_days_have_passed(stage: Stage, tmp_path: Path) -> None:
     _edit(stage, "noarch", lambda file, record: _uploaded(record, days=3 if file.startswith("urlkit-2") else 30))
     stage.policy = replace(stage.policy, cooldown_days=7)
@@ -118,7 +139,7 @@ async def test_an_untrusted_channel_is_refused_and_not_even_asked(stage: Stage, 
     with pytest.raises(GatewayError, match=r"403 Forbidden.*/conda/evil/"):
         await rattler.solve([f"{stage.address}/conda/evil"], ["urlkit"], gateway=Gateway(cache_dir=tmp_path / "cache"))
 
-    assert set(stage.refused) == {"_ untrusted-channel"}
+    assert set(stage.refused) == {"evil untrusted-channel"}
     assert not [path for path in stage.upstream_asked if "evil" in path]
 
 

@@ -5,24 +5,25 @@ Two forms of repodata and the archives; all else is 404, for which clients ask n
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from aiohttp import web
 from backports import zstd
 
-from studiolo.contract.errors import NotFound, StudioloError
+from studiolo.contract.errors import NotFound
 from studiolo.packages.conda.channels import SUBDIR, Channels
 from studiolo.packages.conda.records import read_archive_name, subject_of
 from studiolo.packages.conda.upstream import Upstream
 from studiolo.packages.conda.viewing import Viewing
 from studiolo.packages.conda.views import View
+from studiolo.packages.index.asking import Ask, Handler
+from studiolo.packages.index.blobs import Blobs
+from studiolo.packages.index.store import Store
 from studiolo.packages.policy.decide import decide
-from studiolo.packages.policy.decisions import Decision, Subject
-from studiolo.packages.policy.effective import Policy
+from studiolo.packages.policy.decisions import Decision, Subject, Verdict
 
 _BINARY = "application/octet-stream"
 _JSON = "application/json"
@@ -33,74 +34,76 @@ _FOR_EVER = {"Cache-Control": "private, immutable, max-age=31536000"}
 _SHARDS = "shards/"
 _SHARD_ENDING = ".msgpack.zst"
 
-# Opens an archive at its channel.
-Source = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
-# Returns the file with this SHA-256 (hexadecimal) from the cache, filled from the source and verified before.
-Keep = Callable[[str, Source], Awaitable[Path]]
+_CHANGED = Decision(
+    Verdict.REFUSE, "hash-changed", None, None, "The file is not what it was when it was first delivered here."
+)
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One request, and for whom. `delivered` and `refused` write it down for the ledger.
-
-    `refusal`: the error that a refused caller gets.
-    """
-
-    request: web.Request
-    policy: Policy
-    delivered: Callable[[Subject], None]
-    refused: Callable[[Subject, Decision], StudioloError]
+@asynccontextmanager
+async def mounted(
+    data: Path, named: Mapping[str, str], blobs: Blobs, store: Store, *, fresh_seconds: float
+) -> AsyncIterator[Handler]:
+    """Give the handler of all below `/conda/`. `data`: the host's folder; `named`: the settings' channels."""
+    upstream = Upstream(data / "conda" / "upstream", fresh_seconds=fresh_seconds)
+    facade = CondaFacade(Channels(named), upstream, Viewing(data / "conda" / "views", upstream), blobs, store)
+    try:
+        yield facade.answer
+    finally:
+        await upstream.close()
 
 
 class CondaFacade:
-    """Serves channels. `keep` is the blob cache that all ecosystems share."""
+    """Serves channels."""
 
-    def __init__(self, channels: Channels, upstream: Upstream, viewing: Viewing, keep: Keep) -> None:
+    def __init__(self, channels: Channels, upstream: Upstream, viewing: Viewing, blobs: Blobs, store: Store) -> None:
         self._channels = channels
         self._upstream = upstream
         self._viewing = viewing
-        self._keep = keep
+        self._blobs = blobs
+        self._store = store
 
-    async def answer(self, asked: Asked, channel: str, subdir: str, file: str) -> web.StreamResponse:
-        """Answer for `file`, which is what follows the folder in the address.
+    async def answer(self, ask: Ask) -> web.StreamResponse:
+        """Answer any request below `/conda/`.
 
-        Raises NotFound for what is not served, Denied for what the policy refuses, Unavailable if the channel does
-        not answer.
+        Raises NotFound for what is not served, Denied (`package-refused`), Unavailable if the channel does not answer.
         """
+        channel, subdir, file = (*ask.path[:2], "/".join(ask.path[2:])) if len(ask.path) > 2 else ("", "", "")
         address = self._channels.find_address(channel) if SUBDIR.fullmatch(subdir) else None
         if address is None:
             raise _not_served()
         # Before anything is fetched: a channel that is not trusted is not asked.
-        self._check(asked, Subject("conda", _PROJECT_OF_NONE, channel=channel), only={"untrusted-channel"})
+        _judge(ask, Subject("conda", channel, channel=channel), only="untrusted-channel")
         if read_archive_name(file) is not None:
-            return await self._send_archive(asked, channel, address, subdir, file)
+            return await self._send_archive(ask, channel, address, subdir, file)
         if file not in _FORMS and not file.startswith(_SHARDS):
             raise _not_served()
-        view = await self._viewing.view(asked.policy, channel, address, subdir)
-        return await _send_of_view(asked.request, view, file)
+        view = await self._viewing.view(ask.policy, channel, address, subdir)
+        return await _send_of_view(ask.request, view, file)
 
-    async def _send_archive(
-        self, asked: Asked, channel: str, address: str, subdir: str, file: str
-    ) -> web.StreamResponse:
+    async def _send_archive(self, ask: Ask, channel: str, address: str, subdir: str, file: str) -> web.StreamResponse:
         """Judge again and send: what a page once showed is no permission."""
-        view = await self._viewing.view(asked.policy, channel, address, subdir)
+        view = await self._viewing.view(ask.policy, channel, address, subdir)
         record = await asyncio.to_thread(view.find_record, file)
         subject = subject_of(file, record, channel) if record else _named(file, channel)
-        self._check(asked, subject)
+        decision = _judge(ask, subject)
         if record is None:
             raise _not_served()
-        path = await self._keep(record["sha256"], lambda: self._upstream.archive(address, subdir, file))
-        asked.delivered(subject)
+        place, sha256 = f"conda/{channel}", record["sha256"]
+        known = self._store.find(place, subdir, file)
+        if known is not None and known.sha256 != sha256:
+            raise ask.refuse(subject, _CHANGED)
+        path = await self._blobs.keep(sha256, lambda: self._upstream.archive(address, subdir, file))
+        if ask.request.method == "GET":
+            self._store.learn(place, subdir, file, sha256, None)
+            ask.deliver(subject, decision, sha256=sha256, fingerprint=None)
         return web.FileResponse(path, headers={"Content-Type": _BINARY, **_FOR_EVER})
 
-    def _check(self, asked: Asked, subject: Subject, *, only: set[str] | None = None) -> None:
-        decision = decide(asked.policy, subject, datetime.now(UTC))
-        if not decision.is_allowed and (only is None or decision.code in only):
-            raise asked.refused(subject, decision)
 
-
-# Stands for a package where only the channel is judged; conda's own mark for what is no package.
-_PROJECT_OF_NONE = "_"
+def _judge(ask: Ask, subject: Subject, *, only: str | None = None) -> Decision:
+    decision = decide(ask.policy, subject, datetime.now(UTC))
+    if not decision.is_allowed and only in (None, decision.code):
+        raise ask.refuse(subject, decision)
+    return decision
 
 
 async def _send_of_view(request: web.Request, view: View, file: str) -> web.StreamResponse:

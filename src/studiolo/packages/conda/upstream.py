@@ -12,16 +12,18 @@ from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from studiolo.contract.errors import NotFound, Unavailable
 from studiolo.kit.files import write_atomically
+from studiolo.packages.index.channels import make_channel
+from studiolo.packages.index.egress import channel_session
 
 _FORMS = ("repodata.json.zst", "repodata.json")
 _CHUNK = 1 << 18
 _MOST_BYTES = 1 << 30
-_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
 _log = logging.getLogger(__name__)
 
 
@@ -43,12 +45,12 @@ class Upstream:
         self._folder = folder
         self._fresh_seconds = fresh_seconds
         self._locks: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
 
     async def close(self) -> None:
         """Close connections."""
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
     async def repodata(self, address: str, subdir: str) -> tuple[Path, str]:
         """Return the kept file, plain or zstd, and its SHA-256. One asks and the others wait.
@@ -100,11 +102,13 @@ class Upstream:
 
     @asynccontextmanager
     async def _get(self, url: str, headers: dict[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
-        if self._session is None:
-            # Archives and zstd are compressed already; bytes must arrive as they are, for their hashes.
-            self._session = aiohttp.ClientSession(timeout=_TIMEOUT, auto_decompress=False, trust_env=True)
+        host = urlsplit(url).netloc
+        session = self._sessions.get(host)
+        if session is None:
+            session = self._sessions[host] = channel_session(make_channel(host, url))
         try:
-            async with self._session.get(url, headers={"Accept-Encoding": "identity", **headers}) as reply:
+            # Archives and zstd are compressed already; bytes must arrive as they are, for their hashes.
+            async with session.get(url, headers={"Accept-Encoding": "identity", **headers}) as reply:
                 yield reply
         except (aiohttp.ClientError, TimeoutError) as exc:
             raise _unavailable(f"{url}: {type(exc).__name__} {exc}") from exc
