@@ -56,6 +56,7 @@ from studiolo.server.kernels.service import Kernels
 from studiolo.server.kernels.stopping import KernelStopper
 from studiolo.server.live import Live
 from studiolo.server.metrics import Meters, Metrics
+from studiolo.server.packages.clients import PackageClients
 from studiolo.server.notifications.service import Notifications
 from studiolo.server.principal import Principal
 from studiolo.server.schema import database_url
@@ -253,6 +254,7 @@ def build(
         build_other=lambda python, progress: _build_base(settings, python, progress),
     )
     of_workspaces.trash.on_restored = of_workspaces.resets.on_reset = environments.want
+    clients = PackageClients(settings, folders)
     of_sessions = build_sessions(
         Ground(
             settings=settings,
@@ -268,6 +270,7 @@ def build(
             folders=folders,
             workspaces=workspaces,
             launch_variables=workspaces.launch_variables,
+            configure=clients.configure,
         )
     )
     of_kernels = build_kernels(
@@ -288,6 +291,7 @@ def build(
             sessions=of_sessions.sessions,
             session_reports=of_sessions.reports,
             workspace_sessions=of_sessions.of_workspaces,
+            configure=clients.configure,
         )
     )
     backups = BackupService(settings, db, clock, audit)

@@ -18,6 +18,11 @@ from studiolo.gateway.folders import start_folder
 from studiolo.gateway.offers.environments import with_environment
 from studiolo.gateway.offers.specs import Spec, list_specs
 from studiolo.gateway.starting.variables import session_name
+from studiolo.packages.clients.configuration import Configuration
+from studiolo.packages.clients.sources import without_sources
+from studiolo.runtime.toolfiles import write_files, write_netrc
+from studiolo.server.kernels.secrets import netrc_file
+from studiolo.server.packages.clients import Configure
 from studiolo.server.principal import Principal
 from studiolo.server.sessions.admission import Amounts
 from studiolo.server.sessions.launch_spec import limit_variables, own_places
@@ -33,6 +38,7 @@ class Ground:
     folders: Folders
     places: Callable[[], Awaitable[Mapping[str, Path]]]
     of_workspace: Callable[[Mapping[str, Any]], Mapping[str, str]]
+    configure: Configure
 
     def specs(self, workspace_id: str) -> dict[str, Spec]:
         """Return the kernelspecs of a workspace by name, with the environment's hash. Reads files."""
@@ -49,15 +55,26 @@ class Ground:
         return self.settings.runtime_dir / "keys" / kernel_id
 
     async def plan(
-        self, workspace: RowMapping, who: Principal, wish: Wish, spec: Spec, allowed: Amounts, machine: Machine
+        self,
+        workspace: RowMapping,
+        who: Principal,
+        wish: Wish,
+        spec: Spec,
+        allowed: Amounts,
+        machine: Machine,
+        *,
+        key: str,
     ) -> KernelPlan:
-        """Return the plan of a headless kernel that was admitted."""
+        """Return the plan of a headless kernel that was admitted, and write what its tools read. `key`: its own."""
         assert wish.kernel_id is not None
         places = own_places(self.folders.of_person(workspace["id"], who.person_id))
         # Where the folder above it is missing, IPython says so in the first cell's output and uses a temporary one.
         await asyncio.to_thread(Path(places["IPYTHONDIR"]).mkdir, mode=0o700, parents=True, exist_ok=True)
         resources = Resources.model_validate(allowed["resources"])
         environment = spec.environment or self.folders.environment(workspace["id"])
+        tools = await self.configure(workspace["id"], who.person_id, environment, key)
+        if tools.netrc:
+            await asyncio.to_thread(self._write, wish.kernel_id, tools)
         root = self.folders.of(workspace["id"], workspace["root"])
         groups = await self.places()
         marker = f"k-{wish.kernel_id}"
@@ -72,7 +89,7 @@ class Ground:
             folder=start_folder(root, wish.path),
             root=root,
             path=wish.path,
-            variables=self._variables(workspace, who, wish, spec, resources, machine, environment, places),
+            variables=self._variables(workspace, who, wish, spec, resources, machine, environment, places, tools),
             interrupt_mode=spec.interrupt_mode,
             language=spec.language,
             metadata={**spec.metadata, "display_name": spec.display_name, "studiolo": studiolo},
@@ -94,6 +111,7 @@ class Ground:
         machine: Machine,
         environment: Path,
         places: Mapping[str, str],
+        tools: Configuration,
     ) -> dict[str, str]:
         root = self.folders.of(workspace["id"], workspace["root"])
         of_person = {"workspace_id": workspace["id"], "person_id": who.person_id, "config": workspace["config"]}
@@ -101,21 +119,27 @@ class Ground:
         given = {
             **places,
             **limit_variables(resources, machine),
-            **self.of_workspace(of_person),
+            **without_sources(self.of_workspace(of_person)),
             **spec.variables,
             **session_name(root, wish),
-            **wish.variables,
+            **without_sources(wish.variables),
             **({"STUDIOLO_CA_FILE": str(authority)} if authority else {}),
             "STUDIOLO_WORKSPACE": f"{workspace['owner_name']}/{workspace['name']}",
+            **tools.variables,
         }
         own = {
             "KERNEL_ID": str(wish.kernel_id),
             "KERNEL_USERNAME": who.name,
             "STUDIOLO_URL": self.settings.address,
             "STUDIOLO_KEY_FILE": str(self.key_file(str(wish.kernel_id))),
+            **({"NETRC": str(netrc_file(self.key_file(str(wish.kernel_id))))} if tools.netrc else {}),
         }
-        tools = offer_tools(self.settings.data_dir)
-        return workload_variables(environment, given, own=own, tools=tools, machine=os.environ)
+        programs = offer_tools(self.settings.data_dir)
+        return workload_variables(environment, given, own=own, tools=programs, machine=os.environ)
+
+    def _write(self, kernel_id: str, tools: Configuration) -> None:
+        write_files(tools.files)
+        write_netrc(netrc_file(self.key_file(kernel_id)), tools.netrc, os.environ.get("HOME"))
 
 
 def read_caller(members: Mapping[str, Any]) -> Caller:

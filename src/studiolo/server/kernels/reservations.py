@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from studiolo.contract.errors import Conflict, Denied, Unavailable
 from studiolo.contract.models import EnvironmentState, SessionState
 from studiolo.gateway.base import Caller, Right, Wish
+from studiolo.gateway.offers.environments import hash_of
 from studiolo.gateway.offers.specs import Spec, choose, listing
 from studiolo.gateway.starting.plans import plan_as_json
 from studiolo.kit.clock import Clock
@@ -137,7 +138,8 @@ class Reservations:
                 await self._insert(tx, who, wish, row["id"], row["id"], spec=spec, allowed=allowed)
                 await self._record(tx, who, row, wish, spec)
         await asyncio.to_thread(self._secrets.write_key, self._ground.key_file(kernel_id), kernel_id)
-        plan = await self._ground.plan(row, who, without(wish, wanted.variables), spec, allowed, machine)
+        wish, key = without(wish, wanted.variables), self._secrets.api_key(kernel_id)
+        plan = await self._ground.plan(row, who, wish, spec, allowed, machine, key=key)
         return plan_as_json(plan)
 
     async def _find(self, connection: AsyncConnection, scope: str, wish: Wish) -> RowMapping | None:
@@ -171,7 +173,7 @@ class Reservations:
             "path": wish.path[:_LONGEST_PATH] if wish.path else None,
             "state": "starting",
             "allowed": allowed,
-            "environment": (spec.metadata.get("studiolo") or {}).get("environment") if spec else None,
+            "environment": hash_of(spec.metadata) if spec else None,
             "created_at": self._clock.now(),
         }
         await queries.forget(tx.connection, kernel_id)

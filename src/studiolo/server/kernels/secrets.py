@@ -24,6 +24,12 @@ class KernelSecrets:
             written.write(self.api_key(kernel_id))
 
     def remove_key(self, file: Path) -> None:
-        """Remove it; success if there is none."""
-        with contextlib.suppress(OSError):
-            file.unlink(missing_ok=True)
+        """Remove it, and the netrc file beside it; success if there is none."""
+        for secret in (file, netrc_file(file)):
+            with contextlib.suppress(OSError):
+                secret.unlink(missing_ok=True)
+
+
+def netrc_file(key_file: Path) -> Path:
+    """Return where the tools of a kernel with this key file find how to sign in."""
+    return key_file.with_name(f"{key_file.name}.netrc")

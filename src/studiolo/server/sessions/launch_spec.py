@@ -8,6 +8,8 @@ from sqlalchemy import RowMapping
 
 from studiolo.contract.resources import Resources
 from studiolo.engines.base import Limits, Machine, WorkloadSpec
+from studiolo.packages.clients.sources import without_sources
+from studiolo.server.packages.clients import Configure
 from studiolo.server.sessions.secrets import SessionSecrets
 from studiolo.server.sessions.wire import limits_of
 from studiolo.server.settings.sessions import SessionSettings
@@ -36,6 +38,7 @@ class LaunchSpecs:
         address: str,
         variables: Mapping[str, str],
         of_workspace: Callable[[RowMapping], Mapping[str, str]],
+        configure: Configure,
     ) -> None:
         self._folders = folders
         self._secrets = session_secrets
@@ -43,28 +46,34 @@ class LaunchSpecs:
         self._address = address
         self._variables = variables
         self._of_workspace = of_workspace
+        self._configure = configure
 
     def environment(self, row: RowMapping) -> Path:
         """Return where the environment of the session's workspace lies."""
         return self._folders.environment(row["workspace_id"])
 
-    def spec(self, row: RowMapping, machine: Machine) -> WorkloadSpec:
+    async def spec(self, row: RowMapping, machine: Machine) -> WorkloadSpec:
         """Return what to run for the launch that is wanted."""
-        allowed = limits_of(row)
+        allowed, environment = limits_of(row), self.environment(row)
+        api_key = self._secrets.api_key(row["id"], row["launch"])
+        tools = await self._configure(row["workspace_id"], row["person_id"], environment, api_key)
         return WorkloadSpec(
             workload_id=row["id"],
             launch=row["launch"],
             folder=self._folders.of(row["workspace_id"], row["workspace_root"]),
-            environment=self.environment(row),
+            environment=environment,
             base_url=f"/s/{row['id']}/",
             secret=self._secrets.of_launch(row["id"], row["launch"]),
             platform_url=self._address,
-            api_key=self._secrets.api_key(row["id"], row["launch"]),
+            api_key=api_key,
+            tool_files=tools.files,
+            netrc=tools.netrc,
             limits=Limits(cpu=allowed.cpu, memory=allowed.memory, processes=self._settings.max_processes),
             variables={
                 **limit_variables(allowed, machine),
-                **self._of_workspace(row),
+                **without_sources(self._of_workspace(row)),
                 **self._variables,
+                **tools.variables,
                 **own_places(self._folders.of_person(row["workspace_id"], row["person_id"])),
                 "STUDIOLO_WORKSPACE": f"{row['owner_name']}/{row['workspace_name']}",
             },

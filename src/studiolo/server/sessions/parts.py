@@ -13,6 +13,7 @@ from studiolo.server.accounts.keys import Keys
 from studiolo.server.audit.service import Audit
 from studiolo.server.engines import Engines
 from studiolo.server.live import Live
+from studiolo.server.packages.clients import Configure
 from studiolo.server.sessions.admission import Admission
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.closing import SocketCloser
@@ -56,6 +57,7 @@ class Ground:
     folders: Folders
     workspaces: Workspaces
     launch_variables: Callable[[RowMapping], Mapping[str, str]]
+    configure: Configure
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ def build_sessions(on: Ground) -> SessionParts:
         address=on.settings.address,
         variables=_variables(on.settings),
         of_workspace=on.launch_variables,
+        configure=on.configure,
     )
     observations = Observations(on.db, on.clock, on.keys, on.audit, on.live, changes)
     reconciler = SessionReconciler(on.db, on.clock, on.engines, observations, deaths, specs, settings)

@@ -142,7 +142,7 @@ class SessionReconciler:
             await self.on_environment_missing(row["workspace_id"])
             return timedelta(0)
         try:
-            handle = await engine.start(self._specs.spec(row, await self._engines.machine(row["engine"])))
+            handle = await engine.start(await self._specs.spec(row, await self._engines.machine(row["engine"])))
         except Unavailable as exc:
             if self._clock.now() - row["requested_at"] < self._settings.start_timeout:
                 raise
