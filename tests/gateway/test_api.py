@@ -248,7 +248,7 @@ def test_kernelspecs_have_jupyters_shape_and_say_which_environment(gateway: Gate
     listed = gateway.http.get("/api/kernelspecs").json()
     spec = listed["kernelspecs"][listed["default"]]
     assert set(spec) == {"name", "spec", "resources"}
-    assert spec["spec"]["metadata"]["studiolo"]["environment"].startswith("sha256:")
+    assert spec["spec"]["metadata"]["studiolo"]["environment"]["hash"].startswith("sha256:")
     logo = gateway.http.get(spec["resources"]["logo-64x64"])
     assert (logo.status_code, logo.headers["Content-Type"]) == (200, "image/png")
     assert gateway.http.get("/kernelspecs/python3/kernel.json").status_code == 404

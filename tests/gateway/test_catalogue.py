@@ -8,8 +8,9 @@ import pytest
 
 from studiolo.contract.errors import NotFound
 from studiolo.gateway.offers.catalogue import Catalogue
-from studiolo.gateway.offers.environments import content_hash, find_environment
+from studiolo.gateway.offers.environments import content_hash, find_environment, identify
 from studiolo.gateway.offers.specs import choose, forkable, list_specs, listing, read_spec
+from studiolo.runtime.kernelcommands import BUILD_FILE
 
 
 @pytest.fixture(autouse=True)
@@ -177,3 +178,24 @@ def test_a_look_without_changes_lists_no_folder_again(
     monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or scan(path))
     assert len(catalogue.specs()) == 50
     assert not [path for path in listed if Path(str(path)).parent == roots or path == roots]
+
+
+@pytest.mark.req("S1-06", "S1-07")
+def test_an_environment_of_a_platform_is_told_by_its_build_then_and_now(tmp_path: Path) -> None:
+    environment = find_environment(make_venv(tmp_path / "one"))
+    assert environment is not None
+    assert identify(environment) == {"hash": content_hash(environment)}
+    builds = [{"number": 1, "hash": "a" * 64, "at": 100.0}, {"number": 4, "hash": "b" * 64, "at": 200.0}]
+    state = [environment.site_packages.stat().st_mtime_ns]
+    file = environment.root / BUILD_FILE
+    file.write_text(json.dumps({"base": "default", "state": state, "builds": builds}))
+    first, last = ({"hash": f"sha256:{name * 64}", "build": n, "base": "default"} for name, n in (("a", 1), ("b", 4)))
+    assert identify(environment) == last
+    assert [identify(environment, at) for at in (50.0, 150.0, 250.0)] == [first, first, last]
+    (environment.site_packages / "more-1.dist-info").mkdir()
+    os.utime(environment.site_packages, ns=(1, 1))
+    assert identify(environment) == last | {"changed": True}
+    assert identify(environment, 150.0) == first
+    for broken in ("[]", "{}", '{"base": 1, "state": 2, "builds": [3]}', "[" * 9999):
+        file.write_text(broken)
+        assert identify(environment) == {"hash": content_hash(environment)}

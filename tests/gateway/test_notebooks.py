@@ -59,12 +59,14 @@ def test_the_file_is_what_jupyter_would_have_written():
 @pytest.mark.req("S1-06")
 def test_the_cells_metadata_says_where_and_when_it_ran():
     before = notebook(code("a", "1", metadata={"tags": ["t"], "a": 1}))
-    after = merge(before, {"a": run("1", stream("1"))}, {"environment": "sha256:e", "resources": {"cpu": 2}})
+    after = merge(
+        before, {"a": run("1", stream("1"))}, lambda at: {"environment": {"hash": "sha256:e"}, "resources": {"cpu": 2}}
+    )
     assert after is not None
     metadata = json.loads(after)["cells"][0]["metadata"]
     assert list(metadata) == ["a", "studiolo", "tags"]
     assert metadata["studiolo"] == {
-        "environment": "sha256:e",
+        "environment": {"hash": "sha256:e"},
         "resources": {"cpu": 2},
         "at": "2026-09-21T14:13:20.500Z",
     }
@@ -84,9 +86,9 @@ def test_cells_of_the_same_id_are_nobodys():
 
 def test_what_is_there_already_is_not_written_again():
     runs = {"a": run("1", stream("one\ntwo"), DISPLAY)}
-    after = merge(notebook(code("a", "1")), runs, {"environment": None})
+    after = merge(notebook(code("a", "1")), runs, lambda at: {"environment": None})
     assert after is not None
-    assert merge(after, runs, {"environment": "other"}) is None
+    assert merge(after, runs, lambda at: {"environment": "other"}) is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ or the new file, and a conflict is noticed by content.
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +32,9 @@ MOST_BYTES = 100 * MIB
 _ALSO_LINES = frozenset({"application/javascript", "image/svg+xml"})
 # What versions say of where they are from.
 _HOW = "kernel"
+
+# What is to be said of a cell that ran at a time, seconds since 1970.
+Record = Callable[[float], Mapping[str, Any]]
 
 
 class UnusableNotebookError(InvalidInput):
@@ -60,11 +63,11 @@ class Outcome:
     reason: str = ""
 
 
-def merge(notebook: bytes, runs: Mapping[str, CellRun], record: Mapping[str, Any] | None = None) -> bytes | None:
+def merge(notebook: bytes, runs: Mapping[str, CellRun], record: Record | None = None) -> bytes | None:
     """Return the notebook with the outputs of its cells that ran, None if that changes nothing.
 
     Only code cells whose source is what was run are touched; all else stays as it is, in its order and layout.
-    `record`: what `metadata.studiolo` of those cells shall say, beside `at`: environment, resources.
+    `record`: what `metadata.studiolo` of those cells shall say, beside `at`: environment, resources, by when it ran.
     Raises UnusableNotebookError: no notebook, or older than cell ids (4.5).
     """
     document = _read(notebook)
@@ -79,7 +82,7 @@ def merge(notebook: bytes, runs: Mapping[str, CellRun], record: Mapping[str, Any
 
 
 def write(
-    root: Path, path: str, runs: Mapping[str, CellRun], record: Mapping[str, Any] | None = None, *, after: int = 0
+    root: Path, path: str, runs: Mapping[str, CellRun], record: Record | None = None, *, after: int = 0
 ) -> Outcome:
     """Write outputs into the notebook at `path`, relative to `root`; see merge. Blocks; raises nothing.
 
@@ -129,7 +132,7 @@ def _source(cell: dict[str, Any]) -> str:
     return source if isinstance(source, str) else ""
 
 
-def _put(cell: dict[str, Any], run: CellRun, record: Mapping[str, Any] | None) -> bool:
+def _put(cell: dict[str, Any], run: CellRun, record: Record | None) -> bool:
     outputs = [_as_lines(output) for output in run.outputs]
     if cell.get("outputs") == outputs and cell.get("execution_count") == run.execution_count:
         return False
@@ -139,7 +142,7 @@ def _put(cell: dict[str, Any], run: CellRun, record: Mapping[str, Any] | None) -
     if record is not None and isinstance(metadata, dict):
         at = datetime.fromtimestamp(run.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         was_sorted = list(metadata) == sorted(metadata)
-        metadata["studiolo"] = {**record, "at": at}
+        metadata["studiolo"] = {**record(run.at), "at": at}
         if was_sorted:
             cell["metadata"] = dict(sorted(metadata.items()))
     return True

@@ -2,13 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from studiolo.gateway.filling.cells import Cells
-from studiolo.gateway.filling.notebooks import Outcome, Saved, write
+from studiolo.gateway.filling.notebooks import Outcome, Record, Saved, write
 from studiolo.gateway.journals.journal import Journal
 
 _LONGEST_PAUSE_SECONDS = 600.0
@@ -70,9 +69,7 @@ class NotebookSaver:
         has_just_finished = self._was_busy and not is_busy
         return has_just_finished or now >= self._saved_at + self._pause_seconds
 
-    async def save(
-        self, cells: Cells, root: Path, path: str, record: Mapping[str, Any] | None = None
-    ) -> Outcome | None:
+    async def save(self, cells: Cells, root: Path, path: str, record: Record | None = None) -> Outcome | None:
         """Write into the notebook `path` beneath `root` what nobody saw or saved.
 
         `cells`: of the same journal; read on here, in steps. `record`: see notebooks.merge. None: a client came

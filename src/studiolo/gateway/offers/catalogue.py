@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from studiolo.gateway.offers.environments import Environment, content_hash, find_environment
+from studiolo.gateway.offers.environments import Environment, find_environment, identify
 from studiolo.gateway.offers.specs import DEFAULT, Spec, read_spec, with_metadata
 from studiolo.gateway.starting.plans import read_json, replace_json
 
@@ -143,7 +143,7 @@ class Catalogue:
             # Whatever a conda prefix does when it is activated, a fork would not do.
             environment=None if environment.is_conda else root,
         )
-        return with_metadata(spec, environment=content_hash(environment), resources={})
+        return with_metadata(spec, environment=identify(environment), resources={})
 
     def _of_folder(self, folder: Path, environments: set[Path]) -> Spec | None:
         spec = read_spec(folder, folder.name.lower())

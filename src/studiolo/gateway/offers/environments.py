@@ -4,8 +4,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from studiolo.gateway.offers.specs import Spec, with_metadata
+from studiolo.gateway.starting.plans import read_json
+from studiolo.runtime.kernelcommands import BUILD_FILE
 
 # By folder: what its environment's hash was made of, and the hash.
 _known_hashes: dict[Path, tuple[tuple[int, ...], str]] = {}
@@ -54,8 +57,7 @@ def content_hash(environment: Environment) -> str:
     Two environments with the same distributions have the same hash, on any machine. It is computed again only when
     something was installed or removed.
     """
-    folders = [environment.site_packages, *([environment.root / "conda-meta"] if environment.is_conda else [])]
-    state = tuple(folder.stat().st_mtime_ns for folder in folders)
+    state = _state(environment)
     known = _known_hashes.get(environment.root)
     if known is not None and known[0] == state:
         return known[1]
@@ -70,12 +72,42 @@ def content_hash(environment: Environment) -> str:
     return found
 
 
+def identify(environment: Environment, at: float | None = None) -> dict[str, Any]:
+    """Return what tells others which environment this is: {hash, build, base}.
+
+    `hash`: `sha256:…`, on a platform that of the build's lock, elsewhere the content's, and then alone. `changed`: true
+    while something was installed since, of which no build is recorded yet. `at`: as it was then, seconds since 1970.
+    """
+    try:
+        known = read_json(environment.root / BUILD_FILE)
+        builds = known["builds"]
+        build = next((one for one in reversed(builds) if at is None or one["at"] <= at), builds[0])
+        found = {"hash": f"sha256:{build['hash']}"[:80], "build": int(build["number"]), "base": str(known["base"])[:63]}
+        is_last = build is builds[-1]
+        return found | ({"changed": True} if is_last and known["state"] != list(_state(environment)) else {})
+    except (TypeError, KeyError, IndexError, ValueError):
+        # None is there, or somebody else wrote it.
+        return {"hash": content_hash(environment)}
+
+
 def with_environment(spec: Spec, resources: Mapping[str, object]) -> Spec:
-    """Return a spec whose `metadata.studiolo` says in what it runs: {environment, resources}."""
+    """Return a spec whose `metadata.studiolo` says in what it runs: {environment, resources}, see `identify`."""
     environment = None if spec.environment is None else find_environment(spec.environment)
     if environment is None:
         return with_metadata(spec, resources=dict(resources))
-    return with_metadata(spec, environment=content_hash(environment), resources=dict(resources))
+    return with_metadata(spec, environment=identify(environment), resources=dict(resources))
+
+
+def hash_of(metadata: Mapping[str, Any]) -> str | None:
+    """Return the hash of the environment that a kernelspec's or kernel's metadata tells of, or None."""
+    told = (metadata.get("studiolo") or {}).get("environment")
+    found = told.get("hash") if isinstance(told, Mapping) else told
+    return str(found)[:80] if found else None
+
+
+def _state(environment: Environment) -> tuple[int, ...]:
+    folders = [environment.site_packages, *([environment.root / "conda-meta"] if environment.is_conda else [])]
+    return tuple(folder.stat().st_mtime_ns for folder in folders)
 
 
 def _canonical(folder: str) -> str:

@@ -10,6 +10,7 @@ from studiolo.contract.errors import Conflict, StudioloError
 from studiolo.contract.kernels import KernelInfo, KernelLog, KernelOutput, KernelSpecInfo, KernelStart
 from studiolo.contract.models import Page
 from studiolo.contract.operations import Role
+from studiolo.gateway.offers.environments import hash_of
 from studiolo.kit.clock import Clock
 from studiolo.kit.cursors import read_time_cursor, write_cursor
 from studiolo.kit.db import Database, Transaction
@@ -240,7 +241,7 @@ def _spec(name: str, spec: dict[str, Any], default: str) -> KernelSpecInfo:
         name=name,
         display_name=spec.get("display_name") or name,
         language=spec.get("language") or "",
-        environment=(metadata.get("studiolo") or {}).get("environment"),
+        environment=hash_of(metadata),
         metadata=metadata,
         is_default=name == default,
     )

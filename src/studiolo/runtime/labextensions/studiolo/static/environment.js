@@ -1,6 +1,20 @@
 // Which environment ran this? The kernelspec knows, the notebook remembers.
 
-export function noteEnvironment({ model, sessionContext }) {
+// What somebody installed a moment ago is in the kernelspecs already; JupyterLab itself asks once a minute.
+const RENEW_MS = 2000;
+const renewed = new WeakMap();
+
+export function noteEnvironment(context) {
+  note(context);
+  const specs = context.sessionContext.specsManager;
+  if (Date.now() - (renewed.get(specs) ?? 0) < RENEW_MS) return;
+  renewed.set(specs, Date.now());
+  // Without an answer the notebook goes on saying what was known.
+  specs.refreshSpecs().then(() => note(context), () => {});
+}
+
+function note({ model, sessionContext }) {
+  if (model.isDisposed) return;
   const name = sessionContext.session?.kernel?.name;
   const spec = sessionContext.specsManager.specs?.kernelspecs[name];
   const known = spec?.metadata?.studiolo;
