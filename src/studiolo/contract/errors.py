@@ -276,6 +276,11 @@ CODES: dict[str, str] = {
     "clone-exists": "The workspace has something of the repository's name already.",
     "dataset-not-found": "No such dataset that you can see.",
     "dataset-exists": "A dataset of this name exists.",
+    # security scans
+    "scan-running": "The workspace is being scanned already.",
+    "scan-not-found": "There is no such scan of the workspace.",
+    "scan-failed": "A scan ended without a report; the message says why.",
+    "finding-not-found": "The workspace's newest scan has no finding of this id.",
     "package-allowed": "Nobody needs to ask for the package: the workspace's policy allows it.",
     "approval-not-enough": "A rule that an approval does not lift stands against the package; the message names it.",
     "request-not-found": "No such request for a package that you can see.",

@@ -21,6 +21,7 @@ class IdKind(StrEnum):
     LOGIN = "l"
     NOTIFICATION = "n"
     PERSON = "p"
+    SCAN = "c"
     REQUEST = "r"
     SESSION = "s"
     SHARE = "h"

@@ -10,7 +10,7 @@ from pydantic import Field
 from studiolo.contract.models import PersonRef, Request, Wire, WorkspaceRef
 
 Verdict = Literal["clean", "findings", "incomplete"]
-ScanFormat = Literal["json", "text", "sarif", "sbom"]
+ScanFormat = Literal["json", "text", "sarif"]
 
 
 class Severity(StrEnum):

@@ -1,6 +1,7 @@
 """Settings of packages: where they come from."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field
@@ -35,6 +36,11 @@ class PackageSettings(BaseModel):
         description="Addresses of conda channels by name; others are where this machine's conda configuration says.",
     )
     requests: bool = Field(True, description="Whether people may ask for packages here; `off`: refusals say whom to ask.")
+    osv_folder: Path | None = Field(
+        None,
+        description="An OSV export that scans look vulnerabilities up in: a zip file, or a folder of `*.json` and "
+        "`*.zip`. It is read again when it changes. None: vulnerabilities are reported as unknown.",
+    )
     fresh: Duration = Field(
         timedelta(minutes=5), description="What an index or a channel lists is used so long without asking again."
     )
