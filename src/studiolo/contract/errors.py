@@ -249,6 +249,7 @@ CODES: dict[str, str] = {
     "disk-full": "The disk is full; nothing was changed.",
     "read-only": "The data directory cannot be written.",
     "engine-unavailable": "The engine does not answer.",
+    "environment-refused": "The environment holds packages that the start-up scan refuses.",
     "environment-not-ready": "The workspace's environment is not ready; the message says why.",
     "session-starting": "The session is not ready yet.",
     "kernel-host-unavailable": "The part that carries kernels does not answer; it may be starting again.",

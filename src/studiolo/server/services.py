@@ -57,6 +57,7 @@ from studiolo.server.kernels.stopping import KernelStopper
 from studiolo.server.live import Live
 from studiolo.server.metrics import Meters, Metrics
 from studiolo.server.packages.clients import PackageClients
+from studiolo.server.packages.startup import StartupScan
 from studiolo.server.notifications.service import Notifications
 from studiolo.server.principal import Principal
 from studiolo.server.schema import database_url
@@ -254,7 +255,7 @@ def build(
         build_other=lambda python, progress: _build_base(settings, python, progress),
     )
     of_workspaces.trash.on_restored = of_workspaces.resets.on_reset = environments.want
-    clients = PackageClients(settings, folders)
+    clients, startup = PackageClients(settings, folders), StartupScan()
     of_sessions = build_sessions(
         Ground(
             settings=settings,
@@ -271,6 +272,7 @@ def build(
             workspaces=workspaces,
             launch_variables=workspaces.launch_variables,
             configure=clients.configure,
+            startup=startup,
         )
     )
     of_kernels = build_kernels(
@@ -292,6 +294,7 @@ def build(
             session_reports=of_sessions.reports,
             workspace_sessions=of_sessions.of_workspaces,
             configure=clients.configure,
+            startup=startup,
         )
     )
     backups = BackupService(settings, db, clock, audit)

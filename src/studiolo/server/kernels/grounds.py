@@ -23,6 +23,7 @@ from studiolo.packages.clients.sources import without_sources
 from studiolo.runtime.toolfiles import write_files, write_netrc
 from studiolo.server.kernels.secrets import netrc_file
 from studiolo.server.packages.clients import Configure
+from studiolo.server.packages.startup import StartupScan
 from studiolo.server.principal import Principal
 from studiolo.server.sessions.admission import Amounts
 from studiolo.server.sessions.launch_spec import limit_variables, own_places
@@ -39,6 +40,7 @@ class Ground:
     places: Callable[[], Awaitable[Mapping[str, Path]]]
     of_workspace: Callable[[Mapping[str, Any]], Mapping[str, str]]
     configure: Configure
+    startup: StartupScan
 
     def specs(self, workspace_id: str) -> dict[str, Spec]:
         """Return the kernelspecs of a workspace by name, with the environment's hash. Reads files."""

@@ -30,6 +30,7 @@ from studiolo.server.kernels.service import Kernels
 from studiolo.server.kernels.stopping import KernelStopper
 from studiolo.server.live import Live
 from studiolo.server.packages.clients import Configure
+from studiolo.server.packages.startup import StartupScan
 from studiolo.server.sessions.reports import Reports
 from studiolo.server.sessions.service import Sessions
 from studiolo.server.sessions.workspace_sessions import WorkspaceSessions
@@ -60,6 +61,7 @@ class Soil:
     session_reports: Reports
     workspace_sessions: WorkspaceSessions
     configure: Configure
+    startup: StartupScan
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,9 @@ def build_kernels(on: Soil) -> KernelParts:
     """Build the parts; nothing runs yet."""
     settings, secrets, lookup = on.settings.kernels, KernelSecrets(on.master), KernelLookup(on.access)
     host = KernelHost(on.settings.kernels_socket, on.settings.kernels_key_file)
-    ground = Ground(on.settings, on.folders, _places(on.engines), on.workspaces.launch_variables, on.configure)
+    ground = Ground(
+        on.settings, on.folders, _places(on.engines), on.workspaces.launch_variables, on.configure, on.startup
+    )
     admission = KernelAdmission(on.engines, settings, on.settings.resources)
     reservations = Reservations(
         on.db,

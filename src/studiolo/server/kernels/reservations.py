@@ -69,7 +69,7 @@ class Reservations:
 
         Raises NotSignedIn, Denied, NotFound (`kernelspec-not-found`, …), Conflict (`kernel-exists`,
         `session-not-running`), LimitReached (`too-many-kernels`, …), InvalidInput, Unavailable
-        (`environment-not-ready`).
+        (`environment-not-ready`); Denied also for an environment that the start-up scan refuses.
         """
         who = await self._identify(caller, Right.START)
         if wish.kernel_id is None:
@@ -125,6 +125,7 @@ class Reservations:
         async with self._db.read() as connection:
             row = await self._workspaces.resolve(connection, who, reference, "kernel.start")
         await self._await_environment(row)
+        await self._ground.startup.check(row["id"], self._ground.folders.environment(row["id"]))
         spec = choose(await asyncio.to_thread(self._ground.specs, row["id"]), wish.spec_name)
         engine, machine = await self._admission.look()
         async with self._db.write() as tx:

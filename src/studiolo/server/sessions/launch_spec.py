@@ -10,6 +10,7 @@ from studiolo.contract.resources import Resources
 from studiolo.engines.base import Limits, Machine, WorkloadSpec
 from studiolo.packages.clients.sources import without_sources
 from studiolo.server.packages.clients import Configure
+from studiolo.server.packages.startup import StartupScan
 from studiolo.server.sessions.secrets import SessionSecrets
 from studiolo.server.sessions.wire import limits_of
 from studiolo.server.settings.sessions import SessionSettings
@@ -39,6 +40,7 @@ class LaunchSpecs:
         variables: Mapping[str, str],
         of_workspace: Callable[[RowMapping], Mapping[str, str]],
         configure: Configure,
+        startup: StartupScan,
     ) -> None:
         self._folders = folders
         self._secrets = session_secrets
@@ -47,14 +49,19 @@ class LaunchSpecs:
         self._variables = variables
         self._of_workspace = of_workspace
         self._configure = configure
+        self._startup = startup
 
     def environment(self, row: RowMapping) -> Path:
         """Return where the environment of the session's workspace lies."""
         return self._folders.environment(row["workspace_id"])
 
     async def spec(self, row: RowMapping, machine: Machine) -> WorkloadSpec:
-        """Return what to run for the launch that is wanted."""
+        """Return what to run for the launch that is wanted.
+
+        Raises Denied (`environment-refused`) for an environment that the start-up scan refuses.
+        """
         allowed, environment = limits_of(row), self.environment(row)
+        await self._startup.check(row["workspace_id"], environment)
         api_key = self._secrets.api_key(row["id"], row["launch"])
         tools = await self._configure(row["workspace_id"], row["person_id"], environment, api_key)
         return WorkloadSpec(

@@ -14,6 +14,7 @@ from studiolo.server.audit.service import Audit
 from studiolo.server.engines import Engines
 from studiolo.server.live import Live
 from studiolo.server.packages.clients import Configure
+from studiolo.server.packages.startup import StartupScan
 from studiolo.server.sessions.admission import Admission
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.closing import SocketCloser
@@ -58,6 +59,7 @@ class Ground:
     workspaces: Workspaces
     launch_variables: Callable[[RowMapping], Mapping[str, str]]
     configure: Configure
+    startup: StartupScan
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def build_sessions(on: Ground) -> SessionParts:
         variables=_variables(on.settings),
         of_workspace=on.launch_variables,
         configure=on.configure,
+        startup=on.startup,
     )
     observations = Observations(on.db, on.clock, on.keys, on.audit, on.live, changes)
     reconciler = SessionReconciler(on.db, on.clock, on.engines, observations, deaths, specs, settings)

@@ -85,6 +85,7 @@ _ENDS = {
     "never-ready": "it never became ready",
     "start-timeout": "it was not ready in time",
     "vanished": "nobody saw how",
+    "environment-refused": "its environment holds what the start-up scan refuses",
     "environment-not-ready": "its environment is not ready",
     "stopped-by-person": "as asked",
     "workspace-deleted": "with its access or workspace",
