@@ -34,7 +34,7 @@ def _scan(*entries: str, blocked: str = "") -> StartupScan:
 async def test_a_listed_package_is_named_with_its_version_and_the_entry(tmp_path: Path) -> None:
     environment = _environment(tmp_path, "requests==2.32.5", "six==1.17.0")
     with pytest.raises(Denied, match=r"requests 2\.32\.5 \(requests\)") as refused:
-        await _scan("Requests", "httpx").check("w-1", environment)
+        await _scan("requests", "httpx").check("w-1", environment)
     assert refused.value.code == "environment-refused"
     assert "the start-up list" in (refused.value.hint or "")
 
