@@ -60,7 +60,7 @@ async def services(
     settings.data_dir.mkdir()
     shutil.copy(empty_database, settings.data_dir)
     built = build(settings, engines={"local": engine}, clock=clock, build_base=build_base)
-    async with running(built.environments.runner, built.session_reconciler.runner):
+    async with running(built.environments.runner, built.builder.runner, built.session_reconciler.runner):
         yield built
     await built.backups.close()
     await built.clones.close()

@@ -49,6 +49,14 @@ BODIES: dict[str, Any] = {
     "POST /invitations": {"to": "guest"},
     "POST /join": {"token": "none", "name": "guest", "password": "a long enough pass phrase"},
     "POST /notifications/read": {},
+    "POST /jupyter/workspaces/{workspace}/requests": {"package": "tensorflow"},
+    "POST /jupyter/requests/{request_id}/approve": {},
+    "POST /jupyter/requests/{request_id}/deny": {"reason": "Security concern"},
+    "POST /jupyter/workspaces/{workspace}/packages": {"package": "numpy", "version": "1.24.0"},
+    "POST /jupyter/workspaces/{workspace}/packages/remove": {"packages": ["numpy"]},
+    "POST /jupyter/workspaces/{workspace}/packages/check": {"packages": ["numpy"]},
+    "POST /jupyter/workspaces/{workspace}/environment/rollback": {"to": 1},
+    "POST /jupyter/packages/check": {"packages": ["numpy"]},
     "PUT /banner": {"text": "Restart at noon"},
     "POST /jupyter/workspaces": {"name": "made"},
     "PATCH /jupyter/workspaces/{workspace}": {"description": "changed"},
@@ -87,6 +95,7 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /w/{workspace}/duplicate": {"name": "copied"},
     "POST /w/{workspace}/transfer": {"person": "ed"},
     "POST /go/{session_id}": {"password": "wrong"},
+    "POST /w/{workspace}/request": {"package": "tensorflow"},
     "POST /w/{workspace}/away": {"kernel": "{kernel}"},
     "POST /w/{workspace}/make-folder": {"name": "data"},
     "POST /w/{workspace}/delete-files": {"path": "a.ipynb"},
@@ -104,6 +113,8 @@ FORMS: dict[str, dict[str, str]] = {
 ELSEWHERE = {
     "session.execute": "tests/server/test_door.py",
     "platform.metrics": "tests/server/test_metrics.py",
+    # The same route as any installation, with `force`.
+    "environment.force": "tests/server/environments/test_force.py",
 }
 # For all who may see the workspace: who may not act is told whom to ask, output is left out, bytes have a door.
 SHOWN_ANYWAY = {"GET /w/{workspace}/launch", "GET /w/{workspace}/away", "POST /w/{workspace}/download-files"}
@@ -178,9 +189,11 @@ class World:
             name="nothing" if absent else self.name,
             person="cy" if "{workspace}" in route.path else "zoe",
             path="a.ipynb",
+            number="999" if absent else "1",
         )
         path = route.prefix + re.sub(r":\w+\}", "}", route.path).format_map(known)
         params = {"confirm": "churn" if "trash" in route.path else "zoe", "path": "a.ipynb", "q": "x", "from": "none"}
+        params |= {"before": "1", "after": "1"}
         if route.is_page:
             form = {field: value.format_map(known) for field, value in FORMS.get(route.name, {}).items()}
             return await self.browsers[caller].request(route.method, path, data=form)

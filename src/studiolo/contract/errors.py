@@ -148,6 +148,7 @@ CODES: dict[str, str] = {
     "credentials-file-unusable": "The file with saved sign-ins cannot be read or written.",
     "config-invalid": "A workspace-config.yaml is broken; line and key of each fault are named.",
     "grant-not-found": "There is no approval or exception with that id.",
+    "policy-changed": "The policy has another revision than the one that was read.",
     "policy-invalid": "A package policy has entries that cannot be read; line and key of each fault are named.",
     "policy-not-found": "There is no revision of the package policy with that number.",
     "python-not-found": "No interpreter of the wanted version was found; those found are listed.",

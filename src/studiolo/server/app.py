@@ -18,6 +18,7 @@ from studiolo.server.datasets import routes as dataset_routes
 from studiolo.server.disk import routes as disk_routes
 from studiolo.server.door import PATH as DOOR_PATH
 from studiolo.server.door import Door
+from studiolo.server.environments import routes as environment_routes
 from studiolo.server.files import internal as file_questions
 from studiolo.server.files import routes as file_routes
 from studiolo.server.files import search_routes as file_search_routes
@@ -30,6 +31,8 @@ from studiolo.server.http.identity import check_operations
 from studiolo.server.kernels import internal as kernel_questions
 from studiolo.server.kernels import routes as kernel_routes
 from studiolo.server.notifications import routes as notification_routes
+from studiolo.server.packages import internal as index_questions
+from studiolo.server.packages import routes as policy_routes
 from studiolo.server.services import Services
 from studiolo.server.sessions import routes as session_routes
 from studiolo.server.sharing import routes as share_routes
@@ -76,6 +79,7 @@ def create_app(services: Services) -> ASGIApp:
         shortcuts,
         services.kernel_door,
         services.file_door,
+        services.index_door,
         services.metrics.meters,
     )
     repeatable = Idempotency(api, services.db, services.clock, services.identity)
@@ -92,6 +96,8 @@ def create_app(services: Services) -> ASGIApp:
             await services.kernel_questions(scope, receive, send)
         elif scope["path"].startswith(file_questions.PREFIX):
             await services.file_questions(scope, receive, send)
+        elif scope["path"].startswith(index_questions.PREFIX):
+            await services.index_questions(scope, receive, send)
         elif scope["path"] == LOOK_PATH:
             # Rights may be among what another process changed.
             services.authentication.forget()
@@ -134,6 +140,9 @@ def version_1() -> APIRouter:
     router.include_router(clone_routes.router)
     router.include_router(dealing_routes.router)
     router.include_router(dealing_routes.trash_router)
+    router.include_router(environment_routes.router)
+    router.include_router(environment_routes.of_platform)
+    router.include_router(policy_routes.router)
     router.include_router(share_routes.router)
     router.include_router(file_routes.router)
     router.include_router(file_search_routes.router)
@@ -155,6 +164,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(services.sampler.sample_forever()),
         asyncio.create_task(services.idle_stop.look_forever()),
         asyncio.create_task(services.disk.watch.look_forever()),
+        asyncio.create_task(services.live_environments.look_forever()),
         asyncio.create_task(services.disk.measure_forever()),
         asyncio.create_task(services.socket_closer.look_forever()),
         asyncio.create_task(services.kernel_closer.look_forever()),
@@ -167,7 +177,9 @@ async def _background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(_write_seen(services)),
     ]
     try:
-        async with running(services.environments.runner, services.session_reconciler.runner):
+        async with running(
+            services.environments.runner, services.builder.runner, services.live_environments.runner, services.session_reconciler.runner
+        ):
             yield
     finally:
         for task in tasks:

@@ -1,5 +1,7 @@
 """Everything that the control plane is made of, built from settings: the first half of the composition root."""
 
+import os
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +32,15 @@ from studiolo.server.disk.service import Disk
 from studiolo.server.disk.watch import DiskWatch
 from studiolo.server.engines import Engines
 from studiolo.server.environments import clone
-from studiolo.server.environments.base import ensure_base
+from studiolo.server.environments.base import SHIPPED_LOCK, ensure_base
+from studiolo.server.environments.builder import Builder
+from studiolo.server.environments.builds import Builds
+from studiolo.server.environments.history import History
 from studiolo.server.environments.interpreters import OLDEST, Interpreters
+from studiolo.server.environments.parts import build_environments
+from studiolo.server.environments.planning import Planner
 from studiolo.server.environments.service import BuildBase, Environments
+from studiolo.server.environments.watching import Watcher
 from studiolo.server.files.door import FileDoor
 from studiolo.server.files.host import FileHost
 from studiolo.server.files.internal import FileQuestions
@@ -57,8 +65,19 @@ from studiolo.server.kernels.stopping import KernelStopper
 from studiolo.server.live import Live
 from studiolo.server.metrics import Meters, Metrics
 from studiolo.server.packages.clients import PackageClients
+from studiolo.server.packages.credentials import IndexCredentials
+from studiolo.server.packages.door import IndexDoor
+from studiolo.server.packages.effective import Policies
+from studiolo.server.packages.index_parts import build_index
+from studiolo.server.packages.internal import IndexQuestions
+from studiolo.server.packages.parts import build_packages
 from studiolo.server.packages.startup import StartupScan
 from studiolo.server.notifications.service import Notifications
+from studiolo.server.packages.effective import Policies
+from studiolo.server.packages.grants import Grants
+from studiolo.server.packages.outlook import Outlooks
+from studiolo.server.packages.parts import build_packages
+from studiolo.server.packages.policies import PolicyRevisions
 from studiolo.server.principal import Principal
 from studiolo.server.schema import database_url
 from studiolo.server.sessions.changes import Changes
@@ -131,6 +150,11 @@ class Services:
     resets: Resets
     trash: Trash
     environments: Environments
+    planner: Planner
+    builder: Builder
+    builds: Builds
+    build_history: History
+    live_environments: Watcher
     changes: Changes
     session_secrets: SessionSecrets
     session_reconciler: SessionReconciler
@@ -161,11 +185,19 @@ class Services:
     file_host: FileHost
     file_door: FileDoor
     file_questions: FileQuestions
+    policies: Policies
+    index_door: IndexDoor
+    index_questions: IndexQuestions
+    index_credentials: IndexCredentials
     disk: Disk
     inspection: Inspection
     metrics: Metrics
     backups: BackupService
     datasets: Datasets
+    policies: Policies
+    policy_revisions: PolicyRevisions
+    policy_outlooks: Outlooks
+    grants: Grants
     platform: PlatformInfo
 
     async def drain(self) -> None:
@@ -244,6 +276,16 @@ def build(
         spoil_environment=clone.spoil,
     )
     workspaces = of_workspaces.workspaces
+    of_packages = build_packages(
+        settings,
+        os.environ,
+        settings.environments.lock_file or SHIPPED_LOCK,
+        clock=clock,
+        db=db,
+        audit=audit,
+        folders=folders,
+        workspaces=workspaces,
+    )
     datasets = Datasets(db, clock, audit, accounts, workspaces, folders, settings.data_dir)
     workspaces.more_variables = datasets.variables
     environments = Environments(
@@ -254,7 +296,30 @@ def build(
         build_base=build_base or _base_builder(settings),
         build_other=lambda python, progress: _build_base(settings, python, progress),
     )
+    of_environments = build_environments(
+        settings.data_dir,
+        clock=clock,
+        db=db,
+        audit=audit,
+        workspaces=workspaces,
+        folders=folders,
+        environments=environments,
+        isolation=isolation,
+    )
     of_workspaces.trash.on_restored = of_workspaces.resets.on_reset = environments.want
+    of_packages = build_packages(
+        settings, os.environ, clock=clock, db=db, audit=audit, folders=folders, workspaces=workspaces
+    )
+    of_index = build_index(
+        settings,
+        clock=clock,
+        db=db,
+        master=master,
+        audit=audit,
+        authentication=authentication,
+        workspaces=workspaces,
+        policies=of_packages.policies,
+    )
     clients, startup = PackageClients(settings, folders), StartupScan()
     of_sessions = build_sessions(
         Ground(
@@ -306,7 +371,7 @@ def build(
     of_sessions.reconciler.on_ready = meters.starts.observe
     file_host = FileHost(settings.files_socket, settings.files_key_file)
     of_sessions.admission.beside = kernel_queries.claimed
-    of_workspaces.register.sessions = of_kernels.of_workspaces
+    of_workspaces.register.sessions = of_environments.recorder.users = of_kernels.of_workspaces
     invitations.holdings = suspension.holdings = of_workspaces.holdings
     accounts.on_ended = keys.on_ended = suspension.on_ended = _close_both(of_sessions.closer, of_kernels.closer)
     keys.find_workspace = _finder(workspaces)
@@ -346,6 +411,11 @@ def build(
         resets=of_workspaces.resets,
         trash=of_workspaces.trash,
         environments=environments,
+        planner=of_environments.planner,
+        builder=of_environments.builder,
+        builds=of_environments.builds,
+        build_history=of_environments.history,
+        live_environments=of_environments.watcher,
         changes=of_sessions.changes,
         session_secrets=of_sessions.secrets,
         session_reconciler=of_sessions.reconciler,
@@ -377,10 +447,18 @@ def build(
         file_retention=FileRetention(db, clock, folders, settings.files),
         file_host=file_host,
         file_door=FileDoor(db, authentication, workspaces, folders, file_host),
+        policies=of_packages.policies,
+        index_door=of_index.door,
+        index_questions=of_index.questions,
+        index_credentials=of_index.credentials,
         file_questions=FileQuestions(db, authentication, workspaces, audit, file_host),
         inspection=Inspection(settings, db, running, environments, of_sessions.sessions, backups),
         backups=backups,
         datasets=datasets,
+        policies=of_packages.policies,
+        policy_revisions=of_packages.revisions,
+        policy_outlooks=of_packages.outlooks,
+        grants=of_packages.grants,
         platform=platform,
     )
 

@@ -30,8 +30,17 @@ _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 _Carry = Callable[[str, int, int], None]
 
 
+def base_of(environment: Path) -> Path:
+    """Return the base that an environment was made from; the environment itself where that is gone or untold."""
+    try:
+        base = Path((environment / BASE_FILE).read_text().strip())
+    except (OSError, ValueError):
+        return environment
+    return base if base.is_absolute() and base.is_dir() else environment
+
+
 def clone(base: Path, target: Path) -> None:
-    """Clone the environment `base` to `target`; blocking. Returns at once when `target` is whole already.
+    """Clone the environment `base`, or another clone, to `target`; blocking. Nothing is done when `target` is whole.
 
     Times are kept, so that compiled bytecode stays valid. Raises OSError (no space, no permission); nothing
     that looks whole is left then, nor after a kill.
@@ -41,7 +50,9 @@ def clone(base: Path, target: Path) -> None:
         return
     with stage:
         _clone_tree(base, stage.path, _share if _can_share(base, stage.path) else _link_or_copy)
-        (stage.path / BASE_FILE).write_text(str(base))
+        # A clone of a clone was made from the same base.
+        if not (stage.path / BASE_FILE).exists():
+            (stage.path / BASE_FILE).write_text(str(base))
         stage.publish()
 
 
@@ -156,7 +167,9 @@ def _copy_content(source: int, copy: int, size: int) -> None:
 
 def _can_share(base: Path, stage: Path) -> bool:
     probe = stage / ".probe"
-    with (base / "pyvenv.cfg").open("rb") as source, probe.open("wb") as copy:
+    # A conda prefix has no such file, but one of its history.
+    sample = next(path for path in (base / "pyvenv.cfg", base / "conda-meta/history") if path.exists())
+    with sample.open("rb") as source, probe.open("wb") as copy:
         try:
             fcntl.ioctl(copy.fileno(), _FICLONE, source.fileno())
         except OSError as exc:

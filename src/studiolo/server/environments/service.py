@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,8 @@ class Environments:
         self._wanted: set[str] = set()
         self._ahead: set[str] = set()
         self.on_changed: Callable[[str], None] = lambda workspace_id: None
+        # Told of each that was made from its base.
+        self.on_provided: Callable[[str], Awaitable[None]] | None = None
         self.runner = Runner("environments", step=self._step, due=self._due, concurrency=_AHEAD + 1)
         workspaces.on_created = self._make_ahead
 
@@ -69,6 +71,10 @@ class Environments:
             self._prepare_spare(await self._base(""))
         except StudioloError as exc:
             _log.warning("base-environment-failed", message=exc.message, hint=exc.hint, detail=exc.detail)
+
+    async def default_base(self) -> Path:
+        """Return the folder of the default environment once it is built. Raises Unavailable."""
+        return await self._base("")
 
     def base_state(self) -> tuple[bool, str]:
         """Tell whether the default environment is no worry (there, or being built), and the same as a sentence."""
@@ -131,6 +137,8 @@ class Environments:
         self.on_changed(workspace_id)
         if not python:
             self._prepare_spare(base)
+        if self.on_provided is not None:
+            await self.on_provided(workspace_id)
         return None
 
     def _forget(self, workspace_id: str) -> None:

@@ -21,6 +21,7 @@ environment_bases = Table(
 
 # `state`: building, ready, failed, cancelled. `changes`: JSON, see contract/environments.py. The live one is the ready
 # one with the highest number. `wish`: JSON, see wishes.py. `code`: of the error that ended it; `violations`: JSON.
+# `seen`: the state of the environment's folders that the live one is of, see recording.py.
 environment_builds = Table(
     "environment_builds",
     metadata,
@@ -41,4 +42,5 @@ environment_builds = Table(
     Column("policy_hash", String(64)),
     Column("made_at", UTCTime, nullable=False),
     Column("ended_at", UTCTime),
+    Column("seen", Text),
 )

@@ -3,21 +3,20 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from studiolo.contract.errors import LimitReached
 from studiolo.contract.models import Session
 from studiolo.engines.base import Logs
 from studiolo.kit.db import Database
 from studiolo.server.engines import Engines
+from studiolo.server.http.streaming import AskWho
 from studiolo.server.principal import Principal
 from studiolo.server.sessions import queries
 from studiolo.server.sessions.lookup import ENDED, SessionLookup
 from studiolo.server.sessions.view import SessionView, is_settled
 from studiolo.server.sessions.wire import handle_of
 
-# Raises when the login or key that opened the stream has ended.
-AskWho = Callable[[], Awaitable[Principal]]
 _TICK_SECONDS = 1.0
 _CHECK_SECONDS = 2.0
 _MOST_PER_PERSON = 50

@@ -1,0 +1,185 @@
+"""The work of one build: a changed copy of the live environment beside it, and the lock of what is in it."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import RowMapping
+
+from studiolo.contract.environments import Ecosystem, Plan
+from studiolo.contract.errors import Denied, NotFound, Unavailable
+from studiolo.kit.db import Database
+from studiolo.packages.conda.prefixes import point_scripts
+from studiolo.packages.installed.lock import Lock
+from studiolo.packages.installed.reading import folders_of, read_environment, stamp_of
+from studiolo.server.environments import queries
+from studiolo.server.environments.altering import Steps, steps_for, steps_to, steps_without
+from studiolo.server.environments.clone import base_of, clone, remove
+from studiolo.server.environments.installing import Alteration, IndexAccess, Resolved, Tell
+from studiolo.server.environments.locks import Locks
+from studiolo.server.environments.planning import Planner
+from studiolo.server.environments.wishes import Wish
+
+# Somebody may install in a notebook meanwhile; the build begins again then, but not for ever.
+_ATTEMPTS = 4
+_NEXT = ".next"
+_NAMED = 4
+
+# Lets a build fetch from the index in the name of its workspace, for as long as the context lasts.
+OpenIndex = Callable[[str, int], AbstractAsyncContextManager[IndexAccess]]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A build to be made: its row and wish, its workspace's name, the live environment, who hears how it goes."""
+
+    row: RowMapping
+    wish: Wish
+    name: str
+    live: Path
+    tell: Tell
+
+    @property
+    def fresh(self) -> Path:
+        """Where the environment is made that is to be exchanged with the live one."""
+        return self.live.with_name(f"{self.live.name}{_NEXT}")
+
+    @property
+    def id(self) -> str:
+        """Of the workspace."""
+        return str(self.row["workspace_id"])
+
+    @property
+    def number(self) -> int:
+        """Of the build."""
+        return int(self.row["number"])
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What `make` made. `is_fresh`: it lies at `job.fresh`; else the live environment is it already."""
+
+    lock: Lock
+    policy_hash: str | None
+    is_fresh: bool
+
+
+class Maker:
+    """Makes environments beside live ones; what it leaves of them is the caller's to remove."""
+
+    def __init__(self, db: Database, planner: Planner, locks: Locks) -> None:
+        self._db = db
+        self._planner = planner
+        self._locks = locks
+        # None: files come from where this machine itself gets them.
+        self.index: OpenIndex | None = None
+
+    async def make(self, job: Job) -> Made:
+        """Make what a job wishes. Raises StudioloError with what stands in the way, OSError."""
+        for _ in range(_ATTEMPTS):
+            stamp = await asyncio.to_thread(_stamp, job.live)
+            cloning = asyncio.create_task(asyncio.to_thread(_clone, job.live, job.fresh))
+            try:
+                # At the same time: one waits for the disk, the other for the network.
+                steps, policy_hash = await self._decide(job)
+            finally:
+                await _finish(cloning)
+            await self._apply(job, steps)
+            _, lock = await self._locks.read(job.id, job.fresh, installed=steps.installed)
+            if await asyncio.to_thread(_stamp, job.live) == stamp:
+                return Made(lock, policy_hash, not steps.is_empty)
+            job.tell("Somebody installed something meanwhile; beginning again with it")
+        raise Unavailable(
+            "build-failed",
+            "Each time it was ready, somebody had installed something else meanwhile.",
+            hint="Wait until installers in notebooks and terminals are done, then try again.",
+        )
+
+    async def _decide(self, job: Job) -> tuple[Steps, str | None]:
+        wish = job.wish
+        if wish.specs:
+            return await self._plan(job)
+        live = await asyncio.to_thread(read_environment, job.live)
+        base = await self._locks.base(job.id, job.live)
+        if wish.remove:
+            return steps_without(wish.remove, live, base.snapshot, job.name), None
+        return steps_to(await self._lock_of(job), live, base.snapshot, anew=wish.anew), None
+
+    async def _plan(self, job: Job) -> tuple[Steps, str | None]:
+        job.tell("Looking for versions that fit")
+        closures: list[tuple[Ecosystem, list[Resolved]]] = []
+        for ecosystem, specs in job.wish.specs:
+            plan, closure = await self._planner.plan(
+                job.id, specs, ecosystem, upgrade=job.wish.upgrade, channels=job.wish.channels, explain=False
+            )
+            if plan.violations:
+                raise refused(plan, job.name)
+            closures.append((ecosystem, closure))
+        steps = steps_for(closures, await asyncio.to_thread(read_environment, job.live))
+        job.tell(_count(steps.installed))
+        return steps, plan.policy_hash
+
+    async def _lock_of(self, job: Job) -> Lock:
+        if job.wish.lock:
+            return Lock.from_toml(job.wish.lock)
+        async with self._db.read() as connection:
+            row = await (
+                queries.find_live(connection, job.id)
+                if job.wish.to is None
+                else queries.find_build(connection, job.id, job.wish.to)
+            )
+        if row is None or not row["lock"]:
+            raise NotFound("build-not-found", f"Build {job.wish.to} of {job.name!r} has no lock.")
+        return Lock.from_toml(row["lock"])
+
+    async def _apply(self, job: Job, steps: Steps) -> None:
+        if steps.from_base:
+            job.tell("Beginning from the base")
+            await _finish(asyncio.create_task(asyncio.to_thread(_clone, base_of(job.live), job.fresh)))
+        for part in steps.parts:
+            installer = self._planner.find(part.ecosystem)
+            async with self.index(job.id, job.number) if self.index is not None else nullcontext() as index:
+                await installer.apply(job.fresh, Alteration(part.install, part.remove, index, home=job.live), job.tell)
+        await asyncio.to_thread(point_scripts, job.fresh, job.live)
+
+
+def refused(plan: Plan, workspace: str) -> Denied:
+    """Return the error that names all that a policy refuses of a plan, with one way to ask for it."""
+    said = [
+        one.because if len(one.path) < 2 else f"{one.because} {one.path[-2]} needs it."
+        for one in plan.violations[:_NAMED]
+    ]
+    more = len(plan.violations) - _NAMED
+    names = " ".join(dict.fromkeys(one.name for one in plan.violations))
+    return Denied(
+        "package-refused",
+        " ".join([*said, *([f"{more} more are refused."] if more > 0 else [])]),
+        hint=f"Ask for it: studiolo request {workspace} {names}",
+        violations=[one.model_dump(mode="json") for one in plan.violations],
+    )
+
+
+async def _finish(cloning: asyncio.Task[None]) -> None:
+    """Wait for a thread that cannot be ended, also when cancelled: what it makes must not come back once removed."""
+    try:
+        await asyncio.shield(cloning)
+    except asyncio.CancelledError:
+        await asyncio.wait({cloning})
+        raise
+
+
+def _count(packages: Sequence[Resolved]) -> str:
+    if not packages:
+        return "Everything is there already"
+    return f"Installing {len(packages)} {'package' if len(packages) == 1 else 'packages'}"
+
+
+def _stamp(environment: Path) -> object:
+    return stamp_of(folders_of(environment))
+
+
+def _clone(source: Path, target: Path) -> None:
+    remove(target)
+    clone(source, target)

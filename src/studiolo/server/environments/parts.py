@@ -1,0 +1,92 @@
+"""Builds the services of environments' builds: what the composition root passes in, and what it gets."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from studiolo.kit.clock import Clock
+from studiolo.kit.db import Database
+from studiolo.server.audit.service import Audit
+from studiolo.server.environments import queries
+from studiolo.server.environments.builder import Builder
+from studiolo.server.environments.builds import Builds
+from studiolo.server.environments.clone import base_of
+from studiolo.server.environments.history import History
+from studiolo.server.environments.locks import Locks
+from studiolo.server.environments.making import Maker
+from studiolo.server.environments.planning import Ground, Planner
+from studiolo.server.environments.progress import Progress
+from studiolo.server.environments.recording import Recorder
+from studiolo.server.environments.service import Environments
+from studiolo.server.environments.uv_installer import UvInstaller
+from studiolo.server.environments.watching import Watcher
+from studiolo.server.environments.wishes import Wish
+from studiolo.server.workspaces.folders import Folders
+from studiolo.server.workspaces.service import Workspaces
+
+
+@dataclass(frozen=True)
+class EnvironmentParts:
+    """The services of builds by name."""
+
+    planner: Planner
+    locks: Locks
+    progress: Progress
+    maker: Maker
+    builder: Builder
+    builds: Builds
+    history: History
+    recorder: Recorder
+    watcher: Watcher
+
+
+def build_environments(
+    data_dir: Path,
+    *,
+    clock: Clock,
+    db: Database,
+    audit: Audit,
+    workspaces: Workspaces,
+    folders: Folders,
+    environments: Environments,
+    isolation: str,
+) -> EnvironmentParts:
+    """Build them; nothing runs yet."""
+    planner = Planner(clock, {"pypi": UvInstaller(data_dir / "cache" / "plans")})
+    planner.ground = _ground(db, folders, environments)
+    locks, progress = Locks(db), Progress()
+    maker = Maker(db, planner, locks)
+    builder = Builder(db, clock, audit, workspaces, folders, environments, maker, locks, progress)
+    environments.on_provided = builder.record_beginning
+    recorder = Recorder(db, clock, audit, folders, locks)
+    recorder.begin = builder.record_beginning
+    watcher = Watcher(db, clock, folders, recorder)
+    builder.on_ended = lambda workspace_id, number: watcher.look(workspace_id)
+    return EnvironmentParts(
+        planner=planner,
+        locks=locks,
+        progress=progress,
+        maker=maker,
+        builder=builder,
+        builds=Builds(db, clock, audit, workspaces, planner, builder),
+        history=History(db, workspaces, folders, locks, planner, progress, isolation=isolation),
+        recorder=recorder,
+        watcher=watcher,
+    )
+
+
+def _ground(db: Database, folders: Folders, environments: Environments) -> Callable[[str | None], Awaitable[Ground]]:
+    async def ground(workspace_id: str | None) -> Ground:
+        if workspace_id is None:
+            base = await environments.default_base()
+            return Ground(base, base / "bin" / "python")
+        live = folders.environment(workspace_id)
+        async with db.read() as connection:
+            row = await queries.find_live(connection, workspace_id)
+        asked = Wish.from_json(json.loads(row["wish"])).asked if row is not None else []
+        base = await asyncio.to_thread(base_of, live)
+        return Ground(live, base / "bin" / "python", asked)
+
+    return ground
