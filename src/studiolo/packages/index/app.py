@@ -9,7 +9,7 @@ from aiohttp import web
 
 from studiolo.contract.errors import Internal, InvalidInput, NotFound, NotSignedIn, StudioloError
 from studiolo.contract.problems import MEDIA_TYPE, members_of, status_of
-from studiolo.packages.index import simple
+from studiolo.packages.index import facts, simple
 from studiolo.packages.index.asking import Ask, Handler, Services
 from studiolo.packages.index.callers import HEADER, SECRET_HEADER, read_caller
 
@@ -57,7 +57,7 @@ async def _dispatch(request: web.Request, services: Services) -> web.StreamRespo
     if parts[0] == "w":
         # By whose policy, the front door has said.
         parts = parts[2:]
-    handlers: dict[str, Handler] = {"pypi": simple.answer, "conda": services.conda}
+    handlers: dict[str, Handler] = {"pypi": simple.answer, "conda": services.conda, "facts": facts.answer}
     handler = handlers.get(parts[0] if parts else "")
     if handler is None:
         raise NotFound("route-not-found", "There is nothing at this address.")
