@@ -28,6 +28,16 @@ class Channels:
         alias = variables.get(_ALIAS) or configured.get("channel_alias")
         self._alias = alias.rstrip("/") if isinstance(alias, str) else None
 
+    @property
+    def named(self) -> list[str]:
+        """Names whose addresses the settings or this machine's configuration give."""
+        return list(self._named)
+
+    def name_of(self, text: str) -> str:
+        """Return the name of the channel at an address; what is no known address is taken for a name."""
+        address = text.rstrip("/")
+        return next((name for name in self._named if self._named[name] == address), text)
+
     def find_address(self, name: str) -> str | None:
         """Return the address, without a slash at its end; None for what is no channel's name.
 

@@ -2,17 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
+from studiolo.packages.conda.channels import Channels
 from studiolo.server.audit.service import Audit
 from studiolo.server.environments import queries
 from studiolo.server.environments.builder import Builder
 from studiolo.server.environments.builds import Builds
 from studiolo.server.environments.clone import base_of
+from studiolo.server.environments.conda_installer import CondaInstaller
 from studiolo.server.environments.history import History
 from studiolo.server.environments.locks import Locks
 from studiolo.server.environments.making import Maker
@@ -52,9 +54,12 @@ def build_environments(
     folders: Folders,
     environments: Environments,
     isolation: str,
+    conda_channels: Mapping[str, str],
 ) -> EnvironmentParts:
     """Build them; nothing runs yet."""
-    planner = Planner(clock, {"pypi": UvInstaller(data_dir / "cache" / "plans")})
+    pip = UvInstaller(data_dir / "cache" / "plans")
+    conda = CondaInstaller(data_dir / "cache" / "conda", Channels(conda_channels), pip)
+    planner = Planner(clock, {"pypi": pip, "conda": conda})
     planner.ground = _ground(db, folders, environments)
     locks, progress = Locks(db), Progress()
     maker = Maker(db, planner, locks)

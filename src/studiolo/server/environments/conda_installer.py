@@ -1,0 +1,205 @@
+"""conda packages by py-rattler: solved over the channels, installed at exactly those files from our index."""
+
+import asyncio
+import json
+import netrc
+import tempfile
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from packaging.requirements import Requirement
+
+from studiolo.contract.errors import Conflict, Denied, InvalidInput, StudioloError, Unavailable
+from studiolo.packages.conda.channels import Channels
+from studiolo.packages.conda.installing import InstallJob
+from studiolo.packages.conda.installing import Wanted as WantedFile
+from studiolo.packages.conda.solving import Found, SolveJob
+from studiolo.packages.conda.work import COMMAND, write_job
+from studiolo.packages.installed.reading import read_environment
+from studiolo.packages.names import key
+from studiolo.server.environments.installing import Alteration, IndexAccess, Installer, Resolved, Tell, Wanted
+from studiolo.server.settings.environment import plain_environment
+
+_SOLVE_SECONDS = 300.0
+_PYPI = "/pypi/simple"
+# Where nobody names a channel, and no setting does.
+_USUAL = "conda-forge"
+# What environment.yml says to leave out conda's built-in channels; nothing is built in here.
+_NO_OTHERS = "nodefaults"
+
+
+class CondaInstaller:
+    """Implements Installer. `cache`: a folder for repodata; `pip`: takes out what conda's packages replace."""
+
+    def __init__(self, cache: Path, channels: Channels, pip: Installer) -> None:
+        self._cache = cache
+        self._channels = channels
+        self._pip = pip
+
+    async def resolve(self, wanted: Wanted) -> list[Resolved]:
+        """See Installer.resolve. The packages of the prefix stay in it, so that they are part of the closure."""
+        found = await self._solve(wanted, [*wanted.specs, *wanted.keep])
+        return [
+            Resolved(
+                name=one.name,
+                version=one.version,
+                file=one.file,
+                sha256=one.sha256,
+                uploaded_at=datetime.fromisoformat(one.uploaded_at).astimezone(UTC) if one.uploaded_at else None,
+                channel=one.channel,
+            )
+            for one in found
+        ]
+
+    async def explain(self, wanted: Wanted, closure: Sequence[Resolved]) -> dict[str, list[str]]:
+        """See Installer.explain."""
+        found = await self._solve(wanted, [f"{one.name}=={one.version}" for one in closure])
+        return {one.name: sorted(other.name for other in found if one.name in other.needs) for one in found}
+
+    async def apply(self, prefix: Path, change: Alteration, tell: Tell) -> None:
+        """See Installer.apply. What pip installed under the name of a package that comes is taken out before."""
+        replaced = await asyncio.to_thread(_replaced, prefix, change.install)
+        if replaced:
+            tell(f"Taking conda's {', '.join(replaced)} in place of pip's")
+            await self._pip.apply(prefix, Alteration(remove=replaced), tell)
+        with tempfile.TemporaryDirectory(prefix="conda-", dir=prefix.parent) as folder:
+            used = dict.fromkeys(one.channel or "" for one in change.install)
+            job = InstallJob(
+                prefix=str(prefix),
+                home=str(change.home or prefix),
+                channels=[(name, self._address(name, change.index)) for name in used],
+                install=[WantedFile(one.name, one.file or "", one.channel or "", one.sha256) for one in change.install],
+                remove=list(change.remove),
+                # Of its own and on the same disk: links out of it are the only names of their files soon.
+                cache=folder,
+                login=await asyncio.to_thread(_login, Path(folder), change.index),
+            )
+            await _run(job, tell)
+
+    async def _solve(self, wanted: Wanted, specs: Sequence[str]) -> list[Found]:
+        job = SolveJob(
+            channels=[(name, self._address(name, None)) for name in self._channels_of(wanted)],
+            specs=[_as_match_spec(spec) for spec in specs],
+            limits=[_as_match_spec(spec) for spec in wanted.limits],
+            prefix=str(wanted.environment),
+            upgrade=sorted(wanted.upgrade),
+            python=await asyncio.to_thread(_python_of, wanted.environment),
+            not_after=wanted.not_after.isoformat() if wanted.not_after else None,
+            cache=str(self._cache),
+        )
+        try:
+            async with asyncio.timeout(_SOLVE_SECONDS):
+                return [Found(**one) for one in await _run(job)]
+        except TimeoutError as exc:
+            why = f"To find versions that fit took longer than {_SOLVE_SECONDS:.0f} s."
+            raise Unavailable("packages-unavailable", why, hint="Name versions of the packages.") from exc
+
+    def _channels_of(self, wanted: Wanted) -> list[str]:
+        """Return the names of the channels to ask. One that is not trusted is not asked even what it has."""
+        asked = [self._channels.name_of(one) for one in wanted.channels if one != _NO_OTHERS]
+        trusted = wanted.trusted
+        if strange := [name for name in asked if trusted is not None and name not in trusted]:
+            known = ", ".join(trusted or ()) or "none"
+            raise Denied(
+                "package-refused",
+                f"The channel {strange[0][:80]!r} is not trusted here; trusted: {known}.",
+                hint="Leave it out, or ask an administrator to add it to trusted_channels of the policy.",
+            )
+        found = asked or [name for name in self._channels.named if trusted is None or name in trusted]
+        if not found and (trusted is None or _USUAL in trusted):
+            found = [_USUAL]
+        if not found:
+            raise Denied(
+                "package-refused",
+                "No conda channel is trusted here, so that there is nowhere to look.",
+                hint="An administrator can add one to trusted_channels of the policy.",
+            )
+        # In the policy's order: the first that has a package owns it, whatever order was asked for.
+        return sorted(dict.fromkeys(found), key=lambda name: list(trusted or found).index(name))
+
+    def _address(self, channel: str, index: IndexAccess | None) -> str:
+        address = self._channels.find_address(channel)
+        if address is None:
+            raise InvalidInput(
+                "package-invalid",
+                f"{channel[:80]!r} is no name of a channel.",
+                hint="Name a trusted channel, such as conda-forge; addresses are for an administrator to set.",
+            )
+        return address if index is None else f"{index.url.rstrip('/').removesuffix(_PYPI)}/conda/{channel}"
+
+
+async def _run(job: SolveJob | InstallJob, tell: Tell = lambda line: None) -> list[dict[str, Any]]:
+    """Have a process do a job; it ends with the call. Raises Conflict, InvalidInput, Unavailable."""
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=plain_environment(), limit=1 << 26
+    )
+    try:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(write_job(job))
+        process.stdin.close()
+        async for raw in process.stdout:
+            message = json.loads(raw)
+            if "error" in message:
+                raise _error(message["error"], message["text"])
+            if "result" in message:
+                found: list[dict[str, Any]] = message["result"]
+                return found
+            tell(message["line"])
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+    raise _error("failed", "The process that installs conda packages ended before its time.")
+
+
+def _error(kind: str, text: str) -> StudioloError:
+    said = " ".join(line.strip() for line in text.splitlines() if line.strip())[:2000]
+    if kind == "unsolvable":
+        return Conflict("package-unsolvable", said, hint="Name other versions, or leave one of the packages out.")
+    if kind == "invalid":
+        return InvalidInput("package-invalid", said, hint="Write a name, or a name with versions: numpy>=2.")
+    if kind == "unavailable":
+        return Unavailable(
+            "packages-unavailable",
+            f"A channel could not be asked: {said}",
+            hint="Check the channel's name, and that the platform reaches it.",
+        )
+    return Unavailable("build-failed", said, hint="The environment is as it was. Try again, or ask an administrator.")
+
+
+def _as_match_spec(spec: str) -> str:
+    """Return a requirement in conda's words: name, a blank, versions. Raises InvalidInput (`package-invalid`)."""
+    found = Requirement(spec)
+    if found.extras:
+        raise InvalidInput(
+            "package-invalid", f"{spec!r}: conda packages have no extras.", hint=f"Ask for {found.name}."
+        )
+    versions = ",".join(sorted(map(str, found.specifier)))
+    return f"{found.name} {versions}".strip()
+
+
+def _python_of(environment: Path) -> str:
+    """Return the minor version of an environment's Python, such as `3.11`."""
+    return next((path.name.removeprefix("python") for path in environment.glob("lib/python3.*")), "3")
+
+
+def _replaced(prefix: Path, install: Sequence[Resolved]) -> list[str]:
+    coming = {key(one.name) for one in install}
+    there = read_environment(prefix).distributions
+    return [one.name for one in there if one.ecosystem == "pypi" and key(one.name) in coming]
+
+
+def _login(folder: Path, index: IndexAccess | None) -> tuple[str, str, str] | None:
+    if index is None:
+        return None
+    file, host = folder / "netrc", urlsplit(index.url).hostname or ""
+    file.touch(mode=0o600)
+    file.write_text(index.netrc)
+    found = netrc.netrc(str(file)).authenticators(host)
+    file.unlink()
+    return (host, found[0], found[2]) if found else None
