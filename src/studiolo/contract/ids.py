@@ -16,6 +16,7 @@ class IdKind(StrEnum):
     AUDIT = "a"
     BANNER = "b"
     DATASET = "d"
+    GRANT = "g"
     INVITATION = "i"
     KEY = "k"
     LOGIN = "l"

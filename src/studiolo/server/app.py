@@ -33,6 +33,7 @@ from studiolo.server.kernels import routes as kernel_routes
 from studiolo.server.notifications import routes as notification_routes
 from studiolo.server.packages import internal as index_questions
 from studiolo.server.packages import routes as policy_routes
+from studiolo.server.scans import routes as scan_routes
 from studiolo.server.services import Services
 from studiolo.server.sessions import routes as session_routes
 from studiolo.server.sharing import routes as share_routes
@@ -144,6 +145,7 @@ def version_1() -> APIRouter:
     router.include_router(environment_routes.of_platform)
     router.include_router(policy_routes.router)
     router.include_router(share_routes.router)
+    router.include_router(scan_routes.router)
     router.include_router(file_routes.router)
     router.include_router(file_search_routes.router)
     router.include_router(version_routes.router)
@@ -187,6 +189,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
         await services.backups.close()
         await services.clones.close()
+        await services.scans.close()
         await services.environments.close()
         await services.session_reconciler.close()
         await services.drain()

@@ -1,7 +1,6 @@
 """Everything that the control plane is made of, built from settings: the first half of the composition root."""
 
 import os
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,17 +67,21 @@ from studiolo.server.packages.clients import PackageClients
 from studiolo.server.packages.credentials import IndexCredentials
 from studiolo.server.packages.door import IndexDoor
 from studiolo.server.packages.effective import Policies
+from studiolo.server.packages.grants import Grants
 from studiolo.server.packages.index_parts import build_index
 from studiolo.server.packages.internal import IndexQuestions
-from studiolo.server.packages.parts import build_packages
-from studiolo.server.packages.startup import StartupScan
-from studiolo.server.notifications.service import Notifications
-from studiolo.server.packages.effective import Policies
-from studiolo.server.packages.grants import Grants
 from studiolo.server.packages.outlook import Outlooks
 from studiolo.server.packages.parts import build_packages
 from studiolo.server.packages.policies import PolicyRevisions
+from studiolo.server.packages.startup import StartupScan
+from studiolo.server.notifications.service import Notifications
 from studiolo.server.principal import Principal
+from studiolo.server.scans.parts import build_scans
+from studiolo.server.scans.service import Scans
+from studiolo.server.requests.deciding import Decisions
+from studiolo.server.requests.following import Following
+from studiolo.server.requests.parts import build_requests
+from studiolo.server.requests.service import Requests
 from studiolo.server.schema import database_url
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.closing import SocketCloser
@@ -155,6 +158,9 @@ class Services:
     builds: Builds
     build_history: History
     live_environments: Watcher
+    requests: Requests
+    request_decisions: Decisions
+    request_following: Following
     changes: Changes
     session_secrets: SessionSecrets
     session_reconciler: SessionReconciler
@@ -185,7 +191,6 @@ class Services:
     file_host: FileHost
     file_door: FileDoor
     file_questions: FileQuestions
-    policies: Policies
     index_door: IndexDoor
     index_questions: IndexQuestions
     index_credentials: IndexCredentials
@@ -194,7 +199,7 @@ class Services:
     metrics: Metrics
     backups: BackupService
     datasets: Datasets
-    policies: Policies
+    scans: Scans
     policy_revisions: PolicyRevisions
     policy_outlooks: Outlooks
     grants: Grants
@@ -305,11 +310,21 @@ def build(
         folders=folders,
         environments=environments,
         isolation=isolation,
+        conda_channels=settings.packages.conda_channels,
+    )
+    of_requests = build_requests(
+        settings,
+        clock=clock,
+        db=db,
+        audit=audit,
+        workspaces=workspaces,
+        notifications=notifications,
+        policies=of_packages.policies,
+        grants=of_packages.grants,
+        environments=of_environments,
+        index=IndexHost(settings.index_socket, settings.index_key_file),
     )
     of_workspaces.trash.on_restored = of_workspaces.resets.on_reset = environments.want
-    of_packages = build_packages(
-        settings, os.environ, clock=clock, db=db, audit=audit, folders=folders, workspaces=workspaces
-    )
     of_index = build_index(
         settings,
         clock=clock,
@@ -416,6 +431,9 @@ def build(
         builds=of_environments.builds,
         build_history=of_environments.history,
         live_environments=of_environments.watcher,
+        requests=of_requests.requests,
+        request_decisions=of_requests.decisions,
+        request_following=of_requests.following,
         changes=of_sessions.changes,
         session_secrets=of_sessions.secrets,
         session_reconciler=of_sessions.reconciler,
@@ -447,7 +465,6 @@ def build(
         file_retention=FileRetention(db, clock, folders, settings.files),
         file_host=file_host,
         file_door=FileDoor(db, authentication, workspaces, folders, file_host),
-        policies=of_packages.policies,
         index_door=of_index.door,
         index_questions=of_index.questions,
         index_credentials=of_index.credentials,
@@ -455,7 +472,17 @@ def build(
         inspection=Inspection(settings, db, running, environments, of_sessions.sessions, backups),
         backups=backups,
         datasets=datasets,
-        policies=of_packages.policies,
+        scans=build_scans(
+            settings,
+            clock=clock,
+            db=db,
+            master=master,
+            audit=audit,
+            folders=folders,
+            workspaces=workspaces,
+            policies=of_packages.policies,
+            isolation=isolation,
+        ),
         policy_revisions=of_packages.revisions,
         policy_outlooks=of_packages.outlooks,
         grants=of_packages.grants,

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from packaging.specifiers import SpecifierSet
@@ -169,6 +169,7 @@ class Policy:
         return next((one for one in self.internal_names if _matches(one, name)), None)
 
 
+@lru_cache(maxsize=64)
 def digest_of(files: frozenset[str]) -> str:
     """Return the SHA-256, hexadecimal, of a set of files' SHA-256."""
     return hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()

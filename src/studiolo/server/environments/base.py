@@ -18,7 +18,7 @@ from studiolo.server.environments.stage import Stage, claim, discard_abandoned, 
 
 # Counts up when the way a base is made changes, so that old ones are not taken for new ones.
 _LAYOUT = 1
-_SHIPPED_LOCK = Path(__file__).with_name("default.lock")
+SHIPPED_LOCK = Path(__file__).with_name("default.lock")
 _PROBE = "import json,os,sys; print(json.dumps([sys.version, os.path.realpath(sys.executable)]))"
 _ASK_AGAIN_SECONDS = 0.2
 _LINES_SHOWN = 12
@@ -41,7 +41,7 @@ async def ensure_base(
     `progress` gets lines for people. One caller builds, on this machine, and the others wait for it.
     Raises Unavailable (`base-environment-failed`), and leaves nothing that looks whole.
     """
-    lock = (lock_file or _SHIPPED_LOCK).absolute()
+    lock = (lock_file or SHIPPED_LOCK).absolute()
     environments = data_dir / "environments"
     try:
         async with asyncio.timeout(timeout.total_seconds()):

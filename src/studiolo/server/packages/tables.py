@@ -1,11 +1,11 @@
 """Policies, what was granted beside them, and what the index delivered."""
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text
 
 from studiolo.kit.db import UTCTime
 from studiolo.server.metadata import metadata
 
-# What people wrote. `scope`: `platform`, or a workspace's id.
+# What people wrote. `scope`: `platform`, or a workspace's id. What an administrator wrote may widen what is above it.
 policy_revisions = Table(
     "policy_revisions",
     metadata,
@@ -13,6 +13,7 @@ policy_revisions = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("document", Text, nullable=False),
     Column("note", String(500), nullable=False),
+    Column("by_administrator", Boolean, nullable=False),
     Column("made_by", ForeignKey("people.id", ondelete="SET NULL")),
     Column("made_at", UTCTime, nullable=False),
 )

@@ -49,6 +49,7 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
         sa.Column("note", sa.String(length=500), nullable=False),
+        sa.Column("by_administrator", sa.Boolean(), nullable=False),
         sa.Column("made_by", sa.String(length=18), nullable=True),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
@@ -90,6 +91,7 @@ def upgrade() -> None:
         sa.Column("policy_hash", sa.String(length=64), nullable=True),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("seen", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["made_by"], ["people.id"], name=op.f("fk_environment_builds_made_by"), ondelete="SET NULL"
         ),
