@@ -10,6 +10,7 @@ import base64
 import json
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -38,6 +39,8 @@ from studiolo.server.http.problems import problem
 from studiolo.server.kernels.door import KernelDoor, find_key
 from studiolo.server.kernels.places import Place, find_place, is_of_session
 from studiolo.server.metrics import Meters
+from studiolo.server.packages import door as packages
+from studiolo.server.packages.door import IndexDoor, IndexPlace
 from studiolo.server.principal import Principal
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.entry import Entry
@@ -73,6 +76,7 @@ class Question:
     is_websocket: bool
     is_navigation: bool
     password: str | None
+    authorization: str = ""
 
     @property
     def is_of_kernels(self) -> bool:
@@ -103,6 +107,7 @@ class Door:
         shortcuts: Shortcuts,
         kernels: KernelDoor,
         file_door: FileDoor,
+        index_door: IndexDoor,
         meters: Meters,
     ) -> None:
         self._db = db
@@ -117,6 +122,7 @@ class Door:
         self._shortcuts = shortcuts
         self._kernels = kernels
         self._files = file_door
+        self._index = index_door
         self._passed, self._refused = (meters.questions.labels(answer) for answer in ("passed", "refused"))
         # One change makes all answers stale, and all shortcuts with them.
         self._answers.watchers.append(shortcuts.close_all)
@@ -158,11 +164,14 @@ class Door:
             or (b"sec-fetch-mode" not in headers and "text/html" in text(b"accept")),
             # Any text may be a password; clients send it as UTF-8.
             password=headers.get(b"studiolo-session-password", b"").decode(errors="replace") or None,
+            authorization=text(b"authorization"),
         )
 
     async def _answer(self, question: Question) -> list[Header]:
         if question.path.startswith(files.PREFIX):
             return await self._answer_files(question)
+        if (index := packages.find_place(question.path)) is not None:
+            return await self._answer_packages(question, index)
         place = None if question.path.startswith("/s/") else find_place(question.path)
         if place is not None:
             return await self._answer_kernels(question, place)
@@ -209,6 +218,15 @@ class Door:
         name = ("files", question.key or "", login or "", place.reference, place.operation)
         known = self._answers.find(name)
         return known or await self._share(name, lambda: self._files.answer(place, key=question.key, login=login))
+
+    async def _answer_packages(self, question: Question, place: IndexPlace) -> list[Header]:
+        """Packages are asked for by programs alone, which show who they are by HTTP basic."""
+        if question.host.kind is not HostKind.PLATFORM:
+            raise InvalidInput("host-unknown", "This platform does not answer to that name.")
+        secret = packages.find_secret(question.authorization)
+        name = ("packages", secret, place.reference)
+        known = self._answers.find(name)
+        return known or await self._share(name, lambda: self._index.answer(place, secret))
 
     async def _share(
         self, name: tuple[str, ...], look: Callable[[], Coroutine[Any, Any, list[Header]]]
@@ -328,7 +346,10 @@ class Door:
         if find_place(question.path) is not None:
             # Jupyter's clients show this member to people.
             error.extra.setdefault("message", f"{error.message} {error.hint or ''}".strip())
-        await problem(error)(scope, receive, send)
+        reply = problem(error)
+        if reply.status_code == HTTPStatus.UNAUTHORIZED and packages.find_place(question.path) is not None:
+            reply.headers["WWW-Authenticate"] = packages.CHALLENGE
+        await reply(scope, receive, send)
 
     def _inside(self, question: Question) -> str:
         rest = question.path.split("/", 3)[3:] if question.path.startswith("/s/") else []
