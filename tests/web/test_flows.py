@@ -247,6 +247,18 @@ def test_a_workspace_is_copied_and_handed_over_and_old_addresses_lead_on(visitor
     expect(page.locator("#workspace-head")).to_contain_text("Leo Brandt")
 
 
+@pytest.mark.req("S0-121")
+def test_caches_of_a_workspace_are_cleared_on_its_settings(visitors: Visitors, samples: Samples) -> None:
+    stage, ana = samples.stage, person(samples, "ana")
+    made = stage.do(stage.workspace(ana, "with-caches"))
+    cache = stage.services.settings.data_dir / "people" / ana.person_id / made / "cache" / "uv"
+    cache.mkdir(parents=True)
+    page = visitors.get("ana").open(f"/w/{made}/settings")
+    page.get_by_role("button", name="Clear caches").click()
+    expect(page.get_by_role("status")).to_contain_text("Space was released.")
+    assert not cache.exists()
+
+
 def test_a_program_is_signed_in_by_its_code(visitors: Visitors, samples: Samples) -> None:
     stage = samples.stage
     begun = stage.do(stage.services.devices.begin(DeviceStart(key_name="batch node"), "10.1.1.1"))

@@ -1,4 +1,4 @@
-"""What becomes of a workspace: a copy, another owner, the trash and back."""
+"""What becomes of a workspace: a copy, another owner, empty caches, the trash and back."""
 
 from typing import Annotated
 
@@ -51,6 +51,21 @@ async def transfer(
         given = {"person": person}
         return await show_settings(request, who, services, workspace, problem=problem, at="transfer", given=given)
     return see(f"/w/{workspace}", "handed-over")
+
+
+@router.post("/w/{workspace}/clear-cache")
+async def clear_cache(
+    request: Request,
+    workspace: str,
+    who: Annotated[Principal, Depends(Allow("workspace.reset"))],
+    services: ServicesOf,
+) -> Response:
+    """Delete what its tools can load or make again."""
+    try:
+        await services.resets.clear_cache(who, workspace)
+    except StudioloError as problem:
+        return await show_settings(request, who, services, workspace, problem=problem, at="caches")
+    return see(f"/w/{workspace}/settings", "freed")
 
 
 @router.post("/w/{workspace}/delete")
