@@ -1,0 +1,258 @@
+"""What installers in notebooks and terminals do to a workspace's environment becomes a build, with who it was."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import insert
+from uv import find_uv_bin
+
+from environments.wheels import make_wheel
+from studiolo.gateway.offers.environments import find_environment, identify
+from studiolo.kit.clock import ManualClock
+from studiolo.kit.reconcile import running
+from studiolo.packages.installed.fingerprint import of_wheel
+from studiolo.server.packages.tables import package_deliveries
+from studiolo.server.services import Services
+
+W = "/api/v1/jupyter/workspaces"
+S = "/api/v1/jupyter/sessions"
+A = "/api/v1/audit"
+
+pytestmark = pytest.mark.timeout(120)
+
+
+class Place:
+    """A workspace whose environment is a real one, watched while time passes."""
+
+    def __init__(
+        self,
+        services: Services,
+        clock: ManualClock,
+        client: httpx.AsyncClient,
+        admin: httpx.AsyncClient,
+        made: dict[str, Any],
+    ) -> None:
+        self._services = services
+        self._clock = clock
+        self._client = client
+        self._admin = admin
+        self.id = str(made["id"])
+        self.prefix = Path(made["environment"]["python"]).parents[1]
+
+    @property
+    def site(self) -> Path:
+        """Its site-packages."""
+        return next(self.prefix.glob("lib/python3*/site-packages"))
+
+    async def install(self, *words: str | Path) -> None:
+        """Have uv change it, as a notebook would."""
+        command = [find_uv_bin(), "pip", *words, "-q", "--python", self.prefix / "bin" / "python"]
+        await asyncio.to_thread(subprocess.run, command, check=True)
+
+    async def builds(self) -> list[dict[str, Any]]:
+        """Its builds, the oldest first."""
+        reply = await self._client.get(f"{W}/churn/environment/builds")
+        assert reply.status_code == 200, reply.text
+        return sorted(reply.json()["items"], key=lambda build: int(build["number"]))
+
+    async def build(self, number: int) -> dict[str, Any]:
+        """Let time pass until there is a build of this number; return it."""
+        async with asyncio.timeout(60):
+            while True:
+                found = [build for build in await self.builds() if build["number"] == number]
+                if found and found[0]["state"] == "ready":
+                    return found[0]
+                await self.wait(1)
+
+    async def wait(self, seconds: float) -> None:
+        """Let time pass; the watcher looks meanwhile."""
+        for _ in range(int(seconds * 2)):
+            self._clock.advance(timedelta(seconds=0.5))
+            self._services.live_environments.runner.hint(self.id)
+            await asyncio.sleep(0.02)
+
+    async def events(self, action: str) -> list[dict[str, Any]]:
+        """The audit events of an action, the oldest first."""
+        reply = await self._admin.get(A, params={"limit": 200})
+        assert reply.status_code == 200, reply.text
+        return [event for event in reversed(reply.json()["items"]) if event["action"] == action]
+
+
+@pytest.fixture
+async def place(
+    services: Services, clock: ManualClock, ana: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> AsyncIterator[Place]:
+    base = services.settings.data_dir / "environments" / "base-real"
+    base.parent.mkdir(exist_ok=True)
+    subprocess.run([find_uv_bin(), "venv", "-q", "--relocatable", base], check=True)
+    (base / ".ready").touch()
+
+    async def build_base(progress: object) -> Path:
+        return base
+
+    services.environments._build_base = build_base
+    made = (await ana.post(W, json={"name": "churn"})).json()
+    found = Place(services, clock, ana, admin, made)
+    watching = asyncio.create_task(services.live_environments.look_forever())
+    async with running(services.live_environments.runner):
+        await found.build(1)
+        yield found
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+
+
+@asynccontextmanager
+async def session(client: httpx.AsyncClient) -> AsyncIterator[str]:
+    reply = await client.post(S, json={"workspace": "ana/churn"}, params={"wait": 10})
+    assert reply.json()["state"] == "running", reply.text
+    yield reply.json()["id"]
+    await client.post(f"{S}/{reply.json()['id']}/stop", params={"wait": 10})
+
+
+@pytest.mark.req("S0-43", "S0-81")
+async def test_an_installation_in_a_session_becomes_a_build_of_its_person(
+    place: Place, ana: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    first = await place.build(1)
+    assert (first["cause"], first["changes"]) == ("base", [])
+    async with session(ana) as session_id:
+        await place.install("install", make_wheel(tmp_path, "tiny", "1.0"))
+        build = await place.build(2)
+        assert (build["cause"], build["made_by"]["name"], build["session_id"]) == ("live", "ana", session_id)
+        assert [(one["action"], one["name"], one["version"]) for one in build["changes"]] == [
+            ("installed", "tiny", "1.0")
+        ]
+        assert build["hash"] != first["hash"]
+        await place.install("uninstall", "tiny")
+        last = await place.build(3)
+    assert [one["action"] for one in last["changes"]] == ["removed"]
+    assert last["hash"] == first["hash"]
+    (installed,) = await place.events("package.installed")
+    assert (installed["target"], installed["actor"]["name"]) == ("tiny", "ana")
+    assert installed["detail"]["session"] == session_id
+    assert len(await place.events("package.removed")) == 1
+    # Nobody delivered it: it came from a file.
+    assert [event["target"] for event in await place.events("package.unverified")] == ["tiny"]
+
+
+async def test_what_the_index_delivered_is_proven_by_its_fingerprint(
+    place: Place, ana: httpx.AsyncClient, services: Services, clock: ManualClock, tmp_path: Path
+) -> None:
+    wheel = make_wheel(tmp_path, "tiny", "1.0")
+    async with session(ana) as session_id, services.db.read() as connection:
+        del connection
+        who = (await ana.get(f"{S}/{session_id}")).json()["person"]["id"]
+        row = {
+            "id": "d-1", "workspace_id": place.id, "session_id": session_id, "person_id": who, "ecosystem": "pypi",
+            "channel": "default", "name": "tiny", "version": "1.0", "file": wheel.name, "sha256": "a" * 64,
+            "fingerprint": of_wheel(wheel), "policy_hash": "p", "cause": "client", "at": clock.now(),
+        }  # fmt: skip
+        async with services.db.write() as tx:
+            await tx.connection.execute(insert(package_deliveries).values(**row))
+        await place.install("install", wheel)
+        await place.build(2)
+    assert await place.events("package.unverified") == []
+    lock = (await ana.get(f"{W}/churn/environment/lock", params={"build": 2})).text
+    assert wheel.name in lock
+    assert "a" * 64 in lock
+
+
+async def test_several_installations_in_a_row_are_one_build(
+    place: Place, ana: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    async with session(ana):
+        for name in ("one", "two", "three"):
+            await place.install("install", make_wheel(tmp_path, name, "1.0"))
+        build = await place.build(2)
+        await place.wait(10)
+    assert [one["name"] for one in build["changes"]] == ["one", "three", "two"]
+    assert len(await place.builds()) == 2
+
+
+async def test_an_installer_at_work_is_waited_for(place: Place, ana: httpx.AsyncClient, tmp_path: Path) -> None:
+    async with session(ana):
+        half = place.site / "half-1.0.dist-info"
+        half.mkdir()
+        (half / "METADATA").write_text("Metadata-Version: 2.1\nName: half\nVersion: 1.0\n")
+        await place.wait(30)
+        assert len(await place.builds()) == 1
+        (half / "RECORD").write_text("half.py,sha256=x,1\n")
+        assert (await place.build(2))["changes"][0]["name"] == "half"
+
+
+async def test_with_two_people_in_an_environment_nobody_is_blamed(
+    place: Place, ana: httpx.AsyncClient, leo: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    await ana.put(f"{W}/churn/members", json={"person": "leo", "role": "editor"})
+    async with session(ana), session(leo):
+        await place.install("install", make_wheel(tmp_path, "tiny", "1.0"))
+        build = await place.build(2)
+    assert (build["made_by"], build["session_id"]) == (None, None)
+    assert (await place.events("package.installed"))[0]["actor"] is None
+
+
+async def test_code_that_was_put_there_by_hand_is_recorded_as_unverified(place: Place, ana: httpx.AsyncClient) -> None:
+    async with session(ana):
+        (place.site / "evil.pth").write_text("import os\n")
+        build = await place.build(2)
+    assert build["changes"] == []
+    (event,) = await place.events("package.unverified")
+    assert event["target"].endswith("site-packages/evil.pth")
+
+
+async def test_what_was_installed_while_the_platform_was_down_is_found(
+    place: Place, ana: httpx.AsyncClient, services: Services, tmp_path: Path
+) -> None:
+    async with session(ana):
+        await place.install("install", make_wheel(tmp_path, "tiny", "1.0"))
+        await place.build(2)
+        # A platform that starts anew knows what it wrote down, and nothing else.
+        services.live_environments._watched.clear()
+        await place.wait(10)
+        assert len(await place.builds()) == 2
+        services.live_environments._watched.clear()
+        await place.install("uninstall", "tiny")
+        assert (await place.build(3))["changes"][0]["action"] == "removed"
+
+
+@pytest.mark.req("S1-06", "S1-07")
+async def test_an_environment_knows_which_build_it_is(place: Place, ana: httpx.AsyncClient, tmp_path: Path) -> None:
+    (place.site / "ipykernel_launcher.py").touch()
+    async with session(ana):
+        await place.install("install", make_wheel(tmp_path, "tiny", "1.0"))
+        build = await place.build(2)
+        environment = find_environment(place.prefix)
+        assert environment is not None
+        await place.wait(3)
+        assert identify(environment) == {"hash": f"sha256:{build['hash']}", "build": 2, "base": build["base"]}
+
+
+async def test_links_in_place_of_the_builds_file_are_not_followed(
+    place: Place, ana: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("mine")
+    (place.prefix / ".studiolo-build").unlink(missing_ok=True)
+    (place.prefix / ".studiolo-build").symlink_to(outside)
+    async with session(ana):
+        await place.install("install", make_wheel(tmp_path, "tiny", "1.0"))
+        await place.build(2)
+        await place.wait(3)
+    assert outside.read_text() == "mine"
+    assert json.loads((place.prefix / ".studiolo-build").read_text())["builds"][-1]["number"] == 2
+
+
+async def test_an_environment_that_vanishes_is_no_error(place: Place, ana: httpx.AsyncClient) -> None:
+    async with session(ana):
+        shutil.rmtree(place.prefix)
+        await place.wait(10)
+        assert len(await place.builds()) == 1
