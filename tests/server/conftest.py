@@ -64,6 +64,7 @@ async def services(
         yield built
     await built.backups.close()
     await built.clones.close()
+    await built.scans.close()
     await built.environments.close()
     await built.session_reconciler.close()
     await built.db.close()

@@ -50,6 +50,7 @@ COMMANDS = tuple(
                 ("report", f"{_COMMANDS}.describing:report", "Write a report on a workspace's use"),
                 ("stats", f"{_COMMANDS}.monitoring:stats", "Show what a workspace's sessions used"),
                 ("monitor", f"{_COMMANDS}.monitoring:monitor", "Watch what a workspace's sessions use"),
+                ("security-scan", f"{_COMMANDS}.scanning:security_scan", "Scan a workspace's packages and files"),
                 ("members", f"{_COMMANDS}.members:members", "List who has access to a workspace"),
                 ("access", f"{_COMMANDS}.members:access", "Give somebody access to a workspace"),
                 ("revoke", f"{_COMMANDS}.members:revoke", "Take somebody's access away"),

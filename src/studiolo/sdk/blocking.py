@@ -27,6 +27,7 @@ from studiolo.sdk.resources import (
     notifications,
     people,
     platform,
+    scans,
     sessions,
     shares,
     versions,
@@ -323,6 +324,21 @@ class Datasets(Blocking[datasets.Datasets]):
     delete = _blocking(datasets.Datasets.delete)
 
 
+class Scans(Blocking[scans.Scans]):
+    """Scan workspaces, read reports, accept findings."""
+
+    start = _blocking(scans.Scans.start)
+    progress = _blocking(scans.Scans.progress)
+    wait = _blocking(scans.Scans.wait)
+    cancel = _blocking(scans.Scans.cancel)
+    list = _paged(scans.Scans.list)
+    get = _blocking(scans.Scans.get)
+    file = _blocking(scans.Scans.file)
+    accept = _blocking(scans.Scans.accept)
+    reopen = _blocking(scans.Scans.reopen)
+    accepted = _blocking(scans.Scans.accepted)
+
+
 class Studiolo:
     """A client of one platform, for scripts and notebooks. Arguments and methods are those of `AsyncStudiolo`.
 
@@ -360,6 +376,7 @@ class Studiolo:
         self.platform = Platform(client.platform, portal)
         self.backups = Backups(client.backups, portal)
         self.datasets = Datasets(client.datasets, portal)
+        self.scans = Scans(client.scans, portal)
 
     def close(self) -> None:
         """Close the connections and end the thread; closing twice is fine."""

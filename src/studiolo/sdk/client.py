@@ -20,6 +20,7 @@ from studiolo.sdk.resources.kernels import Kernels
 from studiolo.sdk.resources.notifications import Notifications
 from studiolo.sdk.resources.people import Banners, Invitations, People
 from studiolo.sdk.resources.platform import Audit, Platform
+from studiolo.sdk.resources.scans import Scans
 from studiolo.sdk.resources.sessions import Sessions
 from studiolo.sdk.resources.shares import Shares
 from studiolo.sdk.resources.versions import FileTrash, Versions
@@ -64,6 +65,7 @@ class AsyncStudiolo:
         self.platform = Platform(self._transport)
         self.backups = Backups(self._transport)
         self.datasets = Datasets(self._transport)
+        self.scans = Scans(self._transport)
 
     def attach(self, session: Session, command: Command) -> AbstractAsyncContextManager[Running]:
         """Run a command in a running session with its input and output as they come; it ends with the context.

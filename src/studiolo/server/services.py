@@ -82,6 +82,8 @@ from studiolo.server.requests.deciding import Decisions
 from studiolo.server.requests.following import Following
 from studiolo.server.requests.parts import build_requests
 from studiolo.server.requests.service import Requests
+from studiolo.server.scans.parts import build_scans
+from studiolo.server.scans.service import Scans
 from studiolo.server.schema import database_url
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.closing import SocketCloser

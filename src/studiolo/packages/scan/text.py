@@ -1,0 +1,68 @@
+"""A report as text for a terminal or a mail."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import groupby
+
+from studiolo.contract.scans import Finding, Place, ScanReport
+from studiolo.packages.scan.rules import RULES
+
+
+def write_text(report: ScanReport) -> str:
+    """Return the report as lines: the verdict and what is enforced first, then findings, worst first."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def place_of(place: Place) -> str:
+    """Return where something was found, on one line."""
+    cell = f", cell {place.cell_number} ({place.cell})" if place.cell_number is not None else ""
+    line = f", line {place.line}" if place.line is not None else ""
+    return place.package or f"{place.path or 'the environment'}{cell}{line}"
+
+
+def _lines(report: ScanReport) -> Iterator[str]:
+    yield f"{report.workspace.owner}/{report.workspace.name}: {report.summary}"
+    yield f"Isolation {report.isolation}. {report.enforcement}"
+    yield f"Scanned {_time(report.at)} in {report.seconds:.1f} s: {_coverage(report)}"
+    open_ones = [finding for finding in report.findings if finding.accepted is None]
+    for severity, group in groupby(open_ones, key=lambda finding: finding.severity):
+        yield from ("", severity.value.upper())
+        for finding in group:
+            yield from _finding(finding)
+    accepted = [finding for finding in report.findings if finding.accepted is not None]
+    if accepted:
+        yield from ("", "ACCEPTED")
+        for finding in accepted:
+            yield f"  {finding.id}  {place_of(finding.place)}: {finding.what}"
+            yield f"    {_acceptance(finding)}"
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    yield f"  {finding.id}  {RULES[finding.rule].title if finding.rule in RULES else finding.rule}"
+    yield f"    Where: {place_of(finding.place)}"
+    yield f"    What:  {finding.what}"
+    yield f"    Why:   {finding.why}"
+    yield f"    Next:  {finding.next_step}"
+
+
+def _acceptance(finding: Finding) -> str:
+    accepted = finding.accepted
+    assert accepted is not None
+    by = f"{accepted.by}" if accepted.by else "baseline"
+    return f"Accepted by {by}{f', {_time(accepted.at)}' if accepted.at else ''}: {accepted.reason}"
+
+
+def _coverage(report: ScanReport) -> str:
+    seen = report.coverage
+    parts = [f"{seen.packages} packages", f"{seen.files} files ({seen.notebooks} notebooks)"]
+    if (data := seen.vulnerabilities) is not None:
+        parts.append(f"{data.entries} advisories as of {data.exported_at:%-d %b %Y}, {data.unknown} packages unknown")
+    else:
+        parts.append("no vulnerability data")
+    if seen.skipped_folders:
+        parts.append(f"{len(seen.skipped_folders)} folders of tools not read")
+    return "; ".join(parts) + "."
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%-d %b %Y %H:%M} UTC"
