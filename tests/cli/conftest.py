@@ -64,6 +64,12 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         running.answer("GET", "/banner", {"banner": samples.BANNER})
         running.answer("PUT", "/banner", {"banner": samples.BANNER})
         running.answer("DELETE", "/banner", None, status=204)
+        asked = f"/jupyter/requests/{samples.REQUEST['id']}"
+        running.answer("GET", "/jupyter/requests", page(samples.REQUEST))
+        running.answer("GET", asked, samples.REQUEST)
+        running.answer("POST", "/jupyter/workspaces/churn/requests", samples.REQUEST, status=201)
+        for verb in ("withdraw", "approve", "deny", "install"):
+            running.answer("POST", f"{asked}/{verb}", samples.REQUEST)
         running.answer("GET", "/notifications", page(samples.NOTIFICATION))
         running.answer("POST", "/notifications/read", None, status=204)
         running.answer("GET", "/audit", page(EVENT))
@@ -111,6 +117,13 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         running.answer("POST", f"{workspace}/clone", samples.CLONE, status=202)
         running.answer("GET", f"{workspace}/clone", samples.CLONE)
         running.answer("GET", "/datasets", page(samples.DATASET))
+        for policy in ("/jupyter/policy", "/jupyter/workspaces/churn/policy"):
+            running.answer("GET", policy, samples.POLICY)
+            running.answer("PUT", policy, samples.POLICY)
+            running.answer("GET", f"{policy}/history", page(samples.REVISION))
+            running.answer("POST", f"{policy}/what-if", samples.OUTLOOK)
+            running.answer("GET", f"{policy}/check", samples.JUDGEMENT)
+        running.answer("DELETE", "/jupyter/policy/grants/g-1", None, status=204)
         running.answer("POST", "/datasets", samples.DATASET, status=201)
         running.answer("PATCH", "/datasets/billing", samples.DATASET)
         running.answer("DELETE", "/datasets/billing", None, status=204)

@@ -104,6 +104,49 @@ DIFFERENCE = {
     "is_cut": False,
 }
 FILE = {"name": "a.ipynb", "path": "a.ipynb", "kind": "file", "size": 512, "modified_at": MOMENT, "etag": '"1-200-3"'}
+REQUEST = {
+    "id": "r-7k2m9q4x0c5t8v1b",
+    "workspace": {"id": "w-7k2m9q4x0c5t8v1b", "name": "churn", "owner": "ana"},
+    "ecosystem": "pypi",
+    "name": "torch",
+    "specifier": "",
+    "state": "pending",
+    "judged": {
+        "verdict": "refuse",
+        "code": "approval-required",
+        "rule": "approval_required: torch",
+        "source": "organisation policy 3, by Mia",
+        "because": "torch needs an approval.",
+    },
+    "people": [{"person": ANA, "purpose": "survival", "specifier": "", "asked_at": MOMENT}],
+    "asked_at": MOMENT,
+    "closure": {
+        "state": "ready",
+        "message": None,
+        "packages": [
+            {
+                "name": "torch",
+                "version": "2.9.0",
+                "is_there": False,
+                "judged": {"verdict": "allow", "code": "allowed", "rule": None, "source": None, "because": ""},
+                "via": [],
+                "size_bytes": 5 << 20,
+                "uploaded_at": MOMENT,
+                "licence": "BSD-3-Clause",
+                "maintainers": None,
+                "vulnerabilities": None,
+            }
+        ],
+    },
+    "decided_by": None,
+    "decided_at": None,
+    "reason": None,
+    "scope": None,
+    "until": None,
+    "install_state": None,
+    "build": None,
+    "install_message": None,
+}
 NOTIFICATION = {
     "id": "n-7k2m9q4x0c5t8v1b",
     "kind": "request.approved",
@@ -224,3 +267,18 @@ HEALTH |= {"idle_sessions": 0, "disk_total": 4 << 30, "disk_free": 1 << 30}
 HEALTH |= {"parts": [{"name": "database", "ok": True, "message": "answers"}]}
 DEVICE = {"device_code": "std_x", "user_code": "WDJB-MJHT", "verification_uri": "http://p/sign-in/device"}
 DEVICE |= {"verification_uri_complete": "http://p/sign-in/device?code=WDJB-MJHT", "expires_in": 600, "interval": 0}
+RULE = {"entry": "socket", "kind": "module", "source": "organisation policy 3", "limits": "socket is a module."}
+REVISION = {"number": 3, "document": "package_management: {}\n", "note": "No sockets", "made_by": ANA, "made_at": MOMENT}
+GRANT = {"id": "g-1", "kind": "approval", "ecosystem": "pypi", "name": "torch", "specifier": "==2.9"}
+GRANT |= {"reason": "training", "by": "approved by Mia", "until": None}
+POLICY = {"scope": "workspace", "workspace": "churn", "number": 7, "hash": "ab" * 32, "notes": [], "sources": {}}
+POLICY |= {"trusted_channels": ["defaults"], "internal_names": ["acme-*"], "blocked_packages": [RULE], "pins": []}
+POLICY |= {"approval_required": [], "allowlist": [], "grants": [GRANT], "mode": "open", "transitive": "closure"}
+POLICY |= {"on_blocked_dependency": "fail", "wheels_only": True, "cooldown_days": 7, "cooldown_exempt_channels": []}
+POLICY |= {"startup_blocked_packages": None, "code_rules": "report", "dry_run": False, "revision": REVISION}
+POLICY |= {"document": REVISION["document"]}
+JUDGEMENT = {"ecosystem": "pypi", "name": "six", "version": "1.17.0", "verdict": "allow", "code": "allowed", "rule": None}
+JUDGEMENT |= {"source": None, "because": "Nothing stands against it.", "until": None, "is_only_told": False}
+REFUSED = JUDGEMENT | {"verdict": "refuse", "code": "blocked", "rule": "blocked_packages: six"}
+OUTLOOK = {"workspaces": 1, "packages": 2, "notes": []}
+OUTLOOK |= {"changes": [{"workspace": "churn", "where": "installed", "before": JUDGEMENT, "after": REFUSED}]}

@@ -59,6 +59,13 @@ CALLS = {
     "banner": [],
     "banner post": ["Restart at noon", "--minutes", "5"],
     "banner clear": [],
+    "request": ["churn", "torch", "--for", "survival"],
+    "requests": ["mine"],
+    "requests withdraw": ["r-7k2m9q4x0c5t8v1b"],
+    "requests install": ["r-7k2m9q4x0c5t8v1b"],
+    "review": ["--pending"],
+    "approve": ["r-7k2m9q4x0c5t8v1b", "--until", "2030-01-01"],
+    "deny": ["r-7k2m9q4x0c5t8v1b", "--reason=Security concern"],
     "notifications": ["--read"],
     "leave": ["churn", "--yes"],
     "audit": [],
@@ -83,6 +90,12 @@ CALLS = {
     "files erase": ["churn:a.ipynb", "--yes"],
     "export": ["churn"],
     "import": [__file__],
+    "policy show": ["churn"],
+    "policy set": ["/dev/null", "--platform", "--note", "none"],
+    "policy history": ["churn", "--diff"],
+    "policy what-if": ["/dev/null", "churn"],
+    "policy check": ["churn", "six==1.17.0"],
+    "policy revoke": ["g-1"],
     "datasets": [],
     "datasets list": [],
     "datasets add": ["billing", "/srv/billing", "--everybody"],
@@ -112,7 +125,7 @@ CALLS = {
 # Signing in, and what needs a session or kernel that answers, have tests of their own.
 APART = {"cp", "files cp", "login", "logout", "completion", "exec", "shell", "kernels attach"}
 # Lines of what is made for programs, or of other people's words, are as long as they are.
-WIDE = {"audit", "export", "monitor", "engines", "usage", "notifications"}
+WIDE = {"audit", "export", "monitor", "engines", "usage", "notifications", "requests", "review"}
 OURS = [entry for entry in COMMANDS if entry.target.startswith("studiolo.cli.")]
 HAS_SERVER = importlib.util.find_spec("studiolo.server.commands") is not None
 

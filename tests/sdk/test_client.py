@@ -40,7 +40,9 @@ def test_the_public_names_are_these() -> None:
         "me",
         "notifications",
         "people",
+        "policies",
         "platform",
+        "requests",
         "sessions",
         "shares",
         "versions",
@@ -72,6 +74,7 @@ def test_the_public_names_are_these() -> None:
             "sign_in_link",
             "suspend",
         ],
+        "policies": ["check", "get", "history", "refused_of_base", "revoke", "set", "what_if"],
         "platform": [
             "begin_device_sign_in",
             "disk",
@@ -85,6 +88,7 @@ def test_the_public_names_are_these() -> None:
             "sign_in",
             "sign_in_device",
         ],
+        "requests": ["approve", "create", "deny", "get", "install_again", "list", "withdraw"],
         "sessions": [
             "delete",
             "execute",

@@ -56,6 +56,10 @@ BODIES: dict[str, Any] = {
     "POST /jupyter/workspaces/{workspace}/packages/remove": {"packages": ["numpy"]},
     "POST /jupyter/workspaces/{workspace}/packages/check": {"packages": ["numpy"]},
     "POST /jupyter/workspaces/{workspace}/environment/rollback": {"to": 1},
+    "PUT /jupyter/policy": {"document": "package_management: {}"},
+    "POST /jupyter/policy/what-if": {"document": "package_management: {}"},
+    "PUT /jupyter/workspaces/{workspace}/policy": {"document": "package_management: {}"},
+    "POST /jupyter/workspaces/{workspace}/policy/what-if": {"document": "package_management: {}"},
     "POST /jupyter/packages/check": {"packages": ["numpy"]},
     "PUT /banner": {"text": "Restart at noon"},
     "POST /jupyter/workspaces": {"name": "made"},
@@ -73,6 +77,8 @@ BODIES: dict[str, Any] = {
     "POST /jupyter/workspaces/{workspace}/files/folders": {"path": "made"},
     "POST /jupyter/workspaces/{workspace}/files/move": {"path": "a.ipynb", "to": "b.ipynb"},
     "POST /jupyter/workspaces/{workspace}/files/copy": {"path": "a.ipynb", "to": "b.ipynb"},
+    "POST /jupyter/workspaces/{workspace}/scans": {},
+    "PUT /jupyter/workspaces/{workspace}/scans/accepted/{finding}": {"reason": "looked at"},
     "POST /jupyter/workspaces/{workspace}/sessions": {},
     "POST /jupyter/sessions/{session}/snooze": {"minutes": 5},
     "POST /sessions/{session}/report": {"kernels": 1},
@@ -192,7 +198,7 @@ class World:
             number="999" if absent else "1",
         )
         path = route.prefix + re.sub(r":\w+\}", "}", route.path).format_map(known)
-        params = {"confirm": "churn" if "trash" in route.path else "zoe", "path": "a.ipynb", "q": "x", "from": "none"}
+        params = {"confirm": "churn" if "trash" in route.path else "zoe", "path": "a.ipynb", "q": "x", "from": "none", "name": "numpy"}
         params |= {"before": "1", "after": "1"}
         if route.is_page:
             form = {field: value.format_map(known) for field, value in FORMS.get(route.name, {}).items()}

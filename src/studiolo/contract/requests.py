@@ -23,7 +23,7 @@ class Asker(Wire):
     asked_at: datetime
 
 
-class Judgement(Wire):
+class Ruling(Wire):
     """What a policy says of a package; the members are those of `packages.policy.decisions.Decision`."""
 
     verdict: Literal["allow", "hide", "refuse"]
@@ -44,7 +44,7 @@ class ClosurePackage(Wire):
     name: str
     version: str
     is_there: bool = Field(description="The environment has it already.")
-    judged: Judgement
+    judged: Ruling
     via: list[str] = Field(description="Names of those that need it; empty: it was asked for.")
     size_bytes: int | None = None
     uploaded_at: datetime | None = None
@@ -70,7 +70,7 @@ class PackageRequest(Wire):
     name: str
     specifier: str = Field(description="The versions asked for; empty: any, or that people ask for different ones.")
     state: RequestState
-    judged: Judgement = Field(description="What the policy said when it was asked for.")
+    judged: Ruling = Field(description="What the policy said when it was asked for.")
     people: list[Asker]
     asked_at: datetime
     closure: Closure

@@ -27,6 +27,8 @@ from studiolo.sdk.resources import (
     notifications,
     people,
     platform,
+    policies,
+    requests,
     scans,
     sessions,
     shares,
@@ -277,6 +279,18 @@ class Banners(Blocking[people.Banners]):
     withdraw = _blocking(people.Banners.withdraw)
 
 
+class Requests(Blocking[requests.Requests]):
+    """Requests for packages that a workspace's policy does not allow."""
+
+    create = _blocking(requests.Requests.create)
+    list = _paged(requests.Requests.list)
+    get = _blocking(requests.Requests.get)
+    withdraw = _blocking(requests.Requests.withdraw)
+    approve = _blocking(requests.Requests.approve)
+    deny = _blocking(requests.Requests.deny)
+    install_again = _blocking(requests.Requests.install_again)
+
+
 class Notifications(Blocking[notifications.Notifications]):
     """What the person whose key the client uses was told."""
 
@@ -322,6 +336,18 @@ class Datasets(Blocking[datasets.Datasets]):
     create = _blocking(datasets.Datasets.create)
     update = _blocking(datasets.Datasets.update)
     delete = _blocking(datasets.Datasets.delete)
+
+
+class Policies(Blocking[policies.Policies]):
+    """See, set and try package policies."""
+
+    get = _blocking(policies.Policies.get)
+    set = _blocking(policies.Policies.set)
+    history = _paged(policies.Policies.history)
+    what_if = _blocking(policies.Policies.what_if)
+    check = _blocking(policies.Policies.check)
+    refused_of_base = _blocking(policies.Policies.refused_of_base)
+    revoke = _blocking(policies.Policies.revoke)
 
 
 class Scans(Blocking[scans.Scans]):
@@ -371,11 +397,13 @@ class Studiolo:
         self.people = People(client.people, portal)
         self.invitations = Invitations(client.invitations, portal)
         self.banners = Banners(client.banners, portal)
+        self.requests = Requests(client.requests, portal)
         self.notifications = Notifications(client.notifications, portal)
         self.audit = Audit(client.audit, portal)
         self.platform = Platform(client.platform, portal)
         self.backups = Backups(client.backups, portal)
         self.datasets = Datasets(client.datasets, portal)
+        self.policies = Policies(client.policies, portal)
         self.scans = Scans(client.scans, portal)
 
     def close(self) -> None:

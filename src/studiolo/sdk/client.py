@@ -20,6 +20,8 @@ from studiolo.sdk.resources.kernels import Kernels
 from studiolo.sdk.resources.notifications import Notifications
 from studiolo.sdk.resources.people import Banners, Invitations, People
 from studiolo.sdk.resources.platform import Audit, Platform
+from studiolo.sdk.resources.policies import Policies
+from studiolo.sdk.resources.requests import Requests
 from studiolo.sdk.resources.scans import Scans
 from studiolo.sdk.resources.sessions import Sessions
 from studiolo.sdk.resources.shares import Shares
@@ -60,11 +62,13 @@ class AsyncStudiolo:
         self.people = People(self._transport)
         self.invitations = Invitations(self._transport)
         self.banners = Banners(self._transport)
+        self.requests = Requests(self._transport)
         self.notifications = Notifications(self._transport)
         self.audit = Audit(self._transport)
         self.platform = Platform(self._transport)
         self.backups = Backups(self._transport)
         self.datasets = Datasets(self._transport)
+        self.policies = Policies(self._transport)
         self.scans = Scans(self._transport)
 
     def attach(self, session: Session, command: Command) -> AbstractAsyncContextManager[Running]:

@@ -33,6 +33,7 @@ from studiolo.server.kernels import routes as kernel_routes
 from studiolo.server.notifications import routes as notification_routes
 from studiolo.server.packages import internal as index_questions
 from studiolo.server.packages import routes as policy_routes
+from studiolo.server.requests import routes as request_routes
 from studiolo.server.scans import routes as scan_routes
 from studiolo.server.services import Services
 from studiolo.server.sessions import routes as session_routes
@@ -133,6 +134,7 @@ def version_1() -> APIRouter:
     router.include_router(account_routes.router)
     router.include_router(people_routes.router)
     router.include_router(notification_routes.router)
+    router.include_router(request_routes.router)
     router.include_router(audit_routes.router)
     router.include_router(backup_routes.router)
     router.include_router(dataset_routes.router)
@@ -180,7 +182,11 @@ async def _background(services: Services) -> AsyncIterator[None]:
     ]
     try:
         async with running(
-            services.environments.runner, services.builder.runner, services.live_environments.runner, services.session_reconciler.runner
+            services.environments.runner,
+            services.builder.runner,
+            services.live_environments.runner,
+            services.session_reconciler.runner,
+            services.request_following.runner,
         ):
             yield
     finally:

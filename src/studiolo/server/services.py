@@ -63,6 +63,7 @@ from studiolo.server.kernels.service import Kernels
 from studiolo.server.kernels.stopping import KernelStopper
 from studiolo.server.live import Live
 from studiolo.server.metrics import Meters, Metrics
+from studiolo.server.notifications.service import Notifications
 from studiolo.server.packages.clients import PackageClients
 from studiolo.server.packages.credentials import IndexCredentials
 from studiolo.server.packages.door import IndexDoor
@@ -74,10 +75,7 @@ from studiolo.server.packages.outlook import Outlooks
 from studiolo.server.packages.parts import build_packages
 from studiolo.server.packages.policies import PolicyRevisions
 from studiolo.server.packages.startup import StartupScan
-from studiolo.server.notifications.service import Notifications
 from studiolo.server.principal import Principal
-from studiolo.server.scans.parts import build_scans
-from studiolo.server.scans.service import Scans
 from studiolo.server.requests.deciding import Decisions
 from studiolo.server.requests.following import Following
 from studiolo.server.requests.parts import build_requests
@@ -324,7 +322,6 @@ def build(
         policies=of_packages.policies,
         grants=of_packages.grants,
         environments=of_environments,
-        index=IndexHost(settings.index_socket, settings.index_key_file),
     )
     of_workspaces.trash.on_restored = of_workspaces.resets.on_reset = environments.want
     of_index = build_index(
@@ -337,7 +334,9 @@ def build(
         workspaces=workspaces,
         policies=of_packages.policies,
     )
-    clients, startup = PackageClients(settings, folders), StartupScan()
+    find_policy = of_packages.policies.effective
+    clients, startup = PackageClients(settings, folders, find_policy), StartupScan(find_policy)
+    of_environments.join(of_packages.policies, of_packages.grants, clients, of_index.credentials)
     of_sessions = build_sessions(
         Ground(
             settings=settings,

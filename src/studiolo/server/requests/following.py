@@ -7,7 +7,7 @@ from sqlalchemy import RowMapping
 
 from studiolo.contract.environments import Plan, PlannedPackage
 from studiolo.contract.errors import StudioloError
-from studiolo.contract.requests import Closure, ClosurePackage, Judgement, PackageRequest
+from studiolo.contract.requests import Closure, ClosurePackage, Ruling, PackageRequest
 from studiolo.kit.db import Database
 from studiolo.kit.reconcile import Runner
 from studiolo.server.accounts.queries import find_person
@@ -70,15 +70,17 @@ class Following:
             plan, files = await self._planner.plan(asked.workspace.id, [spec], asked.ecosystem)
         except StudioloError as exc:
             return Closure(state="unknown", message=exc.message)
-        return Closure(state="ready", packages=await self._describe(plan, {one.name: one for one in files}))
+        return Closure(state="ready", packages=await self._describe(asked, plan, {one.name: one for one in files}))
 
-    async def _describe(self, plan: Plan, files: Mapping[str, Resolved]) -> list[ClosurePackage]:
+    async def _describe(self, asked: PackageRequest, plan: Plan, files: Mapping[str, Resolved]) -> list[ClosurePackage]:
         # What is refused and what was asked for comes first, what is there already last.
         ordered = sorted(plan.packages, key=lambda one: (one.is_there, one.verdict == "allow", bool(one.via), one.name))
         found = []
         for number, one in enumerate(ordered):
             is_told = number < _MOST_FACTS and not one.is_there and one.name in files
-            facts = await self._catalogue.find(one.ecosystem, files[one.name]) if is_told else Facts()
+            facts = (
+                await self._catalogue.find(asked.workspace.id, one.ecosystem, files[one.name]) if is_told else Facts()
+            )
             found.append(_described(one, facts))
         return found
 
@@ -141,7 +143,7 @@ def _described(one: PlannedPackage, facts: Facts) -> ClosurePackage:
         name=one.name,
         version=one.version,
         is_there=one.is_there,
-        judged=Judgement(verdict=one.verdict, code=one.code, rule=one.rule, source=one.source, because=one.because),
+        judged=Ruling(verdict=one.verdict, code=one.code, rule=one.rule, source=one.source, because=one.because),
         via=one.via,
         **facts._asdict(),
     )

@@ -70,7 +70,7 @@ class Planner(Protocol):
 class Catalogue(Protocol):
     """Knows packages."""
 
-    async def find(self, ecosystem: Ecosystem, package: Resolved) -> Facts:
+    async def find(self, workspace_id: str, ecosystem: Ecosystem, package: Resolved) -> Facts:
         """Return what is known of a version of a package; never raises, takes some seconds at most."""
         ...
 

@@ -10,7 +10,7 @@ from studiolo.contract.environments import Ecosystem
 from studiolo.contract.errors import Conflict, Denied, NotFound
 from studiolo.contract.ids import IdKind, new_id
 from studiolo.contract.models import Page
-from studiolo.contract.requests import Closure, Judgement, PackageAsk, PackageRequest, RequestState
+from studiolo.contract.requests import Closure, Ruling, PackageAsk, PackageRequest, RequestState
 from studiolo.kit.clock import Clock
 from studiolo.kit.cursors import read_time_cursor, write_cursor
 from studiolo.kit.db import Database, Transaction
@@ -22,7 +22,7 @@ from studiolo.server.notifications.service import Notifications
 from studiolo.server.principal import Principal
 from studiolo.server.requests import queries
 from studiolo.server.requests.grounds import Policies
-from studiolo.server.requests.wire import judgement, wire
+from studiolo.server.requests.wire import ruling, wire
 from studiolo.server.requests.wishes import read_wish, subject_of
 from studiolo.server.workspaces import queries as workspace_queries
 from studiolo.server.workspaces.service import Workspaces
@@ -62,9 +62,7 @@ class Requests:
         _, policy = await self._policies.effective(workspace_id)
         return decide(policy, subject_of(ecosystem, name, specifier), self._clock.now())
 
-    async def consider(
-        self, who: Principal, workspace: str, form: PackageAsk
-    ) -> tuple[Judgement, PackageRequest | None]:
+    async def consider(self, who: Principal, workspace: str, form: PackageAsk) -> tuple[Ruling, PackageRequest | None]:
         """Return what asking would come to: the policy's word, and the request of others that one would join.
 
         Raises InvalidInput (`package-invalid`), NotFound, Denied.
@@ -75,7 +73,7 @@ class Requests:
             found = await queries.list_pending_of_name(connection, form.ecosystem, name, workspace_id=place["id"])
             pending = await self._wires(connection, found[:1])
         decision = await self.judge(place["id"], form.ecosystem, name, specifier)
-        return judgement(decision), (pending[0] if pending else None)
+        return ruling(decision), (pending[0] if pending else None)
 
     async def ask(self, who: Principal, workspace: str, form: PackageAsk) -> PackageRequest:
         """Ask for a package, or join those who did; asking again changes one's words. Administrators are told.
@@ -225,7 +223,7 @@ class Requests:
             "name": name,
             "specifier": specifier,
             "state": "pending",
-            "judged": judgement(decision).model_dump_json(),
+            "judged": ruling(decision).model_dump_json(),
             "closure": Closure(state="pending").model_dump_json(),
             "asked_at": self._clock.now(),
         }

@@ -5,7 +5,7 @@ from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
 from studiolo.kit.db import UTCTime
 from studiolo.server.metadata import metadata
 
-# `state`, `install_state`: see contract/requests.py, as are `judged` (Judgement) and `closure` (Closure), JSON.
+# `state`, `install_state`: see contract/requests.py, as are `judged` (Ruling) and `closure` (Closure), JSON.
 # `name` in its ecosystem's canonical form. `installed_build`: a number of environment_builds.
 package_requests = Table(
     "package_requests",

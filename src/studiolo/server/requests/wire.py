@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import RowMapping
 
 from studiolo.contract.models import PersonRef, WorkspaceRef
-from studiolo.contract.requests import Asker, Closure, Judgement, PackageRequest
+from studiolo.contract.requests import Asker, Closure, Ruling, PackageRequest
 from studiolo.packages.policy.decisions import Decision
 
 
@@ -18,7 +18,7 @@ def wire(row: RowMapping, askers: Iterable[RowMapping]) -> PackageRequest:
         name=row["name"],
         specifier=row["specifier"],
         state=row["state"],
-        judged=Judgement.model_validate_json(row["judged"]),
+        judged=Ruling.model_validate_json(row["judged"]),
         people=[
             Asker(
                 person=PersonRef(id=one["person_id"], name=one["name"], display_name=one["display_name"]),
@@ -42,9 +42,9 @@ def wire(row: RowMapping, askers: Iterable[RowMapping]) -> PackageRequest:
     )
 
 
-def judgement(decision: Decision) -> Judgement:
+def ruling(decision: Decision) -> Ruling:
     """Return a policy's decision as it travels."""
-    return Judgement(
+    return Ruling(
         verdict=decision.verdict.value,
         code=decision.code,
         rule=decision.rule,

@@ -11,6 +11,7 @@ from studiolo.server.disk.watch import Space
 from studiolo.server.http.identity import Allow
 from studiolo.server.kernels.service import Unread
 from studiolo.server.principal import Principal
+from studiolo.server.services import Services
 from studiolo.server.web.charts import sparks
 from studiolo.server.web.presentation import last_used
 from studiolo.server.web.render import render
@@ -56,6 +57,7 @@ async def show(
         sparks=sparks(await services.session_usages.memory_of(who, running), running),
         needs=[
             *_of_disk(services.disk.watch.space(), who),
+            *await _of_requests(services, who),
             *list_needs(sessions, workspaces.items, await services.kernels.list_unread(who)),
         ],
         workspaces=workspaces.items,
@@ -70,6 +72,16 @@ def _of_disk(space: Space, who: Principal) -> list[Need]:
         return []
     message = f"It is nearly full: {space.words}."
     return [Need("disk", "needs-you", "Disk", "The platform's disk", message, "/admin/disk", "Free space")]
+
+
+async def _of_requests(services: Services, who: Principal) -> list[Need]:
+    waiting = await services.requests.count_pending(who)
+    if not waiting:
+        return []
+    (newest,) = (await services.requests.list_(who, state="pending", limit=1)).items
+    asks = f"{newest.people[0].person.display_name} asks for it in {newest.workspace.name}"
+    message = f"{asks}; {waiting - 1} more wait." if waiting > 1 else f"{asks}."
+    return [Need("requests", "needs-you", "Request", newest.name, message, "/requests", "Review")]
 
 
 def list_needs(sessions: list[Session], workspaces: list[Workspace], unread: list[Unread]) -> list[Need]:

@@ -23,6 +23,8 @@ _HERE = Path(__file__).parent
 # What a page says after an act. The address names only the key, so that no link can put words into our mouth.
 SAID = {
     "added": "Added.",
+    "approved": "Approved. It installs by itself, and who asked is told.",
+    "asked": "Asked for. Administrators were told; it installs by itself once one of them approves.",
     "backup-begun": "Begun. You can leave; it goes on.",
     "cancelled": "Cancelled.",
     "changed": "Changed.",
@@ -32,6 +34,9 @@ SAID = {
     "reinstated": "Let back in. They sign in anew.",
     "withdrawn": "Withdrawn. The link counts no longer.",
     "copied": "Copied. This is the copy.",
+    "denied": "Denied. Who asked reads your reason.",
+    "installing": "Being installed.",
+    "wish-withdrawn": "Taken back.",
     "deleted": "Deleted. It is in the trash.",
     "erased": "Erased.",
     "forgotten": "Forgotten.",
@@ -82,6 +87,8 @@ async def render(
         "banner": await services.banners.current() if who else None,
         # How much of what they were told they have not seen.
         "news": await services.notifications.count_unread(who) if who else 0,
+        # How many requests for packages wait for their decision.
+        "requests_waiting": await services.requests.count_pending(who) if who else 0,
         "problem": None,
         # Where a page that answers a form can be loaded again.
         "canonical": None,

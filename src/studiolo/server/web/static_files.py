@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 FOLDER = Path(__file__).parent / "static"
 # One request instead of five: a page cannot paint before it has all of them. The order is the cascade's.
-_SHEETS = ("tokens", "base", "shell", "parts", "forms", "files", "history")
+_SHEETS = ("tokens", "base", "shell", "parts", "forms", "files", "history", "requests")
 SHEET = "pages.css"
 _PACKED = (".css", ".js", ".svg")
 

@@ -1,0 +1,31 @@
+"""Installations of what was approved, as builds of environments."""
+
+from studiolo.contract.environments import Ecosystem
+from studiolo.contract.errors import NotFound
+from studiolo.kit.db import Database
+from studiolo.server.environments import queries
+from studiolo.server.environments.builds import Builds
+from studiolo.server.environments.wishes import Wish
+from studiolo.server.principal import Principal
+from studiolo.server.requests.grounds import BuildOutcome
+
+
+class BuildInstalls:
+    """Implements `grounds.Installs`: one build for each approval."""
+
+    def __init__(self, db: Database, builds: Builds) -> None:
+        self._db = db
+        self._builds = builds
+
+    async def begin(self, workspace_id: str, spec: str, ecosystem: Ecosystem, *, by: Principal) -> int:
+        """Ask for the build; it is made once those asked for before are."""
+        wish = Wish(conda=[spec]) if ecosystem == "conda" else Wish(install=[spec])
+        return (await self._builds.begin(by, workspace_id, wish, cause="request")).number
+
+    async def outcome(self, workspace_id: str, number: int) -> BuildOutcome:
+        """Return how far the build came. Raises NotFound (`build-not-found`)."""
+        async with self._db.read() as connection:
+            row = await queries.find_build(connection, workspace_id, number)
+        if row is None:
+            raise NotFound("build-not-found", f"There is no build {number}.")
+        return BuildOutcome(row["state"], row["message"])

@@ -1,0 +1,55 @@
+"""Builds the services of this folder: what the composition root passes in, and what it gets."""
+
+from dataclasses import dataclass
+
+from studiolo.kit.clock import Clock
+from studiolo.kit.db import Database
+from studiolo.server.audit.service import Audit
+from studiolo.server.environments.parts import EnvironmentParts
+from studiolo.server.notifications.service import Notifications
+from studiolo.server.packages.host import IndexHost
+from studiolo.server.requests.catalogue import IndexCatalogue
+from studiolo.server.requests.deciding import Decisions
+from studiolo.server.requests.following import Following
+from studiolo.server.requests.grounds import Grants, Policies
+from studiolo.server.requests.installs import BuildInstalls
+from studiolo.server.requests.service import Requests
+from studiolo.server.settings import Settings
+from studiolo.server.workspaces.service import Workspaces
+
+
+@dataclass(frozen=True)
+class RequestParts:
+    """The services of requests by name."""
+
+    requests: Requests
+    decisions: Decisions
+    following: Following
+
+
+def build_requests(
+    settings: Settings,
+    *,
+    clock: Clock,
+    db: Database,
+    audit: Audit,
+    workspaces: Workspaces,
+    notifications: Notifications,
+    policies: Policies,
+    grants: Grants,
+    environments: EnvironmentParts,
+) -> RequestParts:
+    """Build them; nothing runs yet."""
+    requests = Requests(db, clock, audit, workspaces, notifications, policies, is_on=settings.packages.requests)
+    decisions = Decisions(db, clock, audit, requests, notifications, policies, grants)
+    following = Following(
+        db,
+        audit.live,
+        requests,
+        notifications,
+        environments.planner,
+        IndexCatalogue(IndexHost(settings.index_socket, settings.index_key_file), policies),
+        BuildInstalls(db, environments.builds),
+    )
+    requests.on_asked = decisions.on_approved = following.runner.hint
+    return RequestParts(requests, decisions, following)
