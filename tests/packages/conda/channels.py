@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import sys
 import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -97,3 +98,19 @@ def _pack(files: Mapping[str, bytes], links: Mapping[str, str]) -> bytes:
             member.type, member.linkname = tarfile.SYMTYPE, target
             tar.addfile(member)
     return zstd.compress(buffer.getvalue(), 1)
+
+
+def make_python(channel: Path) -> None:
+    """Write a package `python`: this interpreter's program, and links to its standard library; no virtual environment.
+
+    Real ones hold all of it, which would be a hundred megabytes here.
+    """
+    base, version = Path(sys.base_prefix), f"{sys.version_info[0]}.{sys.version_info[1]}"
+    library = f"lib/python{version}"
+    kept = {path.name for path in (base / library).iterdir()} - {"site-packages", "__pycache__"}
+    links = {f"{library}/{name}": str(base / library / name) for name in kept}
+    links |= {f"lib/{path.name}": str(path) for path in (base / "lib").glob("libpython*")}
+    links |= {"bin/python": f"python{version}", "bin/python3": f"python{version}"}
+    program = (base / f"bin/python{version}").read_bytes()
+    files = {f"bin/python{version}": program, f"{library}/site-packages/README.txt": ""}
+    make_package(channel, "python", sys.version.split()[0], subdir="linux-64", files=files, links=links)

@@ -100,8 +100,6 @@ def _choose(wanted: Wanted, offered: Mapping[tuple[str, str], RepoDataRecord]) -
     record = offered.get((wanted.channel, wanted.file))
     if record is None or (wanted.sha256 and (record.sha256 is None or record.sha256.hex() != wanted.sha256)):
         raise NotInstalledError(f"The channel {wanted.channel} does not offer {wanted.file} (any more).")
-    # What `conda-meta` says of it must be true wherever this platform is reached.
-    record.channel = wanted.channel
     return record
 
 

@@ -1,6 +1,7 @@
 """The packages of a conda prefix, from its `conda-meta`."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from studiolo.packages.installed.snapshots import Distribution, Finding
 
 _MOST_PACKAGES = 10_000
 _MOST_BYTES = 16 << 20
+_SUBDIR = re.compile(r"noarch|(linux|osx|win|emscripten|wasi)-\w+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +66,13 @@ def _distribution(members: dict[str, Any], file: str) -> Distribution:
         installer="conda",
         file=text("fn", 400),
         sha256=text("sha256", 64),
-        channel=text("channel", 200),
+        channel=_channel_name(text("channel", 1000)),
     )
+
+
+def _channel_name(channel: str | None) -> str | None:
+    """Return the name in a channel's address, which ends with it or, as conda writes it, with a folder of it."""
+    parts = [part for part in (channel or "").split("/") if part]
+    if len(parts) > 1 and _SUBDIR.fullmatch(parts[-1]):
+        parts.pop()
+    return parts[-1][:200] if parts else None

@@ -38,7 +38,7 @@ async def run_uv(
     """
     environment = {name: value for name, value in plain_environment().items() if name not in _FOREIGN}
     process = await asyncio.create_subprocess_exec(
-        uv.find_uv_bin(), *arguments, "--color", "never", "--no-progress",
+        uv.find_uv_bin(), "--color", "never", "--no-progress", *arguments,
         stdin=PIPE, stdout=DEVNULL, stderr=PIPE, env=environment | dict(variables or {}), cwd=folder,
     )  # fmt: skip
     try:
