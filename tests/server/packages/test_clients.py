@@ -39,15 +39,12 @@ def test_without_tls_the_key_is_bound_to_another_host_name_than_the_platforms_ad
 
 
 def _clients(folder: Path, policy: Policy | Exception, **changes: object) -> PackageClients:
-    clients = PackageClients(_settings(folder, **changes), Folders(folder, []))
-
     async def find(workspace_id: str) -> tuple[int, Policy]:
         if isinstance(policy, Exception):
             raise policy
         return 1, policy
 
-    clients.find_policy = find
-    return clients
+    return PackageClients(_settings(folder, **changes), Folders(folder, []), find)
 
 
 async def test_conda_asks_the_channels_that_the_policy_trusts_in_their_order(tmp_path: Path) -> None:

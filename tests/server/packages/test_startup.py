@@ -22,13 +22,11 @@ def _environment(folder: Path, *packages: str) -> Path:
 
 def _scan(*entries: str, blocked: str = "") -> StartupScan:
     rules = tuple(read_entry(entry, "the start-up list") for entry in entries) if entries else None
-    scan = StartupScan()
 
     async def find(workspace_id: str) -> tuple[int, Policy]:
         return 1, Policy(startup_blocked=rules, blocked=(read_entry(blocked, "the default policy"),) if blocked else ())
 
-    scan.find_policy = find
-    return scan
+    return StartupScan(find)
 
 
 async def test_a_listed_package_is_named_with_its_version_and_the_entry(tmp_path: Path) -> None:

@@ -61,9 +61,6 @@ class Configuration:
     netrc: str = field(repr=False)
 
 
-NOTHING = Configuration({}, {}, "")
-
-
 def configure(index: Index, places: Places, login: str, key: str) -> Configuration:
     """Return what leads pip, uv, poetry, pdm, conda, mamba and pixi to `index`, where they sign in with `key`."""
     conda, pip = places.settings / "condarc", places.settings / "pip.conf"

@@ -75,8 +75,7 @@ class Ground:
         resources = Resources.model_validate(allowed["resources"])
         environment = spec.environment or self.folders.environment(workspace["id"])
         tools = await self.configure(workspace["id"], who.person_id, environment, key)
-        if tools.netrc:
-            await asyncio.to_thread(self._write, wish.kernel_id, tools)
+        await asyncio.to_thread(self._write, wish.kernel_id, tools)
         root = self.folders.of(workspace["id"], workspace["root"])
         groups = await self.places()
         marker = f"k-{wish.kernel_id}"
@@ -134,7 +133,7 @@ class Ground:
             "KERNEL_USERNAME": who.name,
             "STUDIOLO_URL": self.settings.address,
             "STUDIOLO_KEY_FILE": str(self.key_file(str(wish.kernel_id))),
-            **({"NETRC": str(netrc_file(self.key_file(str(wish.kernel_id))))} if tools.netrc else {}),
+            "NETRC": str(netrc_file(self.key_file(str(wish.kernel_id)))),
         }
         programs = offer_tools(self.settings.data_dir)
         return workload_variables(environment, given, own=own, tools=programs, machine=os.environ)

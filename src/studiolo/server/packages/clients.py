@@ -9,7 +9,7 @@ from pathlib import Path
 
 from studiolo.contract.errors import StudioloError
 from studiolo.kit.files import write_atomically
-from studiolo.packages.clients.configuration import NOTHING, Configuration, Index, Places, configure
+from studiolo.packages.clients.configuration import Configuration, Index, Places, configure
 from studiolo.packages.policy.effective import Policy
 from studiolo.server.settings import Settings
 from studiolo.server.workspaces.folders import Folders
@@ -25,27 +25,28 @@ Configure = Callable[[str, str, Path, str], Awaitable[Configuration]]
 
 
 class PackageClients:
-    """Configures tools. `find_policy`: the number and the policy in force in a workspace; without it, none of them."""
+    """Configures tools. `find_policy`: the number and the policy in force in a workspace."""
 
-    def __init__(self, settings: Settings, folders: Folders) -> None:
+    def __init__(self, settings: Settings, folders: Folders, find_policy: FindPolicy) -> None:
         self._settings = settings
         self._folders = folders
-        self.find_policy: FindPolicy | None = None
+        self._find_policy = find_policy
 
     async def configure(self, workspace_id: str, person_id: str, environment: Path, key: str) -> Configuration:
         """Return what leads the tools of a workload to our index, where they sign in with its narrow key."""
-        if self.find_policy is None:
-            return NOTHING
-        channels = await self._channels(workspace_id, self.find_policy)
-        certificates = await asyncio.to_thread(self._certificates)
-        index = Index(index_address(self._settings), certificates, channels)
+        index = await self.index(workspace_id)
         own = self._folders.of_person(workspace_id, person_id)
         return configure(index, Places(environment, own / "packages", own / "cache"), LOGIN, key)
 
-    async def _channels(self, workspace_id: str, find_policy: FindPolicy) -> dict[str, str]:
+    async def index(self, workspace_id: str) -> Index:
+        """Return our index as it is reached for a workspace."""
+        certificates = await asyncio.to_thread(self._certificates)
+        return Index(index_address(self._settings), certificates, await self._channels(workspace_id))
+
+    async def _channels(self, workspace_id: str) -> dict[str, str]:
         known = self._settings.packages.conda_channels
         try:
-            _, policy = await find_policy(workspace_id)
+            _, policy = await self._find_policy(workspace_id)
         except StudioloError:
             # The index says what is wrong with it, to whoever asks for a package.
             return dict(known)

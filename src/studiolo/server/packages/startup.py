@@ -12,19 +12,17 @@ _MOST_NAMED = 5
 
 
 class StartupScan:
-    """Judges environments. `find_policy`: the number and the policy in force in a workspace; without it, none."""
+    """Judges environments. `find_policy`: the number and the policy in force in a workspace."""
 
-    def __init__(self) -> None:
-        self.find_policy: FindPolicy | None = None
+    def __init__(self, find_policy: FindPolicy) -> None:
+        self._find_policy = find_policy
 
     async def check(self, workspace_id: str, environment: Path) -> None:
         """Return if nothing stands against a start. Raises Denied (`environment-refused`), which names what does.
 
         What may be installed is another question, and another list. Reads the environment, where there is a list.
         """
-        if self.find_policy is None:
-            return
-        _, policy = await self.find_policy(workspace_id)
+        _, policy = await self._find_policy(workspace_id)
         if not policy.startup_blocked:
             return
         snapshot = await asyncio.to_thread(read_environment, environment)
