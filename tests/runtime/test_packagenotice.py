@@ -19,7 +19,7 @@ PROBLEM = {
     "rule": "blocked_packages: requests",
     "source": "the default policy",
     "because": "requests is blocked.",
-    "link": "http://localhost:1/w/churn/request?package=requests",
+    "workspace": "w-1",
 }
 
 
@@ -58,12 +58,13 @@ def test_messages_that_are_no_streams_pass() -> None:
     assert refusals.take() == {}
 
 
-def test_the_words_name_package_version_rule_reason_and_next_step() -> None:
+def test_the_words_name_package_version_rule_reason_and_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDIOLO_URL", "http://localhost:1")
     assert describe(FOLDER, FILE, PROBLEM, "churn") == (
         "Refused: requests 2.32.5 in workspace churn\n"
         "Rule:    blocked_packages: requests, the default policy\n"
         "Because: requests is blocked.\n"
-        "Ask:     ml jupyter request churn requests   or   http://localhost:1/w/churn/request?package=requests\n"
+        "Ask:     ml jupyter request churn requests   or   http://localhost:1/w/w-1/request?package=requests\n"
     )
 
 

@@ -71,12 +71,12 @@ def describe(folder: str, file: str, problem: Mapping[str, Any], workspace: str)
         return None
     name, said = read["name"], {part: _line(text) for part, text in problem.items() if text}
     rule = [said[part] for part in ("rule", "source") if part in said] or [read["code"].lower().replace("-", " ")]
-    command = f"ml jupyter request {read['workspace']} {name}"
+    command, link = f"ml jupyter request {read['workspace']} {name}", _link(said.get("workspace"), name)
     lines = {
         "Refused": f"{f'{name} {_version(file)}'.rstrip()} in workspace {workspace or read['workspace']}",
         "Rule": ", ".join(rule),
         "Because": said.get("because") or said.get("detail"),
-        "Ask": f"{command}   or   {said['link']}" if "link" in said else command,
+        "Ask": f"{command}   or   {link}" if link else command,
     }
     return "".join(f"{title + ':':<9}{text}\n" for title, text in lines.items() if text)
 
@@ -131,6 +131,11 @@ def _credential() -> dict[str, str]:
     if found is None:
         return {}
     return {"Authorization": "Basic " + base64.b64encode(f"{found[0]}:{found[2]}".encode()).decode()}
+
+
+def _link(workspace_id: str | None, name: str) -> str | None:
+    platform = os.environ.get("STUDIOLO_URL")
+    return f"{platform}/w/{workspace_id}/request?package={name}" if platform and workspace_id else None
 
 
 def _version(file: str) -> str:

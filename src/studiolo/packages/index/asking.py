@@ -64,6 +64,9 @@ class Ask:
             title=f"Refused by {where}",
             decision=decision.code,
             rule=decision.rule,
+            source=decision.source,
+            because=decision.because,
+            workspace=self.caller.workspace,
         )
 
     def deliver(self, subject: Subject, decision: Decision, *, sha256: str, fingerprint: str | None) -> None:
