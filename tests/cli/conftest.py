@@ -97,6 +97,19 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
                 running.answer("POST", f"{path}/files/{verb}", samples.FILE)
             for verb in ("duplicate", "transfer", "reset"):
                 running.answer("POST", f"{path}/{verb}", WORKSPACE)
+        churn = "/jupyter/workspaces/churn"
+        running.answer("GET", f"{churn}/packages", page(samples.INSTALLED))
+        for verb in ("packages", "packages/remove"):
+            running.answer("POST", f"{churn}/{verb}", samples.BUILD, status=202)
+        running.answer("POST", "/jupyter/packages/check", samples.PLAN)
+        running.answer("GET", f"{churn}/environment", samples.ENVIRONMENT)
+        running.answer("GET", f"{churn}/environment/builds", page(samples.BUILD))
+        running.answer("GET", f"{churn}/environment/builds/2", samples.BUILD)
+        running.answer("DELETE", f"{churn}/environment/builds/2", samples.BUILD)
+        running.answer("GET", f"{churn}/environment/difference", samples.BUILD_DIFFERENCE)
+        running.answer("GET", f"{churn}/environment/lock", b'lock-version = "1.0"\n', content_type="application/toml")
+        for verb in ("rollback", "undo", "rebuild"):
+            running.answer("POST", f"{churn}/environment/{verb}", samples.BUILD, status=202)
         trashed = f"/jupyter/trash/{samples.TRASHED['id']}"
         running.answer("GET", "/jupyter/trash", page(samples.TRASHED))
         running.answer("POST", f"{trashed}/restore", WORKSPACE)
@@ -124,6 +137,14 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
             running.answer("POST", f"{policy}/what-if", samples.OUTLOOK)
             running.answer("GET", f"{policy}/check", samples.JUDGEMENT)
         running.answer("DELETE", "/jupyter/policy/grants/g-1", None, status=204)
+        scans = "/jupyter/workspaces/churn/scans"
+        running.answer("POST", scans, samples.SCAN_PROGRESS, status=202)
+        running.answer("GET", f"{scans}/current", samples.SCAN_PROGRESS)
+        running.answer("PUT", f"{scans}/accepted/f-1", {"id": "f-1", "reason": "a test key", "by": "ana"})
+        running.answer("DELETE", f"{scans}/accepted/f-2", None, status=204)
+        for scan in ("c-1", "latest"):
+            running.answer("GET", f"{scans}/{scan}", samples.SCAN)
+            running.answer("GET", f"{scans}/{scan}/file", samples.SCAN_TEXT.encode(), content_type="text/plain")
         running.answer("POST", "/datasets", samples.DATASET, status=201)
         running.answer("PATCH", "/datasets/billing", samples.DATASET)
         running.answer("DELETE", "/datasets/billing", None, status=204)

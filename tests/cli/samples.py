@@ -47,8 +47,28 @@ SESSION = {
 }
 DATASET = {"id": "d-1", "name": "billing", "description": "All bills", "everybody": False, "folder": "/srv/billing"}
 DATASET |= {"people": [ANA], "workspaces": [], "is_there": True, "created_at": MOMENT, "modified_at": MOMENT}
+FINDING = {"id": "f-1", "rule": "secret", "severity": "low", "place": {"path": "a.py", "line": 3}, "what": "AWS Access Key"}
+FINDING |= {"why": "It can be used.", "next_step": "Revoke it.", "accepted": None}
+SCAN = {"id": "c-1", "workspace": {"id": WORKSPACE["id"], "name": "churn", "owner": "ana"}, "at": MOMENT, "seconds": 2.5}
+SCAN |= {"cause": "asked", "by": ANA, "isolation": "L0", "enforcement": "Sessions are not isolated.", "policy": None}
+SCAN |= {"verdict": "findings", "summary": "1 finding: 1 low.", "counts": {"low": 1}, "accepted": 0, "findings": [FINDING]}
+SCAN |= {"coverage": {}, "packages": []}
+SCAN_PROGRESS = {"state": "done", "phase": "Done", "percent": 100, "scan": "c-1", "began_at": MOMENT}
+SCAN_TEXT = "ana/churn: 1 finding: 1 low.\nIsolation L0. Sessions are not isolated.\n"
 CLONE = {"state": "done", "url": "https://example.com/team/study.git", "folder": "study", "phase": "Receiving objects"}
 CLONE |= {"percent": 100, "message": None, "began_at": MOMENT}
+CHANGE = {"ecosystem": "pypi", "name": "numpy", "action": "installed", "version": "2.4.0", "previous": None}
+BUILD = {"number": 2, "state": "ready", "cause": "install", "wish": "Install numpy", "base": "default", "hash": "ab12"}
+BUILD |= {"changes": [CHANGE], "made_by": ANA, "session_id": None, "policy_hash": None, "made_at": MOMENT}
+BUILD |= {"ended_at": MOMENT, "is_live": True}
+INSTALLED = {"ecosystem": "pypi", "name": "numpy", "version": "2.4.0", "from_base": False, "installed_at": MOMENT}
+ENVIRONMENT = {"base": "default", "hash": "ab12", "python": "3.11", "build": BUILD, "building": None}
+ENVIRONMENT |= {"packages": [INSTALLED], "isolation": "L0", "enforcement": "The policy is advisory here."}
+PLANNED = {"ecosystem": "pypi", "name": "numpy", "version": "2.4.0", "is_there": False, "verdict": "allow"}
+PLANNED |= {"code": "allowed", "because": "Nothing in the policy stands against it."}
+NODE = {"name": "numpy", "version": "2.4.0", "verdict": "allow", "is_there": False, "needs": []}
+PLAN = {"packages": [PLANNED], "violations": [], "tree": [NODE]}
+BUILD_DIFFERENCE = {"before": 1, "after": 2, "base_before": "default", "base_after": "default", "changes": [CHANGE]}
 HIT = {
     "path": "a.ipynb",
     "kind": "code",

@@ -22,6 +22,7 @@ from studiolo.sdk.resources import (
     account,
     backups,
     datasets,
+    environments,
     files,
     kernels,
     notifications,
@@ -365,6 +366,31 @@ class Scans(Blocking[scans.Scans]):
     accepted = _blocking(scans.Scans.accepted)
 
 
+class Packages(Blocking[environments.Packages]):
+    """Packages of a workspace's environment."""
+
+    list = _blocking(environments.Packages.list)
+    install = _blocking(environments.Packages.install)
+    remove = _blocking(environments.Packages.remove)
+    check = _blocking(environments.Packages.check)
+
+
+class Environments(Blocking[environments.Environments]):
+    """Environments of workspaces and their builds."""
+
+    get = _blocking(environments.Environments.get)
+    builds = _paged(environments.Environments.builds)
+    build = _blocking(environments.Environments.build)
+    wait = _blocking(environments.Environments.wait)
+    progress = _streamed(environments.Environments.progress)
+    cancel = _blocking(environments.Environments.cancel)
+    rollback = _blocking(environments.Environments.rollback)
+    undo = _blocking(environments.Environments.undo)
+    rebuild = _blocking(environments.Environments.rebuild)
+    difference = _blocking(environments.Environments.difference)
+    lock = _blocking(environments.Environments.lock)
+
+
 class Studiolo:
     """A client of one platform, for scripts and notebooks. Arguments and methods are those of `AsyncStudiolo`.
 
@@ -389,6 +415,8 @@ class Studiolo:
         self.sessions = Sessions(client.sessions, portal)
         self.kernels = Kernels(client.kernels, portal)
         self.files = Files(client.files, portal)
+        self.packages = Packages(client.packages, portal)
+        self.environments = Environments(client.environments, portal)
         self.shares = Shares(client.shares, portal)
         self.versions = Versions(client.versions, portal)
         self.file_trash = FileTrash(client.file_trash, portal)

@@ -15,6 +15,7 @@ from studiolo.sdk.kernel_channels import KernelAddress, KernelChannels
 from studiolo.sdk.resources.account import Account, Keys
 from studiolo.sdk.resources.backups import Backups
 from studiolo.sdk.resources.datasets import Datasets
+from studiolo.sdk.resources.environments import Environments, Packages
 from studiolo.sdk.resources.files import Files
 from studiolo.sdk.resources.kernels import Kernels
 from studiolo.sdk.resources.notifications import Notifications
@@ -54,6 +55,8 @@ class AsyncStudiolo:
         self.sessions = Sessions(self._transport)
         self.kernels = Kernels(self._transport)
         self.files = Files(self._transport)
+        self.packages = Packages(self._transport)
+        self.environments = Environments(self._transport)
         self.shares = Shares(self._transport)
         self.versions = Versions(self._transport)
         self.file_trash = FileTrash(self._transport)

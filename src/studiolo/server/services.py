@@ -200,6 +200,7 @@ class Services:
     backups: BackupService
     datasets: Datasets
     scans: Scans
+    policies: Policies
     policy_revisions: PolicyRevisions
     policy_outlooks: Outlooks
     grants: Grants
@@ -484,6 +485,7 @@ def build(
             policies=of_packages.policies,
             isolation=isolation,
         ),
+        policies=of_packages.policies,
         policy_revisions=of_packages.revisions,
         policy_outlooks=of_packages.outlooks,
         grants=of_packages.grants,

@@ -43,6 +43,8 @@ async def churn(
         )
 
     monkeypatch.setattr(services.environments, "_build_base", build)
+    # No index host runs here: files come from where the platform's machine gets them.
+    monkeypatch.setattr(services.builder._maker, "index", None)
     made = (await ana.post(W, json={"name": "churn"})).json()
     return services.settings.data_dir / "environments" / str(made["id"])
 

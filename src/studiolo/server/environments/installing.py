@@ -49,10 +49,14 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class IndexAccess:
-    """Where a build fetches files, and a netrc's text that lets it; the same policy holds there as for anybody."""
+    """Where a build fetches files, and a netrc's text that lets it; the same policy holds there as for anybody.
+
+    `certificates`: a bundle to trust; None where the usual one does.
+    """
 
     url: str
     netrc: str
+    certificates: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,6 @@ _ATTEMPTS = 4
 _NEXT = ".next"
 _NAMED = 4
 
-# Lets a build fetch from the index in the name of its workspace, for as long as the context lasts.
-OpenIndex = Callable[[str, int], AbstractAsyncContextManager[IndexAccess]]
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -55,6 +52,10 @@ class Job:
     def number(self) -> int:
         """Of the build."""
         return int(self.row["number"])
+
+
+# Lets a build fetch from the index in the name of its workspace, for as long as the context lasts.
+OpenIndex = Callable[[Job], AbstractAsyncContextManager[IndexAccess]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ class Maker:
             await _finish(asyncio.create_task(asyncio.to_thread(_clone, base_of(job.live), job.fresh)))
         for part in steps.parts:
             installer = self._planner.find(part.ecosystem)
-            async with self.index(job.id, job.number) if self.index is not None else nullcontext() as index:
+            async with self.index(job) if self.index is not None else nullcontext() as index:
                 await installer.apply(job.fresh, Alteration(part.install, part.remove, index, home=job.live), job.tell)
         await asyncio.to_thread(point_scripts, job.fresh, job.live)
 

@@ -19,12 +19,17 @@ from studiolo.server.environments.history import History
 from studiolo.server.environments.locks import Locks
 from studiolo.server.environments.making import Maker
 from studiolo.server.environments.planning import Ground, Planner
+from studiolo.server.environments.policed import excepter, opener
 from studiolo.server.environments.progress import Progress
 from studiolo.server.environments.recording import Recorder
 from studiolo.server.environments.service import Environments
 from studiolo.server.environments.uv_installer import UvInstaller
 from studiolo.server.environments.watching import Watcher
 from studiolo.server.environments.wishes import Wish
+from studiolo.server.packages.clients import PackageClients
+from studiolo.server.packages.credentials import IndexCredentials
+from studiolo.server.packages.effective import Policies
+from studiolo.server.packages.grants import Grants
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.service import Workspaces
 
@@ -42,6 +47,12 @@ class EnvironmentParts:
     history: History
     recorder: Recorder
     watcher: Watcher
+
+    def join(self, policies: Policies, grants: Grants, clients: PackageClients, credentials: IndexCredentials) -> None:
+        """Have plans judged, exceptions made, and files fetched from our own index."""
+        self.planner.policy = policies.effective
+        self.builds.make_exception = excepter(grants)
+        self.maker.index = opener(clients, credentials)
 
 
 def build_environments(

@@ -123,7 +123,10 @@ def _write_pins(folder: Path, change: Alteration) -> tuple[str, dict[str, str]]:
     netrc = folder / "netrc"
     netrc.touch(mode=0o600)
     netrc.write_text(change.index.netrc)
-    return str(pins), {"NETRC": str(netrc), "UV_DEFAULT_INDEX": change.index.url, "UV_NO_CONFIG": "1"}
+    variables = {"NETRC": str(netrc), "UV_DEFAULT_INDEX": change.index.url, "UV_NO_CONFIG": "1"}
+    if change.index.certificates is not None:
+        variables["SSL_CERT_FILE"] = str(change.index.certificates)
+    return str(pins), variables
 
 
 def _pin(one: Resolved) -> str:
