@@ -74,7 +74,9 @@ class Outlooks:
         """Return which packages of the base the organisation's policy would refuse, were they not the base's."""
         who.require("policy.change-platform")
         _, policy = await self._policies.effective(None)
-        found = [(subject, decide(policy, subject, self._clock.now())) for subject in await self.of_base()]
+        found = [
+            (subject, decide(policy, subject, self._clock.now())) for subject in dict.fromkeys(await self.of_base())
+        ]
         return [judgement_wire(subject, decision) for subject, decision in found if not decision.is_allowed]
 
     async def _of_platform(self, document: Document) -> PolicyOutlook:
