@@ -1,8 +1,8 @@
 """The shim of a kernel: see `studiolo.runtime.keeping` for what shims do.
 
 Forked by a kernel server, or started as `python -m studiolo.runtime.kernelshim` with a socket as standard input.
-Events: `started`; `ready` once the kernel's sockets are bound, with its `pid`, which the files may not name yet;
-`exited`.
+Events: `started`, and in any order with it `ready` once the kernel's sockets are bound, with its `pid`, which the
+files may not name yet; `exited`.
 """
 
 import contextlib
@@ -64,6 +64,7 @@ class KernelShim(keeping.Keeper):
         self.claim = claim
         self.owns_group = request.owns_group
         self.is_ready = become is not None
+        self._claimed: int | None = None
         self._started_at = time.monotonic()
 
     def prepare(self) -> None:
@@ -75,12 +76,14 @@ class KernelShim(keeping.Keeper):
             self.group = Group.of(self.request.groups, self.request.group)
         request = self.request
         self.known |= {"group": request.group, "owns_group": request.owns_group, "register": request.register}
+        # Before the kernel exists: a session that ends just now has taken the folder away.
+        self._register(0)
+        # As soon as nothing is missing: a spare becomes the kernel while we write down that it does.
+        self._claimed = self.claim(request, self.connection) if self.claim else None
 
     def fork(self, shim_pid: int) -> int:
         """See Keeper.fork."""
-        # Before the kernel exists: a session that ends just now has taken the folder away.
-        self._register(0)
-        pid = (self.claim and self.claim(self.request, self.connection)) or os.fork()
+        pid = self._claimed or os.fork()
         if pid == 0:
             self._become_kernel(shim_pid)
         self._register(pid)

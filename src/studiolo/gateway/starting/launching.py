@@ -90,12 +90,13 @@ class LocalLauncher:
     async def _await_ready(self, plan: KernelPlan, kept: "KeptKernel", events: "_Events") -> "LocalProcess":
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_BOUND_SECONDS):
-                event = await events.next()
-                while event["event"] == "started":
+                heard: dict[str, dict[str, Any]] = {}
+                while heard.keys() != {"started", "ready"}:
                     event = await events.next()
-                if event["event"] == "ready":
-                    return find_process(kept, pid=event["pid"])
-                raise _not_started(plan, event.get("message") or "Its shim was killed.", kept)
+                    if event["event"] not in ("started", "ready"):
+                        raise _not_started(plan, event.get("message") or "Its shim was killed.", kept)
+                    heard[event["event"]] = event
+                return find_process(kept, pid=heard["ready"]["pid"])
         return find_process(kept)
 
     def _make_room(self, kept: "KeptKernel") -> None:
