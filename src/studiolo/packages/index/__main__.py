@@ -10,7 +10,7 @@ from pathlib import Path
 
 from studiolo.kit.notify import notify
 from studiolo.packages.index.channels import read_channels
-from studiolo.packages.index.serving import serving
+from studiolo.packages.index.serving import running_services, serving
 
 
 def main() -> int:
@@ -42,7 +42,8 @@ async def _serve_until_stopped(asked: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     secret = asked.secret_file.read_text().strip()
     channels = await asyncio.to_thread(read_channels, asked.channels_file)
-    async with serving(asked.socket, asked.control, asked.data, secret, channels, fresh_seconds=asked.fresh):
+    parts = running_services(asked.control, asked.data, secret, channels, fresh_seconds=asked.fresh)
+    async with parts as services, serving(asked.socket, services):
         notify(READY="1")
         await stopped.wait()
         notify(STOPPING="1")

@@ -1,6 +1,7 @@
 """The index host's HTTP application: who asks, by which policy, for which ecosystem."""
 
 import hmac
+import json
 import logging
 from http import HTTPStatus
 from urllib.parse import unquote
@@ -76,10 +77,9 @@ def _decoded(part: str) -> str:
 
 
 def _problem(error: StudioloError, status: int | None = None) -> web.Response:
-    headers = {"Cache-Control": "no-store"}
+    # uv shows it to people only where its type is this and nothing after it.
+    headers = {"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store"}
     if "retry_after" in error.extra:
         headers["Retry-After"] = str(error.extra["retry_after"])
     found = status_of(error) if status is None else status
-    return web.json_response(
-        members_of(error) | {"status": found}, status=found, content_type=MEDIA_TYPE, headers=headers
-    )
+    return web.Response(body=json.dumps(members_of(error) | {"status": found}), status=found, headers=headers)

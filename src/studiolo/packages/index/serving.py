@@ -27,13 +27,12 @@ _CLOSE_SECONDS = 2.0
 
 
 @contextlib.asynccontextmanager
-async def serving(
-    socket: Path, control: Path, data: Path, secret: str, channels: Channels, *, fresh_seconds: float
-) -> AsyncIterator[None]:
-    """Serve on a unix socket that only this account can reach. Raises OSError, sqlite3.Error.
+async def running_services(
+    control: Path, data: Path, secret: str, channels: Channels, *, fresh_seconds: float
+) -> AsyncIterator[Services]:
+    """Give the parts of a host. Raises OSError, sqlite3.Error.
 
-    `data`: the host's own folder;
-    `fresh_seconds`: how long a channel's page is good without asking.
+    `data`: the host's own folder; `fresh_seconds`: how long a channel's page is good without asking.
     """
     async with contextlib.AsyncExitStack() as stack:
         plane, store = ControlPlane(control, secret), Store(data / "index.db")
@@ -52,15 +51,20 @@ async def serving(
         reports = Reports(store, plane)
         telling = asyncio.create_task(reports.tell_forever())
         stack.push_async_callback(_end, telling)
-        pages, policies = KeptPages(store), Policies(plane)
-        services = Services(
-            secret, policies, Owners(upstreams, channels.missing), pages, blobs, metadata, store, reports, conda
-        )
-        runner = web.AppRunner(create_app(services), access_log=None, shutdown_timeout=_CLOSE_SECONDS)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
+        owners, pages = Owners(upstreams, channels.missing), KeptPages(store)
+        yield Services(secret, Policies(plane), owners, pages, blobs, metadata, store, reports, conda)
+
+
+@contextlib.asynccontextmanager
+async def serving(socket: Path, services: Services) -> AsyncIterator[None]:
+    """Serve on a unix socket that only this account can reach. Raises OSError."""
+    runner = web.AppRunner(create_app(services), access_log=None, shutdown_timeout=_CLOSE_SECONDS)
+    await runner.setup()
+    try:
         await _listen(runner, socket)
         yield
+    finally:
+        await runner.cleanup()
 
 
 async def _listen(runner: web.AppRunner, socket: Path) -> None:

@@ -1,0 +1,189 @@
+"""The index host by its own protocol: pages, files, metadata, refusals, and what goes wrong upstream."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from packages.index.stage import JSON, Stage, rules, staged
+
+WHEEL = "files/lib/lib-1.0-py3-none-any.whl"
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with staged(tmp_path) as found:
+        found.origin.add("lib", "1.0", "other>=1")
+        yield found
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+async def test_a_page_lists_what_the_upstream_has_in_both_formats(stage: Stage, is_json: bool) -> None:
+    stage.origin.speaks_json = is_json
+    page = await stage.page("lib")
+    (file,) = page["files"]
+    digest = hashlib.sha256((stage.origin.folder / file["filename"]).read_bytes()).hexdigest()
+    assert file["url"] == "../../files/lib/lib-1.0-py3-none-any.whl"
+    assert (file["hashes"], file["core-metadata"]) == ({"sha256": digest}, True)
+    assert (page["meta"]["api-version"], page["versions"]) == ("1.4" if is_json else "1.0", ["1.0"])
+    _, text, headers = await stage.get("simple/lib/", Accept="text/html")
+    assert f"../../files/lib/lib-1.0-py3-none-any.whl#sha256={digest}" in text.decode()
+    assert headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+@pytest.mark.parametrize(("asked", "leads_to"), [("Lib/", "../lib/"), ("LIB", "lib/"), ("lib", "lib/")])
+async def test_other_spellings_lead_to_the_canonical_one(stage: Stage, asked: str, leads_to: str) -> None:
+    status, _, headers = await stage.get(f"simple/{asked}")
+    assert (status, headers["Location"]) == (301, leads_to)
+
+
+async def test_projects_are_not_listed(stage: Stage) -> None:
+    assert [(await stage.get(path))[0] for path in ("simple/", "simple", "")] == [404, 404, 404]
+
+
+async def test_a_page_that_has_not_changed_is_not_sent_again_until_the_policy_changes(stage: Stage) -> None:
+    _, _, headers = await stage.get("simple/lib/", Accept=JSON)
+    known = {"Accept": JSON, "If-None-Match": headers["ETag"]}
+    assert (await stage.get("simple/lib/", **known))[0] == 304
+    assert headers["Cache-Control"] == "no-cache"
+    stage.policy = replace(stage.policy, blocked=rules("lib"))
+    assert (await stage.get("simple/lib/", **known))[0] == 200
+
+
+async def test_a_file_is_judged_when_it_is_asked_for_whatever_a_page_has_said(stage: Stage) -> None:
+    await stage.page("lib")
+    stage.policy = replace(stage.policy, blocked=rules("lib"))
+    for path in (WHEEL, f"{WHEEL}.metadata"):
+        status, body, headers = await stage.get(path)
+        assert (status, json.loads(body)["code"], headers["Cache-Control"]) == (403, "package-refused", "no-store")
+
+
+async def test_a_tombstone_refuses_even_when_its_package_is_allowed_by_now(stage: Stage) -> None:
+    path = "denied/BLOCKED-lib--run--ml-jupyter-request-alpha-lib/lib-1.0-py3-none-any.whl.metadata"
+    status, body, _ = await stage.get(path)
+    assert (status, json.loads(body)["decision"]) == (403, "blocked")
+    assert "read it again" in json.loads(body)["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "files/other/lib-1.0-py3-none-any.whl",
+        "files/Lib/lib-1.0-py3-none-any.whl",
+        "files/lib/..%2flib-1.0-py3-none-any.whl",
+        "files/lib/%2e%2e",
+        "denied/anything/lib-1.0-py3-none-any.whl",
+        "simple/absent/",
+    ],
+)
+async def test_nothing_is_found_by_another_way(stage: Stage, path: str) -> None:
+    assert (await stage.get(path))[0] in (404, 301)
+
+
+async def test_a_name_that_is_none_is_refused(stage: Stage) -> None:
+    status, body, _ = await stage.get("simple/requ%D0%B5sts/")
+    assert (status, json.loads(body)["code"]) == (422, "package-invalid")
+
+
+@pytest.mark.parametrize(("has_ranges", "asked"), [(True, "part of"), (False, "file")])
+async def test_metadata_are_made_of_a_wheels_end_where_the_upstream_has_none(
+    stage: Stage, has_ranges: bool, asked: str
+) -> None:
+    stage.origin.has_ranges = has_ranges
+    stage.origin.add("big", "1.0", "lib<2", extra="x" * 600_000)
+    status, body, _ = await stage.get("files/big/big-1.0-py3-none-any.whl.metadata")
+    assert (status, b"Requires-Dist: lib<2" in body) == (200, True)
+    assert stage.origin.asked[-1] == f"{asked} big-1.0-py3-none-any.whl"
+    known = len(stage.origin.asked)
+    await stage.get("files/big/big-1.0-py3-none-any.whl.metadata")
+    assert len(stage.origin.asked) == known
+
+
+async def test_a_file_comes_once_for_all_who_ask(stage: Stage) -> None:
+    first = await stage.get(WHEEL)
+    second = await stage.get(WHEEL)
+    assert first[1] == second[1] == (stage.origin.folder / WHEEL.rpartition("/")[2]).read_bytes()
+    assert [asked for asked in stage.origin.asked if asked.startswith("file")] == ["file lib-1.0-py3-none-any.whl"]
+    assert (first[2]["Cache-Control"], second[2]["Cache-Control"]) == ("private, immutable",) * 2
+
+
+async def test_what_is_not_the_file_that_was_listed_reaches_nobody_whole(stage: Stage) -> None:
+    stage.origin.lies["lib-1.0-py3-none-any.whl"] = "0" * 64
+    code, _ = await stage.pip("lib==1.0", "--no-deps")
+    assert (code != 0, stage.installed) == (True, set())
+    assert list((stage.tmp / "data" / "blobs").iterdir()) == []
+    assert stage.told == []
+
+
+@pytest.mark.parametrize("tool", ["pip", "uv"])
+async def test_a_file_that_changes_after_its_delivery_is_an_incident(tmp_path: Path, tool: str) -> None:
+    async with staged(tmp_path, fresh_seconds=0) as stage:
+        stage.origin.add("lib", "1.0")
+        assert (await stage.get(WHEEL))[0] == 200
+        stage.origin.add("lib", "1.0", extra="something else")
+        code, output = await getattr(stage, tool)("lib")
+        assert (code != 0, stage.installed) == (True, set())
+        assert "HASH-CHANGED-lib" in output
+        status, body, _ = await stage.get(WHEEL)
+        assert (status, json.loads(body)["decision"]) == (403, "hash-changed")
+        assert {entry["code"] for entry in await stage.entries("refusal")} == {"hash-changed"}
+
+
+async def test_a_page_serves_on_while_its_upstream_is_down(tmp_path: Path) -> None:
+    async with staged(tmp_path, fresh_seconds=0) as stage:
+        stage.origin.add("lib", "1.0")
+        before = await stage.page("lib")
+        stage.origin.is_down = True
+        assert await stage.page("lib") == before
+        status, body, _ = await stage.get("simple/unseen/")
+        assert (status, json.loads(body)["code"]) == (503, "packages-unavailable")
+
+
+async def test_the_first_channel_that_has_a_name_owns_it(stage: Stage) -> None:
+    stage.internal.add("lib", "0.1")
+    assert (await stage.page("lib"))["versions"] == ["0.1"]
+
+
+async def test_internal_names_are_not_even_asked_for_outside(stage: Stage) -> None:
+    stage.origin.add("acme_tools", "9.0")
+    assert (await stage.get("simple/acme-tools/"))[0] == 404
+    assert stage.origin.asked == []
+
+
+async def test_the_bases_own_files_pass_whatever_is_blocked(stage: Stage) -> None:
+    wheel = stage.origin.folder / "lib-1.0-py3-none-any.whl"
+    stage.origin.add("lib", "2.0")
+    files = frozenset({hashlib.sha256(wheel.read_bytes()).hexdigest()})
+    stage.policy = replace(stage.policy, blocked=rules("lib"), base_files=files)
+    urls = {file["filename"]: file["url"].split("/")[2] for file in (await stage.page("lib"))["files"]}
+    assert urls == {"lib-1.0-py3-none-any.whl": "files", "lib-2.0-py3-none-any.whl": "denied"}
+    assert (await stage.get(WHEEL))[0] == 200
+
+
+async def test_a_dry_run_lets_pass_and_tells(stage: Stage) -> None:
+    stage.policy = replace(stage.policy, blocked=rules("lib"), dry_run=True)
+    assert (await stage.get(WHEEL))[0] == 200
+    (refused,) = await stage.entries("refusal")
+    assert (refused["code"], refused["enforced"]) == ("blocked", False)
+
+
+async def test_large_pages_are_packed_for_who_takes_that(stage: Stage) -> None:
+    for number in range(150):
+        stage.origin.add("many", f"1.{number}")
+    _, body, headers = await stage.get("simple/many/", Accept=JSON)
+    # The client unpacks by itself.
+    assert (headers["Content-Encoding"], len(json.loads(body)["files"])) == ("gzip", 150)
+
+
+async def test_refusals_are_told_once_a_minute_and_deliveries_each(stage: Stage) -> None:
+    await stage.get(WHEEL)
+    await stage.get(WHEEL)
+    stage.policy = replace(stage.policy, blocked=rules("lib"))
+    for _ in range(5):
+        await stage.get(WHEEL)
+    # At the turn of a minute there may be two.
+    assert len(await stage.entries("refusal")) in (1, 2)
+    assert len({entry["id"] for entry in await stage.entries("delivery")}) == 2
