@@ -78,7 +78,9 @@ def security_scan(
     with connect() as client:
         scan = "latest" if latest else _scan(client, workspace, known)
         report = client.scans.get(workspace, scan)
-        sys.stdout.write(client.scans.file(workspace, report.id, format=form))
+        is_json = form == "json"
+        text = report.model_dump_json(indent=2) + "\n" if is_json else client.scans.file(workspace, scan, format=form)
+    sys.stdout.write(text)
     _end(report, fail_on)
 
 

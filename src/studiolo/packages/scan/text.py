@@ -1,11 +1,14 @@
 """A report as text for a terminal or a mail."""
 
+import textwrap
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import groupby
 
 from studiolo.contract.scans import Finding, Place, ScanReport
 from studiolo.packages.scan.rules import RULES
+
+_WIDTH = 80
 
 
 def write_text(report: ScanReport) -> str:
@@ -21,9 +24,9 @@ def place_of(place: Place) -> str:
 
 
 def _lines(report: ScanReport) -> Iterator[str]:
-    yield f"{report.workspace.owner}/{report.workspace.name}: {report.summary}"
-    yield f"Isolation {report.isolation}. {report.enforcement}"
-    yield f"Scanned {_time(report.at)} in {report.seconds:.1f} s: {_coverage(report)}"
+    yield _wrapped(f"{report.workspace.owner}/{report.workspace.name}: {report.summary}")
+    yield _wrapped(f"Isolation {report.isolation}. {report.enforcement}")
+    yield _wrapped(f"Scanned {_time(report.at)} in {report.seconds:.1f} s: {_coverage(report)}")
     open_ones = [finding for finding in report.findings if finding.accepted is None]
     for severity, group in groupby(open_ones, key=lambda finding: finding.severity):
         yield from ("", severity.value.upper())
@@ -33,16 +36,15 @@ def _lines(report: ScanReport) -> Iterator[str]:
     if accepted:
         yield from ("", "ACCEPTED")
         for finding in accepted:
-            yield f"  {finding.id}  {place_of(finding.place)}: {finding.what}"
-            yield f"    {_acceptance(finding)}"
+            yield _wrapped(f"{finding.id}  {place_of(finding.place)}: {finding.what}", before="  ")
+            yield _wrapped(_acceptance(finding), before="    ")
 
 
 def _finding(finding: Finding) -> Iterator[str]:
     yield f"  {finding.id}  {RULES[finding.rule].title if finding.rule in RULES else finding.rule}"
-    yield f"    Where: {place_of(finding.place)}"
-    yield f"    What:  {finding.what}"
-    yield f"    Why:   {finding.why}"
-    yield f"    Next:  {finding.next_step}"
+    told = (("Where:", place_of(finding.place)), ("What:", finding.what), ("Why:", finding.why))
+    for name, text in (*told, ("Next:", finding.next_step)):
+        yield _wrapped(f"{name:<7}{text}", before="    ", hanging=7)
 
 
 def _acceptance(finding: Finding) -> str:
@@ -62,6 +64,18 @@ def _coverage(report: ScanReport) -> str:
     if seen.skipped_folders:
         parts.append(f"{len(seen.skipped_folders)} folders of tools not read")
     return "; ".join(parts) + "."
+
+
+def _wrapped(text: str, *, before: str = "", hanging: int = 0) -> str:
+    # A path or a name is found again by copying it, so none is broken.
+    return textwrap.fill(
+        text,
+        _WIDTH,
+        initial_indent=before,
+        subsequent_indent=before + " " * hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _time(at: datetime) -> str:
