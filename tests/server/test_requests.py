@@ -200,7 +200,7 @@ async def test_what_is_approved_is_allowed_and_installs_by_itself(
     assert refused.json()["hint"] == "Install it: studiolo install churn 'tensorflow==2.20'"
     events = (await ana.get(f"{W}/{churn}/activity")).json()["items"]
     actions = [one["action"] for one in events if one["action"].startswith("package.")]
-    assert actions == ["package.approved", "package.approve", "package.requested", "package.requested"]
+    assert actions == ["package.approved", "package.requested", "package.requested"]
 
 
 async def test_a_failed_installation_is_told_with_its_reason_and_can_be_tried_again(

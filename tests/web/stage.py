@@ -41,6 +41,7 @@ from studiolo.server.settings.sessions import SessionSettings
 from studiolo.testing.fake_engine import FakeEngine
 from studiolo.testing.ports import free_port
 from web.sample_kernels import add_samples
+from web.sample_requests import add_requests
 
 PASSWORD = "a long enough password"
 Result = TypeVar("Result")
@@ -312,6 +313,7 @@ class Samples:
         async with stage.services.db.write() as tx:
             told = "six is allowed in churn, and is being installed."
             await stage.services.notifications.tell(tx, ana.person_id, "request.approved", told, "/requests")
+        self.ids |= await add_requests(stage.services, ana, leo, churn)
         self.ids |= await add_samples(stage.services, stage.stack, ana, mia, self.ids)
 
 

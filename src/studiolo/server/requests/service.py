@@ -28,7 +28,7 @@ from studiolo.server.workspaces import queries as workspace_queries
 from studiolo.server.workspaces.service import Workspaces
 
 TOPIC = "requests"
-TOPICS = (TOPIC, "home")
+TOPICS = (TOPIC, "home", "policy")
 _MAX_PAGE = 200
 # So many decisions tell how long one usually waits.
 _LATELY = 20
@@ -62,14 +62,19 @@ class Requests:
         _, policy = await self._policies.effective(workspace_id)
         return decide(policy, subject_of(ecosystem, name, specifier), self._clock.now())
 
+    async def find_place(self, who: Principal, workspace: str) -> RowMapping:
+        """Return the workspace that a reference means, if the caller may ask in it; raises NotFound, Denied."""
+        async with self._db.read() as connection:
+            return await self._workspaces.resolve(connection, who, workspace, "request.create")
+
     async def consider(self, who: Principal, workspace: str, form: PackageAsk) -> tuple[Ruling, PackageRequest | None]:
         """Return what asking would come to: the policy's word, and the request of others that one would join.
 
         Raises InvalidInput (`package-invalid`), NotFound, Denied.
         """
         name, specifier = read_wish(form.package, form.ecosystem)
+        place = await self.find_place(who, workspace)
         async with self._db.read() as connection:
-            place = await self._workspaces.resolve(connection, who, workspace, "request.create")
             found = await queries.list_pending_of_name(connection, form.ecosystem, name, workspace_id=place["id"])
             pending = await self._wires(connection, found[:1])
         decision = await self.judge(place["id"], form.ecosystem, name, specifier)
@@ -81,8 +86,7 @@ class Requests:
         Raises InvalidInput (`package-invalid`), NotFound, Denied (`requests-off`), Conflict (`package-allowed`).
         """
         name, specifier = read_wish(form.package, form.ecosystem)
-        async with self._db.read() as connection:
-            place = await self._workspaces.resolve(connection, who, workspace, "request.create")
+        place = await self.find_place(who, workspace)
         if not self.is_on:
             raise await self._switched_off()
         decision = await self.judge(place["id"], form.ecosystem, name, specifier)

@@ -138,6 +138,7 @@ async def _show_asking(
     request: Request, who: Principal, workspace: str, form: dict[str, str], *, problem: StudioloError | None = None
 ) -> Response:
     services = find_services(request)
+    await services.requests.find_place(who, workspace)
     own = await services.workspaces.get(who, workspace)
     judged: Ruling | None = None
     pending: PackageRequest | None = None
