@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from studiolo.contract.errors import StudioloError
@@ -19,6 +20,8 @@ from studiolo.files.root import Root
 from studiolo.kit.cursors import cursor_invalid, read_cursor, write_cursor
 
 MAX_PAGE = 10_000
+# Earlier ones strftime writes with less than four digits.
+_FIRST_YEAR = 1000
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
 
 
@@ -152,17 +155,28 @@ class _Place(NamedTuple):
         is_plain = name.isascii()
         kind, shown = _KINDS.get(stat.S_IFMT(seen.st_mode), "other"), name if is_plain else to_wire(name)
         path = self.before + shown
-        modified_at = time_of(seen.st_mtime)
         return {
             "name": shown,
             "path": path,
             "kind": kind,
             "leads_to": _target(self.root, path) if kind == "link" else None,
             "size": seen.st_size if kind == "file" else None,
-            "modified_at": modified_at.isoformat() if modified_at else None,
+            "modified_at": _written_time(seen.st_mtime_ns // 1_000_000_000, seen.st_mtime_ns // 1000 % 1_000_000),
             "is_text": is_plain or is_text(name),
             "etag": etag_of(seen) if kind == "file" else None,
         }
+
+
+def _written_time(second: int, microsecond: int) -> str | None:
+    begin = _written_second(second)
+    return f"{begin}.{microsecond:06d}+00:00" if begin else None
+
+
+@lru_cache(maxsize=4096)
+def _written_second(second: int) -> str | None:
+    # The files of a folder were often written in few seconds, and to write a time down costs more than to look it up.
+    time = time_of(second)
+    return time.strftime("%Y-%m-%dT%H:%M:%S") if time and time.year >= _FIRST_YEAR else None
 
 
 def _target(root: Root, path: str) -> FileKind | None:
