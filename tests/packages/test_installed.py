@@ -229,6 +229,7 @@ def test_a_lock_says_what_the_base_brought_what_was_delivered_and_what_nobody_pr
     lock = lock_of(read_environment(prefix), Base("default", "c" * 64, read_environment(base)), known)
     assert {one.name: one.origin for one in lock.packages} == {"pip": "base", "stray": "unproven", "tiny": "delivered"}
     assert [Path(orphan.path).name for orphan in lock.orphans] == ["evil.pth"]
+    assert lock_of(read_environment(prefix), lock.as_base(), known) == lock
     text = lock.to_toml()
     assert Lock.from_toml(text) == lock
     # And other tools read what they can use.

@@ -256,3 +256,22 @@ async def test_an_environment_that_vanishes_is_no_error(place: Place, ana: httpx
         shutil.rmtree(place.prefix)
         await place.wait(10)
         assert len(await place.builds()) == 1
+
+
+@pytest.mark.parametrize("said", ["elsewhere", None])
+async def test_what_its_users_call_the_base_proves_nothing(
+    place: Place, ana: httpx.AsyncClient, tmp_path: Path, said: str | None
+) -> None:
+    first = await place.build(1)
+    async with session(ana):
+        (place.prefix / ".studiolo-base").unlink()
+        await place.install("install", make_wheel(tmp_path, "tiny", "1.0"))
+        if said is not None:
+            shutil.copytree(place.prefix, tmp_path / "base-mine", symlinks=True)
+            (place.prefix / ".studiolo-base").write_text(str(tmp_path / "base-mine"))
+        build = await place.build(2)
+        await place.install("uninstall", "tiny")
+        last = await place.build(3)
+    assert [event["target"] for event in await place.events("package.unverified")] == ["tiny"]
+    assert build["base"] == first["base"]
+    assert last["hash"] == first["hash"]

@@ -63,7 +63,7 @@ class LockedPackage:
 class Lock:
     """What an environment holds. `base`, `base_hash`: what it began from. `python`: `3.11`. All parts are sorted.
 
-    `orphans`: code that no distribution claims and that the base did not bring.
+    `orphans`: code that no distribution claims and that the base did not bring; `base_files`: what of it the base did.
     """
 
     base: str
@@ -71,6 +71,7 @@ class Lock:
     python: str
     packages: tuple[LockedPackage, ...]
     orphans: tuple[Orphan, ...] = ()
+    base_files: tuple[Orphan, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -79,6 +80,22 @@ class Lock:
         lines += [f"{one.ecosystem} {one.name} {one.version} {one.digest or '-'}" for one in self.packages]
         lines += [f"file {orphan.path!r} {orphan.digest or '-'}" for orphan in self.orphans]
         return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def as_base(self) -> Base:
+        """Return what of its base the environment still held, for when nothing else tells of the base any more."""
+        brought = (
+            Distribution(
+                one.ecosystem,
+                one.name,
+                one.version,
+                "",
+                fingerprint=one.digest if one.ecosystem == "pypi" else None,
+                sha256=one.digest if one.ecosystem == "conda" else None,
+            )
+            for one in self.packages
+            if one.origin == "base"
+        )
+        return Base(self.base, self.base_hash, Snapshot(self.python, False, tuple(brought), self.base_files, (), ()))
 
     @property
     def added(self) -> tuple[LockedPackage, ...]:
@@ -102,6 +119,7 @@ class Lock:
             "hash": self.hash,
             "packages": [_members(one) for one in rest],
             "files": [_members(orphan) for orphan in self.orphans],
+            "base-files": [_members(orphan) for orphan in self.base_files],
         }
         return tomli_w.dumps({**pylock.to_dict(), "tool": {"studiolo": ours}})
 
@@ -118,7 +136,8 @@ class Lock:
                 base_hash=ours["base-hash"],
                 python=ours["python"],
                 packages=_sorted(packages),
-                orphans=tuple(Orphan(file["path"], file.get("digest")) for file in ours["files"]),
+                orphans=_read_files(ours["files"]),
+                base_files=_read_files(ours["base-files"]),
             )
         except (KeyError, TypeError, IndexError) as exc:
             raise ValueError(f"no lock of an environment: {exc!r}") from exc
@@ -130,12 +149,14 @@ def lock_of(snapshot: Snapshot, base: Base, delivered: Mapping[str, Delivered]) 
     `delivered`: by digest (fingerprint, conda archive's SHA-256), what was handed out to this workspace.
     """
     brought = {(*_key(one), one.digest) for one in base.snapshot.distributions}
+    files = set(base.snapshot.orphans)
     return Lock(
         base=base.name,
         base_hash=base.hash,
         python=snapshot.python,
         packages=_sorted(_locked(one, brought, delivered) for one in snapshot.distributions),
-        orphans=tuple(orphan for orphan in snapshot.orphans if orphan not in set(base.snapshot.orphans)),
+        orphans=tuple(orphan for orphan in snapshot.orphans if orphan not in files),
+        base_files=tuple(orphan for orphan in snapshot.orphans if orphan in files),
     )
 
 
@@ -190,6 +211,10 @@ def _read_plain(package: Mapping[str, Any]) -> LockedPackage:
     return LockedPackage(
         "pypi", package["name"], package["version"], ours["digest"], "delivered", wheel["name"], sha256, ours["channel"]
     )
+
+
+def _read_files(members: Iterable[Mapping[str, Any]]) -> tuple[Orphan, ...]:
+    return tuple(Orphan(file["path"], file.get("digest")) for file in members)
 
 
 def _members(one: LockedPackage | Orphan) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from studiolo.packages.installed.handles import opened, read_file
 from studiolo.runtime.kernelcommands import BASE_FILE
 from studiolo.server.environments.stage import READY, claim, discard, is_ready
 
@@ -21,6 +22,7 @@ from studiolo.server.environments.stage import READY, claim, discard, is_ready
 _FICLONE = 0x40049409
 _LINKED_SUFFIXES = (".so", ".pyc", ".pyi")
 _THREADS = 2
+_LONGEST_NAME = 4096
 # What a file system answers that cannot share blocks, or not between these two files.
 _CANNOT_SHARE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV, errno.ENOSYS, errno.EPERM}
 # What it answers when a link is impossible: another device, no links here, or too many of them.
@@ -31,12 +33,17 @@ _Carry = Callable[[str, int, int], None]
 
 
 def base_of(environment: Path) -> Path:
-    """Return the base that an environment was made from; the environment itself where that is gone or untold."""
+    """Return the base that an environment was made from; the environment itself where that is gone or untold.
+
+    Only one that lies beside it: its users can write the file, and what a base brought needs no other proof.
+    """
     try:
-        base = Path((environment / BASE_FILE).read_text().strip())
+        with opened(environment) as folder:
+            name = Path(os.fsdecode(read_file(BASE_FILE, folder, _LONGEST_NAME)).strip()).name
     except (OSError, ValueError):
         return environment
-    return base if base.is_absolute() and base.is_dir() else environment
+    base = environment.parent / name
+    return base if name.startswith("base-") and base.is_dir() and not base.is_symlink() else environment
 
 
 def clone(base: Path, target: Path) -> None:

@@ -50,6 +50,12 @@ class Locks:
     async def base(self, workspace_id: str, prefix: Path) -> Base:
         """Return the base of the environment at `prefix`; `hash` is of what the base holds, wherever it was built."""
         folder = base_of(prefix)
+        if folder == prefix:
+            async with self._db.read() as connection:
+                live = await queries.find_live(connection, workspace_id)
+            if live is not None and live["lock"]:
+                # The base is gone, or its users no longer say which it is.
+                return Lock.from_toml(live["lock"]).as_base()
         if folder not in self._bases:
             snapshot = await asyncio.to_thread(read_environment, folder)
             hash_ = lock_of(snapshot, Base("", "", snapshot), {}).hash

@@ -52,6 +52,12 @@ _SENTENCES = {
     "file.erase": "{who} erased the deleted {path} of {target} for good",
     "package.revoked": "{who} took back what was granted for {target}",
     "policy.revise": "{who} set revision {number} of the package policy of {target}",
+    "package.download": "{who} fetched {target} {version}",
+    "package.blocked": "{who} was refused {target}: {because}",
+    "package.installed": "{who} installed {target} {version}",
+    "package.removed": "{who} removed {target} {previous}",
+    "package.changed": "{who} changed {target} from {previous} to {version}",
+    "package.unverified": "{who} brought in {target}, which nothing delivered",
     "package.requested": "{who} asked for {package} in {target}",
     "package.approved": "{who} allowed {package} in {target}",
     "package.denied": "{who} denied {package} in {target}: {reason}",
@@ -139,4 +145,5 @@ def _updated(event: AuditEvent, who: str) -> str:
 
 
 def _without_actor(event: AuditEvent) -> str:
-    return "The operator" if event.via == "operator" else "Studiolo"
+    # By a session it was, but nobody can say whose.
+    return {"operator": "The operator", "session": "Somebody"}.get(event.via, "Studiolo")
