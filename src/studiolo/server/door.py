@@ -129,6 +129,7 @@ class Door:
         authentication.watch(self._answers.clear)
         access.watch(self._answers.clear)
         changes.watchers.append(self._answers.clear)
+        index_door.watch(self._answers.clear)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one question."""

@@ -60,7 +60,7 @@ class Download:
             await self._change()
 
     async def whole(self) -> Path:
-        """Wait for the end, and return where it lies. Raises Unavailable (`packages-unavailable`, `package-damaged`)."""
+        """Wait for the end; return where it lies. Raises Unavailable (`packages-unavailable`, `package-damaged`)."""
         while not self._is_whole:
             await self._change()
         return self.path

@@ -22,8 +22,9 @@ class Owners:
         """Return the owner of a canonical name and what it lists; None where no channel has it.
 
         A channel that does not answer is an error, never passed over: whoever takes its names would be served next.
-        What is the organisation's own name is not even asked for elsewhere. Raises Unavailable (`packages-unavailable`),
-        InvalidInput (`settings-invalid`) where no default channel is known.
+        What is the organisation's own name is not even asked for elsewhere.
+
+        Raises Unavailable (`packages-unavailable`), InvalidInput (`settings-invalid`) without a default channel.
         """
         is_internal = policy.find_internal(name) is not None
         for upstream in self._upstreams:

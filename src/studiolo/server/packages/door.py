@@ -7,17 +7,17 @@ The caller is known by HTTP basic alone: a session's or kernel's own narrow key,
 import base64
 import binascii
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from studiolo.contract.errors import NotSignedIn
 from studiolo.kit.db import Database
 from studiolo.packages.index.callers import HEADER, Caller, caller_header
-from studiolo.packages.policy.effective import Policy
 from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.http.identity import bearer
 from studiolo.server.packages.credentials import PREFIX, IndexCredentials
+from studiolo.server.packages.effective import Policies
 from studiolo.server.packages.host import IndexHost
 from studiolo.server.principal import PLATFORM, Principal
 from studiolo.server.workspaces.service import Workspaces
@@ -26,8 +26,6 @@ _PLACE = re.compile(r"/(?:w/(?P<workspace>[^/]+)/)?(?:pypi|conda)(?:/|$)")
 Header = tuple[bytes, bytes]
 # By it installers know that a name and a password are wanted.
 CHALLENGE = 'Basic realm="Studiolo packages", charset="UTF-8"'
-# Answers the number and the policy in force in a workspace.
-FindPolicy = Callable[[str], Awaitable[tuple[int, Policy]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +45,18 @@ class IndexDoor:
         workspaces: Workspaces,
         credentials: IndexCredentials,
         host: IndexHost,
-        find_policy: FindPolicy,
+        policies: Policies,
     ) -> None:
         self._db = db
         self._authentication = authentication
         self._workspaces = workspaces
         self._credentials = credentials
         self._host = host
-        self._find_policy = find_policy
+        self._policies = policies
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call `changed` when answers that were given hold no longer, for another reason than people's rights."""
+        self._policies.watch(changed)
 
     async def answer(self, place: IndexPlace, secret: str) -> list[Header]:
         """Answer for what came as password or key. Raises NotSignedIn, Denied, NotFound."""
@@ -68,7 +70,7 @@ class IndexDoor:
             who = await self._authentication.by_key(secret)
             row = await self._workspace_of(who, place)
             person, session, cause = who.person_id, who.session_id or "", "client"
-        _, policy = await self._find_policy(row[0])
+        _, policy = await self._policies.effective(row[0])
         caller = Caller(row[0], row[1], policy.hash, person, session, cause)
         return [
             (b"x-studiolo-upstream", self._host.upstream.encode()),

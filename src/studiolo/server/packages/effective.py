@@ -54,6 +54,10 @@ class Policies:
         """Look again at the next question: something that policies are made of has changed."""
         self._answers.clear()
 
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call `changed` with every change: answers built on what was before are stale."""
+        self._answers.watchers.append(changed)
+
     async def effective(self, workspace_id: str | None) -> tuple[int, Policy]:
         """Return number and policy of a workspace; None: what holds where no workspace says anything, with the number
         of the organisation's revision (0: the product's). Raises NotFound (`workspace-not-found`).

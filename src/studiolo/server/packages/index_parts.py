@@ -40,7 +40,7 @@ def build_index(
     """Build the parts; nothing runs yet."""
     host, credentials = IndexHost(settings.index_socket, settings.index_key_file), IndexCredentials(clock, master)
     return IndexParts(
-        IndexDoor(db, authentication, workspaces, credentials, host, policies.effective),
+        IndexDoor(db, authentication, workspaces, credentials, host, policies),
         IndexQuestions(host, policies.by_hash, Ledger(db, audit)),
         credentials,
     )

@@ -1,7 +1,7 @@
 """The ledger: what the index delivered, and what it refused, each entry once, with its audit event."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import insert, select
@@ -15,8 +15,6 @@ from studiolo.server.principal import PLATFORM, Principal
 from studiolo.server.workspaces.tables import workspaces
 
 DOWNLOAD, BLOCKED = "package.download", "package.blocked"
-# An entry that is told again comes within this time, as long as the platform was away.
-_REPEATED_WITHIN = timedelta(days=2)
 _DELIVERED = ("channel", "name", "version", "file", "sha256", "fingerprint", "cause", "ecosystem")
 
 
@@ -86,12 +84,10 @@ async def _written(tx: Transaction, entries: Sequence[Mapping[str, Any]]) -> set
     found = set((await tx.connection.execute(query)).scalars())
     refused = [entry for entry in entries if entry["kind"] == "refusal"]
     if refused:
-        since = min(datetime.fromisoformat(entry["at"]) for entry in refused) - _REPEATED_WITHIN
         of_refusal = audit_events.c.detail["entry"].as_string()
         told = select(of_refusal).where(
             of_refusal.in_({entry["id"] for entry in refused}),
             audit_events.c.action == BLOCKED,
-            audit_events.c.at > since,
             audit_events.c.workspace_id.in_({entry["workspace"] for entry in refused}),
         )
         found |= set((await tx.connection.execute(told)).scalars())
