@@ -64,6 +64,18 @@ def watch(app: Any) -> None:
     app.shell.events.register("post_run_cell", _teller(refusals))
 
 
+def watch_this() -> None:
+    """The same for the kernel of this process, which was started without us."""
+    from ipykernel.kernelapp import IPKernelApp
+
+    watch(IPKernelApp.instance())
+
+
+def argument() -> str:
+    """Return the argument with which an ipykernel that is started afresh calls `watch_this`."""
+    return f"--IPKernelApp.exec_lines=__import__('runpy').run_path({__file__!r})['watch_this']()"
+
+
 def describe(folder: str, file: str, problem: Mapping[str, Any], workspace: str) -> str | None:
     """Return the words for a refused file; `problem`: what the index answered, empty where it did not."""
     read = _FOLDER.fullmatch(folder)

@@ -19,8 +19,8 @@ from studiolo.gateway.base import KernelExit, KernelPlan
 from studiolo.gateway.starting.kernelservers import KernelServers
 from studiolo.gateway.starting.local_kernels import KeptKernel, LocalProcess, find_process, read_exit
 from studiolo.kit import logs
-from studiolo.runtime import connecting
-from studiolo.runtime.kernelrequest import MARKER, KernelRequest
+from studiolo.runtime import connecting, packagenotice
+from studiolo.runtime.kernelrequest import MARKER, KernelRequest, is_plain
 from studiolo.runtime.launch import MARKER as LAUNCH_MARKER
 
 # A kernel that is slow to bind its sockets is given out as it is: clients wait for it then.
@@ -85,7 +85,7 @@ class LocalLauncher:
         if server is not None:
             with contextlib.suppress(OSError):
                 return await _Events.ask_server(request, server)
-        return await _Events.ask_fresh(replace(request, environment=""))
+        return await _Events.ask_fresh(replace(request, environment="", argv=[*request.argv, *_notice(request)]))
 
     async def _await_ready(self, plan: KernelPlan, kept: "KeptKernel", events: "_Events") -> "LocalProcess":
         with contextlib.suppress(TimeoutError):
@@ -179,6 +179,12 @@ def _request(plan: KernelPlan, kept: KeptKernel, *, forks: bool) -> KernelReques
         register=str(plan.register or ""),
         path=plan.path or "",
     )
+
+
+def _notice(request: KernelRequest) -> list[str]:
+    """Return what tells an ipykernel that is exec'd, and has none of our modules, to explain what an index refuses."""
+    # A person's own configuration of IPython would lose lines by it.
+    return [packagenotice.argument()] if "STUDIOLO_INDEX" in request.variables and is_plain(request) else []
 
 
 def _not_started(plan: KernelPlan, why: str, kept: KeptKernel) -> Unavailable:
