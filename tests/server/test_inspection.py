@@ -1,6 +1,7 @@
 """What the platform offers, and whether all is well."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -49,8 +50,9 @@ async def test_health_counts_and_names_what_to_do_first(admin: httpx.AsyncClient
 async def test_all_is_well_when_the_front_door_answers(admin: httpx.AsyncClient, settings: Settings) -> None:
     settings.runtime_dir.mkdir(mode=0o700, exist_ok=True)
     server = await asyncio.start_server(lambda _, writer: writer.close(), settings.host, settings.port)
-    with socket.socket(socket.AF_UNIX) as kernels, socket.socket(socket.AF_UNIX) as files:
-        for host, path in ((kernels, settings.kernels_socket), (files, settings.files_socket)):
+    with contextlib.ExitStack() as stack:
+        for path in (settings.kernels_socket, settings.files_socket, settings.index_socket):
+            host = stack.enter_context(socket.socket(socket.AF_UNIX))
             host.bind(str(path))
             host.listen()
         async with server:

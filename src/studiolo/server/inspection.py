@@ -68,7 +68,7 @@ class Inspection:
         database, census, claimed = await self._database()
         disk = await asyncio.to_thread(shutil.disk_usage, self._settings.data_dir)
         parts = [database, _disk(disk.free, disk.total), await self._front_door()]
-        parts += [await self._kernel_host(), await self._file_host()]
+        parts += [await self._kernel_host(), await self._file_host(), await self._package_index()]
         parts += [_engine(info) for info in await self._infos(claimed)]
         parts.append(await self._backups.health())
         ok, message = self._environments.base_state()
@@ -118,6 +118,9 @@ class Inspection:
 
     async def _file_host(self) -> PartHealth:
         return await _beside("file host", self._settings.files_socket, "uploads go on when it is back")
+
+    async def _package_index(self) -> PartHealth:
+        return await _beside("package index", self._settings.index_socket, "what is installed is not touched")
 
 
 async def _beside(name: str, socket: Path, without: str) -> PartHealth:

@@ -152,7 +152,9 @@ def test_the_doctor_finds_nothing_wrong_while_it_runs(running: Machine) -> None:
     assert [result for result in found if result["status"] == "fail"] == []
 
 
-@pytest.mark.parametrize("part", ["control-plane", "front-door", "fork-server", "kernel-host", "file-host"])
+@pytest.mark.parametrize(
+    "part", ["control-plane", "front-door", "fork-server", "kernel-host", "file-host", "package-index"]
+)
 def test_a_killed_part_is_back_at_once(running: Machine, part: str) -> None:
     pid = running.record("processes.json")[part]["pid"]
     os.kill(pid, signal.SIGKILL)
