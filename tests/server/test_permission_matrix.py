@@ -119,6 +119,7 @@ FORMS: dict[str, dict[str, str]] = {
 ELSEWHERE = {
     "session.execute": "tests/server/test_door.py",
     "platform.metrics": "tests/server/test_metrics.py",
+    "package.download": "tests/server/packages/test_index_door.py",
     # The same route as any installation, with `force`.
     "environment.force": "tests/server/environments/test_force.py",
 }
