@@ -107,6 +107,7 @@ class PackageInstall(Request):
     file: PackageFile | None = None
     ecosystem: Ecosystem = "pypi"
     channel: str | None = Field(None, max_length=200, description="A conda channel to look in.")
+    channels: list[str] = Field(default_factory=list, max_length=20, description="More of them, by name or address.")
     upgrade: bool = Field(False, description="Take the newest versions of those named, also where one is there.")
     force: bool = Field(False, description="Install what the policy refuses (administrators); makes an exception.")
     reason: str = Field("", max_length=1000, description="Why; needed with `force`.")

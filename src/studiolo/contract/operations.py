@@ -50,6 +50,7 @@ SCOPES: dict[str, str] = {
     "workspaces:read": "See workspaces, their members and activity.",
     "workspaces:write": "Create, change and delete workspaces and their members.",
     "packages:read": "Install packages from workspaces' indexes.",
+    "packages:write": "Install and remove packages of workspaces' environments.",
     "files:read": "Read files of workspaces.",
     "files:write": "Write and delete files of workspaces.",
     "sessions:read": "See sessions and their logs.",
@@ -62,6 +63,7 @@ SCOPES: dict[str, str] = {
 SCOPE_HOLDS: dict[str, frozenset[str]] = {
     "sessions:write": frozenset({"files:read", "files:write"}),
     "files:write": frozenset({"files:read"}),
+    "workspaces:write": frozenset({"packages:write"}),
 }
 
 # What a gateway key holds, and nothing else does: it opens kernels through Jupyter's own API, and no route of ours.
@@ -146,7 +148,7 @@ OPERATIONS: dict[str, Operation] = {
         ("member.remove", _USER, "workspaces:write", Role.OWNER, "Take somebody's access away"),
         ("environment.read", _USER, "workspaces:read", Role.VIEWER, "See a workspace's packages and builds"),
         ("environment.plan", _USER, "workspaces:read", Role.VIEWER, "See what installing packages comes to"),
-        ("environment.change", _USER, "workspaces:write", Role.EDITOR, "Install, remove and roll back packages"),
+        ("environment.change", _USER, "packages:write", Role.EDITOR, "Install, remove and roll back packages"),
         ("environment.force", _ADMIN, "platform:admin", Role.EDITOR, "Install what the policy refuses"),
         ("package.download", _USER, "packages:read", Role.VIEWER, "Install packages from a workspace's index"),
         ("package.check", _USER, "workspaces:read", None, "See what the platform's policy says of packages"),

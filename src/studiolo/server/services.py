@@ -38,6 +38,8 @@ from studiolo.server.environments.history import History
 from studiolo.server.environments.interpreters import OLDEST, Interpreters
 from studiolo.server.environments.parts import build_environments
 from studiolo.server.environments.planning import Planner
+from studiolo.server.environments.searching import CondaSearch
+from studiolo.server.environments.restoring import Restoring
 from studiolo.server.environments.service import BuildBase, Environments
 from studiolo.server.environments.watching import Watcher
 from studiolo.server.files.door import FileDoor
@@ -157,7 +159,9 @@ class Services:
     builder: Builder
     builds: Builds
     build_history: History
+    conda_search: CondaSearch
     live_environments: Watcher
+    environment_restoring: Restoring
     requests: Requests
     request_decisions: Decisions
     request_following: Following
@@ -432,7 +436,9 @@ def build(
         builder=of_environments.builder,
         builds=of_environments.builds,
         build_history=of_environments.history,
+        conda_search=of_environments.conda_search,
         live_environments=of_environments.watcher,
+        environment_restoring=Restoring(db, workspaces, of_environments.builds),
         requests=of_requests.requests,
         request_decisions=of_requests.decisions,
         request_following=of_requests.following,

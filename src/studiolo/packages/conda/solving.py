@@ -45,6 +45,27 @@ class SolveJob:
     cache: str
 
 
+@dataclass(frozen=True, slots=True)
+class SearchJob:
+    """`channels`, `cache`: as of a SolveJob; `name`: of a package, however its separators are written."""
+
+    channels: list[tuple[str, str]]
+    name: str
+    cache: str
+
+
+async def search_job(job: SearchJob) -> list[dict[str, Any]]:
+    """Return the `Found` of all files of a package, newest version first. Raises what py-rattler does."""
+    channels = [Channel(url) for _, url in job.channels]
+    gateway = Gateway(cache_dir=Path(job.cache))
+    names = await gateway.names(channels, subdirs())
+    wanted = [name for name in names if key(name.normalized) == key(job.name)]
+    found = await gateway.query(channels, subdirs(), wanted, recursive=False, channel_relations="disabled")
+    records = sorted((one for group in found for one in group), key=lambda one: one.version, reverse=True)
+    places = dict(job.channels)
+    return [asdict(_found(record, places)) for record in records]
+
+
 def read_prefix(prefix: Path) -> list[PrefixRecord]:
     """Return the conda packages of a prefix; none if it is not one."""
     return [PrefixRecord.from_path(path) for path in sorted(prefix.glob("conda-meta/*.json"))]
@@ -59,7 +80,8 @@ async def solve_job(job: SolveJob) -> list[dict[str, Any]]:
     """Return the `Found` of a solution. Raises what py-rattler does."""
     channels = [Channel(url) for _, url in job.channels]
     gateway = Gateway(cache_dir=Path(job.cache))
-    there = [record for record in read_prefix(Path(job.prefix)) if record.name.normalized not in job.upgrade]
+    upgrade = set(map(key, job.upgrade))
+    there = [record for record in read_prefix(Path(job.prefix)) if key(record.name.normalized) not in upgrade]
     names = {key(name.normalized): name.normalized for name in await gateway.names(channels, subdirs())}
     asked = [_in_channels(spec, names) for spec in job.specs]
     stay = [record.name.normalized for record in read_prefix(Path(job.prefix))]

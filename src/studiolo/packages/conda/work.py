@@ -12,8 +12,9 @@ from typing import Any, Literal
 from rattler.exceptions import GatewayError, InvalidMatchSpecError, SolverError
 
 from studiolo.packages.conda.installing import InstallJob, NotInstalledError, Wanted, install_job
-from studiolo.packages.conda.solving import SolveJob, solve_job
+from studiolo.packages.conda.solving import SearchJob, SolveJob, search_job, solve_job
 
+Job = SolveJob | SearchJob | InstallJob
 Failure = Literal["unsolvable", "invalid", "unavailable", "failed"]
 COMMAND = [sys.executable, "-m", "studiolo.packages.conda.work"]
 _FAILURES: dict[type[Exception], Failure] = {
@@ -24,7 +25,7 @@ _FAILURES: dict[type[Exception], Failure] = {
 }
 
 
-def write_job(job: SolveJob | InstallJob) -> bytes:
+def write_job(job: Job) -> bytes:
     """Return a job as the process reads it."""
     return json.dumps({"kind": type(job).__name__, **asdict(job)}).encode()
 
@@ -45,6 +46,8 @@ async def _do(job: dict[str, Any]) -> list[dict[str, Any]]:
     kind, channels = job.pop("kind"), [(name, url) for name, url in job.pop("channels")]
     if kind == SolveJob.__name__:
         return await solve_job(SolveJob(channels=channels, **job))
+    if kind == SearchJob.__name__:
+        return await search_job(SearchJob(channels=channels, **job))
     install = [Wanted(**one) for one in job.pop("install")]
     login = job.pop("login")
     wanted = InstallJob(channels=channels, install=install, login=tuple(login) if login else None, **job)

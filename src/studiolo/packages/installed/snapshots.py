@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from studiolo.packages.names import key
+
 # Of each folder that installers write: device and number of the folder, and when something came or went in it.
 Stamp = tuple[tuple[int, int, int], ...]
 
@@ -75,6 +77,6 @@ class Snapshot:
     stamp: Stamp
 
     def find(self, name: str) -> Distribution | None:
-        """Return the distribution of a canonical name; of pypi before conda."""
-        found = [one for one in self.distributions if one.name == name]
+        """Return the distribution of a name, however its separators are written; of pypi before conda."""
+        found = [one for one in self.distributions if key(one.name) == key(name)]
         return max(found, key=lambda one: one.ecosystem, default=None)

@@ -17,6 +17,9 @@ from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.audit.service import Audit
 from studiolo.server.principal import Principal
 
+# What sessions and headless kernels may, in their workspace and as far as their person may.
+_OF_WORKLOADS = ["packages:write", "sessions:read", "workspaces:read"]
+
 
 class Keys:
     """Keys are shown once and stored as keyed hashes."""
@@ -74,7 +77,7 @@ class Keys:
     ) -> None:
         """Admit the narrow key of a session's launch, replacing earlier ones: it reads its own workspace only."""
         await queries.delete_session_keys(tx.connection, session_id)
-        info = self._key_info(key, "session", ["sessions:read", "workspaces:read"], timedelta(days=90))
+        info = self._key_info(key, "session", _OF_WORKLOADS, timedelta(days=90))
         await self._insert(tx, key, info, person_id, session_id=session_id, workspace_id=workspace_id)
         tx.after_commit(self._authentication.forget)
 
@@ -87,7 +90,7 @@ class Keys:
         self, tx: Transaction, key: str, *, person_id: str, kernel_id: str, workspace_id: str
     ) -> None:
         """Admit the narrow key of a headless kernel, as of a session."""
-        info = self._key_info(key, "kernel", ["sessions:read", "workspaces:read"], timedelta(days=90))
+        info = self._key_info(key, "kernel", _OF_WORKLOADS, timedelta(days=90))
         await self._insert(tx, key, info, person_id, kernel_id=kernel_id, workspace_id=workspace_id)
 
     async def revoke_kernel_keys(self, tx: Transaction, kernel_ids: Iterable[str]) -> None:

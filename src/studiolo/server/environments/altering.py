@@ -94,7 +94,7 @@ def steps_without(names: Sequence[str], live: Snapshot, base: Snapshot, workspac
                 f"{name} came with the base of {workspace!r}, whose other packages need it.",
                 hint="Choose another base, or undo the build that changed its version.",
             )
-        of.setdefault(found.ecosystem, []).append(name)
+        of.setdefault(found.ecosystem, []).append(found.name)
     return Steps([Part(ecosystem, remove=gone) for ecosystem, gone in of.items()])
 
 

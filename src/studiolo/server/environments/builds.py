@@ -173,7 +173,7 @@ def _wish(form: PackageInstall, listed: Listed) -> Wish:
     return Wish(
         install=listed.pypi if is_conda or not specs else specs,
         conda=[*listed.conda, *(specs if is_conda else ())],
-        channels=[form.channel] if form.channel else listed.channels,
+        channels=[*([form.channel] if form.channel else []), *form.channels] or listed.channels,
         upgrade=form.upgrade,
     )
 

@@ -5,7 +5,7 @@ import json
 import netrc
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from studiolo.contract.errors import Conflict, Denied, InvalidInput, StudioloErr
 from studiolo.packages.conda.channels import Channels
 from studiolo.packages.conda.installing import InstallJob
 from studiolo.packages.conda.installing import Wanted as WantedFile
-from studiolo.packages.conda.solving import Found, SolveJob
-from studiolo.packages.conda.work import COMMAND, write_job
+from studiolo.packages.conda.solving import Found, SearchJob, SolveJob
+from studiolo.packages.conda.work import COMMAND, Job, write_job
 from studiolo.packages.installed.reading import read_environment
 from studiolo.packages.names import key
 from studiolo.server.environments.installing import Alteration, IndexAccess, Installer, Resolved, Tell, Wanted
@@ -26,6 +26,8 @@ from studiolo.server.settings.environment import plain_environment
 
 _SOLVE_SECONDS = 300.0
 _PYPI = "/pypi/simple"
+# A whole solution comes in one.
+_LONGEST_LINE = 64 << 20
 # Where nobody names a channel, and no setting does.
 _USUAL = "conda-forge"
 # What environment.yml says to leave out conda's built-in channels; nothing is built in here.
@@ -42,18 +44,12 @@ class CondaInstaller:
 
     async def resolve(self, wanted: Wanted) -> list[Resolved]:
         """See Installer.resolve. The packages of the prefix stay in it, so that they are part of the closure."""
-        found = await self._solve(wanted, [*wanted.specs, *wanted.keep])
-        return [
-            Resolved(
-                name=one.name,
-                version=one.version,
-                file=one.file,
-                sha256=one.sha256,
-                uploaded_at=datetime.fromisoformat(one.uploaded_at).astimezone(UTC) if one.uploaded_at else None,
-                channel=one.channel,
-            )
-            for one in found
-        ]
+        return list(map(_resolved, await self._solve(wanted, [*wanted.specs, *wanted.keep])))
+
+    async def search(self, name: str, channels: Sequence[str], trusted: Sequence[str] | None) -> list[Resolved]:
+        """Return the files that channels have of a package, newest version first; raises as `resolve`."""
+        places = [(channel, self._address(channel, None)) for channel in self._channels_of(channels, trusted)]
+        return [_resolved(Found(**one)) for one in await _run(SearchJob(places, name, str(self._cache)))]
 
     async def explain(self, wanted: Wanted, closure: Sequence[Resolved]) -> dict[str, list[str]]:
         """See Installer.explain."""
@@ -78,11 +74,12 @@ class CondaInstaller:
                 cache=folder,
                 login=await asyncio.to_thread(_login, Path(folder), change.index),
             )
-            await _run(job, tell)
+            own = change.index.certificates if change.index is not None else None
+            await _run(job, tell, {"SSL_CERT_FILE": str(own)} if own is not None else {})
 
     async def _solve(self, wanted: Wanted, specs: Sequence[str]) -> list[Found]:
         job = SolveJob(
-            channels=[(name, self._address(name, None)) for name in self._channels_of(wanted)],
+            channels=[(name, self._address(name, None)) for name in self._channels_of(wanted.channels, wanted.trusted)],
             specs=[_as_match_spec(spec) for spec in specs],
             limits=[_as_match_spec(spec) for spec in wanted.limits],
             prefix=str(wanted.environment),
@@ -98,10 +95,9 @@ class CondaInstaller:
             why = f"To find versions that fit took longer than {_SOLVE_SECONDS:.0f} s."
             raise Unavailable("packages-unavailable", why, hint="Name versions of the packages.") from exc
 
-    def _channels_of(self, wanted: Wanted) -> list[str]:
+    def _channels_of(self, named: Sequence[str], trusted: Sequence[str] | None) -> list[str]:
         """Return the names of the channels to ask. One that is not trusted is not asked even what it has."""
-        asked = [self._channels.name_of(one) for one in wanted.channels if one != _NO_OTHERS]
-        trusted = wanted.trusted
+        asked = [self._channels.name_of(one) for one in named if one != _NO_OTHERS]
         if strange := [name for name in asked if trusted is not None and name not in trusted]:
             known = ", ".join(trusted or ()) or "none"
             raise Denied(
@@ -109,9 +105,8 @@ class CondaInstaller:
                 f"The channel {strange[0][:80]!r} is not trusted here; trusted: {known}.",
                 hint="Leave it out, or ask an administrator to add it to trusted_channels of the policy.",
             )
-        found = asked or [name for name in self._channels.named if trusted is None or name in trusted]
-        if not found and (trusted is None or _USUAL in trusted):
-            found = [_USUAL]
+        usual = [] if _NO_OTHERS in named else self._channels.named or [_USUAL]
+        found = [*asked, *(name for name in usual if trusted is None or name in trusted)]
         if not found:
             raise Denied(
                 "package-refused",
@@ -132,10 +127,29 @@ class CondaInstaller:
         return address if index is None else f"{index.url.rstrip('/').removesuffix(_PYPI)}/conda/{channel}"
 
 
-async def _run(job: SolveJob | InstallJob, tell: Tell = lambda line: None) -> list[dict[str, Any]]:
+def _resolved(one: Found) -> Resolved:
+    return Resolved(
+        name=one.name,
+        version=one.version,
+        file=one.file,
+        sha256=one.sha256,
+        uploaded_at=datetime.fromisoformat(one.uploaded_at).astimezone(UTC) if one.uploaded_at else None,
+        channel=one.channel,
+        ecosystem="conda",
+    )
+
+
+async def _run(
+    job: Job, tell: Tell = lambda line: None, variables: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
     """Have a process do a job; it ends with the call. Raises Conflict, InvalidInput, Unavailable."""
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=plain_environment(), limit=1 << 26
+        *COMMAND,
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=DEVNULL,
+        env=plain_environment() | dict(variables or {}),
+        limit=_LONGEST_LINE,
     )
     try:
         assert process.stdin is not None

@@ -22,6 +22,7 @@ from studiolo.server.environments.planning import Ground, Planner
 from studiolo.server.environments.policed import excepter, opener
 from studiolo.server.environments.progress import Progress
 from studiolo.server.environments.recording import Recorder
+from studiolo.server.environments.searching import CondaSearch
 from studiolo.server.environments.service import Environments
 from studiolo.server.environments.uv_installer import UvInstaller
 from studiolo.server.environments.watching import Watcher
@@ -45,6 +46,7 @@ class EnvironmentParts:
     builder: Builder
     builds: Builds
     history: History
+    conda_search: CondaSearch
     recorder: Recorder
     watcher: Watcher
 
@@ -87,6 +89,7 @@ def build_environments(
         maker=maker,
         builder=builder,
         builds=Builds(db, clock, audit, workspaces, planner, builder),
+        conda_search=CondaSearch(db, clock, workspaces, planner, conda),
         history=History(db, workspaces, folders, locks, planner, progress, isolation=isolation),
         recorder=recorder,
         watcher=watcher,

@@ -16,11 +16,15 @@ from studiolo.contract.environments import (
     PackageInstall,
     PackageRemove,
     Plan,
+    PlannedPackage,
     Rollback,
 )
 from studiolo.contract.models import Page
+from studiolo.contract.notebook_environments import EnvironmentRestore
 from studiolo.server.environments.builds import Builds
 from studiolo.server.environments.history import History
+from studiolo.server.environments.restoring import Restoring
+from studiolo.server.environments.searching import CondaSearch
 from studiolo.server.http.identity import Allow
 from studiolo.server.http.services import service
 from studiolo.server.http.streaming import asking, described, respond
@@ -56,6 +60,19 @@ async def install_packages(
 async def remove_packages(workspace: str, form: PackageRemove, who: _Changes, builds: _Builds) -> Build:
     """Remove packages: a build is asked for."""
     return await builds.remove(who, workspace, form)
+
+
+@router.get("/packages/conda/{name}")
+async def search_conda(
+    workspace: str,
+    name: str,
+    who: Annotated[Principal, Depends(Allow("environment.plan"))],
+    found: Annotated[CondaSearch, Depends(service("conda_search"))],
+    channel: Annotated[list[str] | None, Query(max_length=20, description="To look in beside the usual.")] = None,
+) -> Page[PlannedPackage]:
+    """What conda channels have of a package, newest version first, each judged by the workspace's policy."""
+    files = await found.search(who, workspace, name, channel or ())
+    return Page(items=files, total=len(files))
 
 
 @router.post("/packages/check")
@@ -154,6 +171,17 @@ async def roll_back(workspace: str, form: Rollback, who: _Changes, builds: _Buil
 async def undo(workspace: str, who: _Changes, builds: _Builds) -> Build:
     """Go back to what held before the live build."""
     return await builds.undo(who, workspace)
+
+
+@router.post("/environment/restore", status_code=202)
+async def restore(
+    workspace: str,
+    form: EnvironmentRestore,
+    who: _Changes,
+    restoring: Annotated[Restoring, Depends(service("environment_restoring"))],
+) -> Build:
+    """Have an environment again that a notebook names: by the hash of its lock, else from the packages it had."""
+    return await restoring.restore(who, workspace, form)
 
 
 @router.post("/environment/rebuild", status_code=202)
