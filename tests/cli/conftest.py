@@ -108,7 +108,7 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         running.answer("DELETE", f"{churn}/environment/builds/2", samples.BUILD)
         running.answer("GET", f"{churn}/environment/difference", samples.BUILD_DIFFERENCE)
         running.answer("GET", f"{churn}/environment/lock", b'lock-version = "1.0"\n', content_type="application/toml")
-        for verb in ("rollback", "undo", "rebuild"):
+        for verb in ("rollback", "undo", "rebuild", "restore"):
             running.answer("POST", f"{churn}/environment/{verb}", samples.BUILD, status=202)
         trashed = f"/jupyter/trash/{samples.TRASHED['id']}"
         running.answer("GET", "/jupyter/trash", page(samples.TRASHED))

@@ -136,8 +136,9 @@ CALLS = {
     "kernels output": ["0b9e2c34"],
     "kernels specs": ["churn"],
 }
-# Signing in, and what needs a session or kernel that answers, have tests of their own.
+# Signing in, and what needs a notebook, or a session or kernel that answers, have tests of their own.
 APART = {"cp", "files cp", "login", "logout", "completion", "exec", "shell", "kernels attach"}
+APART |= {"environment restore", "environment stamp"}
 # Lines of what is made for programs, or of other people's words, are as long as they are.
 WIDE = {"audit", "export", "monitor", "engines", "usage", "notifications", "requests", "review"}
 OURS = [entry for entry in COMMANDS if entry.target.startswith("studiolo.cli.")]

@@ -275,3 +275,32 @@ async def test_what_its_users_call_the_base_proves_nothing(
     assert [event["target"] for event in await place.events("package.unverified")] == ["tiny"]
     assert build["base"] == first["base"]
     assert last["hash"] == first["hash"]
+
+
+@pytest.mark.req("S1-06", "S1-07")
+async def test_somebody_else_gets_the_same_environment_by_its_hash(
+    place: Place, ana: httpx.AsyncClient, leo: httpx.AsyncClient, services: Services, tmp_path: Path
+) -> None:
+    await leo.post(W, json={"name": "mine"})
+    async with session(ana):
+        await place.install("install", make_wheel(tmp_path, "tiny", "1.0"))
+        build = await place.build(2)
+    asked = {"hash": f"sha256:{build['hash']}"}
+    refused = await leo.post(f"{W}/mine/environment/restore", json=asked)
+    assert (refused.status_code, refused.json()["code"]) == (404, "environment-unknown")
+    assert (await leo.post(f"{W}/ana%2Fchurn/environment/restore", json=asked)).status_code == 404
+    await ana.put(f"{W}/churn/members", json={"person": "leo", "role": "viewer"})
+    made = (await leo.post(f"{W}/mine/environment/restore", json=asked)).json()
+    assert (made["cause"], made["state"], made["made_by"]["name"]) == ("restore", "building", "leo")
+    assert (await leo.post(f"{W}/ana%2Fchurn/environment/restore", json=asked)).status_code == 403
+
+
+async def test_packages_that_a_notebook_names_stand_in_for_an_unknown_hash(
+    place: Place, ana: httpx.AsyncClient
+) -> None:
+    asked = {"hash": "sha256:unknown", "packages": ["six==1.17.0"]}
+    made = (await ana.post(f"{W}/churn/environment/restore", json=asked)).json()
+    assert made["cause"] == "restore"
+    assert "six" in made["wish"]
+    refused = await ana.post(f"{W}/churn/environment/restore", json={"packages": ["-i evil"]})
+    assert refused.json()["code"] == "package-invalid"

@@ -56,6 +56,7 @@ BODIES: dict[str, Any] = {
     "POST /jupyter/workspaces/{workspace}/packages/remove": {"packages": ["numpy"]},
     "POST /jupyter/workspaces/{workspace}/packages/check": {"packages": ["numpy"]},
     "POST /jupyter/workspaces/{workspace}/environment/rollback": {"to": 1},
+    "POST /jupyter/workspaces/{workspace}/environment/restore": {"packages": ["six==1.17.0"]},
     "PUT /jupyter/policy": {"document": "package_management: {}"},
     "POST /jupyter/policy/what-if": {"document": "package_management: {}"},
     "PUT /jupyter/workspaces/{workspace}/policy": {"document": "package_management: {}"},

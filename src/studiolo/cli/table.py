@@ -62,6 +62,8 @@ COMMANDS = tuple(
                 ("environment undo", f"{_COMMANDS}.environments:undo", "Go back to the build before"),
                 ("environment rebuild", f"{_COMMANDS}.environments:rebuild", "Make an environment from its lock"),
                 ("environment cancel", f"{_COMMANDS}.environments:cancel", "Cancel a build"),
+                ("environment restore", f"{_COMMANDS}.restoring:restore", "Have a notebook's environment again"),
+                ("environment stamp", f"{_COMMANDS}.restoring:stamp", "Write an environment into a notebook"),
                 ("environment lock", f"{_COMMANDS}.environments:lock", "Write an environment's lock"),
                 ("request", f"{_COMMANDS}.requests:request", "Ask for a package"),
                 ("requests", f"{_COMMANDS}.requests:requests", "List requests for packages"),

@@ -387,6 +387,9 @@ class Environments(Blocking[environments.Environments]):
     rollback = _blocking(environments.Environments.rollback)
     undo = _blocking(environments.Environments.undo)
     rebuild = _blocking(environments.Environments.rebuild)
+    restore = _blocking(environments.Environments.restore)
+    restore_notebook = _blocking(environments.Environments.restore_notebook)
+    stamp_notebook = _blocking(environments.Environments.stamp_notebook)
     difference = _blocking(environments.Environments.difference)
     lock = _blocking(environments.Environments.lock)
 

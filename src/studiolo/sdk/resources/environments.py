@@ -1,6 +1,7 @@
 """Packages and environments of workspaces: what is installed, what changes it, and the builds that it went through."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 from studiolo.contract.environments import (
     Build,
@@ -17,8 +18,10 @@ from studiolo.contract.environments import (
 )
 from studiolo.contract.errors import Conflict, Denied, NotFound, StudioloError, Unavailable
 from studiolo.contract.models import Page
+from studiolo.contract.notebook_environments import EnvironmentRestore, environment_in, stamp_of
 from studiolo.sdk.forms import fill
 from studiolo.sdk.listing import Listing
+from studiolo.sdk.notebook_files import read_notebook, stamp_file
 from studiolo.sdk.transport import Transport, segment
 
 _LOOK_SECONDS = 25.0
@@ -148,6 +151,30 @@ class Environments:
     async def rebuild(self, workspace: str) -> Build:
         """Make the environment anew from its lock alone."""
         return await self._transport.fetch(Build, "POST", _at(workspace, "environment/rebuild"))
+
+    async def restore(
+        self, workspace: str, *, hash: str | None = None, packages: Sequence[str] = (), conda: Sequence[str] = ()
+    ) -> Build:
+        """Ask for what another environment held, and return the build that will hold it.
+
+        By the `hash` of its lock, if this platform has it and you may read it, else from packages with exact versions.
+        Raises NotFound (`environment-unknown`), Conflict (`python-differs`).
+        """
+        body = fill(EnvironmentRestore, hash=hash, packages=list(packages), conda=list(conda))
+        return await self._transport.fetch(Build, "POST", _at(workspace, "environment/restore"), body=body)
+
+    async def restore_notebook(self, notebook: Path | str, workspace: str) -> Build:
+        """Ask for the environment that a notebook ran in, as the file says. Raises InvalidInput, and as `restore`."""
+        told = environment_in(read_notebook(Path(notebook)))
+        return await self.restore(workspace, hash=told.hash, packages=told.packages, conda=told.conda)
+
+    async def stamp_notebook(self, notebook: Path | str, workspace: str, *, packages: bool = False) -> None:
+        """Write into a notebook's file which environment the workspace has, and with `packages` what is in it.
+
+        Source: `contract.notebook_environments`. Raises InvalidInput (`notebook-unusable`).
+        """
+        found = await self.get(workspace)
+        stamp_file(Path(notebook), stamp_of(found, packages=packages))
 
     async def difference(self, workspace: str, before: int, after: int) -> BuildDifference:
         """Return what changes from one build to another. Raises NotFound (`build-not-found`)."""

@@ -77,6 +77,12 @@ async def list_ready(connection: AsyncConnection, workspace_id: str, *, limit: i
     return (await connection.execute(query)).mappings().all()
 
 
+async def list_by_hash(connection: AsyncConnection, hash_: str, *, limit: int) -> Sequence[RowMapping]:
+    """Builds of all workspaces that hold what this hash names, newest first."""
+    query = select(builds).where(builds.c.hash == hash_, builds.c.state == "ready").order_by(builds.c.made_at.desc())
+    return (await connection.execute(query.limit(limit))).mappings().all()
+
+
 async def list_waiting(connection: AsyncConnection) -> list[str]:
     """Workspaces with a build to be made."""
     query = select(builds.c.workspace_id).where(builds.c.state == "building").distinct()

@@ -54,6 +54,7 @@ _SENTENCES = {
     "policy.revise": "{who} set revision {number} of the package policy of {target}",
     "package.download": "{who} fetched {target} {version}",
     "package.blocked": "{who} was refused {target}: {because}",
+    "environment.restore": "{who} had a notebook's environment restored in {target}",
     "package.installed": "{who} installed {target} {version}",
     "package.removed": "{who} removed {target} {previous}",
     "package.changed": "{who} changed {target} from {previous} to {version}",

@@ -1,0 +1,67 @@
+"""Commands that have the environment of a notebook again, and write into one which it is."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studiolo.cli.installing import NoWaitOption, finish, print_build
+from studiolo.cli.invocation import connect
+from studiolo.cli.output import emit, name_of, say
+from studiolo.contract.errors import InvalidInput
+
+NotebookArgument = Annotated[
+    Path, typer.Argument(metavar="NOTEBOOK", help="A notebook's file on this machine.", show_default=False)
+]
+WorkspaceOption = Annotated[
+    str | None,
+    typer.Option("--workspace", "-w", metavar="WORKSPACE", help="That of the session, when there is one."),
+]
+
+
+def restore(
+    notebook: NotebookArgument,
+    workspace: WorkspaceOption = None,
+    new: Annotated[
+        str | None, typer.Option("--new", metavar="NAME", help="Make a workspace of this name for it.")
+    ] = None,
+    no_wait: NoWaitOption = False,
+) -> None:
+    """Give a workspace the environment that a notebook ran in.
+
+    It is found by the hash that the notebook records, among the locks that you may read here; else it is put together
+    from the packages in the notebook, if somebody had written them there (studiolo environment stamp --packages).
+    """
+    if new is not None and workspace is not None:
+        raise InvalidInput("request-invalid", "--workspace and --new exclude each other.", hint="Give one of them.")
+    with connect() as client:
+        if new is not None:
+            target = name_of(client.workspaces.create(new))
+            say(f"Made the workspace {target}.")
+        else:
+            target = _workspace(workspace)
+        asked = client.environments.restore_notebook(notebook, target)
+        done = asked if no_wait else finish(client, target, asked)
+    emit(done, lambda: print_build(done))
+
+
+def stamp(
+    notebook: NotebookArgument,
+    workspace: WorkspaceOption = None,
+    packages: Annotated[
+        bool, typer.Option("--packages", help="With all packages, for people on other platforms.")
+    ] = False,
+) -> None:
+    """Write into a notebook's metadata which environment a workspace has now."""
+    target = _workspace(workspace)
+    with connect() as client:
+        client.environments.stamp_notebook(notebook, target, packages=packages)
+    emit({"file": str(notebook)}, lambda: print(f"{notebook} says which environment {target} has."))
+
+
+def _workspace(named: str | None) -> str:
+    found = named or os.environ.get("STUDIOLO_WORKSPACE")
+    if not found:
+        raise InvalidInput("request-invalid", "No workspace is named.", hint="Add --workspace NAME.")
+    return found

@@ -1,0 +1,72 @@
+"""Environments that notebooks name, had again in another workspace."""
+
+import json
+
+from sqlalchemy import RowMapping
+
+from studiolo.contract.environments import Build
+from studiolo.contract.errors import Conflict, Denied, NotFound
+from studiolo.contract.notebook_environments import EnvironmentRestore
+from studiolo.kit.db import Database
+from studiolo.packages.installed.lock import Lock
+from studiolo.server.environments import queries
+from studiolo.server.environments.builds import Builds
+from studiolo.server.environments.specs import read_spec
+from studiolo.server.environments.wishes import Wish
+from studiolo.server.principal import Principal
+from studiolo.server.workspaces.service import Workspaces
+
+# The same lock may have been that of so many builds; of others nobody is asked whether they may be read.
+_MOST_BUILDS = 200
+
+
+class Restoring:
+    """Finds locks by their hash among what a person may read, and asks for builds that hold the same."""
+
+    def __init__(self, db: Database, workspaces: Workspaces, builds: Builds) -> None:
+        self._db = db
+        self._workspaces = workspaces
+        self._builds = builds
+
+    async def restore(self, who: Principal, reference: str, form: EnvironmentRestore) -> Build:
+        """Ask for a build of a workspace that holds what was named: by its lock, else the packages.
+
+        Raises NotFound (`environment-unknown`), Conflict (`python-differs`), InvalidInput (`package-invalid`).
+        """
+        async with self._db.read() as connection:
+            target = await self._workspaces.resolve(connection, who, reference, "environment.change")
+            live = await queries.find_live(connection, target["id"])
+        found = await self._find(who, (form.hash or "").removeprefix("sha256:"))
+        if found is not None:
+            _check_python(found, live, target["name"])
+            wish = Wish(lock=found["lock"], asked=Wish.from_json(json.loads(found["wish"] or "{}")).asked)
+        elif form.packages or form.conda:
+            wish = Wish(install=[str(read_spec(spec)) for spec in form.packages], conda=form.conda)
+        else:
+            raise NotFound(
+                "environment-unknown",
+                "This platform has no environment of this hash that you may read, and no packages are named.",
+                hint="Where it ran: studiolo environment stamp NOTEBOOK --packages. Then restore that notebook.",
+            )
+        return await self._builds.begin(who, target["id"], wish, cause="restore")
+
+    async def _find(self, who: Principal, hash_: str) -> RowMapping | None:
+        async with self._db.read() as connection:
+            for row in await queries.list_by_hash(connection, hash_, limit=_MOST_BUILDS) if hash_ else ():
+                try:
+                    await self._workspaces.resolve(connection, who, row["workspace_id"], "environment.read")
+                except (NotFound, Denied):
+                    continue
+                return row
+        return None
+
+
+def _check_python(found: RowMapping, live: RowMapping | None, name: str) -> None:
+    wanted = Lock.from_toml(found["lock"]).python
+    there = Lock.from_toml(live["lock"]).python if live is not None and live["lock"] else wanted
+    if wanted != there:
+        raise Conflict(
+            "python-differs",
+            f"The environment is of Python {wanted}, and {name!r} has Python {there}.",
+            hint=f"Make a workspace with python_version: {wanted!r} and restore it there.",
+        )
