@@ -326,7 +326,8 @@ def build(
         notifications=notifications,
         policies=of_packages.policies,
         grants=of_packages.grants,
-        environments=of_environments,
+        environments=environments,
+        of_environments=of_environments,
     )
     of_workspaces.trash.on_restored = of_workspaces.resets.on_reset = environments.want
     of_index = build_index(

@@ -6,8 +6,8 @@ from datetime import timedelta
 from sqlalchemy import RowMapping
 
 from studiolo.contract.environments import Plan, PlannedPackage
-from studiolo.contract.errors import StudioloError
-from studiolo.contract.requests import Closure, ClosurePackage, Ruling, PackageRequest
+from studiolo.contract.errors import StudioloError, Unavailable
+from studiolo.contract.requests import Closure, ClosurePackage, PackageRequest, Ruling
 from studiolo.kit.db import Database
 from studiolo.kit.reconcile import Runner
 from studiolo.server.accounts.queries import find_person
@@ -20,6 +20,7 @@ from studiolo.server.requests.grounds import BuildOutcome, Catalogue, Facts, Ins
 from studiolo.server.requests.service import TOPICS, Requests, link_of
 
 _LOOK_AGAIN = timedelta(seconds=1)
+_TRY_AGAIN = timedelta(minutes=2)
 # Facts are fetched one by one from an index; of a long closure the first are enough to judge by.
 _MOST_FACTS = 40
 
@@ -44,7 +45,7 @@ class Following:
         self._planner = planner
         self._catalogue = catalogue
         self._installs = installs
-        self.runner = Runner("requests", step=self._step, due=self._due, concurrency=2)
+        self.runner = Runner("requests", step=self._step, due=self._due, sweep_every=_TRY_AGAIN, concurrency=2)
 
     async def _due(self) -> list[str]:
         async with self._db.read() as connection:
@@ -57,10 +58,14 @@ class Following:
         if row is None or asked is None:
             return None
         if asked.state == "pending" and asked.closure.state == "pending":
-            await self._write(asked, closure=(await self._work_out(asked)).model_dump_json())
-        elif asked.install_state == "wanted":
+            if not await self._installs.prepare(asked.workspace.id):
+                return _LOOK_AGAIN
+            found = await self._work_out(asked)
+            await self._write(asked, closure=found.model_dump_json())
+            return _TRY_AGAIN if found.state == "pending" else None
+        if asked.install_state == "wanted":
             return await self._begin(asked, row)
-        elif asked.install_state == "building" and asked.build is not None:
+        if asked.install_state == "building" and asked.build is not None:
             return await self._look(asked, asked.build)
         return None
 
@@ -68,6 +73,9 @@ class Following:
         spec = f"{asked.name}{asked.specifier}"
         try:
             plan, files = await self._planner.plan(asked.workspace.id, [spec], asked.ecosystem)
+        except Unavailable as exc:
+            # An index that does not answer may do so later.
+            return Closure(state="pending", message=exc.message)
         except StudioloError as exc:
             return Closure(state="unknown", message=exc.message)
         return Closure(state="ready", packages=await self._describe(asked, plan, {one.name: one for one in files}))

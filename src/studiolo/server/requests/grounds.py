@@ -78,6 +78,10 @@ class Catalogue(Protocol):
 class Installs(Protocol):
     """Has packages installed."""
 
+    async def prepare(self, workspace_id: str) -> bool:
+        """Tell whether the workspace has an environment to plan for; have it made where it has none yet."""
+        ...
+
     async def begin(self, workspace_id: str, spec: str, ecosystem: Ecosystem, *, by: Principal) -> int:
         """Have a package installed in a workspace, also in one where nothing runs; return the build's number.
 

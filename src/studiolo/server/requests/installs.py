@@ -2,20 +2,32 @@
 
 from studiolo.contract.environments import Ecosystem
 from studiolo.contract.errors import NotFound
+from studiolo.contract.models import EnvironmentState
 from studiolo.kit.db import Database
 from studiolo.server.environments import queries
 from studiolo.server.environments.builds import Builds
+from studiolo.server.environments.service import Environments
 from studiolo.server.environments.wishes import Wish
 from studiolo.server.principal import Principal
 from studiolo.server.requests.grounds import BuildOutcome
+from studiolo.server.workspaces.service import Workspaces
 
 
 class BuildInstalls:
     """Implements `grounds.Installs`: one build for each approval."""
 
-    def __init__(self, db: Database, builds: Builds) -> None:
+    def __init__(self, db: Database, workspaces: Workspaces, environments: Environments, builds: Builds) -> None:
         self._db = db
+        self._workspaces = workspaces
+        self._environments = environments
         self._builds = builds
+
+    async def prepare(self, workspace_id: str) -> bool:
+        """Tell whether the workspace's environment is there; have it made if not."""
+        state, _ = await self._workspaces.environment_state(workspace_id)
+        if state is not EnvironmentState.READY:
+            self._environments.want(workspace_id)
+        return state is EnvironmentState.READY
 
     async def begin(self, workspace_id: str, spec: str, ecosystem: Ecosystem, *, by: Principal) -> int:
         """Ask for the build; it is made once those asked for before are."""

@@ -6,6 +6,7 @@ from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
 from studiolo.server.audit.service import Audit
 from studiolo.server.environments.parts import EnvironmentParts
+from studiolo.server.environments.service import Environments
 from studiolo.server.notifications.service import Notifications
 from studiolo.server.packages.host import IndexHost
 from studiolo.server.requests.catalogue import IndexCatalogue
@@ -37,7 +38,8 @@ def build_requests(
     notifications: Notifications,
     policies: Policies,
     grants: Grants,
-    environments: EnvironmentParts,
+    environments: Environments,
+    of_environments: EnvironmentParts,
 ) -> RequestParts:
     """Build them; nothing runs yet."""
     requests = Requests(db, clock, audit, workspaces, notifications, policies, is_on=settings.packages.requests)
@@ -47,9 +49,9 @@ def build_requests(
         audit.live,
         requests,
         notifications,
-        environments.planner,
+        of_environments.planner,
         IndexCatalogue(IndexHost(settings.index_socket, settings.index_key_file), policies),
-        BuildInstalls(db, environments.builds),
+        BuildInstalls(db, workspaces, environments, of_environments.builds),
     )
     requests.on_asked = decisions.on_approved = following.runner.hint
     return RequestParts(requests, decisions, following)

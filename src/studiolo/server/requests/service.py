@@ -10,7 +10,7 @@ from studiolo.contract.environments import Ecosystem
 from studiolo.contract.errors import Conflict, Denied, NotFound
 from studiolo.contract.ids import IdKind, new_id
 from studiolo.contract.models import Page
-from studiolo.contract.requests import Closure, Ruling, PackageAsk, PackageRequest, RequestState
+from studiolo.contract.requests import Closure, PackageAsk, PackageRequest, RequestState, Ruling
 from studiolo.kit.clock import Clock
 from studiolo.kit.cursors import read_time_cursor, write_cursor
 from studiolo.kit.db import Database, Transaction

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import RowMapping
 
 from studiolo.contract.models import PersonRef, WorkspaceRef
-from studiolo.contract.requests import Asker, Closure, Ruling, PackageRequest
+from studiolo.contract.requests import Asker, Closure, PackageRequest, Ruling
 from studiolo.packages.policy.decisions import Decision
 
 
