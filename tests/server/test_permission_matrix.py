@@ -103,6 +103,7 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /w/{workspace}/transfer": {"person": "ed"},
     "POST /go/{session_id}": {"password": "wrong"},
     "POST /w/{workspace}/request": {"package": "tensorflow"},
+    "POST /w/{workspace}/security/accept": {"finding": "none", "reason": "looked at"},
     "POST /w/{workspace}/away": {"kernel": "{kernel}"},
     "POST /w/{workspace}/make-folder": {"name": "data"},
     "POST /w/{workspace}/delete-files": {"path": "a.ipynb"},

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from server.conftest import People, eventually
+from studiolo.kit.clock import ManualClock
 from studiolo.server.services import Services
 
 V1 = "/api/v1"
@@ -224,10 +225,12 @@ async def test_sarif_names_rules_places_and_what_is_accepted(ana: httpx.AsyncCli
 
 
 async def test_history_is_newest_first_and_in_the_workspaces_activity(
-    ana: httpx.AsyncClient, churn: dict[str, Any]
+    ana: httpx.AsyncClient, churn: dict[str, Any], clock: ManualClock
 ) -> None:
     put(churn, "study.py", "import socket\n")
-    first, second = await scan(ana, churn), await scan(ana, churn)
+    first = await scan(ana, churn)
+    clock.advance(timedelta(minutes=5))
+    second = await scan(ana, churn)
     page = (await ana.get(at(churn), params={"limit": 1})).json()
     assert [one["id"] for one in page["items"]] == [second["id"]]
     rest = (await ana.get(at(churn), params={"limit": 1, "cursor": page["next_cursor"]})).json()

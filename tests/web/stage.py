@@ -42,6 +42,7 @@ from studiolo.testing.fake_engine import FakeEngine
 from studiolo.testing.ports import free_port
 from web.sample_kernels import add_samples
 from web.sample_requests import add_requests
+from web.sample_scans import add_scan
 
 PASSWORD = "a long enough password"
 Result = TypeVar("Result")
@@ -314,6 +315,7 @@ class Samples:
             told = "six is allowed in churn, and is being installed."
             await stage.services.notifications.tell(tx, ana.person_id, "request.approved", told, "/requests")
         self.ids |= await add_requests(stage.services, ana, leo, churn)
+        self.ids |= await add_scan(stage.services, ana, churn)
         self.ids |= await add_samples(stage.services, stage.stack, ana, mia, self.ids)
 
 

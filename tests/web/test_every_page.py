@@ -34,6 +34,8 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "output while you were away, none": ("ana", "/w/{reading}/away"),
     "workspace's activity": ("ana", "/w/{churn}/activity"),
     "workspace's settings": ("ana", "/w/{churn}/settings"),
+    "workspace's security": ("ana", "/w/{churn}/security"),
+    "workspace's security, not scanned": ("ana", "/w/{reading}/security"),
     "starting": ("ana", "/go/{starting}"),
     "running": ("ana", "/sessions/{running}"),
     "stopped": ("ana", "/go/{stopped}"),

@@ -13,7 +13,7 @@ from studiolo.packages.scan.scanning import scan
 def main() -> None:
     """Scan, and write one JSON text a line: steps, and the outcome last."""
     # Others on the machine come first.
-    os.nice(10)
+    os.nice(5)
     job = ScanJob.model_validate_json(sys.stdin.buffer.read())
     outcome = scan(job, lambda phase, percent: _write(ScanStep(phase=phase, percent=percent)), _log)
     _write(ScanStep(phase="Done", percent=100, outcome=outcome))

@@ -22,6 +22,7 @@ _HERE = Path(__file__).parent
 
 # What a page says after an act. The address names only the key, so that no link can put words into our mouth.
 SAID = {
+    "accepted": "Accepted. It counts no more until you open it again.",
     "added": "Added.",
     "approved": "Approved. It installs by itself, and who asked is told.",
     "asked": "Asked for. Administrators were told; it installs by itself once one of them approves.",
