@@ -22,11 +22,13 @@ def channels(
     kernel_id: str,
     headers: dict[str, str] | None = None,
     ssl_context: ssl.SSLContext | None = None,
+    *,
+    place: str | None = None,
 ) -> ClientConnection:
-    """Open the kernel's websocket, with the client's key or other headers."""
+    """Open the kernel's websocket, with the client's key or other headers. `place`: where it is, if in no session."""
     address = str(client.base_url).rstrip("/").replace("http", "ws", 1)
     headers = headers or {"Authorization": client.headers["Authorization"]}
-    url = f"{address}/s/{session_id}/api/kernels/{kernel_id}/channels"
+    url = f"{address}{place or f'/s/{session_id}'}/api/kernels/{kernel_id}/channels"
     return connect(url, additional_headers=headers, ssl=ssl_context, max_size=None, open_timeout=30)
 
 

@@ -111,7 +111,6 @@ def become(request: KernelRequest, connection: socket.socket) -> int:
         tell_ready(app, request, connection)
         if is_nobodys:
             take_person(app)
-        packagenotice.watch(app)
         return run(app)
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
@@ -143,6 +142,7 @@ def tell_ready(app: Any, request: KernelRequest, connection: socket.socket) -> N
 
 def run(app: Any) -> int:
     """Run the kernel until it ends."""
+    packagenotice.watch(app)
     try:
         app.start()
     finally:
