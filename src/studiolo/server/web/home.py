@@ -57,6 +57,7 @@ async def show(
         sparks=sparks(await services.session_usages.memory_of(who, running), running),
         needs=[
             *_of_disk(services.disk.watch.space(), who),
+            *await _of_policy(services, who),
             *await _of_requests(services, who),
             *list_needs(sessions, workspaces.items, await services.kernels.list_unread(who)),
         ],
@@ -72,6 +73,16 @@ def _of_disk(space: Space, who: Principal) -> list[Need]:
         return []
     message = f"It is nearly full: {space.words}."
     return [Need("disk", "needs-you", "Disk", "The platform's disk", message, "/admin/disk", "Free space")]
+
+
+async def _of_policy(services: Services, who: Principal) -> list[Need]:
+    """Have administrators look at the policy once, before they keep or change it."""
+    if not who.is_admin or (await services.policy_revisions.show(who, None)).revision is not None:
+        return []
+    refused = dict.fromkeys(one.name for one in await services.policy_outlooks.refused_of_base(who))
+    names = f"refuses {', '.join(refused)} of the base" if refused else "refuses nothing of the base"
+    message = f"Nobody has looked at it yet; it {names}."
+    return [Need("policy", "needs-you", "Policy", "The package policy", message, "/admin/policy", "Keep or change")]
 
 
 async def _of_requests(services: Services, who: Principal) -> list[Need]:

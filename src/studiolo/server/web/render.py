@@ -49,6 +49,8 @@ SAID = {
     "left": "Left. You have no access any more.",
     "login-ended": "Your sign-in has ended. Nothing that runs was stopped.",
     "nothing-changed": "Your sign-in has ended; nothing was changed.",
+    "grant-revoked": "Taken back. What is installed stays until somebody removes it.",
+    "policy-set": "Set. It holds from now on.",
     "password": "Password changed. Your other logins have ended.",
     "removed": "Removed. Their sessions here are being stopped.",
     "restarted": "Restarted.",
