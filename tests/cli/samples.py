@@ -10,7 +10,7 @@ ANA = {"id": "p-ana", "name": "ana", "display_name": "Ana Ruiz"}
 ME = {**ANA, "email": "ana@example.com", "is_admin": True, "has_password": True, "scopes": None}
 NOTICE = "Anyone with a session on this machine can read everyone's files here."
 PLATFORM = {"version": "1", "address": "http://localhost", "instance": "i", "isolation": "L0"}
-PLATFORM |= {"isolation_notice": NOTICE, "single_team": False}
+PLATFORM |= {"isolation_notice": NOTICE, "single_team": False, "package_policy": "It is advisory here."}
 WORKSPACE = {
     "id": "w-7k2m9q4x0c5t8v1b",
     "name": "churn",

@@ -84,7 +84,13 @@ def workspace(**changes: Any) -> Workspace:
 
 def render(name: str, *, single_team: bool = False, **context: Any) -> str:
     platform = PlatformInfo(
-        version="1", address="", instance="0", isolation="L2", isolation_notice=None, single_team=single_team
+        version="1",
+        address="",
+        instance="0",
+        isolation="L2",
+        isolation_notice=None,
+        package_policy="",
+        single_team=single_team,
     )
     common = {
         "me": ME,

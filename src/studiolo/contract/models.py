@@ -63,6 +63,7 @@ class PlatformInfo(Wire):
     instance: str = Field(description="Identifies this data directory; stable.")
     isolation: str = Field(description="Isolation level of sessions: L0 to L4.")
     isolation_notice: str | None = Field(description="What people must know before they put files here.")
+    package_policy: str = Field(description="What of package policies the engines enforce, in a sentence or two.")
     single_team: bool = Field(description="Sessions share the platform's origin (no names for sessions).")
 
 

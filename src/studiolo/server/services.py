@@ -15,6 +15,7 @@ from studiolo.engines.local.engine import LocalEngine
 from studiolo.kit.clock import Clock, SystemClock
 from studiolo.kit.crypto import MasterKey
 from studiolo.kit.db import Database
+from studiolo.packages.enforcement import enforcement_of
 from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.accounts.banners import Banners
 from studiolo.server.accounts.devices import Devices
@@ -237,6 +238,7 @@ def build(
         instance=settings.instance,
         isolation=isolation,
         isolation_notice=_NOTICES.get(isolation),
+        package_policy=enforcement_of(isolation),
         single_team=hosts.is_single_team,
     )
     authentication = Authentication(db, clock, master, settings.accounts)

@@ -20,6 +20,7 @@ from studiolo.contract.errors import NotFound
 from studiolo.contract.models import Page
 from studiolo.kit.cursors import cursor_invalid
 from studiolo.kit.db import Database
+from studiolo.packages.enforcement import enforcement_of
 from studiolo.packages.installed.differing import compare
 from studiolo.packages.installed.lock import Lock
 from studiolo.packages.installed.snapshots import Distribution, Snapshot
@@ -35,13 +36,6 @@ from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.service import Workspaces
 
 _TICK_SECONDS = 1.0
-# What an engine of each isolation level makes of the policy.
-_ADVISORY = (
-    "The policy is advisory here: every installer is given the platform's index, which refuses what the policy "
-    "refuses, but sessions reach the network by themselves. The security scan finds what came another way."
-)
-_ENFORCED = "The policy is enforced: sessions reach no package but through the platform's index."
-_CLOSED_LEVELS = frozenset({"L2", "L3", "L4"})
 
 
 class History:
@@ -83,7 +77,7 @@ class History:
             building=self._wire(building, number) if building is not None else None,
             packages=await asyncio.to_thread(_packages, prefix, snapshot, lock),
             isolation=self._isolation,
-            enforcement=_ENFORCED if self._isolation in _CLOSED_LEVELS else _ADVISORY,
+            enforcement=enforcement_of(self._isolation),
         )
 
     async def list_builds(

@@ -18,10 +18,11 @@ from studiolo.contract.scans import (
     Severity,
     worst_of,
 )
+from studiolo.packages.enforcement import enforcement_of
 from studiolo.packages.scan.job import ScanOutcome
 from studiolo.packages.scan.sarif import write_sarif
 from studiolo.packages.scan.text import write_text
-from studiolo.packages.scan.verdicts import count_open, enforcement_of, summary_of, verdict_of
+from studiolo.packages.scan.verdicts import count_open, summary_of, verdict_of
 
 _BASELINE = "It is in the baseline that the caller gave."
 _MEDIA = {"text": "text/plain; charset=utf-8", "sarif": "application/sarif+json"}
