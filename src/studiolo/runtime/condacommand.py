@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
@@ -29,6 +29,11 @@ _OURS = (
     "This is Studiolo's conda: it changes the environment of this workspace, and knows install, list, remove, search."
 )
 
+_OTHERS = {"activate", "clean", "config", "create", "deactivate", "env", "export", "info", "init", "run"}
+_ONE_ENVIRONMENT = (
+    "A workspace has one environment. Make another workspace for another one, or install a conda of your own."
+)
+
 
 class Refused(Exception):
     """What stands in the way, for people; `hint` is the next step."""
@@ -41,8 +46,10 @@ class Refused(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    asked = _parser().parse_args(words)
     try:
+        if words and words[0] in _OTHERS:
+            raise Refused(_OURS, _ONE_ENVIRONMENT)
+        asked = _parser().parse_args(words)
         asked.run(asked)
     except Refused as exc:
         print(f"error: {exc}", file=sys.stderr)
@@ -126,16 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     removing.add_argument("packages", nargs="+", metavar="PACKAGE")
     add(["list"], show, "List what is installed.").add_argument("pattern", nargs="?", default="", metavar="REGEX")
     add(["search"], search, "List versions of a package.", channels).add_argument("package", metavar="PACKAGE")
-    for name in ("create", "activate", "deactivate", "env", "init", "run", "config", "clean", "info"):
-        add([name], _refuse, "Not in a workspace.").add_argument("rest", nargs=argparse.REMAINDER)
     return parser
-
-
-def _refuse(asked: argparse.Namespace) -> NoReturn:
-    raise Refused(
-        _OURS,
-        "A workspace has one environment. Make another workspace for another one, or install a conda of your own.",
-    )
 
 
 def _read_spec(text: str) -> tuple[str, str]:

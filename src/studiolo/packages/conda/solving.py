@@ -59,7 +59,7 @@ async def search_job(job: SearchJob) -> list[dict[str, Any]]:
     channels = [Channel(url) for _, url in job.channels]
     gateway = Gateway(cache_dir=Path(job.cache))
     names = await gateway.names(channels, subdirs())
-    wanted = [name for name in names if key(name.normalized) == key(job.name)]
+    wanted = [name.normalized for name in names if key(name.normalized) == key(job.name)]
     found = await gateway.query(channels, subdirs(), wanted, recursive=False, channel_relations="disabled")
     records = sorted((one for group in found for one in group), key=lambda one: one.version, reverse=True)
     places = dict(job.channels)

@@ -193,7 +193,10 @@ def _as_match_spec(spec: str) -> str:
         raise InvalidInput(
             "package-invalid", f"{spec!r}: conda packages have no extras.", hint=f"Ask for {found.name}."
         )
-    versions = ",".join(sorted(map(str, found.specifier)))
+    # conda writes "all of a version" without a sign.
+    versions = ",".join(
+        sorted(str(one).removeprefix("==") if str(one).endswith(".*") else str(one) for one in found.specifier)
+    )
     return f"{found.name} {versions}".strip()
 
 
