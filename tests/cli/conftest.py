@@ -130,7 +130,10 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         running.answer("POST", f"{workspace}/clone", samples.CLONE, status=202)
         running.answer("GET", f"{workspace}/clone", samples.CLONE)
         running.answer("GET", "/datasets", page(samples.DATASET))
-        for policy in ("/jupyter/policy", "/jupyter/workspaces/churn/policy"):
+        for policy in (
+            "/jupyter/policy",
+            *(f"/jupyter/workspaces/{one}/policy" for one in ("churn", samples.WORKSPACE["id"])),
+        ):
             running.answer("GET", policy, samples.POLICY)
             running.answer("PUT", policy, samples.POLICY)
             running.answer("GET", f"{policy}/history", page(samples.REVISION))

@@ -107,6 +107,7 @@ def info(workspace: WorkspaceArgument) -> None:
     with connect() as client:
         found = client.workspaces.get(workspace)
         members = client.workspaces.members(found.id)
+        policy = client.policies.get(found.id)
         notice = client.platform.get().isolation_notice
 
     def text() -> None:
@@ -120,6 +121,7 @@ def info(workspace: WorkspaceArgument) -> None:
                 ("People", ", ".join(f"{member.person.name} ({member.role})" for member in members)),
                 ("Next session", ", ".join(filter(None, (found.profile, describe(found.resources))))),
                 ("Environment", _environment(found)),
+                ("Policy", f"{policy.number}: studiolo policy show {name_of(found)}"),
                 ("Files", found.path),
                 ("Sessions", f"{found.running_sessions} running" if found.running_sessions else "none running"),
                 ("Created", ago(found.created_at)),
@@ -127,7 +129,8 @@ def info(workspace: WorkspaceArgument) -> None:
             )
         )
 
-    emit({**found.model_dump(mode="json"), "members": members}, text)
+    told = {"members": members, "policy": {"number": policy.number, "hash": policy.hash}}
+    emit({**found.model_dump(mode="json"), **told}, text)
     if notice:
         say(f"note: {notice}")
 

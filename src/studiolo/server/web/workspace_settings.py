@@ -125,6 +125,7 @@ async def show_settings(
         limits=limits,
         profiles=services.settings.resources.profiles,
         only_profiles=services.settings.resources.only_profiles,
+        policy=await services.policy_revisions.show(who, own.id),
         heirs=[member.person for member in members if member.role is not Role.OWNER],
         form=form | (given or {}),
         problem=problem,
