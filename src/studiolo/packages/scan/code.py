@@ -42,7 +42,9 @@ def judge_cell(source: str, place: Place, grounds: Grounds, *, depth: int = 0) -
     except Exception as exc:
         yield rules.UNPARSABLE.found(place, f"IPython cannot read it: {clipped(str(exc))}", "transform")
         return
-    yield from judge_python(plain, place, grounds, depth=depth)
+    # It leaves out empty lines at the beginning.
+    before = len(source) - len(source.lstrip())
+    yield from judge_python(plain, _at(place, source.count("\n", 0, before) + 1), grounds, depth=depth)
 
 
 def judge_python(source: str, place: Place, grounds: Grounds, *, depth: int = 0) -> Iterator[Finding]:

@@ -63,11 +63,18 @@ def _in_line(line: str) -> Iterator[tuple[str, str]]:
     for plugin in _plugins():
         if specific and _generality(plugin) == 2:
             return
-        for found in plugin.analyze_line(filename="", line=line, line_number=0):
-            secret = found.secret_value
-            if secret and not _is_harmless(secret, line, plugin):
+        for secret in _found_by(plugin, line):
+            if not _is_harmless(secret, line, plugin):
                 specific.add(secret)
-                yield found.type, secret
+                yield plugin.secret_type, secret
+
+
+def _found_by(plugin: BasePlugin, line: str) -> set[str]:
+    found = plugin.analyze_line(filename="", line=line, line_number=0)
+    if found and isinstance(plugin, RegexBasedDetector):
+        # Of some tokens a plug-in tells the prefix alone, which all of that kind share.
+        return {match[0] for pattern in plugin.denylist for match in pattern.finditer(line)}
+    return {one.secret_value for one in found if one.secret_value}
 
 
 def _is_harmless(secret: str, line: str, plugin: BasePlugin) -> bool:

@@ -43,7 +43,7 @@ def judge_vulnerabilities(distributions: Iterable[Distribution], index: Path | N
     """Look all packages up in an index that `osv.bring_up_to_date` made; None: there is no export."""
     installed = list(distributions)
     if index is None:
-        what = f"{len(installed)} packages: no vulnerability data is mounted on this platform"
+        what = "No vulnerability data is mounted on this platform"
         return Judged([rules.NOT_LOOKED_UP.found(Place(), what, "no-data")], None)
     findings, unknown = [], []
     with closing(sqlite3.connect(f"file:{index}?mode=ro", uri=True)) as database:
@@ -56,7 +56,7 @@ def judge_vulnerabilities(distributions: Iterable[Distribution], index: Path | N
                 unknown.append(f"{one.name} {one.version}")
     if unknown:
         named = ", ".join(unknown[:_MOST_NAMED]) + (" …" if unknown[_MOST_NAMED:] else "")
-        what = f"{len(unknown)} packages could not be looked up: {clipped(named, 400)}"
+        what = f"Could not be looked up ({len(unknown)}): {clipped(named, 400)}"
         findings.append(rules.NOT_LOOKED_UP.found(Place(), what, "not-looked-up"))
     if now - exported_at > _OLD:
         what = f"The export's newest entry is of {exported_at:%-d %B %Y}, {(now - exported_at).days} days ago"
