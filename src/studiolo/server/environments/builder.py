@@ -136,6 +136,7 @@ class Builder:
             await asyncio.gather(task, return_exceptions=True)
             del self._running[job.id]
             await asyncio.to_thread(remove, job.fresh)
+            self._environments.refill()
 
     async def _make(self, job: Job) -> None:
         try:

@@ -29,7 +29,7 @@ _CANNOT_SHARE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV, errn
 _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
 # Makes the file `name` of one open folder in another.
-_Carry = Callable[[str, int, int], None]
+Carry = Callable[[str, int, int], None]
 
 
 def base_of(environment: Path) -> Path:
@@ -56,11 +56,21 @@ def clone(base: Path, target: Path) -> None:
     if stage is None:
         return
     with stage:
-        _clone_tree(base, stage.path, _share if _can_share(base, stage.path) else _link_or_copy)
+        _clone_tree(base, stage.path, carrier(base, stage.path))
         # A clone of a clone was made from the same base.
         if not (stage.path / BASE_FILE).exists():
             (stage.path / BASE_FILE).write_text(str(base))
         stage.publish()
+
+
+def carrier(source: Path, target: Path) -> Carry:
+    """Return how files get from one environment into another: by shared blocks, else by links and copies."""
+    return _share if _can_share(source, target) else _link_or_copy
+
+
+def spare_of(base: Path) -> Path:
+    """Return where a clone of a base lies that was made ahead of need."""
+    return base.with_name(f"spare-{base.name}")
 
 
 def take(spare: Path, target: Path) -> bool:
@@ -87,7 +97,7 @@ def remove(target: Path) -> None:
     discard(target)
 
 
-def _clone_tree(source: Path, target: Path, carry: _Carry) -> None:
+def _clone_tree(source: Path, target: Path, carry: Carry) -> None:
     waiting: deque[Future[list[str]]] = deque()
     with ThreadPoolExecutor(_THREADS, "clone") as pool:
         waiting.append(pool.submit(_clone_folder, source, target, "", carry))
@@ -100,7 +110,7 @@ def _clone_tree(source: Path, target: Path, carry: _Carry) -> None:
             raise
 
 
-def _clone_folder(source: Path, target: Path, inner: str, carry: _Carry) -> list[str]:
+def _clone_folder(source: Path, target: Path, inner: str, carry: Carry) -> list[str]:
     """Clone the files and links of one folder, make its folders and return their paths below the top."""
     folders = []
     here = os.open(f"{source}/{inner}", os.O_RDONLY | os.O_DIRECTORY)

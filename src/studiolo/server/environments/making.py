@@ -16,9 +16,10 @@ from studiolo.packages.installed.lock import Lock
 from studiolo.packages.installed.reading import folders_of, read_environment, stamp_of
 from studiolo.server.environments import queries
 from studiolo.server.environments.altering import Steps, steps_for, steps_to, steps_without
-from studiolo.server.environments.clone import base_of, clone, remove
+from studiolo.server.environments.clone import base_of, clone, remove, spare_of, take
 from studiolo.server.environments.installing import Alteration, IndexAccess, Resolved, Tell
 from studiolo.server.environments.locks import Locks
+from studiolo.server.environments.mirroring import mirror
 from studiolo.server.environments.planning import Planner
 from studiolo.server.environments.wishes import Wish
 
@@ -81,7 +82,7 @@ class Maker:
         """Make what a job wishes. Raises StudioloError with what stands in the way, OSError."""
         for _ in range(_ATTEMPTS):
             stamp = await asyncio.to_thread(_stamp, job.live)
-            cloning = asyncio.create_task(asyncio.to_thread(_clone, job.live, job.fresh))
+            cloning = asyncio.create_task(asyncio.to_thread(_copy, job.live, job.fresh))
             try:
                 # At the same time: one waits for the disk, the other for the network.
                 steps, policy_hash = await self._decide(job)
@@ -184,3 +185,16 @@ def _stamp(environment: Path) -> object:
 def _clone(source: Path, target: Path) -> None:
     remove(target)
     clone(source, target)
+
+
+def _copy(live: Path, fresh: Path) -> None:
+    """Make `fresh` a copy of the live environment, out of a spare clone of its base where there is one."""
+    remove(fresh)
+    if not take(spare_of(base_of(live)), fresh):
+        clone(live, fresh)
+        return
+    try:
+        mirror(live, fresh)
+    except BaseException:
+        remove(fresh)
+        raise

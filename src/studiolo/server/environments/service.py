@@ -15,7 +15,7 @@ from studiolo.contract.models import EnvironmentState
 from studiolo.contract.sizes import describe_size
 from studiolo.kit.db import Database
 from studiolo.kit.reconcile import Runner
-from studiolo.server.environments.clone import clone, take
+from studiolo.server.environments.clone import clone, spare_of, take
 from studiolo.server.environments.interpreters import Interpreters
 from studiolo.server.workspaces import queries
 from studiolo.server.workspaces.folders import Folders
@@ -25,6 +25,8 @@ _log = structlog.get_logger(__name__)
 _RETRY = timedelta(seconds=30)
 # Environments are made ahead of their first use while few are waited for; of many, each waits for its first launch.
 _AHEAD = 3
+# Whoever waits for a build wants the disk for a new kernel first.
+_REFILL_SECONDS = 3.0
 # Below this, none is made: a disk that is full takes the sessions that run with it.
 _LEAST_FREE_BYTES = 1 << 30
 
@@ -56,6 +58,7 @@ class Environments:
         # By interpreter; the default one is the empty string.
         self._bases: dict[str, asyncio.Task[Path]] = {}
         self._refill: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         # Workspaces for which somebody waits, and those that are made ahead.
         self._wanted: set[str] = set()
         self._ahead: set[str] = set()
@@ -75,6 +78,14 @@ class Environments:
     async def default_base(self) -> Path:
         """Return the folder of the default environment once it is built. Raises Unavailable."""
         return await self._base("")
+
+    def refill(self) -> None:
+        """Have a spare clone of the default environment again, after a build took it, when its work is done."""
+        task = self._bases.get("")
+        if self._timer is not None:
+            self._timer.cancel()
+        if task is not None and task.done() and not task.cancelled() and task.exception() is None:
+            self._timer = asyncio.get_running_loop().call_later(_REFILL_SECONDS, self._prepare_spare, task.result())
 
     def base_state(self) -> tuple[bool, str]:
         """Tell whether the default environment is no worry (there, or being built), and the same as a sentence."""
@@ -104,6 +115,8 @@ class Environments:
 
     async def close(self) -> None:
         """Stop what goes on in the background; it is done again at the next start."""
+        if self._timer is not None:
+            self._timer.cancel()
         tasks = [*self._bases.values(), *([self._refill] if self._refill is not None else [])]
         for task in tasks:
             task.cancel()
@@ -155,7 +168,7 @@ class Environments:
                 "are needed to make one.",
                 hint="Free space (delete workspaces, empty the trash); it is tried again by itself.",
             )
-        if not take(_spare_of(base), target):
+        if not take(spare_of(base), target):
             clone(base, target)
 
     def _prepare_spare(self, base: Path) -> None:
@@ -180,13 +193,9 @@ class Environments:
 
 async def _make_spare(base: Path) -> None:
     try:
-        await asyncio.to_thread(clone, base, _spare_of(base))
+        await asyncio.to_thread(clone, base, spare_of(base))
     except OSError as exc:
         _log.warning("spare-environment-failed", message=str(exc))
-
-
-def _spare_of(base: Path) -> Path:
-    return base.with_name(f"spare-{base.name}")
 
 
 def _log_progress(line: str) -> None:
