@@ -160,6 +160,11 @@ def test_a_local_authority_serves_platform_sessions_and_clients(
         assert client.get(f"/s/{session}/api/status").status_code == 200
         with channels(client, session, start_kernel(client, session), ssl_context=trust) as kernel:
             assert execute(kernel, ASK_OVER_TLS).strip() == "200"
+            # Tools that install trust the local authority too, and are answered by name and key.
+            for tool in ("pip install -q --dry-run", "uv pip install --dry-run"):
+                said = execute(kernel, f"!{tool} requests; echo $PIP_INDEX_URL", timeout=120)
+                assert f"{platform.address}/pypi/denied/BLOCKED-requests" in said, said
+                assert f"{platform.address}/pypi/simple/" in said
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{platform.address}/api/v1/health")
     # The one port speaks TLS alone.
