@@ -132,7 +132,10 @@ async def test_a_reservation_answers_with_the_whole_plan(asking: Asking, setting
     assert variables["VIRTUAL_ENV"] == str(environment)
     assert variables["STUDIOLO_WORKSPACE"] == "ana/churn"
     key_file = Path(variables["STUDIOLO_KEY_FILE"])
-    assert key_file.stat().st_mode & 0o777 == 0o600
+    netrc_file = Path(variables["NETRC"])
+    assert [file.stat().st_mode & 0o777 for file in (key_file, netrc_file)] == [0o600, 0o600]
+    assert f"password {key_file.read_text()}\n" in netrc_file.read_text()
+    assert variables["UV_DEFAULT_INDEX"] == "http://127.0.0.1:28888/pypi/simple/"
     row = (await asking.client.get(f"{K}/{kernel}")).json()
     assert (row["state"], row["resources"]["cpu"], row["path"]) == ("starting", 1.0, "notebooks/a.ipynb")
     events = (await asking.client.get(f"{W}/churn/activity")).json()["items"]

@@ -108,7 +108,7 @@ def info(workspace: WorkspaceArgument) -> None:
         found = client.workspaces.get(workspace)
         members = client.workspaces.members(found.id)
         policy = client.policies.get(found.id)
-        notice = client.platform.get().isolation_notice
+        platform = client.platform.get()
 
     def text() -> None:
         print_fields(
@@ -129,9 +129,9 @@ def info(workspace: WorkspaceArgument) -> None:
             )
         )
 
-    told = {"members": members, "policy": {"number": policy.number, "hash": policy.hash}}
-    emit({**found.model_dump(mode="json"), **told}, text)
-    if notice:
+    policed = {"number": policy.number, "hash": policy.hash, "enforcement": platform.package_policy}
+    emit({**found.model_dump(mode="json"), "members": members, "policy": policed}, text)
+    for notice in filter(None, (platform.isolation_notice, platform.package_policy)):
         say(f"note: {notice}")
 
 
