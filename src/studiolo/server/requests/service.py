@@ -1,7 +1,8 @@
 """Use cases of those who ask: ask for a package, or join who asked before; look; change one's mind."""
 
 from collections.abc import Callable
-from statistics import median
+from datetime import timedelta
+from statistics import median_high
 
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -158,11 +159,11 @@ class Requests:
         async with self._db.read() as connection:
             return await queries.count_pending(connection)
 
-    async def usual_wait(self) -> float | None:
-        """Return how many seconds requests waited for their decision of late: the middle one; None: none yet."""
+    async def usual_wait(self) -> timedelta | None:
+        """Return how long requests waited for their decision of late: the middle one; None: none yet."""
         async with self._db.read() as connection:
             waits = await queries.list_waits(connection, _LATELY)
-        return median(wait.total_seconds() for wait in waits) if waits else None
+        return median_high(waits) if waits else None
 
     async def withdraw(self, who: Principal, request_id: str) -> PackageRequest:
         """Take one's wish back; the last one's withdraws the request. Raises NotFound, Conflict (`request-decided`)."""

@@ -88,6 +88,11 @@ def seconds(value: float) -> str:
     return f"{value // 60:.0f} min {value % 60:.0f} s"
 
 
+def duration(value: timedelta) -> str:
+    """Return a duration in one unit: `41 s`, `3 min`, `5 h`, `6 days`."""
+    return _span(value) or "some seconds"
+
+
 def count(number: int, one: str, many: str = "") -> str:
     """Return `1 session`, `2 sessions`."""
     return f"{number} {one if number == 1 else many or one + 's'}"
@@ -172,6 +177,7 @@ def filters(now: Callable[[], datetime], idle_warning: timedelta) -> dict[str, C
         environment_look,
         exact,
         seconds,
+        duration,
         count,
         doing,
         what_died,
