@@ -45,6 +45,23 @@ def test_a_workspace_is_created_listed_shown_and_deleted(cli: Run, server: Contr
     assert cli("info", "my-workspace").code == 5
 
 
+@pytest.mark.req("S0-53", "S0-54", "S0-55", "S0-88")
+def test_a_scan_tells_what_the_default_policy_blocks_and_how_bad_it_is(cli: Run, server: ControlPlane) -> None:
+    workspace = cli("create", "workspace-name", "--json").data
+    notebook = Path(workspace["path"], "study.py")
+    notebook.write_text("import socket\nimport subprocess\nimport os\n\nos.system('id')\n")
+    ran = cli("security-scan", "workspace-name", program="ml jupyter")
+    assert ran.code == 13, ran.err
+    verdict, isolation = ran.out.splitlines()[:2]
+    assert "/workspace-name: 4 findings: 3 high, 1 medium." in verdict
+    assert isolation.startswith("Isolation L0. Sessions are not isolated")
+    for what in ("import socket", "import subprocess", "os.system"):
+        assert f"What:  {what}\n" in ran.out
+    known = Path(workspace["path"]).with_name("baseline.json")
+    known.write_text(cli("security-scan", "workspace-name", "--latest", "--json").out)
+    assert cli("security-scan", "workspace-name", "--baseline", str(known), "--fail-on", "info").code == 0
+
+
 @pytest.mark.req("S0-149", "S0-150", "S0-151", "S0-152")
 def test_a_service_is_started_for_a_folder_listed_and_stopped(cli: Run, server: ControlPlane, tmp_path: Path) -> None:
     folder = tmp_path / "project"
