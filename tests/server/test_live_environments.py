@@ -304,3 +304,29 @@ async def test_packages_that_a_notebook_names_stand_in_for_an_unknown_hash(
     assert "six" in made["wish"]
     refused = await ana.post(f"{W}/churn/environment/restore", json={"packages": ["-i evil"]})
     assert refused.json()["code"] == "package-invalid"
+
+
+async def test_an_environment_made_anew_is_watched_as_well(
+    place: Place, ana: httpx.AsyncClient, services: Services, tmp_path: Path
+) -> None:
+    async with session(ana):
+        shutil.move(place.prefix, tmp_path / "aside")
+        await place.wait(10)
+        shutil.move(tmp_path / "aside", place.prefix)
+        await place.wait(3)
+        await place.install("install", make_wheel(tmp_path, "tiny", "1.0"))
+        assert (await place.build(2))["changes"][0]["name"] == "tiny"
+
+
+async def test_what_was_changed_just_before_a_session_ended_is_recorded_and_then_nothing_is_watched(
+    place: Place, ana: httpx.AsyncClient, services: Services, tmp_path: Path
+) -> None:
+    async with session(ana):
+        await place.wait(3)
+        await place.install("install", make_wheel(tmp_path, "tiny", "1.0"))
+    await place.build(2)
+    for _ in range(60):
+        await place.wait(1)
+        if not services.live_environments._watched:
+            break
+    assert services.live_environments._watched == {}

@@ -39,8 +39,8 @@ def opened_below(top: int, names: tuple[str, ...]) -> Iterator[int]:
         os.close(here)
 
 
-def list_folder(folder: int) -> list[os.DirEntry[str]]:
-    """Return what a folder holds, by name."""
+def list_folder(folder: int | Path) -> list[os.DirEntry[str]]:
+    """Return what a folder holds, by name. `folder`: its descriptor, or a path whose links do no harm."""
     with os.scandir(folder) as entries:
         return sorted(entries, key=lambda entry: entry.name)
 

@@ -5,6 +5,7 @@ What its users may have planted there (links, pipes, huge or malformed files) is
 
 import hashlib
 import os
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ from studiolo.packages.installed.handles import list_folder, opened, opened_belo
 from studiolo.packages.installed.snapshots import Distribution, Finding, Orphan, Snapshot, Stamp, shown
 
 _CODE = (".py", ".so", ".pth", ".pyd", ".egg", ".egg-link")
+_LONGEST_STEP_SECONDS = 60.0
 _DEPTH = 40
 _MOST_ENTRIES = 500_000
 _MOST_ORPHANS = 10_000
@@ -68,20 +70,25 @@ def stamp_of(folders: Sequence[str]) -> Stamp:
 def is_settled(prefix: Path) -> bool:
     """Tell whether no installer seems to be at work: none has left a distribution without its RECORD, or set aside.
 
-    RECORD is the last file that pip and uv write; what pip removes is called `~…` until the end.
+    RECORD is the last file that pip and uv write; what pip removes is called `~…` until the end. What has lain there
+    for a minute is of an installer that was killed.
     """
-    for site in find_sites(prefix):
-        try:
-            with opened(prefix / site) as folder:
-                names = [entry.name for entry in list_folder(folder)]
-        except OSError:
-            continue
-        infos = [name for name in names if name.endswith(".dist-info")]
-        if any(name.startswith("~") for name in names):
-            return False
-        if not all((prefix / site / name / "RECORD").exists() for name in infos):
-            return False
-    return True
+    since = time.time() - _LONGEST_STEP_SECONDS
+    try:
+        return not any(
+            _is_half(entry) and entry.stat(follow_symlinks=False).st_ctime > since
+            for site in find_sites(prefix)
+            for entry in list_folder(prefix / site)
+        )
+    except OSError:
+        # Something went while it was looked at.
+        return False
+
+
+def _is_half(entry: os.DirEntry[str]) -> bool:
+    if entry.name.startswith("~"):
+        return True
+    return entry.name.endswith(".dist-info") and not os.path.lexists(f"{entry.path}/RECORD")
 
 
 def find_sites(prefix: Path) -> list[str]:

@@ -52,7 +52,7 @@ class EnvironmentParts:
 
     def join(self, policies: Policies, grants: Grants, clients: PackageClients, credentials: IndexCredentials) -> None:
         """Have plans judged, exceptions made, and files fetched from our own index."""
-        self.planner.policy = policies.effective
+        self.planner.policy = self.recorder.policy = policies.effective
         self.builds.make_exception = excepter(grants)
         self.maker.index = opener(clients, credentials)
 

@@ -20,6 +20,7 @@ from studiolo.server.audit.service import Audit
 from studiolo.server.environments import queries
 from studiolo.server.environments.build_file import write_build_file
 from studiolo.server.environments.locks import Locks
+from studiolo.server.environments.planning import FindPolicy
 from studiolo.server.environments.specs import read_spec
 from studiolo.server.environments.wire import change_of
 from studiolo.server.environments.wishes import Wish
@@ -61,8 +62,8 @@ class Recorder:
         self.begin: Callable[[str], Awaitable[object]] = _nothing
         # Who uses the environments; nobody until it is set.
         self.users: Users | None = None
-        # The hash of the policy that holds for a workspace.
-        self.policy_hash: Callable[[str], Awaitable[str | None]] = _nothing
+        # The policy that holds for a workspace, as a planner asks for it.
+        self.policy: FindPolicy | None = None
 
     async def find_seen(self, workspace_id: str) -> Stamp | None:
         """Return the state of the folders that the record was last of."""
@@ -79,15 +80,15 @@ class Recorder:
         told yet of a delivery. Reads the whole environment. Raises OSError, Unavailable.
         """
         prefix = self._folders.environment(workspace_id)
-        snapshot, lock = await self._locks.read(workspace_id, prefix)
         async with self._db.read() as connection:
             live = await queries.find_live(connection, workspace_id)
             building = await queries.find_next(connection, workspace_id)
             is_wanted = await workspace_queries.is_live(connection, workspace_id)
-        if not snapshot.stamp or not is_wanted:
-            return snapshot.stamp
         if building is not None:
             return None
+        snapshot, lock = await self._locks.read(workspace_id, prefix)
+        if not snapshot.stamp or not is_wanted:
+            return snapshot.stamp
         if live is None:
             await self.begin(workspace_id)
             return None
@@ -103,7 +104,7 @@ class Recorder:
     async def _write(self, workspace_id: str, live: RowMapping, before: Lock, lock: Lock, stamp: Stamp) -> bool:
         """Write the next build; False where somebody else began or made one meanwhile."""
         changes = compare(before.packages, lock.packages)
-        policy_hash = await self.policy_hash(workspace_id)
+        policy = (await self.policy(workspace_id))[1] if self.policy is not None else None
         async with self._db.write() as tx:
             await workspace_queries.lock(tx.connection, workspace_id)
             if await queries.last_number(tx.connection, workspace_id) != live["number"]:
@@ -119,7 +120,7 @@ class Recorder:
                 "wish": json.dumps(_still_asked(live, lock).to_json()),
                 "made_by": who.person_id or None,
                 "session_id": who.session_id,
-                "policy_hash": policy_hash,
+                "policy_hash": policy.hash if policy is not None else None,
                 "made_at": _changed_at(stamp, live, self._clock.now()),
                 "ended_at": self._clock.now(),
             }

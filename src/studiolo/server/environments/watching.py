@@ -62,9 +62,11 @@ class Watcher:
         """Look at the folders each second, until cancelled."""
         while True:
             try:
-                for workspace_id in await self._due() - self._watched.keys():
+                in_use = await self._due()
+                for workspace_id in in_use - self._watched.keys():
                     await self._watch(workspace_id)
-                for workspace_id in await asyncio.to_thread(self._find_changed):
+                # Of those that are no longer in use, a last look.
+                for workspace_id in {*await asyncio.to_thread(self._find_changed), *(self._watched.keys() - in_use)}:
                     self.runner.hint(workspace_id)
             except (StudioloError, OSError) as exc:
                 _log.warning("environments-not-watched", message=str(exc))
@@ -110,7 +112,9 @@ class Watcher:
     async def _settle(self, one: _Watched, prefix: Path) -> timedelta | None:
         """Return how long to wait until nothing changes any more, None when that is so."""
         now = self._clock.running()
-        stamp, is_done = await asyncio.to_thread(lambda: (stamp_of(one.folders), is_settled(prefix)))
+        # Another Python, or an environment made anew, has other folders.
+        one.folders = await asyncio.to_thread(folders_of, prefix)
+        stamp = stamp_of(one.folders)
         if stamp != one.seen:
             # The first look at one finds nothing going on.
             one.seen, one.seen_at = stamp, now if one.seen is not None else now - _QUIET
@@ -118,7 +122,7 @@ class Watcher:
             return None
         one.changing_since = one.changing_since or now
         quiet = now - one.seen_at
-        if quiet >= _QUIET and (is_done or now - one.changing_since > _LONGEST):
+        if quiet >= _QUIET and (now - one.changing_since > _LONGEST or await asyncio.to_thread(is_settled, prefix)):
             return None
         return max(_QUIET - quiet, timedelta(seconds=0.2))
 
