@@ -234,6 +234,16 @@ async def test_what_if_names_what_would_change_and_changes_nothing(
     assert broken.json()["code"] == "policy-invalid"
 
 
+async def test_what_if_looks_at_what_people_ask_for(ana: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    workspace = await make(ana)
+    await put(admin, "package_management:\n  approval_required: [tensorflow]\n")
+    asked = await ana.post(f"{API}/workspaces/{workspace}/requests", json={"package": "tensorflow"})
+    assert asked.status_code == 201, asked.text
+    sent = await ana.post(f"{at(workspace)}/what-if", json={"document": rule("tensorflow")})
+    (change,) = [one for one in sent.json()["changes"] if one["where"] == "requested"]
+    assert (change["before"]["code"], change["after"]["code"]) == ("approval-required", "blocked")
+
+
 async def test_the_administrator_sees_what_the_policy_refuses_of_the_base(admin: httpx.AsyncClient) -> None:
     await put(admin, rule("numpy"))
     refused = (await admin.get(f"{at(None)}/base")).json()

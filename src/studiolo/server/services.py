@@ -81,7 +81,7 @@ from studiolo.server.packages.startup import StartupScan
 from studiolo.server.principal import Principal
 from studiolo.server.requests.deciding import Decisions
 from studiolo.server.requests.following import Following
-from studiolo.server.requests.parts import build_requests
+from studiolo.server.requests.parts import build_requests, waiting_in
 from studiolo.server.requests.service import Requests
 from studiolo.server.scans.parts import build_scans
 from studiolo.server.scans.service import Scans
@@ -331,6 +331,7 @@ def build(
         environments=environments,
         of_environments=of_environments,
     )
+    of_packages.outlooks.requested = waiting_in(of_requests.requests)
     of_workspaces.trash.on_restored = of_workspaces.resets.on_reset = environments.want
     of_index = build_index(
         settings,

@@ -1,14 +1,17 @@
 """Builds the services of this folder: what the composition root passes in, and what it gets."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
+from studiolo.packages.policy.decisions import Subject
 from studiolo.server.audit.service import Audit
 from studiolo.server.environments.parts import EnvironmentParts
 from studiolo.server.environments.service import Environments
 from studiolo.server.notifications.service import Notifications
 from studiolo.server.packages.host import IndexHost
+from studiolo.server.principal import PLATFORM
 from studiolo.server.requests.catalogue import IndexCatalogue
 from studiolo.server.requests.deciding import Decisions
 from studiolo.server.requests.following import Following
@@ -55,3 +58,13 @@ def build_requests(
     )
     requests.on_asked = decisions.on_approved = following.runner.hint
     return RequestParts(requests, decisions, following)
+
+
+def waiting_in(requests: Requests) -> Callable[[str], Awaitable[list[Subject]]]:
+    """Return how to find the packages that people ask for in a workspace and have no answer on yet."""
+
+    async def find(workspace_id: str) -> list[Subject]:
+        found = await requests.list_(PLATFORM, state="pending", workspace=workspace_id, limit=200)
+        return [Subject(one.ecosystem, one.name) for one in found.items]
+
+    return find
