@@ -105,6 +105,9 @@ def _ground(db: Database, folders: Folders, environments: Environments) -> Calla
         async with db.read() as connection:
             row = await queries.find_live(connection, workspace_id)
         asked = Wish.from_json(json.loads(row["wish"])).asked if row is not None else []
+        if not live.is_dir():
+            # It will hold what its base holds.
+            live = await environments.base_for(workspace_id)
         base = await asyncio.to_thread(base_of, live)
         return Ground(live, base / "bin" / "python", asked)
 

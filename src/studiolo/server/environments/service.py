@@ -79,6 +79,10 @@ class Environments:
         """Return the folder of the default environment once it is built. Raises Unavailable."""
         return await self._base("")
 
+    async def base_for(self, workspace_id: str) -> Path:
+        """Return the folder of the base that a workspace begins from, once it is built. Raises StudioloError."""
+        return await self._base(await self._python_of(workspace_id))
+
     def refill(self) -> None:
         """Have a spare clone of the default environment again, after a build took it, when its work is done."""
         task = self._bases.get("")
