@@ -1,5 +1,6 @@
 """Where packages come from: channels by name, in the order in which they are asked."""
 
+import base64
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import uv
 
@@ -18,15 +20,17 @@ from studiolo.contract.errors import InvalidInput
 # What a policy's `trusted_channels` calls the index that this machine's own tools are configured with.
 DEFAULT = "defaults"
 _ASK_SECONDS = 30
+_OF_PIP = re.compile(r"^(install|global)\.index-url='([^'\n]+)'$", re.MULTILINE)
 _BUILT_IN = re.compile(r"by default: <(https?://[^>\s]+)>")
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """An index. `url`: of its `simple` pages, ending in `/`; it may hold a name and a password."""
+    """An index. `url`: of its `simple` pages, ending in `/`; `authorization`: what its own host wants, or None."""
 
     name: str
-    url: str = field(repr=False)
+    url: str
+    authorization: str | None = field(default=None, repr=False)
 
     def page(self, project: str) -> str:
         """Return the address of a project's page."""
@@ -34,14 +38,20 @@ class Channel:
 
 
 def make_channel(name: str, url: str) -> Channel:
-    """Return a channel. Raises InvalidInput (`settings-invalid`)."""
+    """Return a channel; its address may hold a name and a password. Raises InvalidInput (`settings-invalid`)."""
     if not url.startswith(("https://", "http://")):
         raise InvalidInput(
             "settings-invalid",
             f"The index of channel {name!r} is not reached by HTTP.",
             hint="Name one by packages.indexes or packages.index_url: https://…/simple/",
         )
-    return Channel(name, url.rstrip("/") + "/")
+    parts = urlsplit(url)
+    own = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
+    authorization = None
+    if parts.username is not None:
+        member = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = "Basic " + base64.b64encode(member.encode()).decode()
+    return Channel(name, own.geturl().rstrip("/") + "/", authorization)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +133,14 @@ def _in_uv_file(file: Path) -> str | None:
 
 
 def _in_pip(variables: Mapping[str, str]) -> str | None:
-    """Ask pip for what its files say."""
+    """Ask pip for what its files say; what is said of installing counts more."""
     other = shutil.which("pip", path=variables.get("PATH")) or shutil.which("pip3", path=variables.get("PATH"))
     for command in ([sys.executable, "-m", "pip"], [other] if other else []):
-        for key in ("install.index-url", "global.index-url") if command else ():
-            if url := _output(*command, "config", "get", key, variables=variables).strip():
-                return url
+        # pip's own `config get` leaves out what PIP_CONFIG_FILE names.
+        listed = _output(*command, "config", "list", variables=variables) if command else ""
+        found: dict[str, str] = dict(_OF_PIP.findall(listed))
+        if url := found.get("install") or found.get("global"):
+            return url
     return None
 
 

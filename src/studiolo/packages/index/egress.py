@@ -12,12 +12,14 @@ from urllib.request import getproxies
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
 from studiolo.kit.egress import is_outside
 from studiolo.packages.index.channels import Channel
 
 _TIMES = aiohttp.ClientTimeout(total=None, connect=20, sock_connect=10, sock_read=30)
 _MOST_CONNECTIONS = 16
+_LONGEST_LINE = 16 << 10
 # Where pip, uv and requests are told of an own authority, each by its own name; OpenSSL reads SSL_CERT_FILE itself.
 _AUTHORITIES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -30,8 +32,25 @@ def channel_session(channel: Channel) -> aiohttp.ClientSession:
     resolver = ThreadedResolver() if proxied else _Guarded(host)
     connector = aiohttp.TCPConnector(limit=_MOST_CONNECTIONS, resolver=resolver, ssl=_authorities())
     return aiohttp.ClientSession(
-        connector=connector, timeout=_TIMES, trust_env=proxied, max_line_size=16 << 10, max_field_size=16 << 10
+        connector=connector,
+        timeout=_TIMES,
+        trust_env=proxied,
+        max_line_size=_LONGEST_LINE,
+        max_field_size=_LONGEST_LINE,
+        middlewares=(_signing(channel),),
     )
+
+
+def _signing(channel: Channel) -> aiohttp.ClientMiddlewareType:
+    """Show who asks to the channel's own host, and to no other that its pages or answers lead to."""
+    own = URL(channel.url).origin()
+
+    async def sign(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        if channel.authorization and request.url.origin() == own:
+            request.headers["Authorization"] = channel.authorization
+        return await handler(request)
+
+    return sign
 
 
 class _Guarded(AbstractResolver):

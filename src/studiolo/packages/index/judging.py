@@ -48,11 +48,14 @@ def judge_page(policy: Policy, project: Project, known: Mapping[str, str], now: 
 def judge_files(
     policy: Policy, project: Project, files: Collection[File], known: Mapping[str, str], now: datetime
 ) -> Iterator[tuple[File, Decision]]:
-    """Judge some files of a project: what is refused as a whole is so in each of its files, but the base's own."""
+    """Judge some files of a project: what is refused as a whole is so in each of its files, but the base's own.
+
+    A file without a digest gets the one that is known of it.
+    """
     whole = decide(policy, Subject("pypi", project.name, channel=project.channel), now)
     # Thousands of files share few versions; all else of a subject is the project's.
     of_version: dict[tuple[str, bool, str | None], Decision] = {}
-    for file in files:
+    for file in (listed._replace(sha256=listed.sha256 or known.get(listed.name)) for listed in files):
         if known.get(file.name, file.sha256) != file.sha256:
             yield file, _CHANGED
         elif file.sha256 in policy.base_files:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from studiolo.packages.names import canonical
@@ -81,11 +82,18 @@ def split_file(name: str, project: str | None = None) -> tuple[str, str, bool] |
         if stem is None or (halves := _halves(stem, project)) is None:
             return None
         found = *halves, False
-    try:
-        owner = canonical("pypi", found[0])
-    except ValueError:
+    owner = _owner(found[0])
+    if owner is None:
         return None
     return None if project is not None and owner != project else (owner, found[1], found[2])
+
+
+@lru_cache(maxsize=10_000)
+def _owner(name: str) -> str | None:
+    try:
+        return canonical("pypi", name)
+    except ValueError:
+        return None
 
 
 def time_of(text: str | None) -> datetime | None:

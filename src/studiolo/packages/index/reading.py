@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from studiolo.packages.index.projects import File, Project, split_file
+from studiolo.packages.index.projects import File, Project, split_file, time_of
 
 # Possessive: a hostile page costs its length, not the square of it.
-_ATTRIBUTES = r"(?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*+"
+_ATTRIBUTES = r"(?:[^<>\"']++|\"[^\"]*+\"|'[^']*+')*+"
 _ANCHOR = re.compile(rf"<a\s({_ATTRIBUTES})>([^<]*+)</a\s*>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"([A-Za-z][\w-]*+)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s>\"']++)))?")
 _TAG = re.compile(rf"<(base|meta)\s({_ATTRIBUTES})>", re.IGNORECASE)
@@ -69,7 +69,7 @@ def _of_anchor(project: str, anchor: re.Match[str], base: str) -> File | None:
         _digest(fragment.removeprefix("sha256=")) if fragment.startswith("sha256=") else None,
         found.get("data-requires-python") or None,
         found.get("data-yanked"),
-        found.get("data-upload-time"),
+        _time(found.get("data-upload-time")),
         None,
         _digest((told or "").removeprefix("sha256=")) or (told is not None and told.lower() != "false"),
     )
@@ -118,7 +118,7 @@ def _of_json(project: str, listed: list[Any], base: str) -> Iterator[File]:
             _digest((one.get("hashes") or {}).get("sha256")),
             _text(one.get("requires-python")) or None,
             (yanked if isinstance(yanked, str) else "") if yanked is not False else None,
-            _text(one.get("upload-time")),
+            _time(one.get("upload-time")),
             size if isinstance(size, int) else None,
             (_digest(told.get("sha256")) or True) if isinstance(told, Mapping) else bool(told),
         )
@@ -135,6 +135,11 @@ def _absolute(address: str, base: str) -> str | None:
 
 def _digest(found: object) -> str | None:
     return found.lower() if isinstance(found, str) and _SHA256.fullmatch(found.lower()) else None
+
+
+def _time(found: object) -> str | None:
+    # Who reads our pages may take nothing of one with a time that is none.
+    return found if isinstance(found, str) and time_of(found) is not None else None
 
 
 def _text(found: object) -> str | None:

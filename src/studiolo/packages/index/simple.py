@@ -69,12 +69,11 @@ async def _file(ask: Ask, name: str, asked: str) -> web.StreamResponse:
         raise _no_file(asked)
     wants_metadata = asked.endswith(_METADATA)
     upstream, project, file = await _find(ask, name, asked.removesuffix(_METADATA))
-    subject = file.subject(project.name, project.channel)
     known = ask.services.store.find(project.channel, project.name, file.name)
     digests = {file.name: known.sha256} if known else {}
-    _, decision = next(judge_files(ask.policy, project, (file,), digests, datetime.now(UTC)))
+    file, decision = next(judge_files(ask.policy, project, (file,), digests, datetime.now(UTC)))
     if not decision.is_allowed:
-        raise ask.refuse(subject, decision)
+        raise ask.refuse(file.subject(project.name, project.channel), decision)
     if not wants_metadata:
         return await _send(ask, upstream, project, file, decision)
     if not file.is_wheel:
@@ -85,13 +84,11 @@ async def _file(ask: Ask, name: str, asked: str) -> web.StreamResponse:
 
 async def _send(ask: Ask, upstream: Upstream, project: Project, file: File, decision: Decision) -> web.StreamResponse:
     services, headers = ask.services, {"Content-Type": _BINARY, "Cache-Control": _FOR_EVER}
-    known = services.store.find(project.channel, project.name, file.name)
-    sha256 = file.sha256 or (known.sha256 if known else None)
-    path = services.blobs.find(sha256) if sha256 else None
+    path = services.blobs.find(file.sha256) if file.sha256 else None
     if path is None and ask.request.method == "HEAD":
         return web.Response(headers=headers)
     if path is None:
-        return await _send_coming(ask, upstream, project, file, decision, sha256, headers)
+        return await _send_coming(ask, upstream, project, file, decision, headers)
     if ask.request.method == "GET":
         await _deliver(ask, project, file, decision, path.name)
     return web.FileResponse(path, chunk_size=1 << 18, headers=headers)
@@ -103,11 +100,10 @@ async def _send_coming(
     project: Project,
     file: File,
     decision: Decision,
-    sha256: str | None,
     headers: dict[str, str],
 ) -> web.StreamResponse:
     """Send a file while it comes; its end once it is right and noted."""
-    download = ask.services.blobs.fetch(upstream.client, file.url, sha256=sha256)
+    download = ask.services.blobs.fetch(upstream.client, file.url, sha256=file.sha256)
     with download.path.open("rb") as source:
         await download.begun()
         response = web.StreamResponse(headers=headers)
