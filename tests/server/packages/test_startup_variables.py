@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from server.conftest import eventually
+from server.conftest import People, eventually
+from server.test_kernels import Asking
 from studiolo.server.services import Services
 from studiolo.server.settings import Settings
 
@@ -22,6 +23,16 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fi
     return Settings(data_dir=tmp_path / "data", port=28888, run_dir=tmp_path / "run")
 
 
+def _put(services: Services, workspace_id: str, *packages: str) -> None:
+    """Have a workspace's environment hold these."""
+    site = services.settings.data_dir / "environments" / workspace_id / "lib/python3.11/site-packages"
+    for package in packages:
+        name, _, version = package.partition("==")
+        info = site / f"{name}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+
 async def _start(client: httpx.AsyncClient, services: Services, *packages: str) -> dict[str, Any]:
     """Start a session in a workspace whose environment holds these; return it as it settles."""
     made = (await client.post(W, json={"name": "churn"})).json()
@@ -30,12 +41,7 @@ async def _start(client: httpx.AsyncClient, services: Services, *packages: str) 
         return bool((await client.get(f"{W}/churn")).json()["environment"]["state"] == "ready")
 
     await eventually(is_ready)
-    for package in packages:
-        name, _, version = package.partition("==")
-        site = services.settings.data_dir / "environments" / made["id"] / "lib/python3.11/site-packages"
-        info = site / f"{name}-{version}.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    _put(services, made["id"], *packages)
     session = (await client.post(S, json={"workspace": "churn"})).json()
     seen: dict[str, Any] = {}
 
@@ -81,3 +87,16 @@ async def test_what_may_not_be_there_at_a_start_may_be_installed_all_the_same(
     assert seen["reason"]["code"] == "environment-refused"
     _, policy = await services.policies.effective(seen["workspace"]["id"])
     assert not any(rule.name == "six" for rule in policy.blocked)
+
+
+@pytest.mark.req("S0-25")
+@pytest.mark.parametrize("settings", [{START: "six"}], indirect=True)
+async def test_a_kernel_without_a_session_is_refused_alike(
+    people: People, services: Services, ana: httpx.AsyncClient
+) -> None:
+    asking = await Asking(people, services, ana).prepare()
+    workspace = await asking.workspace()
+    _put(services, workspace, "six==1.17.0")
+    refused = await asking.reserve(workspace)
+    assert (refused.status_code, refused.json()["code"]) == (403, "environment-refused")
+    assert "six 1.17.0" in refused.json()["detail"]
