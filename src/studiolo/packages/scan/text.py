@@ -56,13 +56,15 @@ def _acceptance(finding: Finding) -> str:
 
 def _coverage(report: ScanReport) -> str:
     seen = report.coverage
-    parts = [f"{seen.packages} packages", f"{seen.files} files ({seen.notebooks} notebooks)"]
+    parts = [f"packages: {seen.packages}", f"files: {seen.files}", f"notebooks: {seen.notebooks}"]
     if (data := seen.vulnerabilities) is not None:
-        parts.append(f"{data.entries} advisories as of {data.exported_at:%-d %b %Y}, {data.unknown} packages unknown")
+        parts.append(
+            f"advisories: {data.entries}, as of {data.exported_at:%-d %b %Y}, packages unknown: {data.unknown}"
+        )
     else:
         parts.append("no vulnerability data")
     if seen.skipped_folders:
-        parts.append(f"{len(seen.skipped_folders)} folders of tools not read")
+        parts.append(f"folders of tools not read: {len(seen.skipped_folders)}")
     return "; ".join(parts) + "."
 
 

@@ -1,0 +1,48 @@
+"""What came around the index of a real platform is found; what came by it is proven."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.conftest import Platform, wait_for
+from environments.wheels import make_wheel
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+
+@pytest.mark.req("S0-88")
+def test_a_scan_tells_strays_from_what_the_index_delivered(platform: Platform, tmp_path: Path) -> None:
+    made = platform.json("create", "strays")
+    wait_for(lambda: platform.json("info", "strays")["environment"]["state"] == "ready", "environment is ready", 120)
+    assert found_in(platform) == {}, "an untouched workspace has none"
+    platform.run("install", "strays", "six==1.17.0", "colorama")
+    site = next((platform.data_dir / "environments" / made["id"]).glob("lib/python3*/site-packages"))
+    with zipfile.ZipFile(make_wheel(tmp_path, "stray", "1.0")) as archive:
+        archive.extractall(site)
+    (site / "hook.pth").write_text("import os\n")
+    edited = (site / "six.py").read_text() + "import os\n"
+    # As editors do: what other environments share is not written through.
+    (site / "six.py.new").write_text(edited)
+    (site / "six.py.new").replace(site / "six.py")
+    assert found_in(platform) == {
+        "modified-package": ["six 1.17.0"],
+        "start-hook": [f"lib/{site.parent.name}/site-packages/hook.pth"],
+        "unverified-package": ["stray 1.0"],
+    }
+    report = platform.json("security-scan", "strays", "--latest", "--fail-on", "never")
+    origins = {package["name"]: package["origin"] for package in report["packages"]}
+    assert (origins["six"], origins["colorama"], origins["ipykernel"]) == ("index", "index", "base")
+    platform.run("delete", "strays", "--yes")
+
+
+def found_in(platform: Platform) -> dict[str, list[Any]]:
+    """Scan, and return the places of findings by rule, but for vulnerabilities, of which nothing is known here."""
+    report = platform.json("security-scan", "strays", "--fail-on", "never")
+    found: dict[str, list[Any]] = {}
+    for finding in report["findings"]:
+        if finding["rule"] != "vulnerabilities-unknown":
+            place = finding["place"]
+            found.setdefault(finding["rule"], []).append(place["package"] or place["path"])
+    return found
