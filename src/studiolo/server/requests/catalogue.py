@@ -1,12 +1,21 @@
 """What is known of packages before they are allowed: asked of the index host, which reads it from their channels."""
 
+import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 from urllib.parse import quote
+
+from packaging.version import InvalidVersion, Version
 
 from studiolo.contract.environments import Ecosystem
 from studiolo.contract.errors import StudioloError
 from studiolo.packages.index.callers import HEADER, Caller, caller_header
+from studiolo.packages.names import key
+from studiolo.packages.scan import osv
+from studiolo.packages.scan.vulnerabilities import is_affected
 from studiolo.server.environments.installing import Resolved
 from studiolo.server.packages.host import IndexHost
 from studiolo.server.requests.grounds import Facts, Policies
@@ -18,14 +27,21 @@ _SECONDS = 20.0
 class IndexCatalogue:
     """Implements `grounds.Catalogue`; of conda's packages nothing is known beyond their names."""
 
-    def __init__(self, host: IndexHost, policies: Policies) -> None:
+    def __init__(self, host: IndexHost, policies: Policies, osv_index: Path | None) -> None:
+        """`osv_index`: where scans put what they know of vulnerabilities; None: no export is mounted."""
         self._host = host
         self._policies = policies
+        self._osv_index = osv_index
 
     async def find(self, workspace_id: str, ecosystem: Ecosystem, package: Resolved) -> Facts:
         """Return what the package's channel and its wheel say of it; what cannot be found out is None."""
         known = Facts(uploaded_at=package.uploaded_at)
-        if ecosystem != "pypi" or package.file is None:
+        if ecosystem != "pypi":
+            return known
+        if self._osv_index is not None:
+            found = await asyncio.to_thread(find_vulnerabilities, self._osv_index, package.name, package.version)
+            known = known._replace(vulnerabilities=found)
+        if package.file is None:
             return known
         try:
             _, policy = await self._policies.effective(workspace_id)
@@ -42,3 +58,14 @@ class IndexCatalogue:
             licence=told.get("licence"),
             maintainers=told.get("maintainers"),
         )
+
+
+def find_vulnerabilities(index: Path, name: str, version: str) -> list[str] | None:
+    """Return ids of advisories on a version, by an index that a scan made; None where none can be told. Blocking."""
+    try:
+        parsed = Version(version)
+        with closing(sqlite3.connect(f"file:{quote(str(index))}?mode=ro", uri=True)) as database:
+            advisories = osv.find(database, key(name))
+    except (InvalidVersion, sqlite3.Error):
+        return None
+    return sorted(one["id"] for one in advisories if any(is_affected(parsed, part) for part in one["affected"]))

@@ -53,7 +53,11 @@ def build_requests(
         requests,
         notifications,
         of_environments.planner,
-        IndexCatalogue(IndexHost(settings.index_socket, settings.index_key_file), policies),
+        IndexCatalogue(
+            IndexHost(settings.index_socket, settings.index_key_file),
+            policies,
+            settings.osv_index if settings.packages.osv_folder is not None else None,
+        ),
         BuildInstalls(db, workspaces, environments, of_environments.builds),
     )
     requests.on_asked = decisions.on_approved = following.runner.hint

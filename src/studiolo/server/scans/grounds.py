@@ -61,7 +61,7 @@ class Grounds:
             deliveries=[Delivery(**delivery) for delivery in deliveries],
             indexes=self._indexes(),
             osv_export=export,
-            osv_index=data_dir / "packages" / "osv.db",
+            osv_index=self._settings.osv_index,
             # A key of each workspace's own: equal secrets of two workspaces must not be seen to be equal.
             key=self._master.digest(_PURPOSE, row["id"]),
             now=self._clock.now(),

@@ -201,6 +201,11 @@ class Settings(BaseSettings):
         return self.data_dir / "packages"
 
     @property
+    def osv_index(self) -> Path:
+        """What scans make of the OSV export that `packages.osv_folder` names."""
+        return self.data_dir / "packages" / "osv.db"
+
+    @property
     def shortcuts(self) -> Path:
         """Folder of links to sockets of sessions, for the front door: see `server.shortcuts`."""
         return self.runtime_dir / "d"

@@ -1,0 +1,107 @@
+"""What administrators read of packages before they allow them: from a real index host, a wheel and an OSV export."""
+
+import json
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from packages.index.stage import Origin
+from studiolo.packages.index.app import create_app
+from studiolo.packages.index.channels import Channels, make_channel
+from studiolo.packages.index.serving import running_services
+from studiolo.packages.policy.effective import Policy
+from studiolo.packages.scan import osv
+from studiolo.server.environments.installing import Resolved
+from studiolo.server.packages.host import IndexHost
+from studiolo.server.requests.catalogue import IndexCatalogue, find_vulnerabilities
+from studiolo.server.requests.grounds import Facts
+
+_SECRET = "a secret of this test"
+
+
+class _OnePolicy:
+    """The policy of every workspace, for both sides of the socket."""
+
+    async def effective(self, workspace_id: str) -> tuple[int, Policy]:
+        return 1, Policy()
+
+    async def get(self, named: str) -> Policy:
+        return Policy()
+
+
+@dataclass(frozen=True)
+class Ground:
+    origin: Origin
+    host: IndexHost
+
+
+@pytest.fixture
+async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
+    origin = Origin(tmp_path / "origin")
+    origin.speaks_json = True
+    async with AsyncExitStack() as stack:
+        upstream = TestServer(origin.app)
+        await upstream.start_server()
+        stack.push_async_callback(upstream.close)
+        channels = Channels((make_channel("defaults", f"http://127.0.0.1:{upstream.port}/simple"),))
+        # A socket's address must be short.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/tmp")))
+        services = await stack.enter_async_context(
+            running_services(folder / "none.sock", tmp_path / "data", _SECRET, channels, fresh_seconds=60)
+        )
+        services.policies = _OnePolicy()  # type: ignore[assignment]
+        runner = web.AppRunner(create_app(services))
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.UnixSite(runner, str(folder / "index.sock")).start()
+        (folder / "index.key").write_text(_SECRET)
+        (folder / "index.key").chmod(0o600)
+        yield Ground(origin, IndexHost(folder / "index.sock", folder / "index.key"))
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    folder = tmp_path / "osv"
+    folder.mkdir()
+    affected = {
+        "package": {"ecosystem": "PyPI", "name": "Probe"},
+        "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1.5"}]}],
+    }
+    advisory = {"id": "PYSEC-2026-1", "modified": "2026-05-03T12:00:00Z", "affected": [affected]}
+    (folder / "one.json").write_text(json.dumps(advisory))
+    return folder
+
+
+@pytest.mark.req("S0-64")
+async def test_size_age_and_vulnerabilities_are_found_and_the_rest_is_unknown(
+    ground: Ground, export: Path, tmp_path: Path
+) -> None:
+    wheel = ground.origin.add("probe", "1.0", uploaded="2026-05-03T12:00:00+00:00")
+    osv.bring_up_to_date(export, tmp_path / "osv.db")
+    catalogue = IndexCatalogue(ground.host, _OnePolicy(), tmp_path / "osv.db")
+    found = await catalogue.find("w-1", "pypi", Resolved("probe", "1.0", wheel.name))
+    assert (found.size_bytes, found.vulnerabilities) == (wheel.stat().st_size, ["PYSEC-2026-1"])
+    assert found.uploaded_at is not None
+    assert (found.uploaded_at.year, found.licence, found.maintainers) == (2026, None, None)
+
+
+async def test_without_an_index_and_an_export_all_is_unknown(ground: Ground) -> None:
+    ground.origin.is_down = True
+    catalogue = IndexCatalogue(ground.host, _OnePolicy(), None)
+    assert await catalogue.find("w-1", "pypi", Resolved("probe", "1.0", "probe-1.0-py3-none-any.whl")) == Facts()
+    assert await catalogue.find("w-1", "conda", Resolved("probe", "1.0", "probe-1.0-0.conda")) == Facts()
+
+
+def test_advisories_on_a_version_are_named_and_unknown_is_not_clean(export: Path, tmp_path: Path) -> None:
+    index = tmp_path / "osv.db"
+    assert find_vulnerabilities(index, "probe", "1.0") is None
+    osv.bring_up_to_date(export, index)
+    assert find_vulnerabilities(index, "probe", "1.0") == ["PYSEC-2026-1"]
+    assert find_vulnerabilities(index, "probe", "1.5") == []
+    assert find_vulnerabilities(index, "probe", "no version") is None
