@@ -165,7 +165,9 @@ def make_platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """One platform for all tests that leave it as they found it (their workspaces apart)."""
-    shared = Platform(tmp_path_factory.mktemp("platform"), lock=small_lock())
+    # A channel that a test serves there while it needs it.
+    conda = {"STUDIOLO_PACKAGES__CONDA_CHANNELS": json.dumps({"conda-forge": f"http://127.0.0.1:{free_port()}/forge"})}
+    shared = Platform(tmp_path_factory.mktemp("platform"), lock=small_lock(), **conda)
     shared.up()
     yield shared
     shared.down()

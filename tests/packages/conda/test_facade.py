@@ -135,6 +135,13 @@ async def test_an_approval_shows_at_once_in_a_client_with_a_cache(stage: Stage, 
     assert names(await _solve(stage, tmp_path, "urlkit")) == {"urlkit": "1.0"}
 
 
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_client_goes_on_with_what_it_has_while_nothing_changed(stage: Stage, tmp_path: Path, form: str) -> None:
+    first = await _solve(stage, tmp_path, "reqlib", form=form)
+
+    assert names(await _solve(stage, tmp_path, "reqlib", form=form)) == names(first)
+
+
 async def test_an_untrusted_channel_is_refused_and_not_even_asked(stage: Stage, tmp_path: Path) -> None:
     with pytest.raises(GatewayError, match=r"403 Forbidden.*/conda/evil/"):
         await rattler.solve([f"{stage.address}/conda/evil"], ["urlkit"], gateway=Gateway(cache_dir=tmp_path / "cache"))
