@@ -40,7 +40,7 @@ class Origin:
     """A folder of files as an index, in either format; its flags make it as poor as real ones are."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.asked: list[str] = []
         self.uploaded: dict[str, str] = {}
@@ -107,7 +107,7 @@ class Origin:
 class Stage:
     """`origin`: of the channel `defaults`, `internal`: of `acme`, asked before it; `policy` may be exchanged.
 
-    `address`: of the index's pages, with the caller's key; `told`: what the control plane was told.
+    `address`: of the index's pages, with the caller's key; `told`: what the control plane was told, unless `is_deaf`.
     """
 
     tmp: Path
@@ -116,6 +116,7 @@ class Stage:
     policy: Policy
     address: str = ""
     told: list[dict[str, Any]] = field(default_factory=list)
+    is_deaf: bool = False
 
     async def get(self, path: str, **headers: str) -> tuple[int, bytes, Any]:
         """Ask the host; return status, body and headers."""
@@ -213,6 +214,8 @@ async def _control_plane(stage: Stage, socket: Path) -> AsyncIterator[None]:
         return web.json_response({"policy": stage.policy.to_json()})
 
     async def deliveries(request: web.Request) -> web.Response:
+        if stage.is_deaf:
+            raise web.HTTPServiceUnavailable
         stage.told += (await request.json())["entries"]
         return web.Response(status=204)
 

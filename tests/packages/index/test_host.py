@@ -1,5 +1,6 @@
 """The index host by its own protocol: pages, files, metadata, refusals, and what goes wrong upstream."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -187,3 +188,44 @@ async def test_refusals_are_told_once_a_minute_and_deliveries_each(stage: Stage)
     # At the turn of a minute there may be two.
     assert len(await stage.entries("refusal")) in (1, 2)
     assert len({entry["id"] for entry in await stage.entries("delivery")}) == 2
+
+
+async def test_what_could_not_be_told_is_told_after_a_restart(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        stage.is_deaf = True
+        stage.origin.add("lib", "1.0")
+        assert (await stage.get(WHEEL))[0] == 200
+    async with staged(tmp_path) as again:
+        (entry,) = await again.entries("delivery")
+    assert (entry["name"], entry["file"]) == ("lib", "lib-1.0-py3-none-any.whl")
+
+
+async def test_a_change_is_noticed_after_a_restart_too(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        stage.origin.add("lib", "1.0")
+        assert (await stage.get(WHEEL))[0] == 200
+    async with staged(tmp_path) as again:
+        again.origin.add("lib", "1.0", extra="something else")
+        assert (await again.get(WHEEL))[0] == 403
+
+
+async def test_a_file_comes_whole_for_the_next_one_when_the_first_goes_away(stage: Stage) -> None:
+    stage.origin.add("big", "1.0", extra="x" * 3_000_000)
+    stage.origin.pauses.clear()
+    first = asyncio.create_task(stage.get("files/big/big-1.0-py3-none-any.whl"))
+    async with asyncio.timeout(30):
+        while "file big-1.0-py3-none-any.whl" not in stage.origin.asked:
+            await asyncio.sleep(0.01)
+    first.cancel()
+    stage.origin.pauses.set()
+    status, body, _ = await stage.get("files/big/big-1.0-py3-none-any.whl")
+    assert (status, body) == (200, (stage.origin.folder / "big-1.0-py3-none-any.whl").read_bytes())
+    assert stage.origin.asked.count("file big-1.0-py3-none-any.whl") == 1
+
+
+async def test_many_who_ask_for_a_file_at_once_share_its_download(stage: Stage) -> None:
+    stage.origin.add("big", "1.0", extra="x" * 3_000_000)
+    replies = await asyncio.gather(*(stage.get("files/big/big-1.0-py3-none-any.whl") for _ in range(8)))
+    assert {status for status, _, _ in replies} == {200}
+    assert {body for _, body, _ in replies} == {(stage.origin.folder / "big-1.0-py3-none-any.whl").read_bytes()}
+    assert stage.origin.asked.count("file big-1.0-py3-none-any.whl") == 1
