@@ -186,7 +186,7 @@ def test_an_environment_of_a_platform_is_told_by_its_build_then_and_now(tmp_path
     assert environment is not None
     assert identify(environment) == {"hash": content_hash(environment)}
     builds = [{"number": 1, "hash": "a" * 64, "at": 100.0}, {"number": 4, "hash": "b" * 64, "at": 200.0}]
-    state = [environment.site_packages.stat().st_mtime_ns]
+    state = [folder.stat().st_mtime_ns for folder in (environment.site_packages, environment.root / "lib")]
     file = environment.root / BUILD_FILE
     file.write_text(json.dumps({"base": "default", "state": state, "builds": builds}))
     first, last = ({"hash": f"sha256:{name * 64}", "build": n, "base": "default"} for name, n in (("a", 1), ("b", 4)))

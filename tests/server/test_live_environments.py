@@ -330,3 +330,17 @@ async def test_what_was_changed_just_before_a_session_ended_is_recorded_and_then
         if not services.live_environments._watched:
             break
     assert services.live_environments._watched == {}
+
+
+async def test_changing_something_all_the_time_does_not_evade_the_record(
+    place: Place, ana: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    async with session(ana):
+        await place.install("install", make_wheel(tmp_path, "tiny", "1.0"))
+        for turn in range(300):
+            (place.site / f"busy-{turn % 2}.txt").touch()
+            (place.site / f"busy-{(turn + 1) % 2}.txt").unlink(missing_ok=True)
+            await place.wait(0.5)
+            if len(await place.builds()) == 2:
+                break
+        assert (await place.builds())[-1]["changes"][0]["name"] == "tiny"

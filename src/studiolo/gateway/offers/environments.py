@@ -107,7 +107,7 @@ def hash_of(metadata: Mapping[str, Any]) -> str | None:
 
 def _state(environment: Environment) -> tuple[int, ...]:
     folders = [environment.site_packages, *([environment.root / "conda-meta"] if environment.is_conda else [])]
-    return tuple(folder.stat().st_mtime_ns for folder in folders)
+    return tuple(folder.stat().st_mtime_ns for folder in (*folders, environment.root / "lib"))
 
 
 def _canonical(folder: str) -> str:

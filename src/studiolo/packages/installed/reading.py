@@ -51,8 +51,11 @@ def read_environment(prefix: Path) -> Snapshot:
 
 
 def folders_of(prefix: Path) -> list[str]:
-    """Return the folders of an environment that installers write, absolute, for `stamp_of`."""
-    return [str(prefix / folder) for folder in (*find_sites(prefix), "conda-meta")]
+    """Return the folders of an environment that installers write, absolute, for `stamp_of`.
+
+    And `lib`, in which those of another Python would appear: what changes in none of them leaves all as it is.
+    """
+    return [str(prefix / folder) for folder in (*find_sites(prefix), "conda-meta", "lib")]
 
 
 def stamp_of(folders: Sequence[str]) -> Stamp:

@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 1.0
 # So long nothing may change, so that several installations in a row are one build.
 _QUIET = timedelta(seconds=1.5)
-# An installer that was killed leaves things half done: that is recorded too, then.
+# Nobody evades the record by changing something all the time.
 _LONGEST = timedelta(seconds=90)
 # The index tells of its deliveries in batches.
 _TOLD_WITHIN = timedelta(seconds=10)
@@ -56,17 +56,18 @@ class Watcher:
         self._folders = folders
         self._recorder = recorder
         self._watched: dict[str, _Watched] = {}
+        self._in_use: set[str] = set()
         self.runner = Runner("live-environments", step=self._step, due=self._due, concurrency=_READERS)
 
     async def look_forever(self) -> None:
         """Look at the folders each second, until cancelled."""
         while True:
             try:
-                in_use = await self._due()
-                for workspace_id in in_use - self._watched.keys():
+                for workspace_id in await self._due() - self._watched.keys():
                     await self._watch(workspace_id)
+                changed = await asyncio.to_thread(self._find_changed)
                 # Of those that are no longer in use, a last look.
-                for workspace_id in {*await asyncio.to_thread(self._find_changed), *(self._watched.keys() - in_use)}:
+                for workspace_id in {*changed, *(self._watched.keys() - self._in_use)}:
                     self.runner.hint(workspace_id)
             except (StudioloError, OSError) as exc:
                 _log.warning("environments-not-watched", message=str(exc))
@@ -86,7 +87,8 @@ class Watcher:
         if self._recorder.users is None:
             return set()
         async with self._db.read() as connection:
-            return await self._recorder.users.list_workspaces_in_use(connection)
+            self._in_use = await self._recorder.users.list_workspaces_in_use(connection)
+        return self._in_use
 
     def _find_changed(self) -> list[str]:
         return [name for name, one in list(self._watched.items()) if stamp_of(one.folders) != one.recorded]
@@ -98,7 +100,8 @@ class Watcher:
             return wait
         if one.seen == one.recorded:
             one.changing_since = None
-            await self._forget_unused(workspace_id)
+            if workspace_id not in self._in_use:
+                self._watched.pop(workspace_id, None)
             return None
         assert one.changing_since is not None
         waited = self._clock.running() - one.changing_since
@@ -106,26 +109,26 @@ class Watcher:
         if recorded is None:
             return _AGAIN
         # A change while it was read is seen at the next look.
-        one.recorded = recorded
+        one.recorded, one.changing_since = recorded, None
         return timedelta(0)
 
     async def _settle(self, one: _Watched, prefix: Path) -> timedelta | None:
         """Return how long to wait until nothing changes any more, None when that is so."""
         now = self._clock.running()
-        # Another Python, or an environment made anew, has other folders.
-        one.folders = await asyncio.to_thread(folders_of, prefix)
         stamp = stamp_of(one.folders)
+        if stamp != one.recorded:
+            # Another Python has other folders.
+            one.folders = await asyncio.to_thread(folders_of, prefix)
+            stamp = stamp_of(one.folders)
         if stamp != one.seen:
             # The first look at one finds nothing going on.
             one.seen, one.seen_at = stamp, now if one.seen is not None else now - _QUIET
         if stamp == one.recorded:
             return None
         one.changing_since = one.changing_since or now
+        if now - one.changing_since > _LONGEST:
+            return None
         quiet = now - one.seen_at
-        if quiet >= _QUIET and (now - one.changing_since > _LONGEST or await asyncio.to_thread(is_settled, prefix)):
+        if quiet >= _QUIET and await asyncio.to_thread(is_settled, prefix):
             return None
         return max(_QUIET - quiet, timedelta(seconds=0.2))
-
-    async def _forget_unused(self, workspace_id: str) -> None:
-        if workspace_id not in await self._due():
-            self._watched.pop(workspace_id, None)
