@@ -102,6 +102,7 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         for verb in ("packages", "packages/remove"):
             running.answer("POST", f"{churn}/{verb}", samples.BUILD, status=202)
         running.answer("POST", "/jupyter/packages/check", samples.PLAN)
+        running.answer("GET", f"{churn}/packages/conda/numpy", page(samples.PLANNED))
         running.answer("GET", f"{churn}/environment", samples.ENVIRONMENT)
         running.answer("GET", f"{churn}/environment/builds", page(samples.BUILD))
         running.answer("GET", f"{churn}/environment/builds/2", samples.BUILD)

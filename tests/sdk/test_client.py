@@ -68,6 +68,7 @@ def test_the_public_names_are_these() -> None:
             "progress",
             "rebuild",
             "rollback",
+            "sbom",
             "undo",
             "wait",
         ],
@@ -78,7 +79,7 @@ def test_the_public_names_are_these() -> None:
         "keys": ["create", "list", "revoke"],
         "me": ["change_password", "get", "logins", "sign_out_everywhere"],
         "notifications": ["list", "read"],
-        "packages": ["check", "install", "list", "remove"],
+        "packages": ["check", "install", "list", "remove", "search_conda"],
         "people": [
             "access",
             "create",

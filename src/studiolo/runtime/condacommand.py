@@ -214,7 +214,7 @@ def _opened(method: str, what: str, form: dict[str, Any] | None) -> Iterator[Any
     if not (address and workspace and key_file):
         raise Refused("This conda works in sessions of Studiolo only.", "Run it in a notebook or a terminal of one.")
     request = Request(  # noqa: S310 - the platform's own address
-        f"{address}/api/v1/jupyter/workspaces/{quote(workspace, safe='')}/{what}",
+        f"{address}/api/v1/jupyter/workspaces/{quote(workspace.replace('/', '~'), safe='~')}/{what}",
         method=method,
         data=None if form is None else json.dumps(form).encode(),
         headers={"Authorization": f"Bearer {Path(key_file).read_text().strip()}", "Content-Type": "application/json"},

@@ -373,6 +373,7 @@ class Packages(Blocking[environments.Packages]):
     install = _blocking(environments.Packages.install)
     remove = _blocking(environments.Packages.remove)
     check = _blocking(environments.Packages.check)
+    search_conda = _blocking(environments.Packages.search_conda)
 
 
 class Environments(Blocking[environments.Environments]):
@@ -392,6 +393,7 @@ class Environments(Blocking[environments.Environments]):
     stamp_notebook = _blocking(environments.Environments.stamp_notebook)
     difference = _blocking(environments.Environments.difference)
     lock = _blocking(environments.Environments.lock)
+    sbom = _blocking(environments.Environments.sbom)
 
 
 class Studiolo:

@@ -14,6 +14,7 @@ from studiolo.contract.environments import (
     PackageInstall,
     PackageRemove,
     Plan,
+    PlannedPackage,
     Rollback,
 )
 from studiolo.contract.errors import Conflict, Denied, NotFound, StudioloError, Unavailable
@@ -91,6 +92,16 @@ class Packages:
         body = fill(PackageCheck, packages=list(packages), ecosystem=ecosystem)
         path = _at(workspace, "packages/check") if workspace is not None else "/jupyter/packages/check"
         return await self._transport.fetch(Plan, "POST", path, body=body)
+
+    async def search_conda(self, workspace: str, name: str, channels: Sequence[str] = ()) -> Sequence[PlannedPackage]:
+        """Return what the trusted channels have of a conda package, newest first, each judged by the policy.
+
+        `channels`: to look in beside the usual ones. Raises Denied (`package-refused`) for one that is not trusted,
+        Unavailable (`packages-unavailable`).
+        """
+        path = _at(workspace, f"packages/conda/{segment(name, what='package')}")
+        reply = await self._transport.fetch(Page[PlannedPackage], "GET", path, query={"channel": list(channels)})
+        return reply.items
 
 
 class Environments:
@@ -186,6 +197,10 @@ class Environments:
     async def lock(self, workspace: str, build: int | None = None) -> str:
         """Return the lock of a build, or of the live one, as the text of a pylock.toml (PEP 751)."""
         return await self._transport.fetch_text("GET", _at(workspace, "environment/lock"), query={"build": build})
+
+    async def sbom(self, workspace: str, build: int | None = None) -> str:
+        """Return the bill of materials of a build, or of the live one, as CycloneDX 1.6 in JSON."""
+        return await self._transport.fetch_text("GET", _at(workspace, "environment/sbom"), query={"build": build})
 
 
 def error_of(build: Build) -> StudioloError:
