@@ -2,13 +2,22 @@
 
 import json
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from studiolo.contract.scans import Place
+from studiolo.packages.clients.configuration import Index, Places, configure
 from studiolo.packages.scan.code import judge_cell, judge_python
-from studiolo.packages.scan.drift import judge_script, judge_settings, judge_variable_lines
+from studiolo.packages.scan.drift import (
+    is_settings,
+    judge_script,
+    judge_settings,
+    judge_variable_lines,
+    judge_variables,
+)
 from studiolo.packages.scan.grounds import Grounds
 from studiolo.packages.scan.notebooks import judge_notebook
 from studiolo.packages.scan.secrets import Keyed, find_secrets
@@ -209,3 +218,15 @@ def test_scripts_and_variables_lead_elsewhere_too() -> None:
     lines = "A=1\nexport PIP_INDEX_URL=http://evil.example/\nUV_INDEX='http://localhost:8888/pypi'\n"
     found = [(f.what, f.place.line) for f in judge_variable_lines(lines, Place(path=".env"), GROUNDS)]
     assert found == [("PIP_INDEX_URL leads to evil.example", 2)]
+
+
+def test_what_the_platform_writes_for_tools_leads_to_its_own_index(tmp_path: Path) -> None:
+    index = Index("http://127.0.0.1:8888", channels={"conda-forge": "https://conda.example/conda-forge"})
+    own = configure(index, Places(tmp_path / "env", tmp_path / "settings", tmp_path / "cache"), "session", "key")
+    grounds = replace(GROUNDS, indexes=frozenset({"localhost:8888", "127.0.0.1:8888"}))
+    files = {path: text for path, text in own.files.items() if is_settings(path)}
+    assert {Path(path).name for path in files} == {"pip.conf", "condarc"}
+    for path, text in files.items():
+        assert list(judge_settings(text, path, Place(path=path), grounds)) == []
+    without_files = {name: value for name, value in own.variables.items() if not name.endswith("CONFIG_FILE")}
+    assert list(judge_variables(without_files.items(), Place(path="x"), grounds)) == []

@@ -13,6 +13,7 @@ from studiolo.packages.policy.effective import Policy
 from studiolo.packages.scan.environment import Delivery
 from studiolo.packages.scan.job import ScanJob
 from studiolo.server.environments.stage import is_ready
+from studiolo.server.packages.clients import index_address
 from studiolo.server.packages.effective import Policies
 from studiolo.server.scans import queries
 from studiolo.server.settings import Settings
@@ -20,7 +21,6 @@ from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.register import config_of
 
 _PURPOSE = "secrets found by scans"
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 class Grounds:
@@ -69,9 +69,8 @@ class Grounds:
         return job, policy
 
     def _indexes(self) -> list[str]:
-        address = urlsplit(self._settings.address)
-        ports = {address.port, self._settings.port} - {None}
-        return [address.netloc, *(f"{host}:{port}" for host in _LOOPBACK for port in ports)]
+        # As people reach the platform, and as its workloads do.
+        return [urlsplit(one).netloc for one in (self._settings.address, index_address(self._settings))]
 
 
 def _bases(environments: Path) -> list[Path]:
