@@ -12,10 +12,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from packages.index.stage import Origin
+from studiolo.contract.errors import StudioloError
 from studiolo.packages.index.app import create_app
 from studiolo.packages.index.channels import Channels, make_channel
 from studiolo.packages.index.serving import running_services
 from studiolo.packages.policy.effective import Policy
+from studiolo.packages.policy.rules import read_entry
 from studiolo.packages.scan import osv
 from studiolo.server.environments.installing import Resolved
 from studiolo.server.packages.host import IndexHost
@@ -23,16 +25,17 @@ from studiolo.server.requests.catalogue import IndexCatalogue, find_vulnerabilit
 from studiolo.server.requests.grounds import Facts
 
 _SECRET = "a secret of this test"
+_POLICY = Policy(channels=("defaults",), blocked=(read_entry("probe>=2.1", "a test"),))
 
 
 class _OnePolicy:
     """The policy of every workspace, for both sides of the socket."""
 
     async def effective(self, workspace_id: str) -> tuple[int, Policy]:
-        return 1, Policy()
+        return 1, _POLICY
 
     async def get(self, named: str) -> Policy:
-        return Policy()
+        return _POLICY
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,15 @@ async def test_size_age_and_vulnerabilities_are_found_and_the_rest_is_unknown(
     assert (found.size_bytes, found.vulnerabilities) == (wheel.stat().st_size, ["PYSEC-2026-1"])
     assert found.uploaded_at is not None
     assert (found.uploaded_at.year, found.licence, found.maintainers) == (2026, None, None)
+
+
+async def test_versions_that_pass_are_those_that_the_index_offers(ground: Ground) -> None:
+    for version in ("1.0", "1.10", "2.0", "2.1"):
+        ground.origin.add("probe", version)
+    catalogue = IndexCatalogue(ground.host, _OnePolicy(), None)
+    assert await catalogue.list_passing("probe", _POLICY) == ["2.0", "1.10", "1.0"]
+    with pytest.raises(StudioloError):
+        await catalogue.list_passing("absent", _POLICY)
 
 
 async def test_without_an_index_and_an_export_all_is_unknown(ground: Ground) -> None:

@@ -47,17 +47,19 @@ def build_requests(
     """Build them; nothing runs yet."""
     requests = Requests(db, clock, audit, workspaces, notifications, policies, is_on=settings.packages.requests)
     decisions = Decisions(db, clock, audit, requests, notifications, policies, grants)
+    catalogue = IndexCatalogue(
+        IndexHost(settings.index_socket, settings.index_key_file),
+        policies,
+        settings.osv_index if settings.packages.osv_folder is not None else None,
+    )
+    requests.list_passing = of_environments.planner.passing = catalogue.list_passing
     following = Following(
         db,
         audit.live,
         requests,
         notifications,
         of_environments.planner,
-        IndexCatalogue(
-            IndexHost(settings.index_socket, settings.index_key_file),
-            policies,
-            settings.osv_index if settings.packages.osv_folder is not None else None,
-        ),
+        catalogue,
         BuildInstalls(db, workspaces, environments, of_environments.builds),
     )
     requests.on_asked = decisions.on_approved = following.runner.hint

@@ -8,7 +8,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.environments import Ecosystem
-from studiolo.contract.errors import Conflict, Denied, NotFound
+from studiolo.contract.errors import Conflict, Denied, NotFound, StudioloError
 from studiolo.contract.ids import IdKind, new_id
 from studiolo.contract.models import Page
 from studiolo.contract.requests import Closure, PackageAsk, PackageRequest, RequestState, Ruling
@@ -19,6 +19,7 @@ from studiolo.packages.policy.decide import decide
 from studiolo.packages.policy.decisions import Decision
 from studiolo.server.accounts.queries import list_administrators
 from studiolo.server.audit.service import Audit
+from studiolo.server.environments.planning import ListPassing
 from studiolo.server.notifications.service import Notifications
 from studiolo.server.principal import Principal
 from studiolo.server.requests import queries
@@ -36,7 +37,10 @@ _LATELY = 20
 
 
 class Requests:
-    """Requests for packages as people see them. `on_asked(id)`: there is something to find out about a request."""
+    """Requests for packages as people see them.
+
+    `on_asked(id)`: there is something to find out about a request. `list_passing`: asks the index, where there is one.
+    """
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class Requests:
         self._notifications = notifications
         self._policies = policies
         self.is_on = is_on
+        self.list_passing: ListPassing | None = None
         self.on_asked: Callable[[str], None] = lambda request_id: None
 
     async def judge(self, workspace_id: str, ecosystem: Ecosystem, name: str, specifier: str) -> Decision:
@@ -80,6 +85,16 @@ class Requests:
             pending = await self._wires(connection, found[:1])
         decision = await self.judge(place["id"], form.ecosystem, name, specifier)
         return ruling(decision), (pending[0] if pending else None)
+
+    async def passing(self, workspace_id: str, ecosystem: Ecosystem, name: str) -> list[str]:
+        """Return versions of a package that pass in a workspace, newest first; none where nobody can tell now."""
+        if self.list_passing is None or ecosystem != "pypi":
+            return []
+        try:
+            _, policy = await self._policies.effective(workspace_id)
+            return list(await self.list_passing(name, policy))
+        except StudioloError:
+            return []
 
     async def ask(self, who: Principal, workspace: str, form: PackageAsk) -> PackageRequest:
         """Ask for a package, or join those who did; asking again changes one's words. Administrators are told.

@@ -8,9 +8,10 @@ from fastapi.responses import Response
 
 from studiolo.contract.errors import InvalidInput, StudioloError
 from studiolo.contract.models import Page
-from studiolo.contract.requests import Approval, Denial, Ruling, PackageAsk, PackageRequest
+from studiolo.contract.requests import Approval, Denial, PackageAsk, PackageRequest, Ruling
 from studiolo.server.http.identity import Allow
 from studiolo.server.principal import Principal
+from studiolo.server.requests.wishes import read_wish
 from studiolo.server.services import Services
 from studiolo.server.web import forms
 from studiolo.server.web.render import render, see
@@ -142,10 +143,14 @@ async def _show_asking(
     own = await services.workspaces.get(who, workspace)
     judged: Ruling | None = None
     pending: PackageRequest | None = None
+    name, passing = "", list[str]()
     if form["package"].strip():
         try:
             wish = forms.read(PackageAsk, **form)
             judged, pending = await services.requests.consider(who, own.id, wish)
+            if judged.verdict == "hide":
+                name, _ = read_wish(wish.package, wish.ecosystem)
+                passing = await services.requests.passing(own.id, wish.ecosystem, name)
         except InvalidInput as wrong:
             problem = problem or wrong
     return await render(
@@ -157,6 +162,8 @@ async def _show_asking(
         form=form,
         judged=judged,
         pending=pending,
+        name=name,
+        passing=passing,
         is_on=services.requests.is_on,
         problem=problem,
         canonical=f"/w/{own.id}/request" if problem else None,
