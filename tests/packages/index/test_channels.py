@@ -3,9 +3,11 @@
 import base64
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from studiolo.contract.errors import InvalidInput
 from studiolo.packages.index.channels import find_default_index, make_channel, read_channels, write_channels
@@ -95,7 +97,13 @@ async def test_what_a_channel_is_shown_goes_to_its_own_host_alone() -> None:
     ],
 )
 def test_a_public_channel_leads_to_no_inside_address(index: str, file: str, may: bool) -> None:
-    assert may_ask(make_channel("one", index), file) is may
+    assert may_ask(make_channel("one", index), URL(file)) is may
+
+
+async def test_an_answer_leads_a_public_channel_nowhere_inside() -> None:
+    async with channel_session(make_channel("one", "https://8.8.4.4/simple")) as client:
+        with pytest.raises(aiohttp.ClientConnectionError, match="lies inside"):
+            await client.get("http://127.0.0.1:1/a")
 
 
 @pytest.mark.parametrize(

@@ -37,15 +37,17 @@ def channel_session(channel: Channel) -> aiohttp.ClientSession:
         trust_env=proxied,
         max_line_size=_LONGEST_LINE,
         max_field_size=_LONGEST_LINE,
-        middlewares=(_signing(channel),),
+        middlewares=(_looking_where(channel),),
     )
 
 
-def _signing(channel: Channel) -> aiohttp.ClientMiddlewareType:
-    """Show who asks to the channel's own host, and to no other that its pages or answers lead to."""
+def _looking_where(channel: Channel) -> aiohttp.ClientMiddlewareType:
+    """Look at each request, also those that an answer leads to: who asks is shown to the channel's own host alone."""
     own = URL(channel.url).origin()
 
     async def sign(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        if not may_ask(channel, request.url):
+            raise aiohttp.ClientConnectionError(f"{request.url.host} lies inside, where a public channel must not lead")
         if channel.authorization and request.url.origin() == own:
             request.headers["Authorization"] = channel.authorization
         return await handler(request)
@@ -88,9 +90,9 @@ class _Guarded(AbstractResolver):
         return [one["host"] for one in await self._names.resolve(self._own, 0, socket.AF_UNSPEC)]
 
 
-def may_ask(channel: Channel, url: str) -> bool:
+def may_ask(channel: Channel, url: URL) -> bool:
     """Tell whether a channel may lead to that address as far as its host is a bare one: those are not resolved."""
-    own, host = (urlsplit(one).hostname or "" for one in (channel.url, url))
+    own, host = URL(channel.url).host or "", url.host or ""
     return not _is_address(host) or is_outside(host) or host == own or (_is_address(own) and not is_outside(own))
 
 

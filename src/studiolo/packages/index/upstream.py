@@ -10,7 +10,6 @@ import aiohttp
 
 from studiolo.contract.errors import Unavailable
 from studiolo.packages.index.channels import Channel
-from studiolo.packages.index.egress import may_ask
 from studiolo.packages.index.projects import Project
 from studiolo.packages.index.reading import ACCEPT, read_page
 from studiolo.packages.index.sharing import Shared
@@ -82,8 +81,6 @@ class Upstream:
             if reply.status in (404, 410):
                 return _Kept(None, time.monotonic(), None, _EMPTY_BYTES)
             reply.raise_for_status()
-            if not may_ask(self.channel, str(reply.url)):
-                raise ValueError("the page leads inside")
             body = await _limited(reply)
             project = await self._read(name, body, reply.headers.get("Content-Type", "text/html"), str(reply.url))
             return _Kept(project, time.monotonic(), reply.headers.get("ETag"), len(body) * _SWELLING + _EMPTY_BYTES)
