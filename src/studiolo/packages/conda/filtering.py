@@ -6,7 +6,6 @@ everybody. The job comes as JSON on stdin, the result is a folder that `views.Vi
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -25,7 +24,6 @@ from studiolo.packages.policy.effective import Policy
 
 # The largest public folder has a quarter of it; more than this is a trap.
 _MOST_BYTES = 2 << 30
-_NICE = 10
 _LEVEL = 3
 _SHARD_FOLDER = "./shards/"
 UNREADABLE = 65
@@ -49,7 +47,6 @@ class Job:
 
 def main() -> int:
     """Do the job that stdin holds. Returns 65 when the upstream's file cannot be read."""
-    os.nice(_NICE)
     job = Job(**json.load(sys.stdin))
     try:
         records = dict(read_records(_load(Path(job.upstream)), job.subdir))
