@@ -109,6 +109,7 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         running.answer("DELETE", f"{churn}/environment/builds/2", samples.BUILD)
         running.answer("GET", f"{churn}/environment/difference", samples.BUILD_DIFFERENCE)
         running.answer("GET", f"{churn}/environment/lock", b'lock-version = "1.0"\n', content_type="application/toml")
+        running.answer("GET", f"{churn}/environment/sbom", b"{}", content_type="application/vnd.cyclonedx+json")
         for verb in ("rollback", "undo", "rebuild", "restore"):
             running.answer("POST", f"{churn}/environment/{verb}", samples.BUILD, status=202)
         trashed = f"/jupyter/trash/{samples.TRASHED['id']}"

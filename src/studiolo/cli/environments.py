@@ -1,6 +1,5 @@
 """Commands on a workspace's environment: its builds, what differs between them, going back, its lock."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,12 @@ from studiolo.cli.invocation import connect
 from studiolo.cli.output import ago, emit, print_fields, say
 from studiolo.cli.tables import print_table
 from studiolo.contract.environments import Build
+from studiolo.contract.errors import InvalidInput
 
+OfBuildOption = Annotated[int | None, typer.Option("--build", metavar="BUILD", help="Of this build.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there instead of stdout.")
+]
 BuildArgument = Annotated[int, typer.Argument(metavar="BUILD", help="Number of a build.", show_default=False)]
 
 
@@ -103,21 +107,29 @@ def cancel(workspace: WorkspaceArgument, build: BuildArgument) -> None:
     emit(found, lambda: print(f"Cancelled build {found.number}; the environment is as it was."))
 
 
-def lock(
-    workspace: WorkspaceArgument,
-    build: Annotated[int | None, typer.Option("--build", metavar="BUILD", help="Of this build.")] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there instead of stdout.")
-    ] = None,
-) -> None:
+def lock(workspace: WorkspaceArgument, build: OfBuildOption = None, output: OutputOption = None) -> None:
     """Write the lock of a workspace's environment, a pylock.toml (PEP 751)."""
     with connect() as client:
         text = client.environments.lock(workspace, build)
-    if output is not None:
-        output.write_text(text, encoding="utf-8")
-        emit({"file": str(output)}, lambda: print(f"Wrote {output}."))
+    _write(text, output, "lock")
+
+
+def sbom(workspace: WorkspaceArgument, build: OfBuildOption = None, output: OutputOption = None) -> None:
+    """Write the bill of materials of a workspace's environment, as CycloneDX 1.6."""
+    with connect() as client:
+        text = client.environments.sbom(workspace, build)
+    _write(text, output, "sbom")
+
+
+def _write(text: str, output: Path | None, what: str) -> None:
+    if output is None:
+        emit({what: text}, lambda: print(text.rstrip()))
         return
-    emit({"lock": text}, lambda: print(text, end="", file=sys.stdout))
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as exc:
+        raise InvalidInput("usage-invalid", f"{output} cannot be written: {exc.strerror}.") from exc
+    emit({"file": str(output)}, lambda: print(f"Wrote {output}."))
 
 
 def _summary(build: Build) -> str:

@@ -239,3 +239,15 @@ async def test_a_file_that_leads_elsewhere_names_the_entry(ana: httpx.AsyncClien
     reply = await ana.post(f"{W}/churn/packages", json={"file": file})
     assert reply.json()["code"] == "package-file-invalid"
     assert "--extra-index-url" in reply.json()["detail"]
+
+
+async def test_a_bill_of_materials_names_packages_with_their_hashes(
+    ana: httpx.AsyncClient, index: SimpleIndex, churn: Path
+) -> None:
+    digest = index.add("exact", "1.0")
+    await install(ana, "exact")
+    bill = (await ana.get(f"{E}/sbom")).json()
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    found = {one["purl"]: one.get("hashes") for one in bill["components"]}
+    assert found["pkg:pypi/exact@1.0"] == [{"alg": "SHA-256", "content": digest}]
+    assert "pkg:pypi/tiny@1.0" in found

@@ -122,7 +122,12 @@ class Builds:
             }
             number = await queries.insert_build(tx.connection, workspace_id, values)
             (workspace,) = await workspace_queries.list_by_id(tx.connection, [workspace_id])
-            detail = {"build": number, "packages": [*wish.install, *wish.conda, *wish.remove], "to": wish.to}
+            detail = {
+                "build": number,
+                "wish": wish.describe(cause),
+                "packages": [*wish.install, *wish.conda, *wish.remove],
+                "to": wish.to,
+            }
             await self._record(
                 tx,
                 who,

@@ -18,16 +18,19 @@ from studiolo.contract.environments import (
 )
 from studiolo.contract.errors import NotFound
 from studiolo.contract.models import Page
+from studiolo.kit.clock import Clock
 from studiolo.kit.cursors import cursor_invalid
 from studiolo.kit.db import Database
 from studiolo.packages.enforcement import enforcement_of
 from studiolo.packages.installed.differing import compare
 from studiolo.packages.installed.lock import Lock
-from studiolo.packages.installed.snapshots import Distribution, Snapshot
+from studiolo.packages.installed.reading import folders_of, stamp_of
+from studiolo.packages.installed.snapshots import Distribution, Snapshot, Stamp
 from studiolo.server.environments import queries
 from studiolo.server.environments.locks import Locks
 from studiolo.server.environments.planning import Planner
 from studiolo.server.environments.progress import Progress
+from studiolo.server.environments.sbom import write_sbom
 from studiolo.server.environments.specs import read_spec
 from studiolo.server.environments.wire import build_of, change_of
 from studiolo.server.http.streaming import AskWho
@@ -36,6 +39,14 @@ from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.service import Workspaces
 
 _TICK_SECONDS = 1.0
+_MOST_SEEN = 200
+# What an engine of each isolation level makes of the policy.
+_ADVISORY = (
+    "The policy is advisory here: every installer is given the platform's index, which refuses what the policy "
+    "refuses, but sessions reach the network by themselves. The security scan finds what came another way."
+)
+_ENFORCED = "The policy is enforced: sessions reach no package but through the platform's index."
+_CLOSED_LEVELS = frozenset({"L2", "L3", "L4"})
 
 
 class History:
@@ -44,6 +55,7 @@ class History:
     def __init__(
         self,
         db: Database,
+        clock: Clock,
         workspaces: Workspaces,
         folders: Folders,
         locks: Locks,
@@ -53,12 +65,14 @@ class History:
         isolation: str,
     ) -> None:
         self._db = db
+        self._clock = clock
         self._workspaces = workspaces
         self._folders = folders
         self._locks = locks
         self._planner = planner
         self._progress = progress
         self._isolation = isolation
+        self._seen: dict[str, tuple[tuple[int | None, Stamp], Lock, list[InstalledPackage]]] = {}
 
     async def details(self, who: Principal, reference: str) -> EnvironmentDetails:
         """Return what a workspace's environment is now."""
@@ -66,16 +80,15 @@ class History:
             row = await self._find(connection, who, reference)
             live = await queries.find_live(connection, row["id"])
             building = await queries.find_next(connection, row["id"])
-        prefix = self._folders.environment(row["id"])
-        snapshot, lock = await self._locks.read(row["id"], prefix)
         number = live["number"] if live is not None else None
+        lock, packages = await self._look(row["id"], number)
         return EnvironmentDetails(
             base=lock.base,
-            hash=lock.hash if snapshot.distributions else None,
-            python=snapshot.python or None,
+            hash=lock.hash if packages else None,
+            python=lock.python or None,
             build=build_of(live, live=number) if live is not None else None,
             building=self._wire(building, number) if building is not None else None,
-            packages=await asyncio.to_thread(_packages, prefix, snapshot, lock),
+            packages=packages,
             isolation=self._isolation,
             enforcement=enforcement_of(self._isolation),
         )
@@ -148,6 +161,13 @@ class History:
             raise _no_build(row, number)
         return Lock.from_toml(build["lock"])
 
+    async def sbom(self, who: Principal, reference: str, number: int | None = None) -> str:
+        """Return the bill of materials of a build, or of the live one, as CycloneDX 1.6. Raises as `lock`."""
+        async with self._db.read() as connection:
+            row = await self._find(connection, who, reference)
+        lock = await self.lock(who, row["id"], number)
+        return await asyncio.to_thread(write_sbom, lock, workspace=row["name"], at=self._clock.now())
+
     async def check(self, who: Principal, reference: str | None, form: PackageCheck) -> Plan:
         """Return what installing packages comes to, in a workspace or, without one, by the platform's policy.
 
@@ -160,6 +180,19 @@ class History:
         async with self._db.read() as connection:
             row = await self._workspaces.resolve(connection, who, reference, "environment.plan")
         return (await self._planner.plan(row["id"], specs, form.ecosystem))[0]
+
+    async def _look(self, workspace_id: str, live: int | None) -> tuple[Lock, list[InstalledPackage]]:
+        """Read an environment, unless nothing was installed since it was last read."""
+        prefix = self._folders.environment(workspace_id)
+        state = (live, await asyncio.to_thread(lambda: stamp_of(folders_of(prefix))))
+        known = self._seen.pop(workspace_id, None)
+        if known is None or known[0] != state:
+            snapshot, lock = await self._locks.read(workspace_id, prefix)
+            known = (state, lock, await asyncio.to_thread(_packages, prefix, snapshot, lock))
+        self._seen[workspace_id] = known
+        while len(self._seen) > _MOST_SEEN:
+            self._seen.pop(next(iter(self._seen)))
+        return known[1:]
 
     async def _find(self, connection: AsyncConnection, who: Principal, reference: str) -> RowMapping:
         return await self._workspaces.resolve(connection, who, reference, "environment.read")

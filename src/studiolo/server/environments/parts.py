@@ -75,6 +75,9 @@ def build_environments(
     planner = Planner(clock, {"pypi": pip, "conda": conda})
     planner.ground = _ground(db, folders, environments)
     locks, progress = Locks(db), Progress()
+    progress.on_news = lambda workspace_id: audit.live.publish(
+        (f"workspace:{workspace_id}",), workspace_id=workspace_id
+    )
     maker = Maker(db, planner, locks)
     builder = Builder(db, clock, audit, workspaces, folders, environments, maker, locks, progress)
     environments.on_provided = builder.record_beginning
@@ -90,7 +93,7 @@ def build_environments(
         builder=builder,
         builds=Builds(db, clock, audit, workspaces, planner, builder),
         conda_search=CondaSearch(db, clock, workspaces, planner, conda),
-        history=History(db, workspaces, folders, locks, planner, progress, isolation=isolation),
+        history=History(db, clock, workspaces, folders, locks, planner, progress, isolation=isolation),
         recorder=recorder,
         watcher=watcher,
     )

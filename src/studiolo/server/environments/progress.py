@@ -9,12 +9,12 @@ _MOST_REMEMBERED = 200
 
 
 class Progress:
-    """Lines by workspace and build. `on_line(workspace_id)` is called at each, to tell live pages."""
+    """Lines by workspace and build. `on_news(workspace_id)` is called at each and at a build's end."""
 
     def __init__(self) -> None:
         self._lines: dict[tuple[str, int], deque[str]] = {}
         self._news: dict[str, asyncio.Event] = {}
-        self.on_line: Callable[[str], None] = lambda workspace_id: None
+        self.on_news: Callable[[str], None] = lambda workspace_id: None
 
     def add(self, workspace_id: str, number: int, line: str) -> None:
         """Add a line to a build's progress."""
@@ -22,12 +22,12 @@ class Progress:
         while len(self._lines) > _MOST_REMEMBERED:
             self._lines.pop(next(iter(self._lines)))
         self.wake(workspace_id)
-        self.on_line(workspace_id)
 
     def wake(self, workspace_id: str) -> None:
         """Have those who wait look again: a line came, or a build ended."""
         if (news := self._news.pop(workspace_id, None)) is not None:
             news.set()
+        self.on_news(workspace_id)
 
     def lines(self, workspace_id: str, number: int) -> list[str]:
         """Return the lines of a build, oldest first; empty after a restart of the platform."""

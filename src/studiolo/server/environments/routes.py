@@ -37,7 +37,9 @@ _History = Annotated[History, Depends(service("build_history"))]
 _Reads = Annotated[Principal, Depends(Allow("environment.read"))]
 _Changes = Annotated[Principal, Depends(Allow("environment.change"))]
 _Wait = Annotated[float, Query(ge=0, le=60, description="Seconds to wait for its end.")]
+_OfBuild = Annotated[int | None, Query(ge=1, description="Of this build; of the live one without.")]
 _TOML = "application/toml"
+_SBOM = "application/vnd.cyclonedx+json"
 
 
 @router.get("/packages")
@@ -97,11 +99,17 @@ async def get_lock(
     workspace: str,
     who: _Reads,
     history: _History,
-    build: Annotated[int | None, Query(ge=1, description="Of this build; of the live one without.")] = None,
+    build: _OfBuild = None,
 ) -> Response:
     """Its lock as a pylock.toml (PEP 751)."""
     lock = await history.lock(who, workspace, build)
     return PlainTextResponse(lock.to_toml(), media_type=_TOML)
+
+
+@router.get("/environment/sbom", responses={200: {"content": {_SBOM: {}}}})
+async def get_sbom(workspace: str, who: _Reads, history: _History, build: _OfBuild = None) -> Response:
+    """Its bill of materials, as CycloneDX 1.6."""
+    return Response(await history.sbom(who, workspace, build), media_type=_SBOM)
 
 
 @router.get("/environment/difference")

@@ -18,6 +18,7 @@ from studiolo.server.web import (
     datasets,
     device,
     disk,
+    environment,
     files,
     find,
     go,
@@ -40,7 +41,7 @@ from studiolo.server.web import (
     workspaces,
 )
 from studiolo.server.web.problems import problem_page
-from studiolo.server.web.render import environment
+from studiolo.server.web.render import environment as templates
 from studiolo.server.web.static_files import StaticFiles, static_path
 
 ROUTERS = (
@@ -61,6 +62,7 @@ ROUTERS = (
     launch.router,
     workspace_people.router,
     used.router,
+    environment.router,
     scans.router,
     workspace_settings.router,
     workspace_fate.router,
@@ -92,5 +94,5 @@ def add_routes(api: FastAPI) -> None:
 def install(api: FastAPI) -> None:
     """Give the application what its pages need."""
     services: Services = api.state.services
-    api.state.templates = environment(services.clock, services.settings.sessions.idle_warning)
+    api.state.templates = templates(services.clock, services.settings.sessions.idle_warning)
     api.state.problem_page = problem_page
