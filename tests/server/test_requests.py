@@ -329,6 +329,20 @@ async def test_nobody_sees_requests_of_foreign_workspaces(
         assert (await ask(sam, churn, "tensorflow")).status_code == 404
 
 
+async def test_who_is_erased_is_named_nowhere(
+    admin: httpx.AsyncClient, people: People, ana: httpx.AsyncClient, churn: str, around: Surroundings
+) -> None:
+    async with await people.client("quentin") as quentin:
+        await ana.put(f"{W}/{churn}/members", json={"person": "quentin", "role": "editor"})
+        asked = (await ask(quentin, churn, "tensorflow", purpose="Quentin's thesis")).json()
+    assert await told(admin) == ["quentin asks for tensorflow in churn."]
+    erased = await admin.delete("/api/v1/people/quentin", params={"confirm": "quentin"})
+    assert erased.status_code == 204, erased.text
+    (asker,) = (await ana.get(f"{V1}/requests/{asked['id']}")).json()["people"]
+    assert (asker["person"]["display_name"], asker["purpose"]) == ("Somebody who left", "")
+    assert await told(admin) == ["Somebody who left asks for tensorflow in churn."]
+
+
 async def test_two_who_ask_at_once_share_one_request(
     ana: httpx.AsyncClient, leo: httpx.AsyncClient, churn: str, around: Surroundings
 ) -> None:

@@ -39,8 +39,9 @@ from studiolo.server.environments.history import History
 from studiolo.server.environments.interpreters import OLDEST, Interpreters
 from studiolo.server.environments.parts import build_environments
 from studiolo.server.environments.planning import Planner
-from studiolo.server.environments.searching import CondaSearch
+from studiolo.server.environments.policed import closer
 from studiolo.server.environments.restoring import Restoring
+from studiolo.server.environments.searching import CondaSearch
 from studiolo.server.environments.service import BuildBase, Environments
 from studiolo.server.environments.watching import Watcher
 from studiolo.server.files.door import FileDoor
@@ -68,6 +69,7 @@ from studiolo.server.live import Live
 from studiolo.server.metrics import Meters, Metrics
 from studiolo.server.notifications.service import Notifications
 from studiolo.server.packages.clients import PackageClients
+from studiolo.server.packages.closures import Closures
 from studiolo.server.packages.credentials import IndexCredentials
 from studiolo.server.packages.door import IndexDoor
 from studiolo.server.packages.effective import Policies
@@ -208,6 +210,7 @@ class Services:
     policies: Policies
     policy_revisions: PolicyRevisions
     policy_outlooks: Outlooks
+    policy_closures: Closures
     grants: Grants
     platform: PlatformInfo
 
@@ -331,6 +334,7 @@ def build(
         environments=environments,
         of_environments=of_environments,
     )
+    of_packages.closures.resolve = closer(of_environments.planner)
     of_packages.outlooks.requested = waiting_in(of_requests.requests)
     of_workspaces.trash.on_restored = of_workspaces.resets.on_reset = environments.want
     of_index = build_index(
@@ -398,6 +402,7 @@ def build(
     of_sessions.admission.beside = kernel_queries.claimed
     of_workspaces.register.sessions = of_environments.recorder.users = of_kernels.of_workspaces
     invitations.holdings = suspension.holdings = of_workspaces.holdings
+    suspension.also_forget = (notifications.forget_person, of_requests.requests.forget_person)
     accounts.on_ended = keys.on_ended = suspension.on_ended = _close_both(of_sessions.closer, of_kernels.closer)
     keys.find_workspace = _finder(workspaces)
     environments.on_changed = of_sessions.reconciler.look_at_workspace
@@ -498,6 +503,7 @@ def build(
         policies=of_packages.policies,
         policy_revisions=of_packages.revisions,
         policy_outlooks=of_packages.outlooks,
+        policy_closures=of_packages.closures,
         grants=of_packages.grants,
         platform=platform,
     )

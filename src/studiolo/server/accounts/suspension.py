@@ -1,6 +1,6 @@
 """Use cases that end or change what a person may do: suspend, let back in, administrators, erase who has left."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -35,6 +35,8 @@ class Suspension:
         self._live = live
         # What else closes when logins and keys end; set by the composition root.
         self.on_ended: Callable[[str, set[str]], None] = lambda person_id, credentials: None
+        # What others keep of a person who is erased, by id and display name; set by the composition root.
+        self.also_forget: Sequence[Callable[[Transaction, str, str], Awaitable[None]]] = ()
 
     async def suspend(self, who: Principal, person: str) -> None:
         """Keep a person out; all they have running stops, what they own stays with its members. Repeatable.
@@ -123,6 +125,8 @@ class Suspension:
             erased_at=now,
         )
         await queries.delete_credentials(tx.connection, row["id"])
+        for forget in self.also_forget:
+            await forget(tx, row["id"], row["display_name"])
         await self._audit.forget_person(tx, row["id"], {row["name"], row["email"] or row["name"]}, pseudonym)
         await self._audit.record(tx, who, "person.erase", pseudonym)
 

@@ -52,3 +52,19 @@ async def mark_read(connection: AsyncConnection, person_id: str, ids: Collection
 async def delete_before(connection: AsyncConnection, at: datetime) -> None:
     """Forget what people were told before a moment."""
     await connection.execute(delete(notifications).where(notifications.c.at < at))
+
+
+async def delete_of(connection: AsyncConnection, person_id: str) -> None:
+    """Forget all that a person was told."""
+    await connection.execute(delete(notifications).where(notifications.c.person_id == person_id))
+
+
+async def list_naming(connection: AsyncConnection, name: str) -> list[RowMapping]:
+    """Return what anybody was told that has a name in it, perhaps as part of a word."""
+    query = select(notifications).where(notifications.c.text.contains(name, autoescape=True))
+    return list((await connection.execute(query)).mappings())
+
+
+async def set_text(connection: AsyncConnection, notification_id: str, text: str) -> None:
+    """Say it in other words."""
+    await connection.execute(update(notifications).where(notifications.c.id == notification_id).values(text=text))

@@ -1,5 +1,6 @@
 """Tell people what they wait for: kept until they have seen it, and shown on every page of theirs."""
 
+import re
 from datetime import timedelta
 
 from sqlalchemy import RowMapping
@@ -12,6 +13,7 @@ from studiolo.kit.clock import Clock
 from studiolo.kit.cursors import read_time_cursor, write_cursor
 from studiolo.kit.db import Database, Transaction
 from studiolo.kit.repeat import repeat
+from studiolo.server.accounts.suspension import ERASED_DISPLAY_NAME
 from studiolo.server.live import Live
 from studiolo.server.notifications import queries
 from studiolo.server.principal import Principal
@@ -92,6 +94,13 @@ class Notifications:
         """Forget what people were told longer ago than it is kept."""
         async with self._db.write() as tx:
             await queries.delete_before(tx.connection, self._clock.now() - _KEEP)
+
+    async def forget_person(self, tx: Transaction, person_id: str, display_name: str) -> None:
+        """Forget what an erased person was told, and their name in what others were told (promise S15)."""
+        await queries.delete_of(tx.connection, person_id)
+        word = re.compile(rf"(?<!\w){re.escape(display_name)}(?!\w)")
+        for row in await queries.list_naming(tx.connection, display_name):
+            await queries.set_text(tx.connection, row["id"], word.sub(ERASED_DISPLAY_NAME, row["text"]))
 
     def _changed(self, person_id: str) -> None:
         self._live.publish((TOPIC,), workspace_id=None, person_id=person_id)

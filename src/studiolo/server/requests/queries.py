@@ -138,3 +138,8 @@ async def remove_asker(connection: AsyncConnection, request_id: str, person_id: 
     """Take somebody off a request; tell whether they were on it."""
     key = (_asked.c.request_id == request_id) & (_asked.c.person_id == person_id)
     return (await connection.execute(delete(_asked).where(key))).rowcount > 0
+
+
+async def clear_purposes(connection: AsyncConnection, person_id: str) -> None:
+    """Forget what a person wrote when they asked."""
+    await connection.execute(update(_asked).where(_asked.c.person_id == person_id).values(purpose=""))

@@ -205,6 +205,10 @@ class Requests:
             )
             return await self.read(tx.connection, request_id)
 
+    async def forget_person(self, tx: Transaction, person_id: str, display_name: str) -> None:
+        """Forget in what words an erased person asked; that they did stays, under no name (promise S15)."""
+        await queries.clear_purposes(tx.connection, person_id)
+
     async def find(self, connection: AsyncConnection, who: Principal, request_id: str) -> RowMapping:
         """Return the row of a request that the caller may see; raises NotFound (`request-not-found`)."""
         row = await queries.find_request(connection, request_id)
