@@ -1,6 +1,6 @@
 """Package policies from outside: revisions, what follows from them for a workspace, and who may."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from server.conftest import People, eventually
-from studiolo.contract.errors import InvalidInput
+from studiolo.contract.errors import Conflict, InvalidInput
 from studiolo.kit.clock import ManualClock
+from studiolo.server.packages.closures import Closures
 from studiolo.server.packages.variables import read_variables
 from studiolo.server.services import Services, build
 from studiolo.server.settings import Settings
@@ -279,6 +280,52 @@ async def test_a_grant_holds_until_its_end_or_until_it_is_revoked(
     assert (await admin.delete(f"{at(None)}/grants/{grant}")).status_code == 204
     assert await judge(ana, workspace, "torch", "2.9") == "refuse approval-required"
     assert (await admin.delete(f"{at(None)}/grants/g-0")).json()["code"] == "grant-not-found"
+
+
+LISTED = "package_management:\n  mode: allowlist\n  allowlist: [pandas]\n"
+
+
+async def test_what_an_allowlisted_package_needs_is_allowed_with_it(
+    ana: httpx.AsyncClient, admin: httpx.AsyncClient, services: Services, settings: Settings
+) -> None:
+    workspace = await make(ana)
+
+    async def resolve(specs: Sequence[str]) -> list[str]:
+        assert list(specs) == ["pandas"]
+        return ["pandas", "python-dateutil", "Six", "urllib3"]
+
+    services.policy_closures.resolve = resolve
+    await put(admin, LISTED)
+    assert await judge(ana, workspace, "six") == "refuse not-allowlisted"
+    await services.policy_closures.look()
+    assert await judge(ana, workspace, "six") == "allow allowed"
+    assert await judge(ana, workspace, "urllib3") == "refuse blocked"
+    assert await judge(ana, workspace, "polars") == "refuse not-allowlisted"
+    before = (await policy_of(ana, workspace))["number"]
+    other = build(settings, engines={}, clock=ManualClock())
+    try:
+        number, policy = await other.policies.effective(workspace)
+        assert (number, policy.closure) == (before, ("pandas", "python-dateutil", "six", "urllib3"))
+    finally:
+        await other.db.close()
+    await put(admin, LISTED + "  transitive: explicit\n")
+    assert await judge(ana, workspace, "six") == "refuse not-allowlisted"
+
+
+async def test_entries_that_fit_not_together_are_resolved_by_themselves() -> None:
+    async def resolve(specs: Sequence[str]) -> list[str]:
+        if len(specs) > 1 or specs[0] == "gone":
+            raise Conflict("package-unsolvable", "They do not fit together.")
+        return [specs[0], f"{specs[0]}-dependency"]
+
+    closures = Closures()
+    closures.resolve = resolve
+    assert closures.find(("gone", "numpy", "pandas")) is None
+    await closures.look()
+    assert closures.find(("gone", "numpy", "pandas")) == ("numpy", "numpy-dependency", "pandas", "pandas-dependency")
+    assert closures.find(("gone",)) is None
+    await closures.look()
+    assert closures.find(("gone",)) is None
 
 
 @pytest.mark.parametrize("name", ["six @ https://host/x", "../six", "-r", "requ\u0435sts", ""])

@@ -169,6 +169,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(services.idle_stop.look_forever()),
         asyncio.create_task(services.disk.watch.look_forever()),
         asyncio.create_task(services.live_environments.look_forever()),
+        asyncio.create_task(services.policy_closures.look_forever()),
         asyncio.create_task(services.disk.measure_forever()),
         asyncio.create_task(services.socket_closer.look_forever()),
         asyncio.create_task(services.kernel_closer.look_forever()),

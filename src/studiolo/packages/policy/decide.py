@@ -122,7 +122,9 @@ def _judge_approval(policy: Policy, subject: Subject, name: str, *, partly: bool
 
 
 def _judge_mode(policy: Policy, subject: Subject, name: str, *, partly: bool) -> Decision | None:
-    if policy.mode == "open" or name in policy.allowed_by_name or (partly and subject.version is None):
+    if policy.mode == "open" or name in policy.allowed_by_name or name in policy.closure_names:
+        return None
+    if partly and subject.version is None:
         return None
     because = f"{subject.name} is not on the allowlist, and only what stands there is allowed here."
     verdict = Verdict.HIDE if partly else Verdict.REFUSE

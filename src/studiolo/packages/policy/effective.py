@@ -60,8 +60,9 @@ class Policy:
 
     `channels`: trusted, the first that has a name owns it. `internal_names`: keys, or beginnings with `*`, that only
     the organisation's own channels may answer. `blocked` holds module and call rules too (`code`). `approval_required`,
-    `allowlist`, `pins`: distributions only. `transitive`: whether what an allowed package needs is allowed with it;
-    planners ask. `startup_blocked`: what an environment may not hold when a session starts; None: nobody looks.
+    `allowlist`, `pins`: distributions only. `transitive`: whether what an allowlisted package needs is allowed with
+    it; `closure` are the keys of that. `startup_blocked`: what an environment may not hold when a session starts; None:
+    nobody looks.
     `base_files`: SHA-256 of the files of the base's own lock. `notes`: what was left out when it was made, and why.
     """
 
@@ -83,6 +84,7 @@ class Policy:
     startup_blocked: tuple[Rule, ...] | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    closure: tuple[str, ...] = ()
     base_files: frozenset[str] = frozenset()
 
     @cached_property
@@ -115,7 +117,7 @@ class Policy:
             Grant(**{**one, "until": datetime.fromisoformat(one["until"]) if one["until"] else None})
             for one in document["grants"]
         )
-        for name in ("channels", "internal_names", "cooldown_exempt_channels", "notes"):
+        for name in ("channels", "internal_names", "cooldown_exempt_channels", "notes", "closure"):
             document[name] = tuple(document[name])
         return cls(**document, base_files=files)
 
@@ -123,6 +125,18 @@ class Policy:
     def code(self) -> tuple[Rule, ...]:
         """The rules on modules and calls, which are about code and not about packages."""
         return tuple(rule for rule in self.blocked if rule.kind != "distribution")
+
+    @cached_property
+    def closure_roots(self) -> tuple[str, ...]:
+        """The allowlist as specs, where what they need is allowed with them; else nothing."""
+        if self.mode == "open" or self.transitive == "explicit":
+            return ()
+        return tuple(sorted(f"{rule.name}{rule.specifier}" for rule in self.allowlist))
+
+    @cached_property
+    def closure_names(self) -> frozenset[str]:
+        """The keys of what the allowlist needs."""
+        return frozenset(self.closure)
 
     @property
     def internal_channels(self) -> frozenset[str]:

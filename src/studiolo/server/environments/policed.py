@@ -1,6 +1,6 @@
 """What builds have of the policies and the index: rules for plans, exceptions for `--force`, a way to fetch files."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -10,6 +10,7 @@ from studiolo.packages.clients.netrc import entry
 from studiolo.server.environments.builds import MakeException
 from studiolo.server.environments.installing import IndexAccess
 from studiolo.server.environments.making import Job, OpenIndex
+from studiolo.server.environments.planning import Planner
 from studiolo.server.packages.clients import PackageClients
 from studiolo.server.packages.credentials import LOGIN, IndexCredentials
 from studiolo.server.packages.grants import Grants
@@ -35,6 +36,16 @@ def excepter(grants: Grants) -> MakeException:
         )
 
     return make
+
+
+def closer(planner: Planner) -> Callable[[Sequence[str]], Awaitable[list[str]]]:
+    """Return how to find the names of all that some specs need, themselves included."""
+
+    async def find(specs: Sequence[str]) -> list[str]:
+        _, closure = await planner.plan(None, specs, explain=False)
+        return [one.name for one in closure]
+
+    return find
 
 
 def opener(clients: PackageClients, credentials: IndexCredentials) -> OpenIndex:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from studiolo.kit.marked_yaml import LARGEST_BYTES
 from studiolo.packages.policy.documents import Document
 from studiolo.packages.policy.effective import Policy
 from studiolo.server.packages import queries
+from studiolo.server.packages.closures import Closures
 from studiolo.server.packages.composing import FOLDER_FILE, Inputs, Revision, compose, replaced, revision_of
 from studiolo.server.packages.grants import grant_of
 from studiolo.server.packages.variables import Variables
@@ -38,7 +40,9 @@ async def _no_base_files(workspace_id: str) -> frozenset[str]:
 class Policies:
     """Answers what holds for a workspace. Ask outside transactions: an answer may read and write by itself."""
 
-    def __init__(self, db: Database, clock: Clock, variables: Variables, folders: Folders) -> None:
+    def __init__(self, db: Database, clock: Clock, variables: Variables, folders: Folders, closures: Closures) -> None:
+        self._closures = closures
+        closures.on_known = self.forget
         self._db = db
         self._clock = clock
         self._variables = variables
@@ -64,14 +68,14 @@ class Policies:
         """
         if workspace_id is None:
             inputs = await self.platform_inputs()
-            return inputs.platform.number if inputs.platform else 0, compose(inputs, self._variables)
+            return inputs.platform.number if inputs.platform else 0, self.compose(inputs)
         if known := self._answers.find(workspace_id):
             return known
         generation = self._answers.generation
         inputs = await self.inputs(workspace_id)
         made = self._made.get(workspace_id)
-        if made is None or made[0] != inputs:
-            policy = compose(inputs, self._variables)
+        if made is None or made[0] != inputs or self._closure(made[2], made[2].closure) != made[2].closure:
+            policy = await self._with_closure(workspace_id, self.compose(inputs))
             made = (inputs, await self._number(workspace_id, policy), policy)
             _keep(self._made, workspace_id, made)
             _keep(self._by_hash, policy.hash, policy)
@@ -97,12 +101,13 @@ class Policies:
         raise NotFound("policy-not-found", f"No policy that holds now has the hash {hash_[:64]!r}.")
 
     def compose(self, inputs: Inputs) -> Policy:
-        """Return what follows from inputs."""
-        return compose(inputs, self._variables)
+        """Return what follows from inputs, as far as what allowlisted packages need is known."""
+        policy = compose(inputs, self._variables)
+        return replace(policy, closure=self._closure(policy, ()))
 
     def imagine(self, inputs: Inputs, document: Document, *, of_platform: bool, may_widen: bool) -> Policy:
         """Return what would hold if `document` were set."""
-        return compose(replaced(inputs, document, of_platform=of_platform, may_widen=may_widen), self._variables)
+        return self.compose(replaced(inputs, document, of_platform=of_platform, may_widen=may_widen))
 
     async def inputs(self, workspace_id: str) -> Inputs:
         """Read what a workspace's policy is made of. Raises NotFound (`workspace-not-found`)."""
@@ -129,6 +134,25 @@ class Policies:
             platform = await self._revision(connection, queries.PLATFORM)
             grants = await queries.list_grants(connection, None, now=self._clock.now())
         return Inputs(platform, grants=tuple(map(grant_of, grants)))
+
+    def _closure(self, policy: Policy, otherwise: tuple[str, ...]) -> tuple[str, ...]:
+        if not policy.closure_roots:
+            return ()
+        known = self._closures.find(policy.closure_roots)
+        return otherwise if known is None else known
+
+    async def _with_closure(self, workspace_id: str, policy: Policy) -> Policy:
+        """Return the policy with what its allowlist needs; as an earlier process knew it, until this one does."""
+        if not policy.closure_roots or self._closures.find(policy.closure_roots) is not None:
+            return policy
+        async with self._db.read() as connection:
+            latest = await queries.find_effective(connection, workspace_id)
+        try:
+            before = Policy.from_json(latest["document"], base_files=policy.base_files) if latest else policy
+        except ValueError:
+            return policy
+        same = before.closure_roots == policy.closure_roots
+        return replace(policy, closure=before.closure) if same else policy
 
     async def _revision(self, connection: AsyncConnection, scope: str) -> Revision | None:
         row = await queries.find_revision(connection, scope)

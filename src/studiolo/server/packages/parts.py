@@ -8,6 +8,7 @@ from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
 from studiolo.server.audit.service import Audit
 from studiolo.server.packages.base_files import BaseFiles
+from studiolo.server.packages.closures import Closures
 from studiolo.server.packages.effective import Policies
 from studiolo.server.packages.grants import Grants
 from studiolo.server.packages.outlook import Outlooks
@@ -20,13 +21,14 @@ from studiolo.server.workspaces.service import Workspaces
 
 @dataclass(frozen=True)
 class PackageParts:
-    """The services of packages by name. `outlooks` and `base_files` have hooks for other domains."""
+    """The services of packages by name. `outlooks`, `base_files` and `closures` have hooks for others."""
 
     policies: Policies
     revisions: PolicyRevisions
     outlooks: Outlooks
     grants: Grants
     base_files: BaseFiles
+    closures: Closures
 
 
 def build_packages(
@@ -41,7 +43,8 @@ def build_packages(
     workspaces: Workspaces,
 ) -> PackageParts:
     """Build them; nothing runs yet. Raises InvalidInput (`settings-invalid`) for a variable that cannot be read."""
-    policies = Policies(db, clock, read_variables(settings, environ), folders)
+    closures = Closures()
+    policies = Policies(db, clock, read_variables(settings, environ), folders, closures)
     base_files = BaseFiles(base_lock)
     policies.base_files = base_files.digests
     outlooks = Outlooks(db, clock, workspaces, policies, folders)
@@ -49,4 +52,4 @@ def build_packages(
     grants = Grants(db, clock, audit)
     grants.on_changed = policies.forget
     revisions = PolicyRevisions(db, clock, audit, workspaces, policies)
-    return PackageParts(policies, revisions, outlooks, grants, base_files)
+    return PackageParts(policies, revisions, outlooks, grants, base_files, closures)
