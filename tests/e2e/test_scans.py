@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from e2e.conftest import Platform, wait_for
+from e2e.kernels import channels, execute
 from environments.wheels import make_wheel
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -35,6 +36,24 @@ def test_a_scan_tells_strays_from_what_the_index_delivered(platform: Platform, t
     origins = {package["name"]: package["origin"] for package in report["packages"]}
     assert (origins["six"], origins["colorama"], origins["ipykernel"]) == ("index", "index", "base")
     platform.run("delete", "strays", "--yes")
+
+
+@pytest.mark.req("S0-53", "S0-54", "S0-55")
+def test_kernels_heed_code_rules_where_the_policy_says_guard(platform: Platform, tmp_path: Path) -> None:
+    made = platform.json("create", "guarded")
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("package_management:\n  code_rules: guard\n")
+    platform.run("policy", "set", str(policy), "guarded", "--note", "as agreed")
+    client, place = platform.client(), f"/w/{made['id']}"
+    kernel = client.post(f"{place}/api/kernels", json={"name": "python3"}).json()["id"]
+    with channels(client, "", kernel, place=place) as socket:
+        attempts = ("os.system('id')", "subprocess.run(['id'])", "socket.create_connection(('127.0.0.1', 1))")
+        for attempt in attempts:
+            module = attempt.partition(".")[0]
+            said = execute(socket, f"import {module}\ntry: {attempt}\nexcept OSError as exc: print(exc)")
+            assert "is blocked by the package policy of this workspace (rule: " in said
+        assert "pip " in execute(socket, "!pip --version")
+    platform.run("delete", "guarded", "--yes")
 
 
 def found_in(platform: Platform) -> dict[str, list[Any]]:

@@ -15,7 +15,7 @@ from ipykernel import ipkernel
 from ipykernel.kernelapp import IPKernelApp
 from traitlets.config import Config
 
-from studiolo.runtime import builtkernel, interpreter, packagenotice, processes
+from studiolo.runtime import builtkernel, guard, interpreter, packagenotice, processes
 from studiolo.runtime.descriptors import close_inherited
 from studiolo.runtime.keeping import tell
 from studiolo.runtime.kernelperson import take_person
@@ -143,6 +143,7 @@ def tell_ready(app: Any, request: KernelRequest, connection: socket.socket) -> N
 def run(app: Any) -> int:
     """Run the kernel until it ends."""
     packagenotice.watch(app)
+    guard.watch(app.shell.user_ns)
     try:
         app.start()
     finally:

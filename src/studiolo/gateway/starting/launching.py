@@ -19,7 +19,7 @@ from studiolo.gateway.base import KernelExit, KernelPlan
 from studiolo.gateway.starting.kernelservers import KernelServers
 from studiolo.gateway.starting.local_kernels import KeptKernel, LocalProcess, find_process, read_exit
 from studiolo.kit import logs
-from studiolo.runtime import connecting, packagenotice
+from studiolo.runtime import connecting, guard, packagenotice
 from studiolo.runtime.kernelrequest import MARKER, KernelRequest, is_plain
 from studiolo.runtime.launch import MARKER as LAUNCH_MARKER
 
@@ -182,9 +182,10 @@ def _request(plan: KernelPlan, kept: KeptKernel, *, forks: bool) -> KernelReques
 
 
 def _notice(request: KernelRequest) -> list[str]:
-    """Return what tells an ipykernel that is exec'd, and has none of our modules, to explain what an index refuses."""
+    """Return what has an exec'd ipykernel, which has none of our modules, explain refusals and heed code rules."""
+    wanted = {"STUDIOLO_INDEX": packagenotice.argument(), guard.VARIABLE: guard.argument()}
     # A person's own configuration of IPython would lose lines by it.
-    return [packagenotice.argument()] if "STUDIOLO_INDEX" in request.variables and is_plain(request) else []
+    return [word for name, word in wanted.items() if name in request.variables] if is_plain(request) else []
 
 
 def _not_started(plan: KernelPlan, why: str, kept: KeptKernel) -> Unavailable:

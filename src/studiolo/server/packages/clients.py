@@ -4,6 +4,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from studiolo.contract.errors import StudioloError
 from studiolo.kit.files import write_atomically
 from studiolo.packages.clients.configuration import Configuration, Index, Places, configure
 from studiolo.packages.policy.effective import Policy
+from studiolo.runtime import guard
 from studiolo.server.settings import Settings
 from studiolo.server.workspaces.folders import Folders
 
@@ -36,7 +38,8 @@ class PackageClients:
         """Return what leads the tools of a workload to our index, where they sign in with its narrow key."""
         index = await self.index(workspace_id)
         own = self._folders.of_person(workspace_id, person_id)
-        return configure(index, Places(environment, own / "packages", own / "cache"), LOGIN, key)
+        told = configure(index, Places(environment, own / "packages", own / "cache"), LOGIN, key)
+        return replace(told, variables={**told.variables, **await self._guarded(workspace_id)})
 
     async def index(self, workspace_id: str) -> Index:
         """Return our index as it is reached for a workspace."""
@@ -51,6 +54,15 @@ class PackageClients:
             # The index says what is wrong with it, to whoever asks for a package.
             return dict(known)
         return {name: known.get(name, "") for name in policy.channels}
+
+    async def _guarded(self, workspace_id: str) -> dict[str, str]:
+        """Return the variable by which kernels are told of rules on code, empty where these are reported only."""
+        try:
+            _, policy = await self._find_policy(workspace_id)
+        except StudioloError:
+            return {}
+        names = " ".join(rule.name for rule in policy.code)
+        return {guard.VARIABLE: names} if policy.code_rules == "guard" else {}
 
     def _certificates(self) -> Path | None:
         """Return a bundle of what the machine trusts and the local authority; None where there is no such."""

@@ -1,0 +1,61 @@
+"""Advice in a kernel: what a policy's rules on modules and functions name is refused where a cell does it.
+
+By an audit hook (PEP 578), which a cell cannot take back; who wants around it finds a way (a child process, ctypes),
+so it prevents slips and nothing else. What IPython does for a cell, `!pip install` before all, is not its own doing.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any
+
+# Names of modules and functions between spaces; set where the policy of the workspace says `code_rules: guard`.
+VARIABLE = "STUDIOLO_GUARDED"
+# What works for cells on their word, and what tells why a package was refused.
+_FOR_CELLS = ("IPython", "ipykernel", "comm", "matplotlib_inline", "studiolo")
+
+
+def watch(namespace: Mapping[str, Any]) -> None:
+    """Refuse from now on what the variable names to cells, whose global names are `namespace`; nothing without it."""
+    if rules := frozenset(os.environ.get(VARIABLE, "").split()):
+        sys.addaudithook(_hook(rules, namespace))
+
+
+def watch_this() -> None:
+    """The same for the kernel of this process, which was started without us."""
+    from IPython import get_ipython
+
+    watch(get_ipython().user_ns)
+
+
+def argument() -> str:
+    """Return the argument with which an ipykernel that is started afresh calls `watch_this`."""
+    return f"--IPKernelApp.exec_lines=__import__('runpy').run_path({__file__!r})['watch_this']()"
+
+
+def _hook(rules: frozenset[str], namespace: Mapping[str, Any]) -> Callable[[str, tuple[Any, ...]], None]:
+    def hook(event: str, given: tuple[Any, ...]) -> None:
+        # An event is called as the function is: os.system, subprocess.Popen, socket.connect.
+        if event == "import":
+            rule = given[0] if given[0] in rules else None
+        else:
+            rule = event if event in rules else event.partition(".")[0]
+        if rule in rules and _is_of_a_cell(namespace, sys._getframe(1)):
+            raise PermissionError(
+                f"{event if event != 'import' else f'import {rule}'} is blocked by the package policy of this "
+                f"workspace (rule: {rule}). `studiolo policy show` tells who set it."
+            )
+
+    return hook
+
+
+def _is_of_a_cell(namespace: Mapping[str, Any], frame: FrameType | None) -> bool:
+    """Tell whether a cell does this, itself or by a library, and IPython does not do it for the cell."""
+    while frame is not None:
+        if frame.f_globals is namespace:
+            return True
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] in _FOR_CELLS:
+            return False
+        frame = frame.f_back
+    return False
