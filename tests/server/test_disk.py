@@ -76,6 +76,19 @@ async def test_releasing_space_takes_caches_and_never_files_of_people(
     )
 
 
+async def test_files_of_the_package_index_go_when_they_are_named_and_what_it_remembers_stays(
+    admin: httpx.AsyncClient, services: Services
+) -> None:
+    packages = services.settings.packages_dir
+    (packages / "blobs").mkdir(parents=True)
+    (blob := packages / "blobs" / ("a" * 64)).write_bytes(b"x" * 10_000)
+    (memory := packages / "index.db").write_bytes(b"digests")
+    await admin.post("/api/v1/admin/disk/free")
+    assert blob.exists()
+    freed = (await admin.post("/api/v1/admin/disk/free", json={"what": ["packages"]})).json()["freed"]
+    assert (freed["packages"] >= 10_000, blob.exists(), memory.exists()) == (True, False, True)
+
+
 async def test_the_trash_goes_only_when_it_is_named(ana: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
     await ana.post(W, json={"name": "old"})
     await ana.delete(f"{W}/old")

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from studiolo.contract.models import Request, Wire, WorkspaceRef
 
-Freeable = Literal["caches", "previews", "logs", "discarded", "trash"]
+Freeable = Literal["caches", "previews", "logs", "packages", "discarded", "trash"]
 
 
 class DiskPart(Wire):
@@ -42,7 +42,7 @@ class DiskUsage(Wire):
 class FreeSpace(Request):
     """What to release. Left out: what can be made or loaded again (`caches`, `previews`, `logs`)."""
 
-    what: list[Freeable] = Field(default=["caches", "previews", "logs"], min_length=1, max_length=5)
+    what: list[Freeable] = Field(default=["caches", "previews", "logs"], min_length=1, max_length=6)
 
 
 class FreedSpace(Wire):

@@ -24,6 +24,8 @@ class Place:
     free_as: Freeable | None = None
 
 
+# Not what the index remembers of them: by that it notices a file that was changed.
+_FETCHED = ("packages/blobs", "packages/metadata")
 PLACES = (
     Place("workspaces", "Files of people, with their versions and trash.", ("workspaces",)),
     Place("environments", "Packages; what several share counts once each.", ("environments",)),
@@ -32,6 +34,7 @@ PLACES = (
     Place("database", "Accounts, sessions, the record of changes.", ("studiolo.db*", "ballast")),
     Place("caches", "What tools of people can load again.", ("people/*/*/cache",), "caches"),
     Place("previews", "Previews and search indexes, made again when asked for.", ("cache",), "previews"),
+    Place("packages", "Files of package indexes, fetched again when asked for.", _FETCHED, "packages"),
     Place("logs", "Older parts of logs.", _OLD_LOGS, "logs"),
     Place("discarded", "Files that resets put aside; erased by themselves in time.", ("discarded",), "discarded"),
 )
