@@ -2,13 +2,14 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from studiolo.contract.errors import NotFound
 from studiolo.gateway.offers.catalogue import Catalogue
-from studiolo.gateway.offers.environments import content_hash, find_environment, identify
+from studiolo.gateway.offers.environments import content_hash, find_environment, hash_of, identify, with_environment
 from studiolo.gateway.offers.specs import choose, forkable, list_specs, listing, read_spec
 from studiolo.runtime.kernelcommands import BUILD_FILE
 
@@ -199,3 +200,13 @@ def test_an_environment_of_a_platform_is_told_by_its_build_then_and_now(tmp_path
     for broken in ("[]", "{}", '{"base": 1, "state": 2, "builds": [3]}', "[" * 9999):
         file.write_text(broken)
         assert identify(environment) == {"hash": content_hash(environment)}
+
+
+def test_a_kernel_of_a_conda_prefix_names_its_environment_too(tmp_path: Path) -> None:
+    root = make_venv(tmp_path / "one", conda=True)
+    make_spec(root / "share" / "jupyter" / "kernels" / "python3", argv=[str(root / "bin" / "python"), "-m", "x"])
+    (spec,) = list_specs([root / "share" / "jupyter" / "kernels"]).values()
+    environment = find_environment(root)
+    assert environment is not None
+    assert hash_of(with_environment(spec, {}).metadata) == content_hash(environment)
+    assert hash_of(with_environment(replace(spec, argv=("python", "-m", "x")), {}).metadata) is None

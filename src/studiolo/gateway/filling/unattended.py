@@ -1,14 +1,13 @@
 """Notebooks that nobody has open get the output of their cells all the same."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from studiolo.gateway.base import KernelPlan, KernelState
 from studiolo.gateway.documents import Documents
 from studiolo.gateway.filling.notebooks import Record, Saved
 from studiolo.gateway.hosted import Hosted
-from studiolo.gateway.offers.environments import find_environment, identify
+from studiolo.gateway.offers.environments import environment_of, identify
 
 _log = logging.getLogger(__name__)
 
@@ -34,11 +33,10 @@ def record_of(plan: KernelPlan) -> Record:
     """Return what tells where a cell ran, for its metadata: {environment, resources}, by when it ran."""
     ours = plan.metadata.get("studiolo") or {}
     known = {name: ours[name] for name in ("environment", "resources") if ours.get(name) is not None}
-    program = Path(plan.argv[0])
 
     def record(at: float) -> dict[str, Any]:
         try:
-            environment = find_environment(program.parent.parent) if program.is_absolute() else None
+            environment = environment_of(plan.argv)
             return known if environment is None else known | {"environment": identify(environment, at)}
         except OSError:
             # It is being exchanged or removed.

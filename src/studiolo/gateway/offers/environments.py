@@ -1,7 +1,7 @@
 """Python environments on disk: venvs (uv's too) and conda prefixes, by what lies in them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,10 +92,16 @@ def identify(environment: Environment, at: float | None = None) -> dict[str, Any
 
 def with_environment(spec: Spec, resources: Mapping[str, object]) -> Spec:
     """Return a spec whose `metadata.studiolo` says in what it runs: {environment, resources}, see `identify`."""
-    environment = None if spec.environment is None else find_environment(spec.environment)
+    environment = environment_of(spec.argv)
     if environment is None:
         return with_metadata(spec, resources=dict(resources))
     return with_metadata(spec, environment=identify(environment), resources=dict(resources))
+
+
+def environment_of(argv: Sequence[str]) -> Environment | None:
+    """Return the environment whose program a kernel's command is, or None."""
+    program = Path(argv[0])
+    return find_environment(program.parent.parent) if program.is_absolute() else None
 
 
 def hash_of(metadata: Mapping[str, Any]) -> str | None:
