@@ -29,7 +29,8 @@ def free(
         list[str] | None,
         typer.Argument(
             metavar="[WHAT]...",
-            help="caches, previews and logs, which are made again, unless you name some; also: packages, discarded, trash.",
+            help="caches, previews and logs, which are made again, unless you name some; also: packages, discarded, "
+            "trash.",
             show_default=False,
         ),
     ] = None,
