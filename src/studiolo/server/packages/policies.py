@@ -4,7 +4,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from studiolo.contract.errors import Conflict, InvalidInput, NotFound
+from studiolo.contract.errors import Conflict, Denied, InvalidInput, NotFound
 from studiolo.contract.models import Page
 from studiolo.contract.policies import EffectivePolicy, Judgement, PolicyRevision, PolicySet
 from studiolo.kit.clock import Clock
@@ -55,6 +55,15 @@ class PolicyRevisions:
             revision=revision,
             document=revision.document if revision else beginning,
         )
+
+    async def is_unseen(self, who: Principal) -> bool:
+        """Tell whether the caller may set the organisation's policy and nobody has done so yet. Cheap."""
+        try:
+            who.require("policy.change-platform")
+        except Denied:
+            return False
+        async with self._db.read() as connection:
+            return await queries.find_revision(connection, queries.PLATFORM) is None
 
     async def set(self, who: Principal, reference: str | None, form: PolicySet) -> EffectivePolicy:
         """Add a revision; it holds at the next question. Raises InvalidInput (`policy-invalid`), which names each bad

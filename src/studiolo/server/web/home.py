@@ -77,7 +77,7 @@ def _of_disk(space: Space, who: Principal) -> list[Need]:
 
 async def _of_policy(services: Services, who: Principal) -> list[Need]:
     """Have administrators look at the policy once, before they keep or change it."""
-    if not who.is_admin or (await services.policy_revisions.show(who, None)).revision is not None:
+    if not await services.policy_revisions.is_unseen(who):
         return []
     refused = dict.fromkeys(one.name for one in await services.policy_outlooks.refused_of_base(who))
     names = f"refuses {', '.join(refused)} of the base" if refused else "refuses nothing of the base"
