@@ -40,6 +40,7 @@ from studiolo.server.settings import Settings
 from studiolo.server.settings.sessions import SessionSettings
 from studiolo.testing.fake_engine import FakeEngine
 from studiolo.testing.ports import free_port
+from web.sample_builds import add_builds
 from web.sample_kernels import add_samples
 from web.sample_requests import add_requests
 from web.sample_scans import add_scan
@@ -316,6 +317,7 @@ class Samples:
             await stage.services.notifications.tell(tx, ana.person_id, "request.approved", told, "/requests")
         self.ids |= await add_requests(stage.services, ana, leo, churn)
         self.ids |= await add_scan(stage.services, ana, churn)
+        await add_builds(stage.services, ana, leo, churn)
         self.ids |= await add_samples(stage.services, stage.stack, ana, mia, self.ids)
 
 
