@@ -100,7 +100,7 @@ def test_what_the_policy_refuses_is_refused_with_its_reason(
 @pytest.mark.req("S0-61")
 def test_conda_packages_are_installed_and_listed_from_the_command_line(platform: Platform, session: str) -> None:
     platform.run("create", "plots")
-    installed = platform.run("install", "plots", "matplotlib", "--conda", program="ml", check=False)
+    installed = platform.run("jupyter", "install", "plots", "matplotlib", "--conda", program="ml", check=False)
     assert installed.returncode == 0, installed.stderr
     listed = {one["name"]: one["ecosystem"] for one in platform.json("packages", "plots")}
     assert listed["matplotlib"] == "conda"

@@ -22,11 +22,13 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the channel is 
 
 @pytest.fixture
 async def channel(tmp_path: Path) -> AsyncIterator[str]:
-    """`plot` needs `draw` and Python; `tool` needs nothing; `leaf` is on PyPI too; `fetch` needs `requests`."""
+    """`plot` needs `draw` and Python; `tool` nothing; `fetch` needs `requests`; `leaf-base` brings PyPI's `leaf`."""
     folder = tmp_path / "conda-forge"
     make_python(folder)
-    for name, needs in (("plot", ["draw"]), ("draw", []), ("leaf", []), ("fetch", ["requests"]), ("requests", [])):
+    for name, needs in (("plot", ["draw"]), ("draw", []), ("fetch", ["requests"]), ("requests", [])):
         make_package(folder, name, "1.5", noarch="python", depends=["python", *needs], files=python_module(name, "1.5"))
+    make_package(folder, "leaf-base", "1.5", noarch="python", depends=["python"], files=python_module("leaf", "1.5"))
+    make_package(folder, "leaf", "1.5", depends=["leaf-base"])
     for version in ("1.0", "2.0"):
         program = f"#!/placeholder-prefix/bin/python\nprint('tool {version}')\n"
         make_package(folder, "tool", version, files={"bin/tool": program})
@@ -103,7 +105,8 @@ async def test_condas_package_takes_the_place_of_pips(ana: httpx.AsyncClient, ch
     build = await _install(ana, "leaf")
 
     changes = {(one["ecosystem"], one["name"], one["action"]) for one in build["changes"]}
-    assert {("pypi", "leaf", "removed"), ("conda", "leaf", "installed")} <= changes
+    assert {("pypi", "leaf", "removed"), ("conda", "leaf-base", "installed")} <= changes
+    assert [path.name for path in churn.glob("lib/python3*/site-packages/leaf*.dist-info")] == ["leaf-1.5.dist-info"]
     assert run(churn, "python", "-c", "import leaf; print(leaf.version)") == "1.5"
 
 

@@ -13,6 +13,7 @@ import rattler
 from rattler import Channel, Client, Gateway, PrefixRecord, RepoDataRecord
 from rattler.networking import AddHeadersMiddleware, RetryMiddleware
 
+from studiolo.packages.conda.replacing import drop_replaced, list_of_pip
 from studiolo.packages.conda.solving import channel_of, read_prefix, subdirs
 
 _PYTHON = "python"
@@ -60,6 +61,7 @@ async def install_job(job: InstallJob, tell: Callable[[str], None]) -> None:
     gone = {*job.remove, *(record.name.normalized for record in fresh)}
     kept = [record for record in there if record.name.normalized not in gone]
     _check_removal(job.remove, kept)
+    of_pip = list_of_pip(prefix, there)
     if any(record.name.normalized == _PYTHON for record in fresh):
         _make_room_for_python(prefix)
     # Made here rather than by py-rattler, which tells other tools by it that the folder is a prefix.
@@ -76,6 +78,8 @@ async def install_job(job: InstallJob, tell: Callable[[str], None]) -> None:
         reporter=_Reporter(tell),  # type: ignore[abstract]
         alternative_target_prefix=job.home,
     )
+    for name in drop_replaced(prefix, of_pip, read_prefix(prefix)):
+        tell(f"Took conda's {name} in place of pip's")
 
 
 async def _find(job: InstallJob, client: Client) -> list[RepoDataRecord]:

@@ -20,6 +20,7 @@ from studiolo.packages.policy.effective import Policy
 # What asking again, or asking somebody, can change; of the rest an administrator only lifts it by an exception.
 _WORDS = {
     "hash-changed": "An administrator must look at this: the file is not the one that was checked before.",
+    "untrusted-channel": "An administrator can add it to trusted_channels of the policy.",
     "internal-name": "Only the organisation's own channels may answer for this name.",
 }
 

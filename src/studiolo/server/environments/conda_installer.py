@@ -19,9 +19,7 @@ from studiolo.packages.conda.installing import InstallJob
 from studiolo.packages.conda.installing import Wanted as WantedFile
 from studiolo.packages.conda.solving import Found, SearchJob, SolveJob
 from studiolo.packages.conda.work import COMMAND, Job, write_job
-from studiolo.packages.installed.reading import read_environment
-from studiolo.packages.names import key
-from studiolo.server.environments.installing import Alteration, IndexAccess, Installer, Resolved, Tell, Wanted
+from studiolo.server.environments.installing import Alteration, IndexAccess, Resolved, Tell, Wanted
 from studiolo.server.settings.environment import plain_environment
 
 _SOLVE_SECONDS = 300.0
@@ -35,12 +33,11 @@ _NO_OTHERS = "nodefaults"
 
 
 class CondaInstaller:
-    """Implements Installer. `cache`: a folder for repodata; `pip`: takes out what conda's packages replace."""
+    """Implements Installer. `cache`: a folder for repodata."""
 
-    def __init__(self, cache: Path, channels: Channels, pip: Installer) -> None:
+    def __init__(self, cache: Path, channels: Channels) -> None:
         self._cache = cache
         self._channels = channels
-        self._pip = pip
 
     async def resolve(self, wanted: Wanted) -> list[Resolved]:
         """See Installer.resolve. The packages of the prefix stay in it, so that they are part of the closure."""
@@ -57,11 +54,7 @@ class CondaInstaller:
         return {one.name: sorted(other.name for other in found if one.name in other.needs) for one in found}
 
     async def apply(self, prefix: Path, change: Alteration, tell: Tell) -> None:
-        """See Installer.apply. What pip installed under the name of a package that comes is taken out before."""
-        replaced = await asyncio.to_thread(_replaced, prefix, change.install)
-        if replaced:
-            tell(f"Taking conda's {', '.join(replaced)} in place of pip's")
-            await self._pip.apply(prefix, Alteration(remove=replaced), tell)
+        """See Installer.apply. What a package brings takes the place of what pip installed of the same."""
         with tempfile.TemporaryDirectory(prefix="conda-", dir=prefix.parent) as folder:
             used = dict.fromkeys(one.channel or "" for one in change.install)
             job = InstallJob(
@@ -203,12 +196,6 @@ def _as_match_spec(spec: str) -> str:
 def _python_of(environment: Path) -> str:
     """Return the minor version of an environment's Python, such as `3.11`."""
     return next((path.name.removeprefix("python") for path in environment.glob("lib/python3.*")), "3")
-
-
-def _replaced(prefix: Path, install: Sequence[Resolved]) -> list[str]:
-    coming = {key(one.name) for one in install}
-    there = read_environment(prefix).distributions
-    return [one.name for one in there if one.ecosystem == "pypi" and key(one.name) in coming]
 
 
 def _login(folder: Path, index: IndexAccess | None) -> tuple[str, str, str] | None:

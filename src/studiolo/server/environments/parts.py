@@ -71,7 +71,7 @@ def build_environments(
 ) -> EnvironmentParts:
     """Build them; nothing runs yet."""
     pip = UvInstaller(data_dir / "cache" / "plans")
-    conda = CondaInstaller(data_dir / "cache" / "conda", Channels(conda_channels), pip)
+    conda = CondaInstaller(data_dir / "cache" / "conda", Channels(conda_channels))
     planner = Planner(clock, {"pypi": pip, "conda": conda})
     planner.ground = _ground(db, folders, environments)
     locks, progress = Locks(db), Progress()
