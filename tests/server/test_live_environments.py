@@ -161,6 +161,8 @@ async def test_what_the_index_delivered_is_proven_by_its_fingerprint(
         await place.install("install", wheel)
         await place.build(2)
     assert await place.events("package.unverified") == []
+    (event,) = await place.events("package.installed")
+    assert (event["detail"]["file"], event["detail"]["sha256"]) == (wheel.name, "a" * 64)
     lock = (await ana.get(f"{W}/churn/environment/lock", params={"build": 2})).text
     assert wheel.name in lock
     assert "a" * 64 in lock

@@ -94,7 +94,7 @@ class Recorder:
             return None
         if live["hash"] != lock.hash:
             before = Lock.from_toml(live["lock"])
-            if not is_last_look and _strays(before, lock):
+            if not is_last_look and any(isinstance(one, LockedPackage) for one in _strays(before, lock)):
                 return None
             if not await self._write(workspace_id, live, before, lock, snapshot.stamp):
                 return None
@@ -151,10 +151,7 @@ class Recorder:
         changes: Sequence[Change],
         strays: Sequence[LockedPackage | Orphan],
     ) -> None:
-        events: list[tuple[str, str, dict[str, Any]]] = [
-            (f"package.{change.kind}", change.one.name, change_of(change).model_dump(exclude={"action", "name"}))
-            for change in changes
-        ]
+        events = [(f"package.{change.kind}", change.one.name, _detail(change)) for change in changes]
         for stray in strays:
             if isinstance(stray, LockedPackage):
                 detail = {"ecosystem": stray.ecosystem, "version": stray.version, "digest": stray.digest}
@@ -181,6 +178,13 @@ class Recorder:
 
 async def _nothing(workspace_id: str) -> None:
     return None
+
+
+def _detail(change: Change) -> dict[str, Any]:
+    """Return what changed, and the file that it came from, as the index delivered it."""
+    now = change.after
+    proof = {"file": now.file, "sha256": now.sha256, "channel": now.channel} if isinstance(now, LockedPackage) else {}
+    return change_of(change).model_dump(exclude={"action", "name"}) | proof
 
 
 def _strays(before: Lock, after: Lock) -> list[LockedPackage | Orphan]:
