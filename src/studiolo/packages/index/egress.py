@@ -27,7 +27,7 @@ _AUTHORITIES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 def channel_session(channel: Channel) -> aiohttp.ClientSession:
     """Return a client for one channel and the files that its pages name; close it."""
     host = (urlsplit(channel.url).hostname or "").lower()
-    proxied = bool(getproxies()) and host not in ("localhost", "127.0.0.1", "::1")
+    proxied = bool({"http", "https", "all"} & getproxies().keys()) and host not in ("localhost", "127.0.0.1", "::1")
     # A proxy of the operator's resolves names itself, and has rules of its own.
     resolver = ThreadedResolver() if proxied else _Guarded(host)
     connector = aiohttp.TCPConnector(limit=_MOST_CONNECTIONS, resolver=resolver, ssl=_authorities())

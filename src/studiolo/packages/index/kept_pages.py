@@ -26,13 +26,18 @@ class KeptPages:
 
     def get(self, policy: Policy, workspace: str, project: Project, now: datetime) -> Page:
         """Return a project's page as a policy leaves it. `workspace`: the name that refusals say."""
-        key = (policy.hash, workspace, f"{project.channel}/{project.name}", project.digest)
-        found = self._kept.get(key)
-        if found is not None and (found[0].until is None or now < found[0].until):
-            self._kept.move_to_end(key)
-            return found[0]
-        known = self._store.digests(project.channel, project.name)
-        page = Page(project, judge_page(policy, project, known, now), workspace, " ".join(key))
+        name = f"{project.channel}/{project.name}"
+        # Where nothing is refused, no workspace is named, and all of one policy share the page.
+        for named in ("", workspace):
+            key = (policy.hash, named, name, project.digest)
+            found = self._kept.get(key)
+            if found is not None and (found[0].until is None or now < found[0].until):
+                self._kept.move_to_end(key)
+                return found[0]
+        judged = judge_page(policy, project, self._store.digests(project.channel, project.name), now)
+        if not any(decision for _, decision in judged.listed):
+            key = (policy.hash, "", name, project.digest)
+        page = Page(project, judged, workspace, " ".join(key))
         self._keep(key, page, _FILE_BYTES * len(project.files) + _PAGE_BYTES)
         return page
 
