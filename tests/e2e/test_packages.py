@@ -60,6 +60,7 @@ def lab(platform: Platform) -> Iterator[Lab]:
     session = platform.json("start", "packages")["id"]
     with channels(client, session, start_kernel(client, session)) as socket:
         yield Lab(platform, client, platform.json("info", "packages")["id"], session, socket)
+    platform.run("stop", "packages", check=False)
     platform.run("delete", "packages", "--yes")
 
 
