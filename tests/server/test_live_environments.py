@@ -346,3 +346,20 @@ async def test_changing_something_all_the_time_does_not_evade_the_record(
             if len(await place.builds()) == 2:
                 break
         assert (await place.builds())[-1]["changes"][0]["name"] == "tiny"
+
+
+async def test_a_build_of_ours_is_not_taken_for_a_change_by_somebody(
+    place: Place, ana: httpx.AsyncClient, services: Services, tmp_path: Path
+) -> None:
+    async with session(ana), running(services.builder.runner):
+        await place.install("install", make_wheel(tmp_path, "tiny", "1.0"))
+        await place.build(2)
+        (await ana.post(f"{W}/churn/packages/remove", json={"packages": ["tiny"]})).raise_for_status()
+        assert (await place.build(3))["cause"] == "remove"
+        await place.wait(10)
+        assert len(await place.builds()) == 3
+        noted = json.loads((place.prefix / ".studiolo-build").read_text())
+        assert [build["number"] for build in noted["builds"]] == [1, 2, 3]
+        # And what comes after it is seen in the environment that took the other one's place.
+        await place.install("install", make_wheel(tmp_path, "tiny", "2.0"))
+        assert (await place.build(4))["cause"] == "live"
