@@ -22,6 +22,11 @@ def jupyverse_programs() -> Path:
     return _environment("jupyverse", _LOCKS / "jupyverse.lock")
 
 
+def proxpi_programs() -> Path:
+    """Return the folder of `gunicorn` with proxpi beside it, installing them if need be."""
+    return _environment("proxpi", _LOCKS / "proxpi.lock")
+
+
 def proxy_program() -> Path:
     """Return the program `configurable-http-proxy`, installing it if need be. Needs npm."""
     if shutil.which("npm") is None:
