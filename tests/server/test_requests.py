@@ -287,6 +287,28 @@ async def test_what_is_blocked_may_be_asked_for_and_needs_an_exception(
     assert (await services.requests.judge(churn, "pypi", "requests", "")).is_allowed
 
 
+async def test_what_it_needs_is_allowed_with_it_if_asked_for(
+    admin: httpx.AsyncClient, ana: httpx.AsyncClient, services: Services, churn: str, around: Surroundings
+) -> None:
+    asked = (await ask(ana, churn, "tensorflow")).json()
+
+    async def is_worked_out() -> bool:
+        found = (await admin.get(f"{V1}/requests/{asked['id']}")).json()
+        return bool(found["closure"]["state"] == "ready")
+
+    await eventually(is_worked_out, timedelta(seconds=30))
+    approve, form = f"{V1}/requests/{asked['id']}/approve", {"with_dependencies": True}
+    # Of what it needs, urllib3 is blocked.
+    refused = await admin.post(approve, json=form)
+    assert (refused.status_code, refused.json()["code"]) == (409, "approval-not-enough")
+    assert "urllib3 is blocked" in refused.json()["detail"]
+    done = await admin.post(approve, json=form | {"exception": True, "reason": "Reviewed"})
+    assert done.status_code == 200, done.text
+    for name in ("tensorflow", "urllib3"):
+        assert (await services.requests.judge(churn, "pypi", name, "")).is_allowed
+    assert not (await services.requests.judge(churn, "pypi", "requests", "")).is_allowed
+
+
 @pytest.mark.req("S0-70")
 async def test_who_is_denied_reads_why(
     admin: httpx.AsyncClient, ana: httpx.AsyncClient, services: Services, churn: str, around: Surroundings

@@ -10,6 +10,8 @@ from studiolo.contract.models import PersonRef, Request, Wire, WorkspaceRef
 
 RequestState = Literal["pending", "approved", "denied", "withdrawn"]
 Scope = Literal["workspace", "global"]
+# Codes of decisions that an approval does not lift, and an exception does.
+LIFTED_BY_EXCEPTION = frozenset({"blocked", "pinned", "too-new", "not-a-wheel"})
 # `wanted`: it begins soon. None of these: nothing was approved.
 InstallState = Literal["wanted", "building", "installed", "failed"]
 
@@ -35,7 +37,7 @@ class Ruling(Wire):
     @property
     def needs_exception(self) -> bool:
         """Whether an approval is not enough: a block, and the like, is lifted by an exception only."""
-        return self.code in ("blocked", "pinned", "too-new", "not-a-wheel")
+        return self.code in LIFTED_BY_EXCEPTION
 
 
 class ClosurePackage(Wire):

@@ -1,0 +1,1 @@
+"""Requests for packages: asked for, decided on, followed to their installation."""

@@ -1,15 +1,16 @@
 """Use cases of administrators: approve what was asked for, or deny it with a reason; have it installed again."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
 from studiolo.contract.errors import Conflict, InvalidInput
-from studiolo.contract.requests import Approval, Denial, PackageRequest
+from studiolo.contract.requests import LIFTED_BY_EXCEPTION, Approval, Denial, PackageRequest
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database, Transaction
 from studiolo.packages.policy.decide import decide
+from studiolo.packages.policy.decisions import Decision
 from studiolo.packages.policy.effective import Grant
 from studiolo.server.audit.service import Audit
 from studiolo.server.notifications.service import Notifications
@@ -55,10 +56,11 @@ class Decisions:
         check_pending(asked)
         specifier = asked.specifier if form.version is None else read_versions(form.version)
         kind: Kind = "exception" if form.exception else "approval"
-        await self._check_enough(asked, kind, specifier, form.until)
+        wanted = self._wanted(asked, form, specifier)
+        await self._check_enough(asked, kind, wanted, form.until)
         async with self._db.write() as tx:
             answered = await self._take(tx, who, asked, form, specifier)
-            for name in self._names(asked, form):
+            for name, versions in wanted.items():
                 await self._grants.add(
                     tx,
                     who,
@@ -66,7 +68,7 @@ class Decisions:
                     workspace_id=None if form.scope == "global" else asked.workspace.id,
                     ecosystem=asked.ecosystem,
                     name=name,
-                    specifier=specifier if name == asked.name else "",
+                    specifier=versions,
                     reason=form.reason or "It was asked for.",
                     until=form.until,
                     request_id=request_id,
@@ -120,26 +122,23 @@ class Decisions:
         if form.until is not None and form.until <= self._clock.now():
             raise InvalidInput("request-invalid", "The end lies in the past.")
 
-    async def _check_enough(self, asked: PackageRequest, kind: Kind, specifier: str, until: datetime | None) -> None:
+    async def _check_enough(
+        self, asked: PackageRequest, kind: Kind, wanted: Mapping[str, str], until: datetime | None
+    ) -> None:
         """Judge as if it were granted: what would be refused even then must not look approved."""
         _, policy = await self._policies.effective(asked.workspace.id)
-        grant = Grant(kind, asked.ecosystem, asked.name, specifier, "", "", until)
-        tried = replace(policy, grants=(*policy.grants, grant))
-        decision = decide(tried, subject_of(asked.ecosystem, asked.name, specifier), self._clock.now())
-        if decision.is_allowed:
-            return
-        lifts = kind == "approval" and decision.code in ("blocked", "pinned")
-        remedy = "Approve it as an exception (--exception --reason TEXT), or change the policy."
-        raise Conflict(
-            "approval-not-enough",
-            f"An {kind} does not lift what stands against it: {decision.because}",
-            hint=remedy if lifts else "Change the policy, or deny the request.",
-        )
+        given = [Grant(kind, asked.ecosystem, name, specifier, "", "", until) for name, specifier in wanted.items()]
+        tried = replace(policy, grants=(*policy.grants, *given))
+        for name, specifier in wanted.items():
+            decision = decide(tried, subject_of(asked.ecosystem, name, specifier), self._clock.now())
+            if not decision.is_allowed:
+                raise _not_enough(kind, decision)
 
     @staticmethod
-    def _names(asked: PackageRequest, form: Approval) -> Iterable[str]:
+    def _wanted(asked: PackageRequest, form: Approval, specifier: str) -> dict[str, str]:
+        """Return what is to be granted: names with their versions."""
         also = [one.name for one in asked.closure.packages if one.judged.verdict != "allow"]
-        return dict.fromkeys([asked.name, *(also if form.with_dependencies else [])])
+        return dict.fromkeys(also if form.with_dependencies else [], "") | {asked.name: specifier}
 
     async def _take(
         self, tx: Transaction, who: Principal, asked: PackageRequest, form: Approval, specifier: str
@@ -190,3 +189,13 @@ class Decisions:
             request=asked.id,
             **detail,
         )
+
+
+def _not_enough(kind: Kind, decision: Decision) -> Conflict:
+    lifts = kind == "approval" and decision.code in LIFTED_BY_EXCEPTION
+    remedy = "Approve it as an exception (--exception --reason TEXT), or change the policy."
+    return Conflict(
+        "approval-not-enough",
+        f"An {kind} does not lift what stands against it: {decision.because}",
+        hint=remedy if lifts else "Change the policy, or deny the request.",
+    )
