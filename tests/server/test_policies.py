@@ -215,6 +215,19 @@ async def test_a_workspaces_people_narrow_and_only_administrators_widen(
     assert await judge(ana, workspace, "requests") == "allow granted"
 
 
+async def test_a_copy_keeps_to_the_policy_and_not_to_its_exceptions(
+    ana: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    workspace = await make(ana)
+    exception = "  exceptions: [{spec: requests, until: 2099-01-01, reason: needed}]\n"
+    await put(admin, rule("six") + exception, workspace)
+    made = await ana.post(f"{API}/workspaces/{workspace}/duplicate", json={"name": "copied"})
+    copy = made.json()["id"]
+    assert await judge(ana, workspace, "requests") == "allow granted"
+    assert await judge(ana, copy, "six") == "refuse blocked"
+    assert await judge(ana, copy, "requests") == "refuse blocked"
+
+
 async def test_what_if_names_what_would_change_and_changes_nothing(
     ana: httpx.AsyncClient, admin: httpx.AsyncClient, services: Services
 ) -> None:

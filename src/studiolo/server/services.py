@@ -32,6 +32,7 @@ from studiolo.server.disk.service import Disk
 from studiolo.server.disk.watch import DiskWatch
 from studiolo.server.engines import Engines
 from studiolo.server.environments import clone
+from studiolo.server.environments.bases import Bases
 from studiolo.server.environments.base import SHIPPED_LOCK, ensure_base
 from studiolo.server.environments.builder import Builder
 from studiolo.server.environments.builds import Builds
@@ -43,6 +44,7 @@ from studiolo.server.environments.policed import closer
 from studiolo.server.environments.restoring import Restoring
 from studiolo.server.environments.searching import CondaSearch
 from studiolo.server.environments.service import BuildBase, Environments
+from studiolo.server.environments.uv_installer import UvInstaller
 from studiolo.server.environments.watching import Watcher
 from studiolo.server.files.door import FileDoor
 from studiolo.server.files.host import FileHost
@@ -158,6 +160,7 @@ class Services:
     resets: Resets
     trash: Trash
     environments: Environments
+    bases: Bases
     planner: Planner
     builder: Builder
     builds: Builds
@@ -277,6 +280,17 @@ def build(
     live.audience = access.audience
     folders = Folders(settings.data_dir, settings.workspaces.allowed_roots)
     interpreters = Interpreters(settings.environments.python, oldest=_oldest_python(settings))
+    pip = UvInstaller(settings.data_dir / "cache" / "plans")
+    bases = Bases(
+        db,
+        clock,
+        audit,
+        interpreters,
+        pip,
+        data_dir=settings.data_dir,
+        lock_file=settings.environments.lock_file,
+        timeout=settings.environments.build_timeout,
+    )
     of_workspaces = build_workspaces(
         settings,
         clock=clock,
@@ -286,7 +300,7 @@ def build(
         access=access,
         folders=folders,
         machines=running,
-        tools=interpreters,
+        tools=bases,
         remove_environment=clone.remove,
         spoil_environment=clone.spoil,
     )
@@ -310,6 +324,7 @@ def build(
         interpreters,
         build_base=build_base or _base_builder(settings),
         build_other=lambda python, progress: _build_base(settings, python, progress),
+        build_named=bases.build,
     )
     of_environments = build_environments(
         settings.data_dir,
@@ -335,6 +350,7 @@ def build(
         of_environments=of_environments,
     )
     of_packages.closures.resolve = closer(of_environments.planner)
+    of_workspaces.copies.on_copying = of_packages.revisions.carry
     of_packages.outlooks.requested = waiting_in(of_requests.requests)
     of_workspaces.trash.on_restored = of_workspaces.resets.on_reset = environments.want
     of_index = build_index(
@@ -441,6 +457,7 @@ def build(
         resets=of_workspaces.resets,
         trash=of_workspaces.trash,
         environments=environments,
+        bases=bases,
         planner=of_environments.planner,
         builder=of_environments.builder,
         builds=of_environments.builds,

@@ -8,7 +8,7 @@ from studiolo.contract.errors import Conflict, Denied, InvalidInput, NotFound
 from studiolo.contract.models import Page
 from studiolo.contract.policies import EffectivePolicy, Judgement, PolicyRevision, PolicySet
 from studiolo.kit.clock import Clock
-from studiolo.kit.db import Database
+from studiolo.kit.db import Database, Transaction
 from studiolo.packages.names import canonical
 from studiolo.packages.policy.decide import decide
 from studiolo.packages.policy.decisions import Ecosystem, Subject
@@ -103,6 +103,22 @@ class PolicyRevisions:
         except IntegrityError as exc:
             raise _changed(number) from exc
         return await self.show(who, reference)
+
+    async def carry(self, tx: Transaction, original: str, copy: str) -> None:
+        """Have a copy of a workspace keep to the original's own policy; what that widened was not meant for it."""
+        latest = await queries.find_revision(tx.connection, original)
+        if latest is None:
+            return
+        values = {
+            "scope": copy,
+            "number": 1,
+            "document": latest["document"],
+            "note": "As in the workspace that this is a copy of.",
+            "by_administrator": False,
+            "made_by": latest["made_by"],
+            "made_at": self._clock.now(),
+        }
+        await queries.insert_revision(tx.connection, values)
 
     async def history(
         self, who: Principal, reference: str | None, *, cursor: str | None = None, limit: int = 50

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import shutil
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from studiolo.contract.models import Workspace, WorkspaceCreate
 from studiolo.contract.names import check_name
 from studiolo.contract.sizes import describe_size
 from studiolo.kit.copying import copy_tree
-from studiolo.kit.db import Database
+from studiolo.kit.db import Database, Transaction
 from studiolo.server.principal import Principal
 from studiolo.server.workspaces import queries
 from studiolo.server.workspaces.folders import Folders
@@ -35,6 +36,8 @@ class Copies:
         self._folders = folders
         self._register = register
         self._workspaces = workspaces
+        # Takes along what others keep of a workspace: gets the original's id and the copy's.
+        self.on_copying: Callable[[Transaction, str, str], Awaitable[None]] | None = None
 
     async def duplicate(self, who: Principal, reference: str, form: Duplicate) -> Workspace:
         """Copy a workspace; the caller owns the copy. Sessions of the original may run on.
@@ -50,9 +53,15 @@ class Copies:
                 raise already_exists(form.name)
         copy_id = new_id(IdKind.WORKSPACE)
         await asyncio.to_thread(self._copy, self._folders.of(row["id"], row["root"]), copy_id, row["name"])
-        made = WorkspaceCreate(name=form.name, description=row["description"])
+        made, also = WorkspaceCreate(name=form.name, description=row["description"]), self.on_copying
         return await self._workspaces.add(
-            who, made, config_of(row), None, workspace_id=copy_id, action="workspace.duplicate"
+            who,
+            made,
+            config_of(row),
+            None,
+            workspace_id=copy_id,
+            action="workspace.duplicate",
+            within=(lambda tx: also(tx, row["id"], copy_id)) if also else None,
         )
 
     def _copy(self, source: Path, copy_id: str, name: str) -> None:

@@ -1,7 +1,7 @@
 """Use cases of workspaces: list, create, see, rename or describe, delete."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -16,7 +16,7 @@ from studiolo.contract.names import check_name, suggest_name
 from studiolo.contract.operations import Role
 from studiolo.kit.clock import Clock
 from studiolo.kit.cursors import read_cursor, write_cursor
-from studiolo.kit.db import Database
+from studiolo.kit.db import Database, Transaction
 from studiolo.server.audit.service import Audit
 from studiolo.server.principal import Principal
 from studiolo.server.workspaces import queries
@@ -107,10 +107,11 @@ class Workspaces:
         workspace_id: str | None = None,
         action: str = "workspace.create",
         members: Mapping[str, Role] | None = None,
+        within: Callable[[Transaction], Awaitable[None]] | None = None,
     ) -> Workspace:
         """Add the workspace of a checked request. `workspace_id`: of the folder where its files lie already.
 
-        `members`: roles of others, by id of the person.
+        `members`: roles of others, by id of the person. `within`: what else belongs to the transaction.
         """
         now, made_id = self._clock.now(), workspace_id or new_id(IdKind.WORKSPACE)
         values: dict[str, Any] = {
@@ -134,6 +135,8 @@ class Workspaces:
                     await queries.set_member(
                         tx.connection, made_id, person_id, role, now, through="given", given_by=who.person_id or None
                     )
+                if within is not None:
+                    await within(tx)
                 await self._register.record(tx, who, action, form.name, made_id, root=root)
                 tx.after_commit(self._access.forget)
                 tx.after_commit(lambda: self.on_created(made_id))
