@@ -1,0 +1,35 @@
+"""What a session's launch tells its tools, as an engine gets it."""
+
+import httpx
+
+from server.conftest import eventually
+from studiolo.server.services import Services
+from studiolo.testing.fake_engine import FakeEngine
+
+W, S = "/api/v1/jupyter/workspaces", "/api/v1/jupyter/sessions"
+CONFIG = """
+environment:
+  TEAM: churn
+  PIP_EXTRA_INDEX_URL: https://elsewhere.example/simple
+  UV_INDEX: https://elsewhere.example/simple
+  PIP_INDEX_URL: https://elsewhere.example/simple
+"""
+
+
+async def test_a_launch_leads_to_our_index_whatever_the_workspace_says(
+    ana: httpx.AsyncClient, services: Services, engine: FakeEngine
+) -> None:
+    await ana.post(W, json={"name": "churn"})
+    assert (await ana.put(f"{W}/churn/config", content=CONFIG)).status_code == 200
+    session = (await ana.post(S, json={"workspace": "churn"})).json()["id"]
+
+    async def is_launched() -> bool:
+        return (session, 1) in engine.workloads
+
+    await eventually(is_launched)
+    spec = engine.workloads[session, 1].spec
+    assert "elsewhere.example" not in "".join([*spec.variables.values(), *spec.tool_files.values()])
+    assert spec.variables["TEAM"] == "churn"
+    assert spec.variables["PIP_INDEX_URL"] == "http://127.0.0.1:28888/pypi/simple/"
+    assert spec.netrc == f"machine 127.0.0.1\nlogin session\npassword {spec.api_key}\n"
+    assert spec.api_key not in "".join([*spec.variables.values(), *spec.tool_files.values()])
