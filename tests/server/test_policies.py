@@ -215,6 +215,22 @@ async def test_a_workspaces_people_narrow_and_only_administrators_widen(
     assert await judge(ana, workspace, "requests") == "allow granted"
 
 
+async def test_what_an_administrator_set_stands_beside_what_owners_set_later(
+    ana: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    workspace = await make(ana)
+    await put(admin, rule("six"), workspace)
+    await put(ana, rule("attrs"), workspace)
+    assert await judge(ana, workspace, "six") == "refuse blocked"
+    assert await judge(ana, workspace, "attrs") == "refuse blocked"
+    copy = (await ana.post(f"{API}/workspaces/{workspace}/duplicate", json={"name": "copied"})).json()["id"]
+    await put(ana, rule(""), copy)
+    assert await judge(ana, copy, "six") == "refuse blocked"
+    assert await judge(ana, copy, "attrs") == "allow allowed"
+    await put(admin, rule(""), workspace)
+    assert await judge(ana, workspace, "six") == "allow allowed"
+
+
 async def test_a_copy_keeps_to_the_policy_and_not_to_its_exceptions(
     ana: httpx.AsyncClient, admin: httpx.AsyncClient
 ) -> None:

@@ -18,5 +18,7 @@ from studiolo.server.workspaces import tables as _workspaces
 
 __all__ = ["metadata"]
 
-_ = (_accounts, _audit, _datasets, _disk, _environments, _http, _kernels, _notifications, _packages, _requests)
-_ = (_scans, _sessions, _sharing, _workspaces)
+_ = (
+    *(_accounts, _audit, _datasets, _disk, _environments, _http, _kernels, _notifications, _packages, _requests),
+    *(_scans, _sessions, _sharing, _workspaces),
+)

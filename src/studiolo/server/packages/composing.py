@@ -24,14 +24,20 @@ class Revision:
 
     number: int
     document: Document
+    by_administrator: bool
     may_widen: bool
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that a policy is made of; equal inputs make equal policies. `folder_file`: its text, None without one."""
+    """All that a policy is made of; equal inputs make equal policies.
+
+    `administrators`: the latest revision of a workspace that an administrator set; `workspace`: one that its people
+    set since. `folder_file`: its text, None without one.
+    """
 
     platform: Revision | None = None
+    administrators: Revision | None = None
     workspace: Revision | None = None
     security: Security = field(default_factory=Security)
     folder_file: bytes | None = None
@@ -43,8 +49,8 @@ def compose(inputs: Inputs, variables: Variables) -> Policy:
     """Return the policy: the organisation's, what the workspace says of itself, the variables, what was granted."""
     notes = list(variables.notes)
     parts = [Part(_of_config(inputs.security, notes), may_widen=False)]
-    if inputs.workspace is not None:
-        parts.append(Part(inputs.workspace.document, inputs.workspace.may_widen))
+    revisions = (one for one in (inputs.administrators, inputs.workspace) if one is not None)
+    parts += [Part(one.document, one.may_widen) for one in revisions]
     if inputs.folder_file is not None:
         parts += _of_folder(inputs.folder_file, notes)
     return merge(
@@ -63,7 +69,8 @@ def revision_of(row: RowMapping, *, of_platform: bool) -> Revision:
     whose = "organisation" if of_platform else "workspace"
     by = f", by {row['maker_display'] or row['maker']}" if row["maker"] else ""
     source = f"{whose} policy {row['number']}{by} on {row['made_at']:%-d %B %Y}"
-    return Revision(row["number"], read_document(row["document"], source), bool(row["by_administrator"]))
+    document = read_document(row["document"], source)
+    return Revision(row["number"], document, bool(row["by_administrator"]), bool(row["may_widen"]))
 
 
 def _of_config(security: Security, notes: list[str]) -> Document:
@@ -95,7 +102,11 @@ def _of_folder(content: bytes, notes: list[str]) -> list[Part]:
         return []
 
 
-def replaced(inputs: Inputs, document: Document, *, of_platform: bool, may_widen: bool) -> Inputs:
-    """Return the inputs as they would be with another document in the place of one of theirs."""
-    revision = Revision(0, document, may_widen)
-    return replace(inputs, platform=revision) if of_platform else replace(inputs, workspace=revision)
+def replaced(inputs: Inputs, document: Document, *, of_platform: bool, by_administrator: bool) -> Inputs:
+    """Return the inputs as they would be if somebody set a document."""
+    revision = Revision(0, document, by_administrator, by_administrator)
+    if of_platform:
+        return replace(inputs, platform=revision)
+    if by_administrator:
+        return replace(inputs, administrators=revision, workspace=None)
+    return replace(inputs, workspace=revision)

@@ -105,9 +105,9 @@ class Policies:
         policy = compose(inputs, self._variables)
         return replace(policy, closure=self._closure(policy, ()))
 
-    def imagine(self, inputs: Inputs, document: Document, *, of_platform: bool, may_widen: bool) -> Policy:
+    def imagine(self, inputs: Inputs, document: Document, *, of_platform: bool, by_administrator: bool) -> Policy:
         """Return what would hold if `document` were set."""
-        return self.compose(replaced(inputs, document, of_platform=of_platform, may_widen=may_widen))
+        return self.compose(replaced(inputs, document, of_platform=of_platform, by_administrator=by_administrator))
 
     async def inputs(self, workspace_id: str) -> Inputs:
         """Read what a workspace's policy is made of. Raises NotFound (`workspace-not-found`)."""
@@ -116,12 +116,16 @@ class Policies:
             if ground is None:
                 raise NotFound("workspace-not-found", "The workspace is not there any more.")
             platform = await self._revision(connection, queries.PLATFORM)
-            workspace = await self._revision(connection, workspace_id)
+            latest = await self._revision(connection, workspace_id)
+            administrators = latest
+            if latest is not None and not latest.by_administrator:
+                administrators = await self._revision(connection, workspace_id, of_administrators=True)
             grants = await queries.list_grants(connection, workspace_id, now=self._clock.now())
         folder = self._folders.of(workspace_id, ground["root"])
         return Inputs(
             platform,
-            workspace,
+            administrators,
+            latest if latest is not administrators else None,
             WorkspaceConfig.model_validate(ground["config"] or {}).security,
             await asyncio.to_thread(_read_folder_file, folder),
             tuple(map(grant_of, grants)),
@@ -154,8 +158,10 @@ class Policies:
         same = before.closure_roots == policy.closure_roots
         return replace(policy, closure=before.closure) if same else policy
 
-    async def _revision(self, connection: AsyncConnection, scope: str) -> Revision | None:
-        row = await queries.find_revision(connection, scope)
+    async def _revision(
+        self, connection: AsyncConnection, scope: str, *, of_administrators: bool = False
+    ) -> Revision | None:
+        row = await queries.find_revision(connection, scope, of_administrators=of_administrators)
         if row is None:
             return None
         known = self._revisions.get((scope, row["number"]))

@@ -65,7 +65,7 @@ class Outlooks:
         async with self._db.read() as connection:
             row = await self._workspaces.resolve(connection, who, reference, "policy.read")
         inputs = await self._policies.inputs(row["id"])
-        after = self._policies.imagine(inputs, document, of_platform=False, may_widen=who.is_admin)
+        after = self._policies.imagine(inputs, document, of_platform=False, by_administrator=who.is_admin)
         seen = await self._seen(row["id"])
         changes = self._compare(row["name"], seen, self._policies.compose(inputs), after)
         return PolicyOutlook(workspaces=1, packages=len(seen), changes=changes, notes=list(after.notes))
@@ -81,7 +81,7 @@ class Outlooks:
 
     async def _of_platform(self, document: Document) -> PolicyOutlook:
         inputs = await self._policies.platform_inputs()
-        after = self._policies.imagine(inputs, document, of_platform=True, may_widen=True)
+        after = self._policies.imagine(inputs, document, of_platform=True, by_administrator=True)
         base = [Seen("base", subject) for subject in await self.of_base()]
         changes = self._compare(None, base, self._policies.compose(inputs), after)
         looked_at, workspaces = len(base), 0
@@ -90,7 +90,7 @@ class Outlooks:
         for row in rows:
             own = await self._policies.inputs(row["id"])
             seen = await self._seen(row["id"])
-            there = self._policies.imagine(own, document, of_platform=True, may_widen=True)
+            there = self._policies.imagine(own, document, of_platform=True, by_administrator=True)
             changes += self._compare(row["name"], seen, self._policies.compose(own), there)
             looked_at, workspaces = looked_at + len(seen), workspaces + 1
         notes = [*after.notes]

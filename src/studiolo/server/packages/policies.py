@@ -85,6 +85,7 @@ class PolicyRevisions:
                     "document": form.document,
                     "note": form.note.strip(),
                     "by_administrator": who.is_admin,
+                    "may_widen": who.is_admin,
                     "made_by": who.person_id or None,
                     "made_at": self._clock.now(),
                 }
@@ -106,19 +107,23 @@ class PolicyRevisions:
 
     async def carry(self, tx: Transaction, original: str, copy: str) -> None:
         """Have a copy of a workspace keep to the original's own policy; what that widened was not meant for it."""
-        latest = await queries.find_revision(tx.connection, original)
-        if latest is None:
-            return
-        values = {
-            "scope": copy,
-            "number": 1,
-            "document": latest["document"],
-            "note": "As in the workspace that this is a copy of.",
-            "by_administrator": False,
-            "made_by": latest["made_by"],
-            "made_at": self._clock.now(),
-        }
-        await queries.insert_revision(tx.connection, values)
+        found = [
+            await queries.find_revision(tx.connection, original, of_administrators=True),
+            await queries.find_revision(tx.connection, original),
+        ]
+        kept = {row["number"]: row for row in found if row is not None}
+        for number, row in enumerate(sorted(kept.values(), key=lambda row: row["number"]), start=1):
+            values = {
+                "scope": copy,
+                "number": number,
+                "document": row["document"],
+                "note": "As in the workspace that this is a copy of.",
+                "by_administrator": row["by_administrator"],
+                "may_widen": False,
+                "made_by": row["made_by"],
+                "made_at": self._clock.now(),
+            }
+            await queries.insert_revision(tx.connection, values)
 
     async def history(
         self, who: Principal, reference: str | None, *, cursor: str | None = None, limit: int = 50

@@ -14,9 +14,13 @@ from studiolo.server.workspaces.tables import workspaces
 PLATFORM = "platform"
 
 
-async def find_revision(connection: AsyncConnection, scope: str, number: int | None = None) -> RowMapping | None:
-    """Find a revision, None for the latest; with its maker's names."""
+async def find_revision(
+    connection: AsyncConnection, scope: str, number: int | None = None, *, of_administrators: bool = False
+) -> RowMapping | None:
+    """Find a revision, None for the latest, or the latest that an administrator set; with its maker's names."""
     query = _revisions(scope).limit(1)
+    if of_administrators:
+        query = query.where(policy_revisions.c.by_administrator)
     if number is not None:
         query = query.where(policy_revisions.c.number == number)
     found: RowMapping | None = (await connection.execute(query)).mappings().first()

@@ -5,7 +5,8 @@ from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Tabl
 from studiolo.kit.db import UTCTime
 from studiolo.server.metadata import metadata
 
-# What people wrote. `scope`: `platform`, or a workspace's id. What an administrator wrote may widen what is above it.
+# What people wrote. `scope`: `platform`, or a workspace's id. An administrator's stands until another
+# administrator's; that of a workspace's people stands beside it, and may not widen what is above it.
 policy_revisions = Table(
     "policy_revisions",
     metadata,
@@ -14,6 +15,7 @@ policy_revisions = Table(
     Column("document", Text, nullable=False),
     Column("note", String(500), nullable=False),
     Column("by_administrator", Boolean, nullable=False),
+    Column("may_widen", Boolean, nullable=False),
     Column("made_by", ForeignKey("people.id", ondelete="SET NULL")),
     Column("made_at", UTCTime, nullable=False),
 )

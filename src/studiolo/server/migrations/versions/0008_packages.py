@@ -50,6 +50,7 @@ def upgrade() -> None:
         sa.Column("document", sa.Text(), nullable=False),
         sa.Column("note", sa.String(length=500), nullable=False),
         sa.Column("by_administrator", sa.Boolean(), nullable=False),
+        sa.Column("may_widen", sa.Boolean(), nullable=False),
         sa.Column("made_by", sa.String(length=18), nullable=True),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
