@@ -73,6 +73,19 @@ class Place:
                     return found[0]
                 await self.wait(1)
 
+    async def deliver(self, wheel: Path, session_id: str) -> None:
+        """Have the ledger say that the index handed a wheel out to a session."""
+        who = (await self._client.get(f"{S}/{session_id}")).json()["person"]["id"]
+        name, version, *_ = wheel.name.split("-")
+        row = {
+            "id": f"d-{name}", "workspace_id": self.id, "session_id": session_id, "person_id": who,
+            "ecosystem": "pypi", "channel": "default", "name": name, "version": version, "file": wheel.name,
+            "sha256": "a" * 64, "fingerprint": of_wheel(wheel), "policy_hash": "p", "cause": "client",
+            "at": self._clock.now(),
+        }  # fmt: skip
+        async with self._services.db.write() as tx:
+            await tx.connection.execute(insert(package_deliveries).values(**row))
+
     async def wait(self, seconds: float) -> None:
         """Let time pass; the watcher looks meanwhile."""
         for _ in range(int(seconds * 2)):
@@ -145,19 +158,11 @@ async def test_an_installation_in_a_session_becomes_a_build_of_its_person(
 
 
 async def test_what_the_index_delivered_is_proven_by_its_fingerprint(
-    place: Place, ana: httpx.AsyncClient, services: Services, clock: ManualClock, tmp_path: Path
+    place: Place, ana: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     wheel = make_wheel(tmp_path, "tiny", "1.0")
-    async with session(ana) as session_id, services.db.read() as connection:
-        del connection
-        who = (await ana.get(f"{S}/{session_id}")).json()["person"]["id"]
-        row = {
-            "id": "d-1", "workspace_id": place.id, "session_id": session_id, "person_id": who, "ecosystem": "pypi",
-            "channel": "default", "name": "tiny", "version": "1.0", "file": wheel.name, "sha256": "a" * 64,
-            "fingerprint": of_wheel(wheel), "policy_hash": "p", "cause": "client", "at": clock.now(),
-        }  # fmt: skip
-        async with services.db.write() as tx:
-            await tx.connection.execute(insert(package_deliveries).values(**row))
+    async with session(ana) as session_id:
+        await place.deliver(wheel, session_id)
         await place.install("install", wheel)
         await place.build(2)
     assert await place.events("package.unverified") == []
@@ -284,8 +289,10 @@ async def test_somebody_else_gets_the_same_environment_by_its_hash(
     place: Place, ana: httpx.AsyncClient, leo: httpx.AsyncClient, services: Services, tmp_path: Path
 ) -> None:
     await leo.post(W, json={"name": "mine"})
-    async with session(ana):
-        await place.install("install", make_wheel(tmp_path, "tiny", "1.0"))
+    async with session(ana) as session_id:
+        wheel = make_wheel(tmp_path, "tiny", "1.0")
+        await place.deliver(wheel, session_id)
+        await place.install("install", wheel)
         build = await place.build(2)
     asked = {"hash": f"sha256:{build['hash']}"}
     refused = await leo.post(f"{W}/mine/environment/restore", json=asked)
@@ -363,3 +370,14 @@ async def test_a_build_of_ours_is_not_taken_for_a_change_by_somebody(
         # And what comes after it is seen in the environment that took the other one's place.
         await place.install("install", make_wheel(tmp_path, "tiny", "2.0"))
         assert (await place.build(4))["cause"] == "live"
+
+
+async def test_what_no_index_delivered_cannot_be_had_again_and_is_named(
+    place: Place, ana: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    async with session(ana):
+        await place.install("install", make_wheel(tmp_path, "tiny", "1.0"))
+        build = await place.build(2)
+    refused = await ana.post(f"{W}/churn/environment/restore", json={"hash": build["hash"]})
+    assert (refused.status_code, refused.json()["code"]) == (409, "environment-not-portable")
+    assert "tiny" in refused.json()["detail"]

@@ -302,6 +302,7 @@ CODES: dict[str, str] = {
     "package-index-unavailable": "The part that serves packages does not answer; what is installed is not touched.",
     "conda-not-available": "This platform installs no conda packages.",
     "environment-unknown": "Nobody here has an environment of this hash, or none that you may read.",
+    "environment-not-portable": "The environment holds what no index delivered; the message names it.",
     "python-differs": "The environment is of another version of Python than the workspace.",
     "build-not-found": "The environment has no build of this number.",
     "build-ended": "The build has ended already.",

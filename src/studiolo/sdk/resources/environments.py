@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from studiolo.contract.environments import (
+    Base,
+    BaseCreate,
     Build,
     BuildDifference,
     Ecosystem,
@@ -26,6 +28,7 @@ from studiolo.sdk.notebook_files import read_notebook, stamp_file
 from studiolo.sdk.transport import Transport, segment
 
 _LOOK_SECONDS = 25.0
+_BASES = "/jupyter/bases"
 # What the caller of a build that failed could do about it; of all others, try again.
 _CLASSES: dict[str, type[StudioloError]] = {
     "package-refused": Denied,
@@ -169,7 +172,7 @@ class Environments:
         """Ask for what another environment held, and return the build that will hold it.
 
         By the `hash` of its lock, if this platform has it and you may read it, else from packages with exact versions.
-        Raises NotFound (`environment-unknown`), Conflict (`python-differs`).
+        Raises NotFound (`environment-unknown`), Conflict (`python-differs`, `environment-not-portable`).
         """
         body = fill(EnvironmentRestore, hash=hash, packages=list(packages), conda=list(conda))
         return await self._transport.fetch(Build, "POST", _at(workspace, "environment/restore"), body=body)
@@ -201,6 +204,34 @@ class Environments:
     async def sbom(self, workspace: str, build: int | None = None) -> str:
         """Return the bill of materials of a build, or of the live one, as CycloneDX 1.6 in JSON."""
         return await self._transport.fetch_text("GET", _at(workspace, "environment/sbom"), query={"build": build})
+
+
+class Bases:
+    """What environments begin from: the platform's own base, `default`, and those that administrators added."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def list(self) -> list[Base]:
+        """Return all bases."""
+        return (await self._transport.fetch(Page[Base], "GET", _BASES)).items
+
+    async def add(self, name: str, file: PackageFile, *, description: str = "", python: str = "") -> Base:
+        """Resolve and lock what a file lists (administrators); it is built at its first use.
+
+        Raises InvalidInput (`name-invalid`, `package-file-invalid`), Conflict (`base-exists`, `package-unsolvable`).
+        """
+        body = fill(BaseCreate, name=name, file=file, description=description, python=python)
+        return await self._transport.fetch(Base, "POST", _BASES, body=body)
+
+    async def choose(self, name: str) -> list[Base]:
+        """Have new workspaces begin from it unless they name another. Raises NotFound (`base-not-found`)."""
+        path = f"{_BASES}/{segment(name, what='base')}/default"
+        return (await self._transport.fetch(Page[Base], "POST", path)).items
+
+    async def remove(self, name: str) -> None:
+        """Take it off the catalogue. Raises Conflict (`base-in-use`)."""
+        await self._transport.send("DELETE", f"{_BASES}/{segment(name, what='base')}")
 
 
 def error_of(build: Build) -> StudioloError:

@@ -18,6 +18,7 @@ from studiolo.server.workspaces.service import Workspaces
 
 # The same lock may have been that of so many builds; of others nobody is asked whether they may be read.
 _MOST_BUILDS = 200
+_NAMED = 5
 
 
 class Restoring:
@@ -31,14 +32,17 @@ class Restoring:
     async def restore(self, who: Principal, reference: str, form: EnvironmentRestore) -> Build:
         """Ask for a build of a workspace that holds what was named: by its lock, else the packages.
 
-        Raises NotFound (`environment-unknown`), Conflict (`python-differs`), InvalidInput (`package-invalid`).
+        Raises NotFound (`environment-unknown`), Conflict (`python-differs`, `environment-not-portable`), InvalidInput
+        (`package-invalid`).
         """
         async with self._db.read() as connection:
             target = await self._workspaces.resolve(connection, who, reference, "environment.change")
             live = await queries.find_live(connection, target["id"])
         found = await self._find(who, (form.hash or "").removeprefix("sha256:"))
         if found is not None:
-            _check_python(found, live, target["name"])
+            lock = Lock.from_toml(found["lock"])
+            _check_python(lock, live, target["name"])
+            _check_files(lock)
             wish = Wish(lock=found["lock"], asked=Wish.from_json(json.loads(found["wish"] or "{}")).asked)
         elif form.packages or form.conda:
             wish = Wish(install=[str(read_spec(spec)) for spec in form.packages], conda=form.conda)
@@ -51,22 +55,40 @@ class Restoring:
         return await self._builds.begin(who, target["id"], wish, cause="restore")
 
     async def _find(self, who: Principal, hash_: str) -> RowMapping | None:
+        """Return the newest build of a hash that may be read, before all one whose files can all be fetched."""
+        found = None
         async with self._db.read() as connection:
             for row in await queries.list_by_hash(connection, hash_, limit=_MOST_BUILDS) if hash_ else ():
                 try:
                     await self._workspaces.resolve(connection, who, row["workspace_id"], "environment.read")
                 except (NotFound, Denied):
                     continue
-                return row
-        return None
+                found = found or row
+                if not _strays(Lock.from_toml(row["lock"])):
+                    return row
+        return found
 
 
-def _check_python(found: RowMapping, live: RowMapping | None, name: str) -> None:
-    wanted = Lock.from_toml(found["lock"]).python
-    there = Lock.from_toml(live["lock"]).python if live is not None and live["lock"] else wanted
-    if wanted != there:
+def _check_python(lock: Lock, live: RowMapping | None, name: str) -> None:
+    there = Lock.from_toml(live["lock"]).python if live is not None and live["lock"] else lock.python
+    if lock.python != there:
         raise Conflict(
             "python-differs",
-            f"The environment is of Python {wanted}, and {name!r} has Python {there}.",
-            hint=f"Make a workspace with python_version: {wanted!r} and restore it there.",
+            f"The environment is of Python {lock.python}, and {name!r} has Python {there}.",
+            hint=f"Make a workspace with python_version: {lock.python!r} and restore it there.",
+        )
+
+
+def _strays(lock: Lock) -> list[str]:
+    """Return what cannot be fetched again."""
+    return [one.name for one in lock.packages if one.origin == "unproven"] + [one.path for one in lock.orphans]
+
+
+def _check_files(lock: Lock) -> None:
+    if strays := _strays(lock):
+        more = f" and {len(strays) - _NAMED} more" if len(strays) > _NAMED else ""
+        raise Conflict(
+            "environment-not-portable",
+            f"It holds what no index delivered, so nobody else can have it: {', '.join(strays[:_NAMED])}{more}.",
+            hint="Where it ran, install these from the index; or name packages instead of the hash.",
         )
