@@ -53,21 +53,16 @@ class Ask:
     def refuse(self, subject: Subject, decision: Decision) -> Denied:
         """Note a refusal, and return the error for the caller."""
         self.services.reports.refuse(self.caller, subject, decision)
-        where = f"the policy of workspace {self.caller.workspace_name}"
-        what = f"{subject.name} {subject.version}" if subject.version else subject.name
-        hint = (
-            _WORDS.get(decision.code) or f"Ask for it: ml jupyter request {self.caller.workspace_name} {subject.name}"
-        )
+        rule = f" (rule: {decision.rule})" if decision.rule else ""
+        workspace = self.caller.workspace_name
+        hint = _WORDS.get(decision.code) or f"Ask for it: ml jupyter request {workspace} {subject.name}"
         return Denied(
             "package-refused",
-            f"{what}: {decision.because} ({decision.code}, {decision.rule or where}). {hint}",
+            f"{decision.because.rstrip('.')}{rule}. {hint}",
             hint=hint,
-            title=f"Refused by {where}",
+            title=f"Refused by the policy of workspace {workspace}",
             decision=decision.code,
             rule=decision.rule,
-            source=decision.source,
-            because=decision.because,
-            workspace=self.caller.workspace,
         )
 
     def deliver(self, subject: Subject, decision: Decision, *, sha256: str, fingerprint: str | None) -> None:
