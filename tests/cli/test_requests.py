@@ -1,6 +1,7 @@
 """Requests for packages and notifications from the command line, against the real control plane."""
 
 from collections.abc import Iterator
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,9 @@ def test_a_package_is_asked_for_reviewed_and_approved(cli: Run, server: ControlP
     approved = cli("approve", request_id, "--until", "2090-01-01", "--version", "<3", program="ml jupyter")
     assert approved.out == "Allowed custom-package<3 in workspace-name. It installs by itself.\n"
     assert cli("review", "--pending").out == ""
+    # The whole of its last day.
+    ends = datetime.fromisoformat(cli("review", request_id, "--json").data["until"]).astimezone()
+    assert (ends.date(), ends.hour) == (date(2090, 1, 1), 23)
     assert "approved" in cli("requests", "mine").out
     again = cli("approve", request_id, "--json")
     assert (again.code, again.data["code"]) == (6, "request-decided")

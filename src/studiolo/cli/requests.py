@@ -1,6 +1,6 @@
 """Commands on requests for packages: ask, review, approve, deny."""
 
-from datetime import datetime
+from datetime import datetime, time
 from itertools import islice
 from typing import Annotated
 
@@ -93,7 +93,10 @@ def approve(
     until: Annotated[
         datetime | None,
         typer.Option(
-            "--until", metavar="DATE", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="When it ends (your time)."
+            "--until",
+            metavar="DATE",
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"],
+            help="Its last day, or when it ends (your time).",
         ),
     ] = None,
     version: Annotated[
@@ -112,7 +115,7 @@ def approve(
         done = client.requests.approve(
             request,
             scope="global" if scope == "global" else "workspace",
-            until=None if until is None else until.astimezone(),
+            until=_end_of(until),
             version=version,
             reason=reason,
             exception=exception,
@@ -146,6 +149,13 @@ def install_again(request: RequestArgument) -> None:
     with connect() as client:
         done = client.requests.install_again(request)
     emit(done, lambda: print(f"{done.name} is being installed in {done.workspace.name}."))
+
+
+def _end_of(until: datetime | None) -> datetime | None:
+    """Return when an approval ends: with the day, where no time is named."""
+    if until is None:
+        return None
+    return (until if until.time() != time.min else datetime.combine(until, time.max)).astimezone()
 
 
 def _print_asked(asked: PackageRequest) -> None:

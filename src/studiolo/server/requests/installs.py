@@ -1,7 +1,6 @@
 """Installations of what was approved, as builds of environments."""
 
 from studiolo.contract.environments import Ecosystem
-from studiolo.contract.errors import NotFound
 from studiolo.contract.models import EnvironmentState
 from studiolo.kit.db import Database
 from studiolo.server.environments import queries
@@ -35,9 +34,9 @@ class BuildInstalls:
         return (await self._builds.begin(by, workspace_id, wish, cause="request")).number
 
     async def outcome(self, workspace_id: str, number: int) -> BuildOutcome:
-        """Return how far the build came. Raises NotFound (`build-not-found`)."""
+        """Return how far the build came."""
         async with self._db.read() as connection:
             row = await queries.find_build(connection, workspace_id, number)
         if row is None:
-            raise NotFound("build-not-found", f"There is no build {number}.")
+            return BuildOutcome("failed", f"Build {number} is not there any more.")
         return BuildOutcome(row["state"], row["message"])
