@@ -6,7 +6,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rattler import Channel, ChannelPriority, Gateway, PrefixRecord, RepoDataRecord, Subdir, VirtualPackage, solve
+from rattler import (
+    Channel,
+    ChannelPriority,
+    Gateway,
+    PrefixRecord,
+    RepoDataRecord,
+    SourceConfig,
+    Subdir,
+    VirtualPackage,
+    solve,
+)
 
 from studiolo.packages.names import key
 
@@ -54,10 +64,9 @@ class SearchJob:
     cache: str
 
 
-async def search_job(job: SearchJob) -> list[dict[str, Any]]:
+async def search_job(job: SearchJob, *, uses_kept: bool) -> list[dict[str, Any]]:
     """Return the `Found` of all files of a package, newest version first. Raises what py-rattler does."""
-    channels = [Channel(url) for _, url in job.channels]
-    gateway = Gateway(cache_dir=Path(job.cache))
+    channels, gateway = [Channel(url) for _, url in job.channels], _gateway(job.cache, uses_kept=uses_kept)
     names = await gateway.names(channels, subdirs())
     wanted = [name.normalized for name in names if key(name.normalized) == key(job.name)]
     found = await gateway.query(channels, subdirs(), wanted, recursive=False, channel_relations="disabled")
@@ -76,10 +85,9 @@ def subdirs() -> list[Subdir]:
     return [Subdir.current(), Subdir("noarch")]
 
 
-async def solve_job(job: SolveJob) -> list[dict[str, Any]]:
+async def solve_job(job: SolveJob, *, uses_kept: bool) -> list[dict[str, Any]]:
     """Return the `Found` of a solution. Raises what py-rattler does."""
-    channels = [Channel(url) for _, url in job.channels]
-    gateway = Gateway(cache_dir=Path(job.cache))
+    channels, gateway = [Channel(url) for _, url in job.channels], _gateway(job.cache, uses_kept=uses_kept)
     upgrade = set(map(key, job.upgrade))
     there = [record for record in read_prefix(Path(job.prefix)) if key(record.name.normalized) not in upgrade]
     names = {key(name.normalized): name.normalized for name in await gateway.names(channels, subdirs())}
@@ -99,6 +107,11 @@ async def solve_job(job: SolveJob) -> list[dict[str, Any]]:
     )
     places = dict(job.channels)
     return [asdict(_found(record, places)) for record in solution]
+
+
+def _gateway(cache: str, *, uses_kept: bool) -> Gateway:
+    config = SourceConfig(cache_action="cache-or-fetch" if uses_kept else "no-cache")
+    return Gateway(cache_dir=Path(cache), default_config=config)
 
 
 def _in_channels(spec: str, names: Mapping[str, str]) -> str:

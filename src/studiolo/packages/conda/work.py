@@ -6,7 +6,9 @@ One job comes as JSON on stdin. Lines of JSON go out: `{"line"}` for people, the
 import asyncio
 import json
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Literal
 
 from rattler.exceptions import GatewayError, InvalidMatchSpecError, SolverError
@@ -45,14 +47,22 @@ def main() -> int:
 async def _do(job: dict[str, Any]) -> list[dict[str, Any]]:
     kind, channels = job.pop("kind"), [(name, url) for name, url in job.pop("channels")]
     if kind == SolveJob.__name__:
-        return await solve_job(SolveJob(channels=channels, **job))
+        return await _ask(partial(solve_job, SolveJob(channels=channels, **job)))
     if kind == SearchJob.__name__:
-        return await search_job(SearchJob(channels=channels, **job))
+        return await _ask(partial(search_job, SearchJob(channels=channels, **job)))
     install = [Wanted(**one) for one in job.pop("install")]
     login = job.pop("login")
     wanted = InstallJob(channels=channels, install=install, login=tuple(login) if login else None, **job)
     await install_job(wanted, lambda line: _say({"line": line}))
     return []
+
+
+async def _ask(job: Callable[..., Awaitable[list[dict[str, Any]]]]) -> list[dict[str, Any]]:
+    try:
+        return await job(uses_kept=True)
+    except GatewayError:
+        # Simple servers say "not modified" without the dates that py-rattler wants with it; asked anew, they answer.
+        return await job(uses_kept=False)
 
 
 def _say(message: dict[str, Any]) -> None:
