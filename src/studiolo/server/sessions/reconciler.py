@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import RowMapping
 
-from studiolo.contract.errors import Denied, Unavailable
+from studiolo.contract.errors import StudioloError, Unavailable
 from studiolo.contract.models import EnvironmentState, Reason, SessionState
 from studiolo.engines.base import Closes, Engine, Exit, Forgets, Logs, Measures, Observation, Phase, Sweeps, Usage
 from studiolo.kit.clock import Clock
@@ -143,7 +143,7 @@ class SessionReconciler:
             return timedelta(0)
         try:
             handle = await engine.start(await self._specs.spec(row, await self._engines.machine(row["engine"])))
-        except (Denied, Unavailable) as exc:
+        except StudioloError as exc:
             is_young = self._clock.now() - row["requested_at"] < self._settings.start_timeout
             if is_young and isinstance(exc, Unavailable):
                 raise
