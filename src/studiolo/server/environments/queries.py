@@ -40,6 +40,12 @@ async def end_build(connection: AsyncConnection, workspace_id: str, number: int,
     return bool((await connection.execute(query.values(**values))).rowcount)
 
 
+async def find_seen(connection: AsyncConnection, workspace_id: str) -> str | None:
+    """Which state of the environment's folders the live build is of."""
+    query = select(builds.c.seen).where(builds.c.workspace_id == workspace_id, builds.c.state == "ready")
+    return (await connection.execute(query.order_by(builds.c.number.desc()).limit(1))).scalar()
+
+
 async def set_seen(connection: AsyncConnection, workspace_id: str, number: int, seen: str) -> None:
     """Write which state of the environment's folders a build is of."""
     query = update(builds).where(builds.c.workspace_id == workspace_id, builds.c.number == number)

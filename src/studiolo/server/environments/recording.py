@@ -68,10 +68,8 @@ class Recorder:
     async def find_seen(self, workspace_id: str) -> Stamp | None:
         """Return the state of the folders that the record was last of."""
         async with self._db.read() as connection:
-            live = await queries.find_live(connection, workspace_id)
-        if live is None or live["seen"] is None:
-            return None
-        return tuple((device, folder, at) for device, folder, at in json.loads(live["seen"]))
+            seen = await queries.find_seen(connection, workspace_id)
+        return None if seen is None else tuple((device, folder, at) for device, folder, at in json.loads(seen))
 
     async def record(self, workspace_id: str, *, is_last_look: bool = True) -> Stamp | None:
         """Bring the record up to date and return the state of the folders that it is of.

@@ -79,7 +79,7 @@ class Watcher:
         self.runner.hint(workspace_id)
 
     async def _watch(self, workspace_id: str) -> _Watched:
-        folders = folders_of(self._folders.environment(workspace_id))
+        folders = await asyncio.to_thread(folders_of, self._folders.environment(workspace_id))
         recorded = await self._recorder.find_seen(workspace_id)
         return self._watched.setdefault(workspace_id, _Watched(folders, recorded))
 
