@@ -68,7 +68,7 @@ class Outlooks:
         after = self._policies.imagine(inputs, document, of_platform=False, by_administrator=who.is_admin)
         seen = await self._seen(row["id"])
         changes = self._compare(row["name"], seen, self._policies.compose(inputs), after)
-        return PolicyOutlook(workspaces=1, packages=len(seen), changes=changes, notes=list(after.notes))
+        return _outlook(1, len(seen), changes, after)
 
     async def refused_of_base(self, who: Principal) -> list[Judgement]:
         """Return which packages of the base the organisation's policy would refuse, were they not the base's."""
@@ -93,10 +93,7 @@ class Outlooks:
             there = self._policies.imagine(own, document, of_platform=True, by_administrator=True)
             changes += self._compare(row["name"], seen, self._policies.compose(own), there)
             looked_at, workspaces = looked_at + len(seen), workspaces + 1
-        notes = [*after.notes]
-        if len(changes) > _MOST_CHANGES:
-            notes.append(f"{len(changes)} answers would change; the first {_MOST_CHANGES} are shown.")
-        return PolicyOutlook(workspaces=workspaces, packages=looked_at, changes=changes[:_MOST_CHANGES], notes=notes)
+        return _outlook(workspaces, looked_at, changes, after)
 
     async def _seen(self, workspace_id: str) -> list[Seen]:
         installed = await asyncio.to_thread(list_packages, self._folders.environment(workspace_id))
@@ -127,3 +124,12 @@ class Outlooks:
 
     async def _no_base(self) -> Iterable[Subject]:
         return ()
+
+
+def _outlook(workspaces: int, packages: int, changes: list[PolicyChange], after: Policy) -> PolicyOutlook:
+    notes = list(after.notes)
+    if any(one.where == "base" and one.after.verdict != "allow" for one in changes):
+        notes.append("What the base holds goes on working and installing, file by file as its lock names it.")
+    if len(changes) > _MOST_CHANGES:
+        notes.append(f"{len(changes)} answers would change; the first {_MOST_CHANGES} are shown.")
+    return PolicyOutlook(workspaces=workspaces, packages=packages, changes=changes[:_MOST_CHANGES], notes=notes)
