@@ -62,7 +62,11 @@ class Ask:
             hint=hint,
             title=f"Refused by the policy of workspace {workspace}",
             decision=decision.code,
+            # What a notebook says of it, see runtime.packagenotice.
             rule=decision.rule,
+            source=decision.source,
+            because=decision.because,
+            workspace=self.caller.workspace,
         )
 
     def deliver(self, subject: Subject, decision: Decision, *, sha256: str, fingerprint: str | None) -> None:
