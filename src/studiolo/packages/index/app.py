@@ -3,12 +3,13 @@
 import hmac
 import json
 import logging
+import sqlite3
 from http import HTTPStatus
 from urllib.parse import unquote
 
 from aiohttp import web
 
-from studiolo.contract.errors import Internal, InvalidInput, NotFound, NotSignedIn, StudioloError
+from studiolo.contract.errors import Internal, InvalidInput, NotFound, NotSignedIn, StudioloError, Unavailable
 from studiolo.contract.problems import MEDIA_TYPE, members_of, status_of
 from studiolo.packages.index import facts, simple
 from studiolo.packages.index.asking import Ask, Handler, Services
@@ -42,6 +43,12 @@ async def _answer(request: web.Request) -> web.StreamResponse:
         return _problem(InvalidInput("request-invalid", f"{HTTPStatus(exc.status).phrase}."), exc.status)
     except ConnectionError:
         raise
+    except (OSError, sqlite3.Error):
+        _log.exception("A request failed")
+        words = "The package index cannot read or write what it keeps."
+        return _problem(
+            Unavailable("packages-unavailable", words, hint="Its log has the detail; the disk may be full.")
+        )
     except Exception:
         _log.exception("A request failed")
         words = "Something unexpected went wrong in the package index."

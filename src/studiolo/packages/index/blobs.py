@@ -5,6 +5,7 @@ A file that comes is sent on while it comes, but for its end: that leaves once t
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import logging
 import secrets
@@ -187,6 +188,12 @@ def _too_large() -> Unavailable:
 
 
 def _not_sent(exc: BaseException) -> Unavailable:
+    if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Unavailable(
+            "disk-full",
+            "The platform's disk is full; the file was not kept.",
+            hint="Ask an administrator to make room.",
+        )
     return Unavailable(
         "packages-unavailable",
         "The package index did not send the file.",

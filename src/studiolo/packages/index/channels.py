@@ -19,7 +19,7 @@ from studiolo.contract.errors import InvalidInput
 
 # What a policy's `trusted_channels` calls the index that this machine's own tools are configured with.
 DEFAULT = "defaults"
-_ASK_SECONDS = 30
+_ASK_SECONDS = 15
 _OF_PIP = re.compile(r"^(install|global)\.index-url='([^'\n]+)'$", re.MULTILINE)
 _BUILT_IN = re.compile(r"by default: <(https?://[^>\s]+)>")
 

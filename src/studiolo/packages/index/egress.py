@@ -17,8 +17,9 @@ from yarl import URL
 from studiolo.kit.egress import is_outside
 from studiolo.packages.index.channels import Channel
 
-_TIMES = aiohttp.ClientTimeout(total=None, connect=20, sock_connect=10, sock_read=30)
-_MOST_CONNECTIONS = 16
+# No bound on the whole: files may be large, and wait for each other.
+_TIMES = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
+_MOST_CONNECTIONS = 32
 _LONGEST_LINE = 16 << 10
 # Where pip, uv and requests are told of an own authority, each by its own name; OpenSSL reads SSL_CERT_FILE itself.
 _AUTHORITIES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import logging
 import secrets
+import sqlite3
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -66,8 +67,8 @@ class Reports:
             self._hint.clear()
             try:
                 await self.tell_all()
-            except StudioloError as exc:
-                _log.warning("the platform was not told: %s %s", exc.code, exc.detail)
+            except (StudioloError, sqlite3.Error) as exc:
+                _log.warning("the platform was not told: %r", exc)
                 self._hint.set()
                 await asyncio.sleep(_RETRY_SECONDS)
 
