@@ -97,6 +97,10 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
                 running.answer("POST", f"{path}/files/{verb}", samples.FILE)
             for verb in ("duplicate", "transfer", "reset"):
                 running.answer("POST", f"{path}/{verb}", WORKSPACE)
+        running.answer("GET", "/jupyter/bases", page(samples.BASE))
+        running.answer("POST", "/jupyter/bases", samples.BASE, status=201)
+        running.answer("POST", "/jupyter/bases/geo/default", page(samples.BASE))
+        running.answer("DELETE", "/jupyter/bases/geo", None, status=204)
         churn = "/jupyter/workspaces/churn"
         running.answer("GET", f"{churn}/packages", page(samples.INSTALLED))
         for verb in ("packages", "packages/remove"):

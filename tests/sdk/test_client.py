@@ -31,6 +31,7 @@ def test_the_public_names_are_these() -> None:
         "audit",
         "backups",
         "banners",
+        "bases",
         "datasets",
         "environments",
         "file_trash",
@@ -57,6 +58,7 @@ def test_the_public_names_are_these() -> None:
         "audit": ["list"],
         "backups": ["cancel", "list", "start", "wait"],
         "banners": ["get", "post", "withdraw"],
+        "bases": ["add", "choose", "list", "remove"],
         "datasets": ["create", "delete", "list", "update"],
         "environments": [
             "build",

@@ -163,9 +163,8 @@ def _print_plan(plan: Plan, workspace: str | None) -> None:
         found = by_name[node.name]
         sign = "✓" if node.verdict == "allow" else "✕"
         said = "there already" if node.is_there else "" if node.verdict == "allow" else found.because
-        print(
-            f"{'  ' * depth}{sign} {harmless(node.name)} {harmless(node.version)}{f'   {harmless(said)}' if said else ''}"
-        )
+        line = f"{sign} {node.name} {node.version}   {said}".rstrip()
+        print(f"{'  ' * depth}{harmless(line)}")
         for inner in node.needs:
             show(inner, depth + 1)
 

@@ -41,6 +41,9 @@ def create(
     disk: DiskOption = None,
     image: ImageOption = None,
     profile: ProfileOption = None,
+    base: Annotated[
+        str | None, typer.Option("--base", metavar="NAME", help="What its environment begins from: studiolo bases.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="A workspace-config.yaml; options win over it.")
     ] = None,
@@ -69,6 +72,7 @@ def create(
             root=absolute_if_folder(root) if root else None,
             profile=profile,
             resources=wanted,
+            environment={"base": base} if base else None,
             config_file=read_text(config) if config else None,
             clone=given,
         )

@@ -21,12 +21,13 @@ class Security(BaseModel):
 
 
 class EnvironmentConfig(BaseModel):
-    """The `environment:` part: two reserved keys, every other one is an environment variable (decision A-16)."""
+    """The `environment:` part: three reserved keys, every other one is an environment variable (decision A-16)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     python_version: str | None = Field(None, max_length=20, examples=["3.11"])
     jupyter_version: str | None = Field(None, max_length=20, examples=["latest"])
+    base: str | None = Field(None, max_length=63, description="Name of the base that it begins from.")
     variables: dict[str, str] = Field(default_factory=dict)
 
 

@@ -156,6 +156,8 @@ OPERATIONS: dict[str, Operation] = {
         ("policy.change", _USER, "workspaces:write", Role.OWNER, "Change a workspace's package policy"),
         ("policy.read-platform", _USER, "workspaces:read", None, "See the organisation's package policy"),
         ("policy.change-platform", _ADMIN, "platform:admin", None, "Change the organisation's package policy"),
+        ("base.list", _USER, "workspaces:read", None, "See the bases that environments begin from"),
+        ("base.change", _ADMIN, "platform:admin", None, "Add, remove and choose bases"),
         ("session.list", _USER, "sessions:read", None, "List sessions"),
         ("session.read", _USER, "sessions:read", Role.VIEWER, "See one session"),
         ("session.log", _USER, "sessions:read", Role.EDITOR, "Read a session's log"),

@@ -376,6 +376,15 @@ class Packages(Blocking[environments.Packages]):
     search_conda = _blocking(environments.Packages.search_conda)
 
 
+class Bases(Blocking[environments.Bases]):
+    """What environments begin from."""
+
+    list = _blocking(environments.Bases.list)
+    add = _blocking(environments.Bases.add)
+    choose = _blocking(environments.Bases.choose)
+    remove = _blocking(environments.Bases.remove)
+
+
 class Environments(Blocking[environments.Environments]):
     """Environments of workspaces and their builds."""
 
@@ -422,6 +431,7 @@ class Studiolo:
         self.files = Files(client.files, portal)
         self.packages = Packages(client.packages, portal)
         self.environments = Environments(client.environments, portal)
+        self.bases = Bases(client.bases, portal)
         self.shares = Shares(client.shares, portal)
         self.versions = Versions(client.versions, portal)
         self.file_trash = FileTrash(client.file_trash, portal)

@@ -15,7 +15,7 @@ from studiolo.sdk.kernel_channels import KernelAddress, KernelChannels
 from studiolo.sdk.resources.account import Account, Keys
 from studiolo.sdk.resources.backups import Backups
 from studiolo.sdk.resources.datasets import Datasets
-from studiolo.sdk.resources.environments import Environments, Packages
+from studiolo.sdk.resources.environments import Bases, Environments, Packages
 from studiolo.sdk.resources.files import Files
 from studiolo.sdk.resources.kernels import Kernels
 from studiolo.sdk.resources.notifications import Notifications
@@ -57,6 +57,7 @@ class AsyncStudiolo:
         self.files = Files(self._transport)
         self.packages = Packages(self._transport)
         self.environments = Environments(self._transport)
+        self.bases = Bases(self._transport)
         self.shares = Shares(self._transport)
         self.versions = Versions(self._transport)
         self.file_trash = FileTrash(self._transport)

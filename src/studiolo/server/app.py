@@ -18,6 +18,7 @@ from studiolo.server.datasets import routes as dataset_routes
 from studiolo.server.disk import routes as disk_routes
 from studiolo.server.door import PATH as DOOR_PATH
 from studiolo.server.door import Door
+from studiolo.server.environments import base_routes
 from studiolo.server.environments import routes as environment_routes
 from studiolo.server.files import internal as file_questions
 from studiolo.server.files import routes as file_routes
@@ -145,6 +146,7 @@ def version_1() -> APIRouter:
     router.include_router(dealing_routes.trash_router)
     router.include_router(environment_routes.router)
     router.include_router(environment_routes.of_platform)
+    router.include_router(base_routes.router)
     router.include_router(policy_routes.router)
     router.include_router(share_routes.router)
     router.include_router(scan_routes.router)

@@ -32,8 +32,8 @@ from studiolo.server.disk.service import Disk
 from studiolo.server.disk.watch import DiskWatch
 from studiolo.server.engines import Engines
 from studiolo.server.environments import clone
-from studiolo.server.environments.bases import Bases
 from studiolo.server.environments.base import SHIPPED_LOCK, ensure_base
+from studiolo.server.environments.bases import Bases
 from studiolo.server.environments.builder import Builder
 from studiolo.server.environments.builds import Builds
 from studiolo.server.environments.history import History
@@ -328,6 +328,7 @@ def build(
     )
     of_environments = build_environments(
         settings.data_dir,
+        pip,
         clock=clock,
         db=db,
         audit=audit,
@@ -365,6 +366,7 @@ def build(
     )
     find_policy = of_packages.policies.effective
     clients, startup = PackageClients(settings, folders, find_policy), StartupScan(find_policy)
+    of_packages.base_files.more_locks = bases.locks
     of_environments.join(of_packages.policies, of_packages.grants, clients, of_index.credentials)
     of_sessions = build_sessions(
         Ground(
@@ -418,7 +420,11 @@ def build(
     of_sessions.admission.beside = kernel_queries.claimed
     of_workspaces.register.sessions = of_environments.recorder.users = of_kernels.of_workspaces
     invitations.holdings = suspension.holdings = of_workspaces.holdings
-    suspension.also_forget = (notifications.forget_person, of_requests.requests.forget_person)
+    suspension.also_forget = (
+        notifications.forget_person,
+        of_requests.requests.forget_person,
+        of_packages.policies.forget_person,
+    )
     accounts.on_ended = keys.on_ended = suspension.on_ended = _close_both(of_sessions.closer, of_kernels.closer)
     keys.find_workspace = _finder(workspaces)
     environments.on_changed = of_sessions.reconciler.look_at_workspace

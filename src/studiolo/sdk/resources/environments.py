@@ -224,7 +224,7 @@ class Bases:
         body = fill(BaseCreate, name=name, file=file, description=description, python=python)
         return await self._transport.fetch(Base, "POST", _BASES, body=body)
 
-    async def choose(self, name: str) -> list[Base]:
+    async def choose(self, name: str) -> Sequence[Base]:
         """Have new workspaces begin from it unless they name another. Raises NotFound (`base-not-found`)."""
         path = f"{_BASES}/{segment(name, what='base')}/default"
         return (await self._transport.fetch(Page[Base], "POST", path)).items

@@ -59,6 +59,7 @@ class EnvironmentParts:
 
 def build_environments(
     data_dir: Path,
+    pip: UvInstaller,
     *,
     clock: Clock,
     db: Database,
@@ -70,7 +71,6 @@ def build_environments(
     conda_channels: Mapping[str, str],
 ) -> EnvironmentParts:
     """Build them; nothing runs yet."""
-    pip = UvInstaller(data_dir / "cache" / "plans")
     conda = CondaInstaller(data_dir / "cache" / "conda", Channels(conda_channels))
     planner = Planner(clock, {"pypi": pip, "conda": conda})
     planner.ground = _ground(db, folders, environments)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -17,6 +17,7 @@ from studiolo.kit.db import Database
 from studiolo.kit.reconcile import Runner
 from studiolo.server.environments.clone import clone, spare_of, take
 from studiolo.server.environments.interpreters import Interpreters
+from studiolo.server.environments.locks import DEFAULT_BASE
 from studiolo.server.workspaces import queries
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.service import Workspaces
@@ -32,7 +33,7 @@ _LEAST_FREE_BYTES = 1 << 30
 
 # Makes the default environment, or finds it; tells of its progress.
 BuildBase = Callable[[Callable[[str], None]], Coroutine[Any, Any, Path]]
-# The same for another interpreter than the default one.
+# The same for another interpreter than the default one, or for a base of the catalogue by its name.
 BuildOther = Callable[[str, Callable[[str], None]], Coroutine[Any, Any, Path]]
 
 
@@ -48,6 +49,7 @@ class Environments:
         *,
         build_base: BuildBase,
         build_other: BuildOther,
+        build_named: BuildOther,
     ) -> None:
         self._db = db
         self._workspaces = workspaces
@@ -55,8 +57,8 @@ class Environments:
         self._interpreters = interpreters
         self._build_base = build_base
         self._build_other = build_other
-        # By interpreter; the default one is the empty string.
-        self._bases: dict[str, asyncio.Task[Path]] = {}
+        self._build_named = build_named
+        self._bases: dict[_Choice, asyncio.Task[Path]] = {}
         self._refill: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         # Workspaces for which somebody waits, and those that are made ahead.
@@ -71,21 +73,21 @@ class Environments:
     async def warm_up(self) -> None:
         """Build the default environment now, and a spare clone, so that the first workspace does not wait."""
         try:
-            self._prepare_spare(await self._base(""))
+            self._prepare_spare(await self._base(_OWN))
         except StudioloError as exc:
             _log.warning("base-environment-failed", message=exc.message, hint=exc.hint, detail=exc.detail)
 
     async def default_base(self) -> Path:
         """Return the folder of the default environment once it is built. Raises Unavailable."""
-        return await self._base("")
+        return await self._base(_OWN)
 
     async def base_for(self, workspace_id: str) -> Path:
         """Return the folder of the base that a workspace begins from, once it is built. Raises StudioloError."""
-        return await self._base(await self._python_of(workspace_id))
+        return await self._base(await self._choice_of(workspace_id))
 
     def refill(self) -> None:
         """Have a spare clone of the default environment again, after a build took it, when its work is done."""
-        task = self._bases.get("")
+        task = self._bases.get(_OWN)
         if self._timer is not None:
             self._timer.cancel()
         if task is not None and task.done() and not task.cancelled() and task.exception() is None:
@@ -93,7 +95,7 @@ class Environments:
 
     def base_state(self) -> tuple[bool, str]:
         """Tell whether the default environment is no worry (there, or being built), and the same as a sentence."""
-        task = self._bases.get("")
+        task = self._bases.get(_OWN)
         if task is None or not task.done():
             return True, "The default environment is being looked for or built."
         failed = None if task.cancelled() else task.exception()
@@ -138,8 +140,8 @@ class Environments:
                 return None
         started = time.monotonic()
         try:
-            python = await self._python_of(workspace_id)
-            base = await self._base(python)
+            choice = await self._choice_of(workspace_id)
+            base = await self._base(choice)
             await asyncio.to_thread(self._provide, base, workspace_id)
         except (StudioloError, OSError) as exc:
             message = f"{exc.message} {exc.hint or ''}".strip() if isinstance(exc, StudioloError) else str(exc)
@@ -152,7 +154,7 @@ class Environments:
         await self._workspaces.set_environment(workspace_id, EnvironmentState.READY, None)
         self._forget(workspace_id)
         self.on_changed(workspace_id)
-        if not python:
+        if choice == _OWN:
             self._prepare_spare(base)
         if self.on_provided is not None:
             await self.on_provided(workspace_id)
@@ -180,19 +182,38 @@ class Environments:
         if self._refill is None or self._refill.done():
             self._refill = asyncio.create_task(_make_spare(base))
 
-    async def _python_of(self, workspace_id: str) -> str:
-        """The interpreter that a workspace wants; empty: the default one. Raises InvalidInput if it is gone."""
+    async def _choice_of(self, workspace_id: str) -> "_Choice":
+        """What a workspace begins from. Raises InvalidInput if its interpreter is gone."""
         async with self._db.read() as connection:
             config = await queries.find_config(connection, workspace_id)
-        wanted = (config or {}).get("environment", {}).get("python_version")
-        return await self._interpreters.choose(wanted) if wanted else ""
+        environment = (config or {}).get("environment", {})
+        name, wanted = environment.get("base"), environment.get("python_version")
+        if name and name != DEFAULT_BASE:
+            return _Choice(base=name)
+        return _Choice(python=await self._interpreters.choose(wanted) if wanted else "")
 
-    async def _base(self, python: str) -> Path:
-        task = self._bases.get(python)
+    async def _base(self, choice: "_Choice") -> Path:
+        task = self._bases.get(choice)
         if task is None or (task.done() and (task.cancelled() or task.exception())):
-            making = self._build_other(python, _log_progress) if python else self._build_base(_log_progress)
-            self._bases[python] = task = asyncio.create_task(making)
+            self._bases[choice] = task = asyncio.create_task(self._make_base(choice))
         return await asyncio.shield(task)
+
+    async def _make_base(self, choice: "_Choice") -> Path:
+        if choice.base:
+            return await self._build_named(choice.base, _log_progress)
+        if choice.python:
+            return await self._build_other(choice.python, _log_progress)
+        return await self._build_base(_log_progress)
+
+
+class _Choice(NamedTuple):
+    """What an environment begins from: a base of the catalogue, or the platform's own for an interpreter."""
+
+    python: str = ""
+    base: str = ""
+
+
+_OWN = _Choice()
 
 
 async def _make_spare(base: Path) -> None:

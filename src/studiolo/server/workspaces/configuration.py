@@ -82,6 +82,7 @@ RESOURCES: dict[str, Callable[[str], Any]] = {
 RESERVED_KEYS: dict[str, Callable[[str], str]] = {
     "python_version": read_python_version,
     "jupyter_version": read_jupyter_version,
+    "base": _read_word(63),
 }
 read_profile = _read_word(63)
 
@@ -113,6 +114,7 @@ def configuration_of(form: WorkspaceCreate, of_file: WorkspaceConfig) -> Workspa
         environment=EnvironmentConfig(
             python_version=environment.python_version or of_file.environment.python_version,
             jupyter_version=environment.jupyter_version or of_file.environment.jupyter_version,
+            base=environment.base or of_file.environment.base,
             variables=of_file.environment.variables | environment.variables,
         ),
         security=of_file.security.model_copy(update=security.model_dump(exclude_none=True)),
