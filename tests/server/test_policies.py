@@ -1,5 +1,6 @@
 """Package policies from outside: revisions, what follows from them for a workspace, and who may."""
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -242,6 +243,23 @@ async def test_a_copy_keeps_to_the_policy_and_not_to_its_exceptions(
     assert await judge(ana, workspace, "requests") == "allow granted"
     assert await judge(ana, copy, "six") == "refuse blocked"
     assert await judge(ana, copy, "requests") == "refuse blocked"
+
+
+async def test_an_erased_person_is_named_by_no_policy(
+    ana: httpx.AsyncClient, admin: httpx.AsyncClient, people: People, services: Services
+) -> None:
+    workspace = await make(ana)
+    async with await people.client("mia-who-leaves", is_admin=True) as mia:
+        await put(mia, rule("six"))
+    before = await policy_of(ana, workspace)
+    assert "mia-who-leaves" in before["blocked_packages"][0]["source"]
+    erased = await admin.delete("/api/v1/people/mia-who-leaves", params={"confirm": "mia-who-leaves"})
+    assert erased.status_code < 300, erased.text
+    after = await policy_of(ana, workspace)
+    assert after["number"] == before["number"] + 1
+    assert "mia-who-leaves" not in str(after)
+    with sqlite3.connect(services.settings.data_dir / "studiolo.db") as database:
+        assert not [line for line in database.iterdump() if "effective_policies" in line and "mia-who" in line]
 
 
 async def test_what_if_names_what_would_change_and_changes_nothing(

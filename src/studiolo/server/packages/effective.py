@@ -1,6 +1,7 @@
 """The policy that holds for a workspace now: made when it is asked for, kept as a numbered revision when it changed."""
 
 import asyncio
+import json
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -15,7 +16,7 @@ from studiolo.contract.errors import NotFound, StudioloError
 from studiolo.files.root import Root
 from studiolo.kit.cache import MomentCache
 from studiolo.kit.clock import Clock
-from studiolo.kit.db import Database
+from studiolo.kit.db import Database, Transaction
 from studiolo.kit.marked_yaml import LARGEST_BYTES
 from studiolo.packages.policy.documents import Document
 from studiolo.packages.policy.effective import Policy
@@ -108,6 +109,16 @@ class Policies:
     def imagine(self, inputs: Inputs, document: Document, *, of_platform: bool, by_administrator: bool) -> Policy:
         """Return what would hold if `document` were set."""
         return self.compose(replaced(inputs, document, of_platform=of_platform, by_administrator=by_administrator))
+
+    async def forget_person(self, tx: Transaction, person_id: str, display_name: str) -> None:
+        """Have no effective policy name a person who is erased: those that do are emptied, and made anew."""
+        await queries.blank_effective(tx.connection, json.dumps(display_name, ensure_ascii=False)[1:-1])
+        tx.after_commit(self._forget_all)
+
+    def _forget_all(self) -> None:
+        for kept in (self._made, self._by_hash, self._revisions):
+            kept.clear()
+        self.forget()
 
     async def inputs(self, workspace_id: str) -> Inputs:
         """Read what a workspace's policy is made of. Raises NotFound (`workspace-not-found`)."""

@@ -55,6 +55,13 @@ async def find_by_hash(connection: AsyncConnection, hash_: str) -> RowMapping | 
     return (await connection.execute(query)).mappings().first()
 
 
+async def blank_effective(connection: AsyncConnection, text: str) -> None:
+    """Empty the documents of effective policies that hold a text; numbers and hashes stay."""
+    table = effective_policies
+    holds = table.c.document.contains(text, autoescape=True)
+    await connection.execute(update(table).where(holds).values(document=""))
+
+
 async def find_ground(connection: AsyncConnection, workspace_id: str) -> RowMapping | None:
     """Find a workspace's configuration and folder."""
     query = select(workspaces.c.config, workspaces.c.root).where(workspaces.c.id == workspace_id)
