@@ -16,7 +16,7 @@ import msgpack
 
 from studiolo.kit.processes import dies_with_parent
 
-_MEMORY = 3 * 2**30
+_MEMORY = 1536 * 2**20
 _LARGEST_FILE = 4 * 2**30
 _PIECE = 1 << 20
 # After so many losses the content is out to stop us.

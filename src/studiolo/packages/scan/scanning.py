@@ -32,7 +32,6 @@ _LOST = {
     "time": "It takes longer than there is time for one file",
     "died": "The process that read it died",
     "failed": "It cannot be read",
-    "skipped": "The scan's time was over",
 }
 
 
@@ -108,6 +107,9 @@ def _top_files(prefix: Path) -> list[File]:
 
 
 def _do_environment(job: ScanJob, policy: Policy) -> dict[str, Any]:
+    if not job.prefix.exists():
+        # It is made when something is first started there.
+        return {"findings": []}
     snapshot = read_environment(job.prefix)
     proofs = gather_proofs(job.bases, job.deliveries)
     found = [*judge_environment(job.prefix, snapshot, proofs, policy, job.now), *judge_policy(policy, snapshot)]
@@ -148,21 +150,27 @@ class _Gathered:
     found: dict[str, Finding] = field(default_factory=dict)
     packages: list[ScannedPackage] = field(default_factory=list)
     data: VulnerabilityData | None = None
+    not_reached: int = 0
 
     def take(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
             self.found.setdefault(finding.id, finding)
 
     def add(self, done: Done) -> None:
-        if done.lost is not None or done.result is None:
+        if done.lost == "skipped":
+            self.not_reached += 1
+        elif done.lost is not None:
             self.take([_lost(done)])
-            return
-        self.take(Finding.model_validate(one) for one in done.result["findings"])
-        self.packages += [ScannedPackage.model_validate(one) for one in done.result.get("packages", ())]
-        if done.result.get("data"):
-            self.data = VulnerabilityData.model_validate(done.result["data"])
+        else:
+            self.take(Finding.model_validate(one) for one in done.result["findings"])
+            self.packages += [ScannedPackage.model_validate(one) for one in done.result.get("packages", ())]
+            if done.result.get("data"):
+                self.data = VulnerabilityData.model_validate(done.result["data"])
 
     def outcome(self) -> ScanOutcome:
+        if self.not_reached:
+            what = f"{self.not_reached} files or parts were not read before the scan's time was over"
+            self.take([rules.INCOMPLETE.found(Place(path="."), what, "time")])
         ordered = sorted(self.found.values(), key=_order)
         if len(ordered) > _MOST_FINDINGS:
             what = f"{len(ordered)} findings; the worst {_MOST_FINDINGS} are kept"
