@@ -1,0 +1,71 @@
+"""How long does it take from `studiolo install` of a small wheel until a new kernel imports it?
+
+Two versions of `six` alternate, so that each run changes the environment. The command is a process of its own, as people
+run it; the kernel is started anew through the front door. Beside it: the same kernel without an installation before.
+"""
+
+import contextlib
+import itertools
+import time
+from collections.abc import Callable
+
+from _kernel_client import Loop
+from _kernel_door import front_door
+from _kernel_service import KernelService
+from _measure import alternate
+from _platform import Platform
+from _report import Report, options
+
+_VERSIONS = ("1.16.0", "1.17.0")
+_GOAL_SECONDS = 1.5
+
+
+def main() -> None:
+    """Measure and report."""
+    report = Report("install", options(__doc__, runs=8))
+    with contextlib.ExitStack() as stack:
+        service, platform = stack.enter_context(front_door())
+        workspace = service.prefix.rpartition("/")[2]
+        loop = Loop()
+        # The index and the planner fetch both versions once; a spare of the base is made.
+        for version in _VERSIONS:
+            platform.command("install", workspace, f"six=={version}")
+        report.series = alternate(
+            report.options.runs,
+            "s",
+            {
+                "a new kernel": lambda: _import(loop, service, "1 + 1", "2"),
+                "install, then a new kernel": _install(loop, service, platform, workspace),
+            },
+        )
+    report.at_most("install, then a new kernel", report.series[1].median, _GOAL_SECONDS, "s")
+    report.finish()
+
+
+def _install(loop: Loop, service: KernelService, platform: Platform, workspace: str) -> Callable[[], float]:
+    versions = itertools.cycle(_VERSIONS)
+
+    def install() -> float:
+        version = next(versions)
+        began = time.perf_counter()
+        platform.command("install", workspace, f"six=={version}")
+        took = time.perf_counter() - began
+        took += _import(loop, service, "__import__('six').__version__", version)
+        # What a build leaves to be done after it is not the next one's.
+        time.sleep(8)
+        return took
+
+    return install
+
+
+def _import(loop: Loop, service: KernelService, code: str, expected: str) -> float:
+    began = time.perf_counter()
+    with loop.kernel_of(service) as kernel:
+        answer = kernel.execute(f"print({code})")
+        took = time.perf_counter() - began
+        assert answer.text.strip() == expected, answer
+    return took
+
+
+if __name__ == "__main__":
+    main()
