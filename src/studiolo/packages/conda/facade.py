@@ -4,35 +4,23 @@ Two forms of repodata and the archives; all else is 404, for which clients ask n
 """
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from aiohttp import web
-from backports import zstd
 
-from studiolo.contract.errors import NotFound
 from studiolo.packages.conda.channels import SUBDIR, Channels
 from studiolo.packages.conda.records import read_archive_name, subject_of
+from studiolo.packages.conda.sending import BINARY, FOR_EVER, FORMS, SHARDS, not_served, send_of_view
 from studiolo.packages.conda.upstream import Upstream
 from studiolo.packages.conda.viewing import Viewing
-from studiolo.packages.conda.views import View
 from studiolo.packages.index.asking import Ask, Handler
 from studiolo.packages.index.blobs import Blobs
 from studiolo.packages.index.store import Store
 from studiolo.packages.policy.decide import decide
 from studiolo.packages.policy.decisions import Decision, Subject, Verdict
-
-_BINARY = "application/octet-stream"
-_JSON = "application/json"
-_CHUNK = 1 << 20
-# Clients ask each time whether it is still so: an approval and a block take effect at once.
-_ASK_AGAIN = {"Cache-Control": "no-cache"}
-_FOR_EVER = {"Cache-Control": "private, immutable, max-age=31536000"}
-_SHARDS = "shards/"
-_SHARD_ENDING = ".msgpack.zst"
 
 _CHANGED = Decision(
     Verdict.REFUSE, "hash-changed", None, None, "The file is not what it was when it was first delivered here."
@@ -70,15 +58,15 @@ class CondaFacade:
         channel, subdir, file = (*ask.path[:2], "/".join(ask.path[2:])) if len(ask.path) > 2 else ("", "", "")
         address = self._channels.find_address(channel) if SUBDIR.fullmatch(subdir) else None
         if address is None:
-            raise _not_served()
+            raise not_served()
         # Before anything is fetched: a channel that is not trusted is not asked.
         _judge(ask, Subject("conda", channel, channel=channel), only="untrusted-channel")
         if read_archive_name(file) is not None:
             return await self._send_archive(ask, channel, address, subdir, file)
-        if file not in _FORMS and not file.startswith(_SHARDS):
-            raise _not_served()
+        if file not in FORMS and not file.startswith(SHARDS):
+            raise not_served()
         view = await self._viewing.view(ask.policy, channel, address, subdir)
-        return await _send_of_view(ask.request, view, file)
+        return await send_of_view(ask.request, view, file)
 
     async def _send_archive(self, ask: Ask, channel: str, address: str, subdir: str, file: str) -> web.StreamResponse:
         """Judge again and send: what a page once showed is no permission."""
@@ -87,7 +75,7 @@ class CondaFacade:
         subject = subject_of(file, record, channel) if record else _named(file, channel)
         decision = _judge(ask, subject)
         if record is None:
-            raise _not_served()
+            raise not_served()
         place, sha256 = f"conda/{channel}", record["sha256"]
         known = self._store.find(place, subdir, file)
         if known is not None and known.sha256 != sha256:
@@ -96,7 +84,7 @@ class CondaFacade:
         if ask.request.method == "GET":
             self._store.learn(place, subdir, file, sha256, None)
             ask.deliver(subject, decision, sha256=sha256, fingerprint=None)
-        return web.FileResponse(path, headers={"Content-Type": _BINARY, **_FOR_EVER})
+        return web.FileResponse(path, headers={"Content-Type": BINARY, **FOR_EVER})
 
 
 def _judge(ask: Ask, subject: Subject, *, only: str | None = None) -> Decision:
@@ -106,72 +94,8 @@ def _judge(ask: Ask, subject: Subject, *, only: str | None = None) -> Decision:
     return decision
 
 
-async def _send_of_view(request: web.Request, view: View, file: str) -> web.StreamResponse:
-    if file.startswith(_SHARDS):
-        shard = await asyncio.to_thread(view.read_shard, file.removeprefix(_SHARDS).removesuffix(_SHARD_ENDING))
-        if shard is None or not file.endswith(_SHARD_ENDING):
-            raise _not_served()
-        return web.Response(body=shard, content_type=_BINARY, headers=_FOR_EVER)
-    tag = {"ETag": f'"{view.key}"', **_ASK_AGAIN}
-    if any(match.value == view.key for match in request.if_none_match or ()):
-        return web.Response(status=304, headers=tag)
-    return await _FORMS[file](request, view, tag)
-
-
-async def _send_index(request: web.Request, view: View, headers: dict[str, str]) -> web.StreamResponse:
-    return await _send_file(request, view.shards_index, headers)
-
-
-async def _send_packed(request: web.Request, view: View, headers: dict[str, str]) -> web.StreamResponse:
-    return await _send_file(request, view.repodata, headers)
-
-
-async def _send_plain(request: web.Request, view: View, headers: dict[str, str]) -> web.StreamResponse:
-    reply = web.StreamResponse(headers={"Content-Type": _JSON, **headers})
-    await reply.prepare(request)
-    if request.method != "HEAD":
-        pieces = _unpacked(view.repodata)
-        while piece := await asyncio.to_thread(next, pieces, b""):
-            await reply.write(piece)
-    await reply.write_eof()
-    return reply
-
-
-async def _send_file(request: web.Request, path: Path, headers: dict[str, str]) -> web.StreamResponse:
-    # Not as a FileResponse: that has an ETag of its own, of the file's time.
-    with path.open("rb") as file:
-        reply = web.StreamResponse(headers={"Content-Type": _BINARY, **headers})
-        reply.content_length = os.fstat(file.fileno()).st_size
-        await reply.prepare(request)
-        while request.method != "HEAD" and (piece := await asyncio.to_thread(file.read, _CHUNK)):
-            await reply.write(piece)
-    await reply.write_eof()
-    return reply
-
-
-_FORMS = {
-    "repodata.json": _send_plain,
-    "repodata.json.zst": _send_packed,
-    "repodata_shards.msgpack.zst": _send_index,
-}
-
-
-def _unpacked(path: Path) -> Iterator[bytes]:
-    with zstd.ZstdFile(path) as file:
-        while piece := file.read(_CHUNK):
-            yield piece
-
-
 def _named(file: str, channel: str) -> Subject:
     """Return what the name alone says of an archive that is not visible (any more)."""
     archive = read_archive_name(file)
     assert archive is not None
     return Subject("conda", archive.name, version=archive.version, channel=channel)
-
-
-def _not_served() -> NotFound:
-    return NotFound(
-        "package-not-found",
-        "The index has no such file.",
-        hint="It serves repodata.json, repodata.json.zst, repodata_shards.msgpack.zst, shards and archives.",
-    )

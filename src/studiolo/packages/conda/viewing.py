@@ -48,11 +48,11 @@ class Viewing:
         key = _digest(digest, policy.hash, channel, subdir, now.date().isoformat())
         place = self._folder / _digest(channel, subdir) / policy.hash[:32] / key
         async with self._locks[place.parent]:
-            if (view := self._open.get(place)) is None:
-                if not await asyncio.to_thread(_find, place):
-                    job = Job(str(upstream), "", channel, subdir, policy.to_json(), now.isoformat())
-                    await self._make(place, job)
-                view = self._open[place] = View(place, key)
+            if not await asyncio.to_thread(_find, place):
+                self._open.pop(place, None)
+                job = Job(str(upstream), "", channel, subdir, policy.to_json(), now.isoformat())
+                await self._make(place, job)
+            view = self._open.setdefault(place, View(place, key))
             self._open.move_to_end(place)
             if len(self._open) > _MOST_OPEN:
                 self._open.popitem(last=False)

@@ -1,31 +1,25 @@
 """conda packages by py-rattler: solved over the channels, installed at exactly those files from our index."""
 
 import asyncio
-import json
 import netrc
 import tempfile
-from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from packaging.requirements import Requirement
 
-from studiolo.contract.errors import Conflict, Denied, InvalidInput, StudioloError, Unavailable
+from studiolo.contract.errors import Denied, InvalidInput, Unavailable
 from studiolo.packages.conda.channels import Channels
 from studiolo.packages.conda.installing import InstallJob
 from studiolo.packages.conda.installing import Wanted as WantedFile
 from studiolo.packages.conda.solving import Found, SearchJob, SolveJob
-from studiolo.packages.conda.work import COMMAND, Job, write_job
+from studiolo.server.environments.conda_work import run_conda
 from studiolo.server.environments.installing import Alteration, IndexAccess, Resolved, Tell, Wanted
-from studiolo.server.settings.environment import plain_environment
 
 _SOLVE_SECONDS = 300.0
 _PYPI = "/pypi/simple"
-# A whole solution comes in one.
-_LONGEST_LINE = 64 << 20
 # Where nobody names a channel, and no setting does.
 _USUAL = "conda-forge"
 # What environment.yml says to leave out conda's built-in channels; nothing is built in here.
@@ -46,7 +40,7 @@ class CondaInstaller:
     async def search(self, name: str, channels: Sequence[str], trusted: Sequence[str] | None) -> list[Resolved]:
         """Return the files that channels have of a package, newest version first; raises as `resolve`."""
         places = [(channel, self._address(channel, None)) for channel in self._channels_of(channels, trusted)]
-        return [_resolved(Found(**one)) for one in await _run(SearchJob(places, name, str(self._cache)))]
+        return [_resolved(Found(**one)) for one in await run_conda(SearchJob(places, name, str(self._cache)))]
 
     async def explain(self, wanted: Wanted, closure: Sequence[Resolved]) -> dict[str, list[str]]:
         """See Installer.explain."""
@@ -68,7 +62,7 @@ class CondaInstaller:
                 login=await asyncio.to_thread(_login, Path(folder), change.index),
             )
             own = change.index.certificates if change.index is not None else None
-            await _run(job, tell, {"SSL_CERT_FILE": str(own)} if own is not None else {})
+            await run_conda(job, tell, {"SSL_CERT_FILE": str(own)} if own is not None else {})
 
     async def _solve(self, wanted: Wanted, specs: Sequence[str]) -> list[Found]:
         job = SolveJob(
@@ -83,7 +77,7 @@ class CondaInstaller:
         )
         try:
             async with asyncio.timeout(_SOLVE_SECONDS):
-                return [Found(**one) for one in await _run(job)]
+                return [Found(**one) for one in await run_conda(job)]
         except TimeoutError as exc:
             why = f"To find versions that fit took longer than {_SOLVE_SECONDS:.0f} s."
             raise Unavailable("packages-unavailable", why, hint="Name versions of the packages.") from exc
@@ -130,53 +124,6 @@ def _resolved(one: Found) -> Resolved:
         channel=one.channel,
         ecosystem="conda",
     )
-
-
-async def _run(
-    job: Job, tell: Tell = lambda line: None, variables: Mapping[str, str] | None = None
-) -> list[dict[str, Any]]:
-    """Have a process do a job; it ends with the call. Raises Conflict, InvalidInput, Unavailable."""
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=DEVNULL,
-        env=plain_environment() | dict(variables or {}),
-        limit=_LONGEST_LINE,
-    )
-    try:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(write_job(job))
-        process.stdin.close()
-        async for raw in process.stdout:
-            message = json.loads(raw)
-            if "error" in message:
-                raise _error(message["error"], message["text"])
-            if "result" in message:
-                found: list[dict[str, Any]] = message["result"]
-                return found
-            tell(message["line"])
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-    raise _error("failed", "The process that installs conda packages ended before its time.")
-
-
-def _error(kind: str, text: str) -> StudioloError:
-    said = " ".join(line.strip() for line in text.splitlines() if line.strip())[:2000]
-    if kind == "unsolvable":
-        return Conflict("package-unsolvable", said, hint="Name other versions, or leave one of the packages out.")
-    if kind == "invalid":
-        return InvalidInput("package-invalid", said, hint="Write a name, or a name with versions: numpy>=2.")
-    if kind == "unavailable":
-        return Unavailable(
-            "packages-unavailable",
-            f"A channel could not be asked: {said}",
-            hint="Check the channel's name, and that the platform reaches it.",
-        )
-    return Unavailable("build-failed", said, hint="The environment is as it was. Try again, or ask an administrator.")
 
 
 def _as_match_spec(spec: str) -> str:
