@@ -71,8 +71,6 @@ def configure(index: Index, places: Places, login: str, key: str) -> Configurati
         "PIP_CONFIG_FILE": str(pip),
         "PIP_CACHE_DIR": str(places.cache / "pip"),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        # A key that has ended is told, and not asked for.
-        "PIP_NO_INPUT": "1",
         "UV_DEFAULT_INDEX": index.simple,
         "UV_CACHE_DIR": str(places.cache / "uv"),
         "PDM_PYPI_URL": index.simple,
