@@ -22,6 +22,7 @@ from studiolo.packages.index.app import create_app
 from studiolo.packages.index.callers import HEADER, SECRET_HEADER, Caller, caller_header
 from studiolo.packages.index.channels import Channels, make_channel
 from studiolo.packages.index.serving import running_services
+from studiolo.packages.index.wheels import metadata_of
 from studiolo.packages.policy.effective import Policy
 from studiolo.packages.policy.rules import Rule, read_entry
 
@@ -47,6 +48,7 @@ class Origin:
         self.lies: dict[str, str] = {}
         self.speaks_json = False
         self.has_ranges = True
+        self.has_metadata = False
         self.is_down = False
         self.pauses = asyncio.Event()
         self.pauses.set()
@@ -84,7 +86,8 @@ class Origin:
     def _html(self, listed: list[Path]) -> web.Response:
         lines = [
             f'<a href="/files/{file.name}#sha256={self._digest(file)}"'
-            f' data-upload-time="{self.uploaded.get(file.name, "")}">{file.name}</a>'
+            f' data-upload-time="{self.uploaded.get(file.name, "")}" data-core-metadata="{str(self.has_metadata).lower()}">'
+            f"{file.name}</a>"
             for file in listed
         ]
         return web.Response(text="\n".join(lines), content_type="text/html")
@@ -97,6 +100,8 @@ class Origin:
         self.asked.append(f"{'part of' if asked else 'file'} {path.name}")
         if self.is_down:
             raise web.HTTPBadGateway
+        if self.has_metadata and path.suffix == ".metadata":
+            return web.Response(body=metadata_of(path.with_suffix("")))
         if not path.is_file():
             raise web.HTTPNotFound
         await self.pauses.wait()

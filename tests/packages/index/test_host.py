@@ -103,6 +103,20 @@ async def test_metadata_are_made_of_a_wheels_end_where_the_upstream_has_none(
     assert len(stage.origin.asked) == known
 
 
+async def test_metadata_that_the_upstream_has_are_passed_on(stage: Stage) -> None:
+    stage.origin.has_metadata = True
+    status, body, _ = await stage.get(f"{WHEEL}.metadata")
+    assert (status, b"Requires-Dist: other>=1" in body) == (200, True)
+    assert stage.origin.asked[-1] == "file lib-1.0-py3-none-any.whl.metadata"
+
+
+async def test_a_wheel_that_is_none_has_no_metadata_and_breaks_nothing(stage: Stage) -> None:
+    (stage.origin.folder / "lib-3.0-py3-none-any.whl").write_bytes(b"no archive" * 100)
+    status, body, _ = await stage.get("files/lib/lib-3.0-py3-none-any.whl.metadata")
+    assert (status, json.loads(body)["code"]) == (503, "package-damaged")
+    assert (await stage.get(f"{WHEEL}.metadata"))[0] == 200
+
+
 async def test_a_file_comes_once_for_all_who_ask(stage: Stage) -> None:
     first = await stage.get(WHEEL)
     second = await stage.get(WHEEL)

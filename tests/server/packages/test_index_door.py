@@ -12,6 +12,7 @@ from server.conftest import People
 from server.test_door import ask
 from studiolo.contract.models import KeyCreate
 from studiolo.kit.clock import ManualClock
+from studiolo.kit.crypto import new_token
 from studiolo.server.services import Services
 
 W = "/api/v1/jupyter/workspaces"
@@ -89,6 +90,26 @@ async def test_a_persons_key_opens_the_index_of_a_workspace_they_name(
     assert (await ask(people, PAGE, Authorization=basic(key, "ana"))).status_code == 401
     foreign = leo.headers["Authorization"].partition(" ")[2]
     assert (await ask(people, f"/w/{churn}{PAGE}", Authorization=basic(foreign, "leo"))).status_code == 404
+
+
+async def test_a_headless_kernels_key_serves_its_workspace_until_the_kernel_ends(
+    churn: str, people: People, services: Services, ana: httpx.AsyncClient
+) -> None:
+    key, person = new_token("sto"), (await ana.get("/api/v1/me")).json()["id"]
+    async with services.db.write() as tx:
+        await services.keys.add_kernel_key(tx, key, person_id=person, kernel_id="k-1", workspace_id=churn)
+    found = caller(await ask(people, PAGE, Authorization=basic(key)))
+    assert (found["workspace"], found["person"], found["cause"]) == (churn, person, "client")
+    async with services.db.write() as tx:
+        await services.keys.revoke_kernel_keys(tx, ["k-1"])
+    assert (await ask(people, PAGE, Authorization=basic(key))).status_code == 401
+
+
+async def test_a_gateway_key_opens_kernels_and_no_index(churn: str, people: People, ana: httpx.AsyncClient) -> None:
+    form = {"name": "lab", "kind": "gateway", "workspace": "churn"}
+    key = (await ana.post("/api/v1/me/keys", json=form)).json()["key"]
+    assert (await ask(people, PAGE, Authorization=basic(key))).status_code == 401
+    assert (await ask(people, f"/w/churn{PAGE}", Authorization=basic(key))).status_code == 403
 
 
 async def test_a_key_without_the_scope_is_refused(churn: str, people: People, services: Services) -> None:
