@@ -35,10 +35,9 @@ class Lab:
         return found
 
     def named(self) -> dict[str, Any]:
-        """The environment that kernelspecs of the session name."""
+        """The environments that kernelspecs of the session name, by the kernelspec's name."""
         specs = self.client.get(f"/s/{self.session}/api/kernelspecs").json()["kernelspecs"]
-        found: dict[str, Any] = specs["python3"]["spec"]["metadata"]["studiolo"]["environment"]
-        return found
+        return {name: found["spec"]["metadata"]["studiolo"]["environment"] for name, found in specs.items()}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +66,7 @@ def test_an_installation_in_a_notebook_is_recorded_named_had_again_and_undone(la
     assert PACKAGE in lab.platform.run("environment", "lock", "grown").stdout
 
     named = {"hash": f"sha256:{build['hash']}", "build": build["number"], "base": build["base"]}
-    wait_for(lambda: lab.named() == named, "kernelspecs name the build")
+    wait_for(lambda: lab.named()["python3"] == named, "kernelspecs name the build")
     notebook = tmp_path / "n.ipynb"
     notebook.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
     lab.platform.run("environment", "stamp", str(notebook), "--workspace", "grown")
@@ -78,3 +77,12 @@ def test_an_installation_in_a_notebook_is_recorded_named_had_again_and_undone(la
     lab.platform.run("environment", "undo", "grown")
     assert lab.builds()[0]["hash"] != build["hash"]
     assert execute(lab.socket, f"import importlib.util; print(importlib.util.find_spec('{PACKAGE}'))") == "None\n"
+
+
+@pytest.mark.req("S1-05", "S1-08")
+def test_kernelspecs_that_come_and_go_in_an_environment_are_offered_so(lab: Lab) -> None:
+    execute(lab.socket, "!python -m ipykernel install --sys-prefix --name extra --env ONE two", timeout=SECONDS)
+    wait_for(lambda: "extra" in lab.named(), "the kernel is offered")
+    assert lab.named()["extra"] == lab.named()["python3"]
+    execute(lab.socket, "import shutil, sys; shutil.rmtree(f'{sys.prefix}/share/jupyter/kernels/extra')")
+    wait_for(lambda: "extra" not in lab.named(), "the kernel is gone")
