@@ -100,10 +100,11 @@ def test_a_public_channel_leads_to_no_inside_address(index: str, file: str, may:
     assert may_ask(make_channel("one", index), URL(file)) is may
 
 
-async def test_an_answer_leads_a_public_channel_nowhere_inside() -> None:
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/a", "http://localhost:1/a"])
+async def test_an_answer_leads_a_public_channel_nowhere_inside(address: str) -> None:
     async with channel_session(make_channel("one", "https://8.8.4.4/simple")) as client:
         with pytest.raises(aiohttp.ClientConnectionError, match="lies inside"):
-            await client.get("http://127.0.0.1:1/a")
+            await client.get(address)
 
 
 @pytest.mark.parametrize(
