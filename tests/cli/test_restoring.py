@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.samples import ENVIRONMENT, Run
+from studiolo.contract.notebook_environments import EnvironmentRestore, environment_in
 from studiolo.testing.stand_in import StandIn
 
 TEXT = '{\r\n "cells": [],\r\n "metadata": {"a": "é"},\r\n "nbformat": 4,\r\n "nbformat_minor": 5\r\n}\r\n'
@@ -52,3 +53,24 @@ def test_what_is_no_notebook_is_named(cli: Run, platform: StandIn, notebook: Pat
     assert ran.code != 0
     assert "cannot be used as a notebook" in ran.err
     assert notebook.read_bytes() == content
+
+
+def cell(environment: object, at: str) -> dict[str, object]:
+    return {"cell_type": "code", "metadata": {"studiolo": {"environment": environment, "at": at}}}
+
+
+def test_the_newest_of_what_a_notebook_and_its_cells_say_counts() -> None:
+    old, new = (
+        cell({"hash": "sha256:old"}, "2026-01-01T00:00:00Z"),
+        cell({"hash": "sha256:new"}, "2026-02-01T00:00:00Z"),
+    )
+    whole = {"metadata": {"studiolo": {"environment": {"hash": "sha256:whole"}, "packages": ["six==1.17.0", 7]}}}
+    assert environment_in({"cells": [new, old], **whole}).hash == "sha256:new"
+    assert environment_in({"cells": [], **whole}).hash == "sha256:whole"
+    assert environment_in({"cells": [], **whole}).packages == ["six==1.17.0"]
+
+
+@pytest.mark.parametrize("told", [None, 7, [], {"hash": 7}, {"hash": "x" * 81}, {"hash": ["a"]}, {}])
+def test_what_is_no_hash_is_none(told: object) -> None:
+    hostile = {"cells": [cell(told, "9999"), None, {"metadata": 3}, {"metadata": {"studiolo": "x"}}], "metadata": []}
+    assert environment_in(hostile) == EnvironmentRestore()
