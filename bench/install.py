@@ -1,7 +1,7 @@
 """How long does it take from `studiolo install` of a small wheel until a new kernel imports it?
 
-Two versions of `six` alternate, so that each run changes the environment. The command is a process of its own, as people
-run it; the kernel is started anew through the front door. Beside it: the same kernel without an installation before.
+Two versions of `six` alternate, so that each run changes the environment. The command is a process of its own, as
+people run it; the kernel is started anew through the front door. Beside it: the same kernel without an installation.
 """
 
 import contextlib

@@ -73,6 +73,11 @@ def spare_of(base: Path) -> Path:
     return base.with_name(f"spare-{base.name}")
 
 
+def next_of(environment: Path) -> Path:
+    """Return where the environment is made that is to take the place of a live one."""
+    return environment.with_name(f"{environment.name}.next")
+
+
 def take(spare: Path, target: Path) -> bool:
     """Move a clone that was made ahead of need to `target`; False when there is none, or something stands there.
 
@@ -95,6 +100,7 @@ def spoil(target: Path) -> None:
 def remove(target: Path) -> None:
     """Remove a clone and whatever killed builders left of it; success if nothing is there. Follows no link."""
     discard(target)
+    discard(next_of(target))
 
 
 def _clone_tree(source: Path, target: Path, carry: Carry) -> None:

@@ -16,7 +16,7 @@ from studiolo.packages.installed.lock import Lock
 from studiolo.packages.installed.reading import folders_of, read_environment, stamp_of
 from studiolo.server.environments import queries
 from studiolo.server.environments.altering import Steps, steps_for, steps_to, steps_without
-from studiolo.server.environments.clone import base_of, clone, remove, spare_of, take
+from studiolo.server.environments.clone import base_of, clone, next_of, remove, spare_of, take
 from studiolo.server.environments.installing import Alteration, IndexAccess, Resolved, Tell
 from studiolo.server.environments.locks import Locks
 from studiolo.server.environments.mirroring import mirror
@@ -25,7 +25,6 @@ from studiolo.server.environments.wishes import Wish
 
 # Somebody may install in a notebook meanwhile; the build begins again then, but not for ever.
 _ATTEMPTS = 4
-_NEXT = ".next"
 _NAMED = 4
 
 
@@ -42,7 +41,7 @@ class Job:
     @property
     def fresh(self) -> Path:
         """Where the environment is made that is to be exchanged with the live one."""
-        return self.live.with_name(f"{self.live.name}{_NEXT}")
+        return next_of(self.live)
 
     @property
     def id(self) -> str:
