@@ -1,6 +1,5 @@
 """`/pypi/…`: pages of projects, their files, metadata beside them, and tombstones."""
 
-import asyncio
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -11,17 +10,15 @@ from studiolo.packages.index.denied import read_folder
 from studiolo.packages.index.judging import judge_files
 from studiolo.packages.index.pages import JSON, negotiate
 from studiolo.packages.index.projects import File, Project, split_file
+from studiolo.packages.index.sending import BINARY, FOR_EVER, Passed
 from studiolo.packages.index.upstream import Upstream
-from studiolo.packages.installed import fingerprint
 from studiolo.packages.names import canonical
 from studiolo.packages.policy.decide import decide
 from studiolo.packages.policy.decisions import Decision, Subject, Verdict
 
 _METADATA = ".metadata"
-_BINARY = "application/octet-stream"
 # What a policy allows may change at any time: clients ask each time, which costs them a tag.
 _ASK_AGAIN = "no-cache"
-_FOR_EVER = "private, immutable"
 # A file that a page does not list may have come since: it is looked for at most so often.
 _LOOK_AGAIN_SECONDS = 5.0
 
@@ -75,70 +72,11 @@ async def _file(ask: Ask, name: str, asked: str) -> web.StreamResponse:
     if not decision.is_allowed:
         raise ask.refuse(file.subject(project.name, project.channel), decision)
     if not wants_metadata:
-        return await _send(ask, upstream, project, file, decision)
+        return await Passed(ask, upstream, project, file, decision).send()
     if not file.is_wheel:
         raise _no_file(asked)
     found = await ask.services.metadata.get(upstream.client, file)
-    return web.Response(body=found, content_type=_BINARY, headers={"Cache-Control": _FOR_EVER})
-
-
-async def _send(ask: Ask, upstream: Upstream, project: Project, file: File, decision: Decision) -> web.StreamResponse:
-    services, headers = ask.services, {"Content-Type": _BINARY, "Cache-Control": _FOR_EVER}
-    path = services.blobs.find(file.sha256) if file.sha256 else None
-    if path is None and ask.request.method == "HEAD":
-        return web.Response(headers=headers)
-    if path is None:
-        return await _send_coming(ask, upstream, project, file, decision, headers)
-    if ask.request.method == "GET":
-        await _deliver(ask, project, file, decision, path.name)
-    return web.FileResponse(path, chunk_size=1 << 18, headers=headers)
-
-
-async def _send_coming(
-    ask: Ask,
-    upstream: Upstream,
-    project: Project,
-    file: File,
-    decision: Decision,
-    headers: dict[str, str],
-) -> web.StreamResponse:
-    """Send a file while it comes; its end once it is right and noted."""
-    download = ask.services.blobs.fetch(upstream.client, file.url, sha256=file.sha256)
-    with download.path.open("rb") as source:
-        await download.begun()
-        response = web.StreamResponse(headers=headers)
-        if download.size is not None:
-            response.content_length = download.size
-        try:
-            while piece := await download.read(source):
-                if not response.prepared:
-                    await response.prepare(ask.request)
-                await response.write(piece)
-            path = await download.whole()
-            await _deliver(ask, project, file, decision, path.name)
-            if not response.prepared:
-                await response.prepare(ask.request)
-            await response.write(source.read())
-            await response.write_eof()
-        except BaseException:
-            if response.prepared and ask.request.transport is not None:
-                # Half a file must not look like a whole one.
-                ask.request.transport.abort()
-            raise
-    return response
-
-
-async def _deliver(ask: Ask, project: Project, file: File, decision: Decision, sha256: str) -> None:
-    """Note a delivery, and of the first one what the file is."""
-    store = ask.services.store
-    known = store.find(project.channel, project.name, file.name)
-    if known is None:
-        path = ask.services.blobs.find(sha256)
-        mark = await asyncio.to_thread(fingerprint.of_wheel, path) if path and file.is_wheel else None
-        store.learn(project.channel, project.name, file.name, sha256, mark)
-    else:
-        mark = known.fingerprint
-    ask.deliver(file.subject(project.name, project.channel), decision, sha256=sha256, fingerprint=mark)
+    return web.Response(body=found, content_type=BINARY, headers={"Cache-Control": FOR_EVER})
 
 
 def _denied(ask: Ask, folder: str, asked: str) -> Exception:
