@@ -233,12 +233,14 @@ async def test_what_was_installed_while_the_platform_was_down_is_found(
 
 @pytest.mark.req("S1-06", "S1-07")
 async def test_an_environment_knows_which_build_it_is(place: Place, ana: httpx.AsyncClient, tmp_path: Path) -> None:
-    (place.site / "ipykernel_launcher.py").touch()
+    environment = find_environment(place.prefix)
+    assert environment is not None
+    first = await place.build(1)
+    # Before anything ran in it.
+    assert identify(environment) == {"hash": f"sha256:{first['hash']}", "build": 1, "base": first["base"]}
     async with session(ana):
         await place.install("install", make_wheel(tmp_path, "tiny", "1.0"))
         build = await place.build(2)
-        environment = find_environment(place.prefix)
-        assert environment is not None
         await place.wait(3)
         assert identify(environment) == {"hash": f"sha256:{build['hash']}", "build": 2, "base": build["base"]}
 

@@ -80,9 +80,9 @@ def build_environments(
     )
     maker = Maker(db, planner, locks)
     builder = Builder(db, clock, audit, workspaces, folders, environments, maker, locks, progress)
-    environments.on_provided = builder.record_beginning
     recorder = Recorder(db, clock, audit, folders, locks)
     recorder.begin = builder.record_beginning
+    environments.on_provided = _beginning(builder, recorder)
     watcher = Watcher(db, clock, folders, recorder)
     builder.on_ended = lambda workspace_id, number: watcher.look(workspace_id)
     return EnvironmentParts(
@@ -97,6 +97,14 @@ def build_environments(
         recorder=recorder,
         watcher=watcher,
     )
+
+
+def _beginning(builder: Builder, recorder: Recorder) -> Callable[[str], Awaitable[None]]:
+    async def begin(workspace_id: str) -> None:
+        await builder.record_beginning(workspace_id)
+        await recorder.note_beginning(workspace_id)
+
+    return begin
 
 
 def _ground(db: Database, folders: Folders, environments: Environments) -> Callable[[str | None], Awaitable[Ground]]:

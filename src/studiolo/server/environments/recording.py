@@ -15,6 +15,7 @@ from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database, Transaction
 from studiolo.packages.installed.differing import Change, compare
 from studiolo.packages.installed.lock import Lock, LockedPackage
+from studiolo.packages.installed.reading import folders_of, stamp_of
 from studiolo.packages.installed.snapshots import Orphan, Stamp
 from studiolo.server.audit.service import Audit
 from studiolo.server.environments import queries
@@ -70,6 +71,12 @@ class Recorder:
         async with self._db.read() as connection:
             seen = await queries.find_seen(connection, workspace_id)
         return None if seen is None else tuple((device, folder, at) for device, folder, at in json.loads(seen))
+
+    async def note_beginning(self, workspace_id: str) -> None:
+        """Take an environment that was just made, and that nobody has used yet, for what its record says."""
+        prefix = self._folders.environment(workspace_id)
+        stamp = await asyncio.to_thread(lambda: stamp_of(folders_of(prefix)))
+        await self._note(workspace_id, prefix, stamp)
 
     async def record(self, workspace_id: str, *, is_last_look: bool = True) -> Stamp | None:
         """Bring the record up to date and return the state of the folders that it is of.
