@@ -9,6 +9,7 @@ import pytest
 
 from environments.simple_index import SimpleIndex
 from server.environments.conftest import W, ended, install
+from studiolo.gateway.starting.forkable import find_base
 from studiolo.server.environments.installing import Alteration, Tell
 from studiolo.server.environments.uv_installer import UvInstaller
 from studiolo.server.services import Services
@@ -38,6 +39,8 @@ async def test_an_install_takes_what_packages_need_and_records_both(ana: httpx.A
     assert changes(build) == [("installed", "leaf", "2.0"), ("installed", "stem", "1.0")]
     assert has(churn, "stem")
     assert has(churn, "leaf")
+    # Kernels go on to be forked from what the base's kernel server imported.
+    assert find_base(churn).name.startswith("base-")
     happened = (await ana.get(f"{W}/churn/activity")).json()["items"]
     installed = [one for one in happened if one["action"] == "package.installed"]
     assert {(one["target"], one["actor"]["name"], one["detail"]["cause"]) for one in installed} == {
