@@ -14,7 +14,10 @@ from aiohttp.test_utils import TestServer
 from environments.simple_index import SimpleIndex
 from packages.conda.channels import index as index_channel
 from packages.conda.channels import make_package, make_python, python_module
+from server.conftest import People
 from server.environments.conftest import W, ended, install
+from server.test_permission_matrix import as_browser
+from studiolo.server.services import Services
 from studiolo.server.settings import Settings
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the channel is for Linux")
@@ -174,3 +177,15 @@ async def test_an_environment_file_brings_packages_of_both_kinds(
         assert done["state"] == "ready", done
 
     assert run(churn, "python", "-c", "import plot, stem; print(plot.version, stem.version)") == "1.5 1.0"
+
+
+async def test_the_page_installs_by_conda_too(
+    ana: httpx.AsyncClient, churn: Path, people: People, services: Services
+) -> None:
+    async with people.anonymous(await as_browser(services, "ana")) as browser:
+        form = {"packages": "tool==1.0", "ecosystem": "conda"}
+        reply = await browser.post(f"/w/{churn.name}/environment/install", data=form)
+        assert reply.status_code == 303, reply.text
+
+    build = await ended(ana, {"number": 2})
+    assert (build["state"], build["wish"]) == ("ready", "Install tool==1.0 by conda")

@@ -42,10 +42,11 @@ async def install(
     who: _Changes,
     services: ServicesOf,
     packages: Annotated[str, Form(max_length=2000)] = "",
+    ecosystem: Annotated[str, Form(max_length=20)] = "pypi",
 ) -> Response:
     """Ask for packages, separated by blanks or commas between them."""
     try:
-        form = forms.read(PackageInstall, packages=_split(packages))
+        form = forms.read(PackageInstall, packages=_split(packages), ecosystem=ecosystem)
         await services.builds.install(who, workspace, form)
     except StudioloError as problem:
         return await _show(request, who, services, workspace, problem=problem, packages=packages)
