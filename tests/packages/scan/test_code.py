@@ -27,6 +27,7 @@ GROUNDS = Grounds(
     modules=frozenset({"socket", "subprocess"}),
     calls=frozenset({"os.system"}),
     refusal=lambda name: name if name in ("requests", "urllib3") else None,
+    block=lambda name: name if name in ("requests", "urllib") else None,
     indexes=frozenset({"localhost:8888"}),
     channels=frozenset({"conda-forge"}),
 )
@@ -124,7 +125,8 @@ def test_shell_lines_and_magics_are_judged_by_what_they_install_and_from_where(s
 
 
 def test_a_package_that_the_policy_blocks_is_a_mild_finding_where_it_is_imported() -> None:
-    (finding,) = judge_python("import requests.adapters", Place(path="a.py"), GROUNDS)
+    # A module of the standard library is no package, whatever a package of its name is.
+    (finding,) = judge_python("import requests.adapters, urllib.request", Place(path="a.py"), GROUNDS)
     assert (finding.rule, finding.severity) == ("blocked-package-used", "low")
 
 

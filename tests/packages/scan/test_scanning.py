@@ -73,6 +73,18 @@ def test_files_that_were_not_reached_in_time_are_counted_in_one_finding(tmp_path
     assert "32 files or parts were not read" in finding.what
 
 
+def test_names_that_only_look_like_blocked_ones_are_judged_where_they_are_installed(tmp_path: Path) -> None:
+    given = job(tmp_path, policy=Policy(blocked=(read_entry("requests", "the default"),)).to_json())
+    (given.root / "a.py").write_text("import request, requests\n")
+    (given.root / "b.sh").write_text("pip install reqests\n")
+    told = [(finding.rule, finding.place.path) for finding in scan(given).findings if finding.severity.rank]
+    assert told == [
+        ("blocked-install", "b.sh"),
+        ("vulnerabilities-unknown", None),
+        ("blocked-package-used", "a.py"),
+    ]
+
+
 def test_findings_come_worst_first_and_each_rule_tells_what_to_do(tmp_path: Path) -> None:
     given = job(tmp_path, variables={"PIP_INDEX_URL": "http://elsewhere.example/"})
     (given.root / "a.py").write_text("import socket\ndef f(:\n")

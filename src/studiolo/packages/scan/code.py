@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -118,9 +119,12 @@ class _Reading:
             # `from socket import x` is told of once.
             if not (only_listed and self._blocked_module(name.rpartition(".")[0])):
                 yield rules.BLOCKED_IMPORT.found(self._of(node), told, name)
-        elif not only_listed and (refusing := self.grounds.refusal(name.partition(".")[0])) is not None:
+        elif not only_listed and (refusing := self._blocked_package(name.partition(".")[0])) is not None:
             what = f"import {name}, refused by the rule {refusing!r}"
             yield rules.BLOCKED_PACKAGE_USED.found(self._of(node), what, name)
+
+    def _blocked_package(self, name: str) -> str | None:
+        return None if name in sys.stdlib_module_names else self.grounds.block(name)
 
     def _blocked_module(self, name: str) -> str | None:
         for rule in sorted(self.grounds.modules):

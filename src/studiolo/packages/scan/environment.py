@@ -1,5 +1,6 @@
 """What is to be said about an environment: where its packages come from, and whether the policy still lets them in."""
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -129,26 +130,24 @@ def judge_environment(
         rule = rules.UNREADABLE_PACKAGE if odd.kind in _UNREADABLE else rules.ENVIRONMENT_UNREADABLE
         severity = Severity.LOW if odd.kind == "twice" else None
         yield rule.found(Place(path=shown(odd.path)), clipped(odd.text), odd.kind, severity=severity)
+    block = refusals(policy, now, "blocked")
     for path in find_vendored(prefix):
         name = path.rpartition("/")[2].removesuffix(".py")
-        if path not in proofs.base_vendored and (entry := refusal_of(policy, name, now)) is not None:
+        if path not in proofs.base_vendored and (entry := block(name)) is not None:
             yield rules.VENDORED.found(Place(path=path), f"{path} is a copy of {name}, refused by the rule {entry!r}")
 
 
-def refusal_of(policy: Policy, name: str, now: datetime) -> str | None:
-    """Return the rule that refuses a package as a whole, by its name on PyPI; None where some of it may pass."""
-    decision = decide(policy, Subject("pypi", key(name)), now)
-    return decision.rule or decision.code if decision.code not in ALLOWING_CODES else None
+def refusals(policy: Policy, now: datetime, *codes: str) -> Callable[[str], str | None]:
+    """Return what tells the rule that refuses a package as a whole, by its name on PyPI; None where some may pass.
 
+    `codes`: of the decisions that count; none given: all. Each name is judged once.
+    """
 
-def grounds_refusal(policy: Policy, now: datetime) -> Callable[[str], str | None]:
-    """Return `refusal_of` for one policy and time, asked once for each name."""
-    known: dict[str, str | None] = {}
-
+    @functools.cache
     def ask(name: str) -> str | None:
-        if name not in known:
-            known[name] = refusal_of(policy, name, now)
-        return known[name]
+        decision = decide(policy, Subject("pypi", key(name)), now)
+        counts = decision.code in codes if codes else decision.code not in ALLOWING_CODES
+        return (decision.rule or decision.code) if counts else None
 
     return ask
 

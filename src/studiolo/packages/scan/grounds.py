@@ -10,7 +10,8 @@ _WEB = ("http", "https", "ftp", "file", "git+", "hg+", "svn+", "bzr+", "oci", "s
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """`modules` and `calls`: of the policy's code rules. `refusal(name)`: the rule that refuses a package, or None.
+    """`modules` and `calls`: of the policy's code rules. `refusal(name)`: the rule that refuses a package, or None;
+    `block(name)`: the same for packages that are blocked by name, and not merely look alike or need an approval.
 
     `indexes`: hosts (with port) that are the workspace's own index. `channels`: trusted ones of conda, lower case.
     """
@@ -18,6 +19,7 @@ class Grounds:
     modules: frozenset[str] = frozenset()
     calls: frozenset[str] = frozenset()
     refusal: Callable[[str], str | None] = field(default=lambda name: None)
+    block: Callable[[str], str | None] = field(default=lambda name: None)
     indexes: frozenset[str] = frozenset()
     channels: frozenset[str] = frozenset()
 

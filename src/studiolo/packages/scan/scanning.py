@@ -11,7 +11,7 @@ from studiolo.contract.scans import Coverage, Finding, Place, ScannedPackage, Vu
 from studiolo.packages.installed.reading import read_environment
 from studiolo.packages.policy.effective import Policy
 from studiolo.packages.scan import drift, osv, rules
-from studiolo.packages.scan.environment import gather_proofs, grounds_refusal, judge_environment, list_packages
+from studiolo.packages.scan.environment import gather_proofs, judge_environment, list_packages, refusals
 from studiolo.packages.scan.files import Reader
 from studiolo.packages.scan.grounds import Grounds
 from studiolo.packages.scan.job import ScanJob, ScanOutcome
@@ -75,7 +75,8 @@ def _grounds(job: ScanJob, policy: Policy) -> Grounds:
     return Grounds(
         modules=frozenset(rule.name for rule in policy.code if rule.kind == "module"),
         calls=frozenset(rule.name for rule in policy.code if rule.kind == "call"),
-        refusal=grounds_refusal(policy, job.now),
+        refusal=refusals(policy, job.now),
+        block=refusals(policy, job.now, "blocked"),
         indexes=frozenset(host.lower() for host in job.indexes),
         channels=frozenset(channel.lower() for channel in policy.channels),
     )
