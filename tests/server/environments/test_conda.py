@@ -79,6 +79,8 @@ async def test_the_first_package_that_needs_python_makes_the_environment_a_prefi
     code = "import sys, plot, draw, tiny; print(sys.prefix, plot.version, tiny.version)"
     assert run(churn, "python", "-c", code) == f"{churn} 1.5 1.0"
     assert not (churn / "pyvenv.cfg").exists()
+    # What somebody edits in place is edited nowhere else.
+    assert [path.stat().st_nlink for path in churn.glob("lib/python3*/site-packages/plot.py")] == [1]
     assert not (churn / "bin/python").resolve().is_relative_to(Path(sys.base_prefix))
 
 
