@@ -109,6 +109,7 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /w/{workspace}/policy/what-if": {"document": "package_management:"},
     "POST /w/{workspace}/request": {"package": "tensorflow"},
     "POST /w/{workspace}/security/accept": {"finding": "none", "reason": "looked at"},
+    "POST /bases": {"name": "made", "packages": "no package at all"},
     "POST /w/{workspace}/environment/install": {"packages": "numpy"},
     "POST /w/{workspace}/environment/remove": {"package": "numpy"},
     "POST /w/{workspace}/environment/rollback": {"to": "1"},

@@ -53,6 +53,8 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "deleted, with undo": ("ana", "/?said=deleted&undo={churn}"),
     "clone": ("ana", "/w/{churn}/clone"),
     "datasets, none": ("ana", "/datasets"),
+    "bases": ("ana", "/bases"),
+    "bases for an administrator": ("mia", "/bases"),
     "datasets for an administrator": ("mia", "/datasets"),
     "import": ("ana", "/workspaces/import"),
     "open with": ("ana", "/w/{churn}/launch"),
