@@ -138,6 +138,21 @@ def test_a_terminal_installs_and_is_refused_alike(lab: Lab, tool: str) -> None:
     assert lab.in_terminal(f"{tool} uninstall {'-y ' if tool == 'pip' else ''}tomli").returncode == 0
 
 
+@pytest.mark.req("S0-67")
+def test_what_a_refusal_says_to_type_asks_with_the_sessions_own_key(lab: Lab) -> None:
+    asked = lab.in_terminal("ml jupyter request packages requests --for 'our API'")
+    assert asked.returncode == 0, asked.stdout
+    (waiting,) = lab.platform.json("requests")
+    assert (waiting["name"], waiting["workspace"]["id"]) == ("requests", lab.id)
+    lab.platform.run("requests", "withdraw", waiting["id"])
+    # It is this workspace's key, and knows of no other.
+    lab.platform.run("create", "packages-too")
+    elsewhere = lab.in_terminal("ml jupyter request packages-too requests")
+    assert elsewhere.returncode != 0
+    assert "Did you mean" not in elsewhere.stdout
+    lab.platform.run("delete", "packages-too", "--yes")
+
+
 @pytest.mark.parametrize(("wanted", "is_refused"), [("iniconfig", False), ("requests", True)])
 def test_a_script_with_its_own_dependencies_is_judged(lab: Lab, wanted: str, is_refused: bool) -> None:
     script = f"# /// script\n# dependencies = ['{wanted}']\n# ///\nimport {wanted}\nprint('r' + 'an')\n"

@@ -11,6 +11,8 @@ from studiolo.kit.files import write_atomically
 from studiolo.runtime import condacommand
 
 _OFFERED = ("uv", "uvx")
+# What refusals tell people to type; it signs in by the session's own key.
+_OURS = ("ml", "studiolo")
 
 
 def tools_folder(data_dir: Path) -> Path:
@@ -30,12 +32,19 @@ def offer_tools(data_dir: Path) -> Path:
             link.unlink()
         with contextlib.suppress(FileExistsError):
             link.symlink_to(program)
-    _offer_conda(folder / "conda")
+    _offer_program(folder / "conda", Path(condacommand.__file__))
+    for name in _OURS:
+        script = Path(sys.executable).with_name(name)
+        if script.exists():
+            _offer_program(folder / name, script)
     return folder
 
 
-def _offer_conda(program: Path) -> None:
-    # A line of its own: an interpreter named in the first line may have no blank in its path.
-    text = f'#!/bin/sh\nexec {shlex.join([sys.executable, "-I", condacommand.__file__])} "$@"\n'
+def _offer_program(program: Path, script: Path) -> None:
+    """Have `program` run a script by our own interpreter, whatever the variables say of Python.
+
+    A line of its own: an interpreter named in the first line may have no blank in its path.
+    """
+    text = f'#!/bin/sh\nexec {shlex.join([sys.executable, "-I", str(script)])} "$@"\n'
     if not program.is_file() or program.read_text() != text:
         write_atomically(program, text, mode=0o755)

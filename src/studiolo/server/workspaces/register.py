@@ -194,7 +194,8 @@ class Register:
         return rows or await queries.find_former(connection, who.person_id, name, owner or None, everything=everything)
 
     async def _missing(self, connection: AsyncConnection, who: Principal, reference: str) -> NotFound:
-        names = await queries.list_names(connection, who.person_id, everything=False)
+        # A key of one workspace knows of no other, however its person's are called.
+        names = [] if who.workspace_id else await queries.list_names(connection, who.person_id, everything=False)
         return not_found(reference, difflib.get_close_matches(_split(reference)[1], names, n=3, cutoff=0.6))
 
     def _wire(self, row: RowMapping, running: int, member_count: int) -> Workspace:
