@@ -35,7 +35,9 @@ class PackageSettings(BaseModel):
         default_factory=dict,
         description="Addresses of conda channels by name; others are where this machine's conda configuration says.",
     )
-    requests: bool = Field(True, description="Whether people may ask for packages here; `off`: refusals say whom to ask.")
+    requests: bool = Field(
+        True, description="Whether people may ask for packages here; `off`: refusals say whom to ask."
+    )
     osv_folder: Path | None = Field(
         None,
         description="An OSV export that scans look vulnerabilities up in: a zip file, or a folder of `*.json` and "
