@@ -47,11 +47,28 @@ SESSION = {
 }
 DATASET = {"id": "d-1", "name": "billing", "description": "All bills", "everybody": False, "folder": "/srv/billing"}
 DATASET |= {"people": [ANA], "workspaces": [], "is_there": True, "created_at": MOMENT, "modified_at": MOMENT}
-FINDING = {"id": "f-1", "rule": "secret", "severity": "low", "place": {"path": "a.py", "line": 3}, "what": "AWS Access Key"}
+FINDING = {
+    "id": "f-1",
+    "rule": "secret",
+    "severity": "low",
+    "place": {"path": "a.py", "line": 3},
+    "what": "AWS Access Key",
+}
 FINDING |= {"why": "It can be used.", "next_step": "Revoke it.", "accepted": None}
-SCAN = {"id": "c-1", "workspace": {"id": WORKSPACE["id"], "name": "churn", "owner": "ana"}, "at": MOMENT, "seconds": 2.5}
+SCAN = {
+    "id": "c-1",
+    "workspace": {"id": WORKSPACE["id"], "name": "churn", "owner": "ana"},
+    "at": MOMENT,
+    "seconds": 2.5,
+}
 SCAN |= {"cause": "asked", "by": ANA, "isolation": "L0", "enforcement": "Sessions are not isolated.", "policy": None}
-SCAN |= {"verdict": "findings", "summary": "1 finding: 1 low.", "counts": {"low": 1}, "accepted": 0, "findings": [FINDING]}
+SCAN |= {
+    "verdict": "findings",
+    "summary": "1 finding: 1 low.",
+    "counts": {"low": 1},
+    "accepted": 0,
+    "findings": [FINDING],
+}
 SCAN |= {"coverage": {}, "packages": []}
 SCAN_PROGRESS = {"state": "done", "phase": "Done", "percent": 100, "scan": "c-1", "began_at": MOMENT}
 SCAN_TEXT = "ana/churn: 1 finding: 1 low.\nIsolation L0. Sessions are not isolated.\n"
@@ -290,7 +307,13 @@ HEALTH |= {"parts": [{"name": "database", "ok": True, "message": "answers"}]}
 DEVICE = {"device_code": "std_x", "user_code": "WDJB-MJHT", "verification_uri": "http://p/sign-in/device"}
 DEVICE |= {"verification_uri_complete": "http://p/sign-in/device?code=WDJB-MJHT", "expires_in": 600, "interval": 0}
 RULE = {"entry": "socket", "kind": "module", "source": "organisation policy 3", "limits": "socket is a module."}
-REVISION = {"number": 3, "document": "package_management: {}\n", "note": "No sockets", "made_by": ANA, "made_at": MOMENT}
+REVISION = {
+    "number": 3,
+    "document": "package_management: {}\n",
+    "note": "No sockets",
+    "made_by": ANA,
+    "made_at": MOMENT,
+}
 GRANT = {"id": "g-1", "kind": "approval", "ecosystem": "pypi", "name": "torch", "specifier": "==2.9"}
 GRANT |= {"reason": "training", "by": "approved by Mia", "until": None}
 POLICY = {"scope": "workspace", "workspace": "churn", "number": 7, "hash": "ab" * 32, "notes": [], "sources": {}}
@@ -299,7 +322,14 @@ POLICY |= {"approval_required": [], "allowlist": [], "grants": [GRANT], "mode": 
 POLICY |= {"on_blocked_dependency": "fail", "wheels_only": True, "cooldown_days": 7, "cooldown_exempt_channels": []}
 POLICY |= {"startup_blocked_packages": None, "code_rules": "report", "dry_run": False, "revision": REVISION}
 POLICY |= {"document": REVISION["document"]}
-JUDGEMENT = {"ecosystem": "pypi", "name": "six", "version": "1.17.0", "verdict": "allow", "code": "allowed", "rule": None}
+JUDGEMENT = {
+    "ecosystem": "pypi",
+    "name": "six",
+    "version": "1.17.0",
+    "verdict": "allow",
+    "code": "allowed",
+    "rule": None,
+}
 JUDGEMENT |= {"source": None, "because": "Nothing stands against it.", "until": None, "is_only_told": False}
 REFUSED = JUDGEMENT | {"verdict": "refuse", "code": "blocked", "rule": "blocked_packages: six"}
 OUTLOOK = {"workspaces": 1, "packages": 2, "notes": []}

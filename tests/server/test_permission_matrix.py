@@ -211,7 +211,13 @@ class World:
             number="999" if absent else "1",
         )
         path = route.prefix + re.sub(r":\w+\}", "}", route.path).format_map(known)
-        params = {"confirm": "churn" if "trash" in route.path else "zoe", "path": "a.ipynb", "q": "x", "from": "none", "name": "numpy"}
+        params = {
+            "confirm": "churn" if "trash" in route.path else "zoe",
+            "path": "a.ipynb",
+            "q": "x",
+            "from": "none",
+            "name": "numpy",
+        }
         params |= {"before": "1", "after": "1"}
         if route.is_page:
             form = {field: value.format_map(known) for field, value in FORMS.get(route.name, {}).items()}
