@@ -102,6 +102,8 @@ def render(name: str, *, single_team: bool = False, **context: Any) -> str:
         "banner": None,
         "problem": None,
         "canonical": None,
+        "news": 0,
+        "requests_waiting": 0,
     }
     return environment(ManualClock(NOW + timedelta(hours=1))).get_template(name).render(common | context)
 
