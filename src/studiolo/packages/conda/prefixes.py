@@ -13,13 +13,14 @@ def point_scripts(prefix: Path, home: Path) -> None:
     """
     if not (prefix / "conda-meta").is_dir():
         return
-    old, new = f"#!{prefix}/bin/".encode(), f"#!{home}/bin/".encode()
+    old, new = f"{prefix}/bin/".encode(), f"{home}/bin/".encode()
     for program in (prefix / "bin").iterdir():
         if program.is_file() and not program.is_symlink():
             with program.open("rb") as file:
-                first = file.readline(_LONGEST_LINE)
-            if first.startswith(old):
-                _replace(program, new + program.read_bytes().removeprefix(old))
+                # A path that is too long for the first line stands in the second one, behind `exec`.
+                begin = b"".join(file.readline(_LONGEST_LINE) for _ in range(2))
+            if begin.startswith(b"#!") and old in begin:
+                _replace(program, begin.replace(old, new) + program.read_bytes().removeprefix(begin))
 
 
 def _replace(program: Path, content: bytes) -> None:
