@@ -150,7 +150,6 @@ def test_what_a_refusal_says_to_type_asks_with_the_sessions_own_key(lab: Lab) ->
     elsewhere = lab.in_terminal("ml jupyter request packages-too requests")
     assert elsewhere.returncode != 0
     assert "Did you mean" not in elsewhere.stdout
-    lab.platform.run("delete", "packages-too", "--yes")
 
 
 @pytest.mark.parametrize(("wanted", "is_refused"), [("iniconfig", False), ("requests", True)])
