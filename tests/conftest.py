@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 CHROMIUM_OPTIONS = (
     "--no-sandbox",
@@ -37,6 +37,8 @@ def chromium() -> Iterator[Browser]:
         pytest.skip("Chromium is not installed; `make test` installs it as root")
     # Playwright's own driver warns about descriptors of the test runner otherwise.
     os.environ.setdefault("NODE_NO_WARNINGS", "1")
+    # Pages share two cores with whole platforms; what never comes is told in any case.
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_OPTIONS)
         yield browser

@@ -23,13 +23,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilesStage]:
 
 
 @pytest.fixture(scope="module")
-def guests(chromium: Browser, stage: FilesStage) -> Iterator[Visitors]:
+def guests(chromium: Browser, stage: FilesStage) -> Visitors:
     made = Visitors(chromium, stage)
     for name in ("ana", "leo"):
         made.get(name).patience(_PATIENCE)
-    expect.set_options(timeout=_PATIENCE)
     yield made
-    expect.set_options(timeout=5000)
 
 
 @pytest.fixture
