@@ -38,7 +38,7 @@ def chromium() -> Iterator[Browser]:
     # Playwright's own driver warns about descriptors of the test runner otherwise.
     os.environ.setdefault("NODE_NO_WARNINGS", "1")
     # Pages share two cores with whole platforms; what never comes is told in any case.
-    expect.set_options(timeout=30_000)
+    expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_OPTIONS)
         yield browser

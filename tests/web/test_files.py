@@ -27,7 +27,7 @@ def guests(chromium: Browser, stage: FilesStage) -> Visitors:
     made = Visitors(chromium, stage)
     for name in ("ana", "leo"):
         made.get(name).patience(_PATIENCE)
-    yield made
+    return made
 
 
 @pytest.fixture
