@@ -18,7 +18,7 @@ class Front:
 
     def __init__(self, lab: str, host: str) -> None:
         self._upstreams = (lab, host)
-        self._sockets: set[web.WebSocketResponse] = set()
+        self._sockets: dict[web.WebSocketResponse, asyncio.Event] = {}
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -38,8 +38,17 @@ class Front:
         self._loop.close()
 
     def cut(self) -> None:
-        """Drop all websockets without a goodbye."""
-        self._loop.call_soon_threadsafe(lambda: [self._drop(socket) for socket in self._sockets])
+        """Drop all websockets without a goodbye, and return when the servers behind know: what they wrote into a socket
+        that nobody reads any more is lost to a client of Jupyter's protocol.
+        """
+        asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result(60)
+
+    async def _cut(self) -> None:
+        dropped = dict(self._sockets)
+        for socket in dropped:
+            self._drop(socket)
+        for left in dropped.values():
+            await left.wait()
 
     @staticmethod
     def _drop(socket: web.WebSocketResponse) -> None:
@@ -80,6 +89,13 @@ class Front:
             return web.Response(status=reply.status, headers=headers, body=await reply.read())
 
     async def _join(self, request: web.Request, address: str) -> web.StreamResponse:
+        left = asyncio.Event()
+        try:
+            return await self._carry_both(request, address, left)
+        finally:
+            left.set()
+
+    async def _carry_both(self, request: web.Request, address: str, left: asyncio.Event) -> web.StreamResponse:
         offered = [word.strip() for word in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
         headers = {name: request.headers[name] for name in ("Cookie", "Origin", "Host") if name in request.headers}
         async with self._client.ws_connect(
@@ -87,12 +103,13 @@ class Front:
         ) as above:
             below = web.WebSocketResponse(protocols=[above.protocol] if above.protocol else (), max_msg_size=0)
             await below.prepare(request)
-            self._sockets.add(below)
+            self._sockets[below] = left
             ways = [asyncio.create_task(_carry(below, above)), asyncio.create_task(_carry(above, below))]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             for way in ways:
                 way.cancel()
-            self._sockets.discard(below)
+            del self._sockets[below]
+            await above.close()
             await below.close()
         return below
 
