@@ -9,14 +9,14 @@ from studiolo.server.principal import OPERATOR, Principal
 from studiolo.server.requests import queries
 from studiolo.server.services import Services
 
-_POLICY = "package_management:\n  approval_required: [tensorflow, pytorch, lightgbm]\n"
+SAMPLE_POLICY = "package_management:\n  approval_required: [tensorflow, pytorch, lightgbm]\n"
 _MIB = 1 << 20
 _ALLOWED = Ruling(verdict="allow", code="allowed", rule=None, source=None, because="Nothing stands against it.")
 
 
 async def add_requests(services: Services, ana: Principal, leo: Principal, churn: str) -> dict[str, str]:
     """Ask for three packages: one waits with all that it brings, one was denied. Returns the ids by name."""
-    await services.policy_revisions.set(ana, churn, PolicySet(document=_POLICY, note="As the team agreed"))
+    await services.policy_revisions.set(ana, churn, PolicySet(document=SAMPLE_POLICY, note="As the team agreed"))
     purpose = "Forecasts of churn by plan, for the quarterly report: the statistical models are at their end."
     denied = await services.requests.ask(leo, churn, PackageAsk(package="lightgbm<4"))
     await services.request_decisions.deny(

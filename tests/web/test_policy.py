@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from web.conftest import Visitors
+from web.sample_requests import SAMPLE_POLICY
 from web.stage import Samples
 
 pytestmark = pytest.mark.browser
@@ -32,7 +33,8 @@ def test_a_bad_entry_is_named_with_its_line_and_the_text_stays(visitors: Visitor
 
 def test_a_policy_is_tried_then_set_then_compared(visitors: Visitors, samples: Samples) -> None:
     page = visitors.get("ana").open(f"/w/{samples.ids['churn']}/policy")
-    page.fill("#document", "package_management:\n  blocked_packages: [cowsay]\n")
+    # Others ask for what the samples' policy has people ask for.
+    page.fill("#document", f"{SAMPLE_POLICY}  blocked_packages: [cowsay]\n")
     page.fill("#note", "too quick for us")
     page.get_by_role("button", name="What would change?").click()
     expect(page.locator("#outlook")).to_contain_text("Nothing was set")
