@@ -266,7 +266,7 @@ async def test_a_kernel_with_a_group_of_its_own_is_held_by_it(bench: Bench) -> N
 
 async def until_at_rest(shim: int) -> None:
     async with asyncio.timeout(SECONDS):
-        while "import vigil" not in await asyncio.to_thread(Path(f"/proc/{shim}/cmdline").read_text):
+        while "studiolo.runtime.vigil" not in await asyncio.to_thread(Path(f"/proc/{shim}/cmdline").read_text):
             await asyncio.sleep(0.02)
         # It hears signals from then on.
         while await asyncio.to_thread(Path(f"/proc/{shim}/comm").read_text) != "studiolo-shim\n":

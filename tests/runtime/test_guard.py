@@ -6,6 +6,7 @@ import pytest
 from jupyter_client.manager import KernelManager
 
 from studiolo.runtime import guard, packagenotice
+from studiolo.runtime.kernelcommands import first_line
 
 Cell = Callable[[str], str]
 
@@ -16,7 +17,7 @@ def run() -> Iterator[Cell]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(guard.VARIABLE, "socket subprocess os.system telnetlib")
         manager = KernelManager(kernel_name="python3", transport="ipc")
-        manager.start_kernel(extra_arguments=[packagenotice.argument(), guard.argument()])
+        manager.start_kernel(extra_arguments=[first_line(packagenotice.__file__), first_line(guard.__file__)])
     client = manager.client()
     client.start_channels()
     client.wait_for_ready(60)

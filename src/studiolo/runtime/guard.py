@@ -29,11 +29,6 @@ def watch_this() -> None:
     watch(get_ipython().user_ns)
 
 
-def argument() -> str:
-    """Return the argument with which an ipykernel that is started afresh calls `watch_this`."""
-    return f"--IPKernelApp.exec_lines=__import__('runpy').run_path({__file__!r})['watch_this']()"
-
-
 def _hook(rules: frozenset[str], namespace: Mapping[str, Any]) -> Callable[[str, tuple[Any, ...]], None]:
     def hook(event: str, given: tuple[Any, ...]) -> None:
         # An event is called as the function is: os.system, subprocess.Popen, socket.connect.

@@ -20,14 +20,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from studiolo.runtime import exits, limits, processes
+from studiolo.runtime import exits, limits, processes, vigil
 from studiolo.runtime.deaths import MemoryWatch
 from studiolo.runtime.descriptors import redirect_output
 from studiolo.runtime.groups import Group
 from studiolo.runtime.launch import MAX_REQUEST_BYTES, LaunchFiles, RefusedRequestError, read_json, write_json
-from studiolo.runtime.vigil import LOG_LIMIT_BYTES
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP)
+SIGNALS = tuple(map(signal.Signals, vigil.SIGNALS))
 _ENDED_BY_SIGTERM = 128 + signal.SIGTERM
 _REQUEST_SECONDS = 5.0
 _LOCK_SECONDS = 2.0
@@ -322,11 +321,11 @@ class Keeper(ABC):
     def _trim_log(self) -> None:
         """Keep the log bounded: beyond the limit its first half goes. Writers only append."""
         with contextlib.suppress(OSError):
-            if self.files.log.stat().st_size <= LOG_LIMIT_BYTES:
+            if self.files.log.stat().st_size <= vigil.LOG_LIMIT_BYTES:
                 return
             with self.files.log.open("r+b") as log:
-                log.seek(-LOG_LIMIT_BYTES // 2, os.SEEK_END)
-                kept = log.read(LOG_LIMIT_BYTES)
+                log.seek(-vigil.LOG_LIMIT_BYTES // 2, os.SEEK_END)
+                kept = log.read(vigil.LOG_LIMIT_BYTES)
                 log.seek(0)
                 log.truncate()
                 log.write(b"[earlier lines were dropped]\n" + kept[kept.find(b"\n") + 1 :])

@@ -71,11 +71,6 @@ def watch_this() -> None:
     watch(IPKernelApp.instance())
 
 
-def argument() -> str:
-    """Return the argument with which an ipykernel that is started afresh calls `watch_this`."""
-    return f"--IPKernelApp.exec_lines=__import__('runpy').run_path({__file__!r})['watch_this']()"
-
-
 def describe(folder: str, file: str, problem: Mapping[str, Any], workspace: str) -> str | None:
     """Return the words for a refused file; `problem`: what the index answered, empty where it did not."""
     read = _FOLDER.fullmatch(folder)

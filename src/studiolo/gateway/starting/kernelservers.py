@@ -13,7 +13,7 @@ from typing import Any
 
 from studiolo.gateway.base import KernelPlan
 from studiolo.gateway.starting.forkable import Imported, find_base, is_alike, is_plain
-from studiolo.runtime.kernelcommands import GOODBYE, HELD, HERE, LOADER
+from studiolo.runtime.kernelcommands import GOODBYE, HELD, HERE, loader
 from studiolo.runtime.launch import read_json
 
 _PACKAGE = Path(__file__).parents[2]
@@ -99,7 +99,7 @@ class KernelServers:
     async def _run(self, base: Path, path: Path) -> bytes:
         """Start a server, detached; returns what it says: READY, HELD if another one is there, nothing if it failed."""
         self._sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
-        arguments = (LOADER, str(_PACKAGE), "--socket", str(path), "--spares", str(self._spares))
+        arguments = (loader("kernelserver"), str(_PACKAGE), "--socket", str(path), "--spares", str(self._spares))
         ours, theirs = socket.socketpair()
         try:
             with theirs, path.with_name(f"{path.name}.log").open("wb") as log:

@@ -20,6 +20,7 @@ from studiolo.gateway.starting.kernelservers import KernelServers
 from studiolo.gateway.starting.local_kernels import KeptKernel, LocalProcess, find_process, read_exit
 from studiolo.kit import logs
 from studiolo.runtime import connecting, guard, packagenotice
+from studiolo.runtime.kernelcommands import first_line
 from studiolo.runtime.kernelrequest import MARKER, KernelRequest, is_plain
 from studiolo.runtime.launch import MARKER as LAUNCH_MARKER
 
@@ -183,9 +184,10 @@ def _request(plan: KernelPlan, kept: KeptKernel, *, forks: bool) -> KernelReques
 
 def _notice(request: KernelRequest) -> list[str]:
     """Return what has an exec'd ipykernel, which has none of our modules, explain refusals and heed code rules."""
-    wanted = {"STUDIOLO_INDEX": packagenotice.argument(), guard.VARIABLE: guard.argument()}
+    wanted = {"STUDIOLO_INDEX": packagenotice.__file__, guard.VARIABLE: guard.__file__}
     # A person's own configuration of IPython would lose lines by it.
-    return [word for name, word in wanted.items() if name in request.variables] if is_plain(request) else []
+    known = [first_line(file) for name, file in wanted.items() if name in request.variables]
+    return known if is_plain(request) else []
 
 
 def _not_started(plan: KernelPlan, why: str, kept: KeptKernel) -> Unavailable:

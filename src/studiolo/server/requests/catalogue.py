@@ -18,8 +18,9 @@ from studiolo.packages.policy.rules import read_version
 from studiolo.packages.scan import osv
 from studiolo.packages.scan.vulnerabilities import is_affected
 from studiolo.server.environments.installing import Resolved
+from studiolo.server.packages.effective import Policies
 from studiolo.server.packages.host import IndexHost
-from studiolo.server.requests.grounds import Facts, Policies
+from studiolo.server.requests.grounds import Facts
 
 # A wheel whose server sends no parts is fetched whole for what it says of itself.
 _SECONDS = 20.0

@@ -14,9 +14,10 @@ from studiolo.packages.policy.decisions import Decision
 from studiolo.packages.policy.effective import Grant
 from studiolo.server.audit.service import Audit
 from studiolo.server.notifications.service import Notifications
+from studiolo.server.packages.effective import Policies
+from studiolo.server.packages.grants import Grants
 from studiolo.server.principal import Principal
 from studiolo.server.requests import queries
-from studiolo.server.requests.grounds import Grants, Policies
 from studiolo.server.requests.service import TOPICS, Requests, check_pending, link_of
 from studiolo.server.requests.wishes import read_versions, subject_of
 

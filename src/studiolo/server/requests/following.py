@@ -12,11 +12,12 @@ from studiolo.kit.db import Database
 from studiolo.kit.reconcile import Runner
 from studiolo.server.accounts.queries import find_person
 from studiolo.server.environments.installing import Resolved
+from studiolo.server.environments.planning import Planner
 from studiolo.server.live import Live
 from studiolo.server.notifications.service import Notifications
 from studiolo.server.principal import PLATFORM, Principal
 from studiolo.server.requests import queries
-from studiolo.server.requests.grounds import BuildOutcome, Catalogue, Facts, Installs, Planner
+from studiolo.server.requests.grounds import BuildOutcome, Catalogue, Facts, Installs
 from studiolo.server.requests.service import TOPICS, Requests, link_of
 
 _LOOK_AGAIN = timedelta(seconds=1)

@@ -1,12 +1,9 @@
 """What requests need of the domains below them; the composition fits these together (see parts.py)."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from studiolo.contract.environments import BuildState, Ecosystem, Plan
-from studiolo.kit.db import Transaction
-from studiolo.packages.policy.effective import Policy
+from studiolo.contract.environments import BuildState, Ecosystem
 from studiolo.server.environments.installing import Resolved
 from studiolo.server.principal import Principal
 
@@ -26,45 +23,6 @@ class BuildOutcome(NamedTuple):
 
     state: BuildState
     message: str | None
-
-
-class Policies(Protocol):
-    """Knows what holds for a workspace."""
-
-    async def effective(self, workspace_id: str) -> tuple[int, Policy]:
-        """Return the number of the workspace's effective policy, and the policy."""
-        ...
-
-
-class Grants(Protocol):
-    """Keeps what was allowed beside the policies."""
-
-    async def add(
-        self,
-        tx: Transaction,
-        who: Principal,
-        *,
-        kind: Literal["approval", "exception"],
-        workspace_id: str | None,
-        ecosystem: Ecosystem,
-        name: str,
-        specifier: str,
-        reason: str,
-        until: datetime | None,
-        request_id: str | None,
-    ) -> str:
-        """Add one within a transaction; `workspace_id` None: everywhere. Policies follow from the commit on."""
-        ...
-
-
-class Planner(Protocol):
-    """Works out what an installation comes to."""
-
-    async def plan(
-        self, workspace_id: str | None, specs: Sequence[str], ecosystem: Ecosystem
-    ) -> tuple[Plan, Sequence[Resolved]]:
-        """Return all that would come along, judged, and its files. Raises StudioloError where none fit together."""
-        ...
 
 
 class Catalogue(Protocol):

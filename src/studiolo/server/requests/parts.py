@@ -10,12 +10,13 @@ from studiolo.server.audit.service import Audit
 from studiolo.server.environments.parts import EnvironmentParts
 from studiolo.server.environments.service import Environments
 from studiolo.server.notifications.service import Notifications
+from studiolo.server.packages.effective import Policies
+from studiolo.server.packages.grants import Grants
 from studiolo.server.packages.host import IndexHost
 from studiolo.server.principal import PLATFORM
 from studiolo.server.requests.catalogue import IndexCatalogue
 from studiolo.server.requests.deciding import Decisions
 from studiolo.server.requests.following import Following
-from studiolo.server.requests.grounds import Grants, Policies
 from studiolo.server.requests.installs import BuildInstalls
 from studiolo.server.requests.service import Requests
 from studiolo.server.settings import Settings

@@ -21,9 +21,9 @@ from studiolo.server.accounts.queries import list_administrators
 from studiolo.server.audit.service import Audit
 from studiolo.server.environments.planning import ListPassing
 from studiolo.server.notifications.service import Notifications
+from studiolo.server.packages.effective import Policies
 from studiolo.server.principal import Principal
 from studiolo.server.requests import queries
-from studiolo.server.requests.grounds import Policies
 from studiolo.server.requests.wire import ruling, wire
 from studiolo.server.requests.wishes import read_wish, subject_of
 from studiolo.server.workspaces import queries as workspace_queries
