@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
+Storage = Literal["shared", "own"]
 # A JSON object that only the engine understands; we store it and hand it back.
 Handle = dict[str, Any]
 # Asks for the (workload_id, launch) of all that is wanted now.
@@ -15,16 +16,25 @@ AskWanted = Callable[[], Awaitable[set[tuple[str, int]]]]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a workload may use; None: no limit. `cpu` in processors, `memory` in bytes."""
+    """What a workload may use; None: no limit. `cpu` in processors, `memory` and `disk` in bytes.
+
+    `gpu`: how many, of the type `gpu_type` as the engine's settings name it; `seconds`: how long it may run.
+    """
 
     cpu: float | None = None
     memory: int | None = None
     processes: int | None = None
+    gpu: int = 0
+    gpu_type: str | None = None
+    disk: int | None = None
+    seconds: int | None = None
 
 
 class Phase(StrEnum):
     """What an engine can see of a workload."""
 
+    # Taken on, but it waits for its turn or for a place; Observation.message says for what. Takes no start's time.
+    PENDING = "pending"
     STARTING = "starting"
     READY = "ready"
     ENDED = "ended"
@@ -39,6 +49,10 @@ class WorkloadSpec:
     `secret` reaches the workload by a private channel, never by file, argument or environment of others.
     `variables` are added to the workload's environment variables. `tool_files` (contents by absolute path) are there
     before it starts; `netrc` (lines, secret) is in a private file, after what the account's own says, that NETRC names.
+
+    `image`: what to run it in, for engines that run images. `datasets`: read-only folders by name. `person` (name of an
+    account of ours) and `labels` (words for people, by name) are untrusted text: an engine escapes or leaves out.
+    `options`: what the profile says for this engine (a partition, a node selector, …), checked by the engine's model.
     """
 
     workload_id: str
@@ -54,13 +68,19 @@ class WorkloadSpec:
     tool_files: Mapping[str, str] = field(default_factory=dict)
     netrc: str = field(default="", repr=False)
     limits: Limits = field(default_factory=Limits)
+    image: str | None = None
+    datasets: Mapping[str, Path] = field(default_factory=dict)
+    person: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Exit:
     """How a workload ended. `code` or `signal` is set, or neither when nobody saw the end.
 
-    `reason`: stopped, server-exited, killed, out-of-memory, never-ready, vanished.
+    `reason`: stopped, server-exited, killed, out-of-memory, never-ready, vanished, time-limit, evicted, cancelled
+    (by somebody at the engine itself), image-missing, no-capacity.
     """
 
     reason: str
@@ -103,7 +123,8 @@ class Usage:
 class Machine:
     """What the engine's machine has (None: unknown) and how limits are enforced there.
 
-    `cpu_limits`, `memory_limits`, `process_limits`: cgroup-v2, cgroup-v1, rlimit or none.
+    `cpu_limits`, `memory_limits`, `process_limits`: cgroup-v2, cgroup-v1, rlimit, engine (it enforces them by means of
+    its own, measured or documented) or none.
     """
 
     cpu: float | None
@@ -116,12 +137,30 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the engine saw. `upstream` is set when READY: a Caddy upstream, `unix//path` or `host:port`."""
+    """What the engine saw. `upstream` is set when READY: a Caddy upstream, `unix//path` or `host:port`.
+
+    `message`: for UNKNOWN why; for PENDING and STARTING what happens now ("Pulling the image: 40 %.", "In the queue:
+    Priority."), a sentence for people. `expected_start`: when a scheduler expects to begin. `ends_at`: when a time
+    limit will end it.
+    """
 
     phase: Phase
     upstream: str | None = None
     exit: Exit | None = None
     message: str | None = None
+    expected_start: datetime | None = None
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """How the front door asks a server that is not at our own path. `headers` are secret and never stored.
+
+    `prefix`: the server's own base path (`/user/ann/lab-1/`), which replaces the session's `/s/{id}/`.
+    """
+
+    prefix: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Engine(Protocol):
@@ -129,10 +168,14 @@ class Engine(Protocol):
 
     The session reconciler calls the verbs; each may be called again at any time, also after a crash between
     the call and the storing of its result. Each returns within seconds; waiting is the reconciler's job.
+    `isolation`: L0 to L4 (threat model, section 2), as measured. `storage`: `shared` when workloads use the workspace's
+    own folder, `own` when files are copied to and from where the engine keeps them. `runs_images`: takes `spec.image`.
     """
 
     name: str
     isolation: str
+    storage: Storage
+    runs_images: bool
 
     async def start(self, spec: WorkloadSpec) -> Handle:
         """Begin to run `spec`, or find the object that an earlier call for the same launch made.
@@ -175,6 +218,18 @@ class Logs(Protocol):
         """Yield the last lines and then each new one, until the workload has ended.
 
         Goes at its reader's pace and holds little; what was dropped meanwhile is said in a line of its own.
+        """
+        ...
+
+
+@runtime_checkable
+class Fronts(Protocol):
+    """Capability: its servers answer under paths of their own, or want credentials of their own."""
+
+    async def front(self, handle: Handle) -> Front:
+        """Return how to ask the server of a READY workload. Asked often: answer from memory where that is right.
+
+        Raises Unavailable (`engine-unavailable`).
         """
         ...
 

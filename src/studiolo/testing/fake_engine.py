@@ -7,7 +7,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from studiolo.contract.errors import Unavailable
-from studiolo.engines.base import AskWanted, Death, Exit, Handle, Machine, Observation, Phase, Usage, WorkloadSpec
+from studiolo.engines.base import (
+    AskWanted,
+    Death,
+    Exit,
+    Handle,
+    Machine,
+    Observation,
+    Phase,
+    Storage,
+    Usage,
+    WorkloadSpec,
+)
 
 
 @dataclass
@@ -51,6 +62,8 @@ class FakeEngine:
     def __init__(self, name: str = "fake", isolation: str = "L0") -> None:
         self.name = name
         self.isolation = isolation
+        self.storage: Storage = "shared"
+        self.runs_images = False
         self.behaviour = Behaviour()
         self.machine = Machine(
             cpu=None, memory=None, gpu=None, cpu_limits="none", memory_limits="none", process_limits="none"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from studiolo.contract.errors import Unavailable
-from studiolo.engines.base import AskWanted, Exit, Handle, Machine, Observation, Phase, Usage, WorkloadSpec
+from studiolo.engines.base import AskWanted, Exit, Handle, Machine, Observation, Phase, Storage, Usage, WorkloadSpec
 from studiolo.engines.local import logs
 from studiolo.engines.local.launches import Launch
 from studiolo.engines.local.measuring import Measuring
@@ -32,6 +32,8 @@ class LocalEngine:
 
     name = "local"
     isolation = "L0"
+    storage: Storage = "shared"
+    runs_images = False
 
     def __init__(
         self,
