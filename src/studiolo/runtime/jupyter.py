@@ -39,8 +39,8 @@ _UNUSED_PLUGINS = ("@jupyterlab/apputils-extension:announcements", "nbdime-jupyt
 _ENDED_BY_SIGNAL = 128
 
 
-def run_lab(request: LaunchRequest, tell_ready: Callable[[], None]) -> None:
-    """Serve JupyterLab on the request's socket until told to stop; `tell_ready` is called when it listens.
+def run_lab(request: LaunchRequest, tell_ready: Callable[[int], None]) -> None:
+    """Serve JupyterLab where the request says until told to stop; `tell_ready` gets the port (0: unix socket) then.
 
     The process's environment must be the request's already. Ends by returning or by SystemExit.
     """
@@ -63,9 +63,10 @@ def run_lab(request: LaunchRequest, tell_ready: Callable[[], None]) -> None:
     activity.start(server, request)
 
     def after_binding() -> None:
-        if not Path(request.socket).is_socket():
+        # Binding may have failed in a callback of its own, which only logs it.
+        if not server.http_server._sockets:
             raise SystemExit(1)
-        tell_ready()
+        tell_ready(server.port if request.listen else 0)
 
     # Callbacks run in the order they were added: the one that binds the socket was added by initialize().
     server.io_loop.add_callback(after_binding)
@@ -91,8 +92,7 @@ def settings(request: LaunchRequest) -> Config:
     """Return the settings of a session's server. The launch's secret is not among them: extensions may print them."""
     config = Config()
     config.ServerApp.update(
-        sock=request.socket,
-        sock_mode="0600",
+        **_binding(request),
         base_url=request.base_url,
         root_dir=request.folder,
         open_browser=False,
@@ -139,6 +139,12 @@ def settings(request: LaunchRequest) -> Config:
     config.TerminalsExtensionApp.terminal_manager_class = WorkspaceTerminals
     config.KernelManager.transport = choose_transport(Path(request.run_folder))
     return config
+
+
+def _binding(request: LaunchRequest) -> dict[str, Any]:
+    if not request.listen:
+        return {"sock": request.socket, "sock_mode": "0600"}
+    return {"ip": request.host, "port": request.port, "port_retries": 0}
 
 
 def _without_unused(handler: RequestHandler, page_config: dict[str, Any]) -> dict[str, Any]:

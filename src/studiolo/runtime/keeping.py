@@ -65,18 +65,24 @@ def serve(connection: socket.socket, read: Callable[[bytes], R], keep: Callable[
     processes.name_process("studiolo-shim")
     try:
         request = read(_read_line(connection))
-        lock = _lock(request)
-        if lock is None:
+        if not see_through(request, keep):
             tell(connection, "started", existing=True, **_existing(request))
-            return 0
-        redirect_output(request.files.log)
-        keeper = keep(request)
-        keeper.lock = lock
-        keeper.run()
     except (RefusedRequestError, OSError) as exc:
         tell(connection, "error", message=str(exc))
         return 1
     return 0
+
+
+def see_through(request: R, keep: Callable[[R], "Keeper"]) -> bool:
+    """Run the launch to its end; False when it was started before. Raises RefusedRequestError, OSError."""
+    lock = _lock(request)
+    if lock is None:
+        return False
+    redirect_output(request.files.log)
+    keeper = keep(request)
+    keeper.lock = lock
+    keeper.run()
+    return True
 
 
 def tell(connection: socket.socket, event: str, **members: Any) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 MAX_REQUEST_BYTES = 2 * 1024 * 1024
 # Exec'd descendants of a launch carry this variable; by it they are found when their shim is gone.
 MARKER = "STUDIOLO_LAUNCH"
+_ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104
+_LAST_PORT = 65535
 
 
 class RefusedRequestError(ValueError):
@@ -26,6 +29,10 @@ class LaunchRequest:
     `tool_files` (contents by path) and `netrc` (lines, secret) tell its tools what holds here, see `runtime.toolfiles`.
     Limits are in processors, bytes, and processes with their threads; None: no limit. `groups`: for each usable
     controller the folder in which the launch's control group is made.
+
+    `listen`: `tcp://HOST:PORT` for a server that listens there and not on `socket`; port 0 is any free one.
+    `advertise`: what others call the host that listens on all its addresses; else its own name. `log_to_stdout`: a
+    workload (see `runtime.workload`) also prints its log.
     """
 
     workload_id: str
@@ -48,11 +55,31 @@ class LaunchRequest:
     memory_limit: int | None = None
     process_limit: int | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
+    listen: str = ""
+    advertise: str = ""
+    log_to_stdout: bool = False
 
     @property
     def name(self) -> str:
         """`<workload id>.<launch>`: names the launch on this machine."""
         return f"{self.workload_id}.{self.launch}"
+
+    @property
+    def host(self) -> str:
+        """Which address the server binds; empty with a unix socket."""
+        return _split_listen(self.listen)[0]
+
+    @property
+    def port(self) -> int:
+        """Which port the server binds there; 0: any free one."""
+        return _split_listen(self.listen)[1]
+
+    def address(self, port: int) -> str:
+        """Return what reaches the server, which has bound `port`: `unix//path` or `host:port`, as Caddy dials it."""
+        if not self.listen:
+            return f"unix/{self.socket}"
+        host = (self.advertise or socket.gethostname()) if self.host in _ALL_ADDRESSES else self.host
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     @property
     def files(self) -> "LaunchFiles":
@@ -93,6 +120,7 @@ class LaunchRequest:
         """Read a request; raises RefusedRequestError when it is cut, no JSON, or has wrong members."""
         request = cls(**read_members(line, {f.name for f in fields(cls)}))
         refuse_relative(request.launch_folder, request.run_folder, request.socket, request.folder, request.environment)
+        _split_listen(request.listen)
         return request
 
 
@@ -114,11 +142,27 @@ def refuse_relative(*paths: str) -> None:
             raise RefusedRequestError(f"The launch request holds a relative path: {path!r}.")
 
 
+def _split_listen(listen: str) -> tuple[str, int]:
+    """Return host, without brackets, and port; raises RefusedRequestError."""
+    if not listen:
+        return "", 0
+    scheme, _, place = listen.partition("://")
+    host, _, port = place.rpartition(":")
+    if scheme != "tcp" or not host or not port.isdecimal() or int(port) > _LAST_PORT:
+        raise RefusedRequestError(f"The launch request's `listen` is not tcp://HOST:PORT: {listen!r}.")
+    return host.strip("[]"), int(port)
+
+
 @dataclass(frozen=True, slots=True)
 class LaunchFiles:
-    """The files of one launch. None holds a secret; all but the log are replaced whole."""
+    """The files of one launch. None but the request holds a secret; all but the log are replaced whole."""
 
     folder: Path
+
+    @property
+    def request(self) -> Path:
+        """What a workload is told, see `runtime.workload`; removed as it is read."""
+        return self.folder / "request.json"
 
     @property
     def lock(self) -> Path:
@@ -132,7 +176,7 @@ class LaunchFiles:
 
     @property
     def ready(self) -> Path:
-        """Exists once the server listens."""
+        """{address}: exists once the server listens, see LaunchRequest.address. A kernel's is empty."""
         return self.folder / "ready"
 
     @property

@@ -53,7 +53,7 @@ def rehearse() -> None:
             os.environ.clear()
             os.environ.update(request.variables)
             asking: list[asyncio.Task[bytes]] = []
-            run_lab(request, lambda: asking.append(asyncio.create_task(_ask_and_stop(request))))
+            run_lab(request, lambda port: asking.append(asyncio.create_task(_ask_and_stop(request))))
     finally:
         logging.disable(levels)
         os.environ.clear()

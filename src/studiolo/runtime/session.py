@@ -8,12 +8,11 @@ import sys
 import tempfile
 import time
 import traceback
-from pathlib import Path
 
 from studiolo.runtime import processes
 from studiolo.runtime.descriptors import close_inherited, redirect_output
 from studiolo.runtime.keeping import tell
-from studiolo.runtime.launch import LaunchFiles, LaunchRequest
+from studiolo.runtime.launch import LaunchRequest, write_json
 
 _UMASK = 0o022
 
@@ -25,14 +24,14 @@ def run(request: LaunchRequest, connection: socket.socket) -> int:
     """
     processes.name_process("studiolo-lab")
     close_inherited(keep=connection.fileno())
-    redirect_output(LaunchFiles(Path(request.launch_folder)).log)
+    redirect_output(request.files.log)
     _replace_environment(request)
     os.umask(_UMASK)
     processes.offer_to_oom_killer(processes.SERVER_OOM_SCORE)
     _forget_shared()
 
-    def tell_ready() -> None:
-        LaunchFiles(Path(request.launch_folder)).ready.touch()
+    def tell_ready(port: int) -> None:
+        write_json(request.files.ready, {"address": request.address(port)})
         tell(connection, "ready")
         connection.close()
 

@@ -47,6 +47,8 @@ class Shim(keeping.Keeper):
 
     child = "session"
     about = exits.SESSION
+    # By kernel hosts of this machine.
+    takes_kernels = True
 
     def __init__(
         self, request: LaunchRequest, connection: socket.socket, *, forks: bool, claim: Claim | None = None
@@ -65,7 +67,8 @@ class Shim(keeping.Keeper):
         if self.request.netrc:
             write_netrc(self.request.netrc_file, self.request.netrc, self.request.variables.get("HOME"))
         self.group = limits.make_group(self.request)
-        write_grounds(self.request)
+        if self.takes_kernels:
+            write_grounds(self.request)
 
     def fork(self, shim_pid: int) -> int:
         """See Keeper.fork."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from websockets.asyncio.client import ClientConnection, unix_connect
+from websockets.asyncio.client import ClientConnection, connect, unix_connect
 
 _FORK_SERVER_SECONDS = 60.0
 
@@ -57,11 +57,19 @@ def run_fork_server(path: Path, *, spares: int = 0) -> Iterator[subprocess.Popen
 
 @dataclass(frozen=True)
 class SessionClient:
-    """Speaks to a session as the front door does, over its unix socket."""
+    """Speaks to a session as the front door does, over its unix socket, or at `address` (`host:port`)."""
 
     socket: Path
     base_url: str
     secret: str
+    address: str = ""
+
+    @classmethod
+    def at(cls, upstream: str, base_url: str, secret: str) -> "SessionClient":
+        """Return a client of the session at `upstream`, as engines tell it: `unix//path` or `host:port`."""
+        if upstream.startswith("unix/"):
+            return cls(Path(upstream.removeprefix("unix/")), base_url, secret)
+        return cls(Path(), base_url, secret, upstream)
 
     def headers(self, auth: str = "key") -> dict[str, str]:
         """Return the headers that the front door adds."""
@@ -76,10 +84,11 @@ class SessionClient:
     def http(self, auth: str | None = "key") -> httpx.AsyncClient:
         """Return an HTTP client of the session; `auth` None sends none of the front door's headers."""
         return httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=str(self.socket)),
-            base_url=f"http://localhost{self.base_url}",
+            transport=httpx.AsyncHTTPTransport(uds=None if self.address else str(self.socket)),
+            base_url=f"http://{self.address or 'localhost'}{self.base_url}",
             headers=self.headers(auth) if auth else {},
             timeout=20,
+            trust_env=False,
         )
 
     async def start_kernel(self, path: str = "work.ipynb") -> str:
@@ -93,9 +102,15 @@ class SessionClient:
     @asynccontextmanager
     async def channels(self, kernel_id: str, auth: str | None = "key") -> AsyncIterator[ClientConnection]:
         """Open the kernel's websocket."""
-        url = f"ws://localhost{self.base_url}api/kernels/{kernel_id}/channels?session_id={uuid.uuid4().hex}"
+        place = f"{self.address or 'localhost'}{self.base_url}"
+        url = f"ws://{place}api/kernels/{kernel_id}/channels?session_id={uuid.uuid4().hex}"
         headers = self.headers(auth) if auth else {}
-        async with unix_connect(str(self.socket), url, additional_headers=headers) as connection:
+        opening = (
+            connect(url, additional_headers=headers, proxy=None)
+            if self.address
+            else unix_connect(str(self.socket), url, additional_headers=headers)
+        )
+        async with opening as connection:
             yield connection
 
     async def run(self, kernel_id: str, code: str) -> str:

@@ -1,0 +1,155 @@
+"""A session elsewhere: in the foreground of a container, a batch job or a pod, alone or beside others.
+
+`python -m studiolo.runtime.workload FOLDER` reads `FOLDER/request.json` (a LaunchRequest, removed as it is read) and is
+the launch's shim from then on (see `studiolo.runtime.shim`), as process 1 or not, as root or not. SIGTERM is a stop
+with the request's grace. Ends with the session's own status, 128 and the signal's number when a signal ended it.
+
+What this program finds in its own environment holds in the session too, where the request does not say otherwise;
+limits are those that are here. The interpreter must find our package by itself: PYTHONPATH is not handed on.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from studiolo.runtime import keeping
+from studiolo.runtime.launch import LaunchFiles, LaunchRequest, RefusedRequestError, read_json, write_json
+from studiolo.runtime.shim import Shim
+
+# As sysexits.h has them: no request; one that cannot be used; a launch that ran here before; no folders or processes.
+MISSING, UNUSABLE, RAN_BEFORE, NO_MEANS = os.EX_NOINPUT, os.EX_DATAERR, os.EX_UNAVAILABLE, os.EX_OSERR
+_ENDED_BY_SIGNAL = 128
+_PRINT_SECONDS = 0.25
+_LAST_PRINT_SECONDS = 2.0
+
+
+class WorkloadError(Exception):
+    """The launch cannot run; `status` is this program's then."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Workload(Shim):
+    """Runs one launch for an engine that has given it a place and limits."""
+
+    takes_kernels = False
+
+    def __init__(self, request: LaunchRequest, connection: socket.socket, printing: "Printing | None") -> None:
+        super().__init__(request, connection, forks=False)
+        self._printing = printing
+
+    def fork(self, shim_pid: int) -> int:
+        """See Keeper.fork. A server that is started anew listens where the first one did."""
+        ready = read_json(self.files.ready)
+        if ready is not None and self.request.listen:
+            port = ready["address"].rpartition(":")[2]
+            self.request = replace(self.request, listen=f"{self.request.listen.rpartition(':')[0]}:{port}")
+        return super().fork(shim_pid)
+
+    def look(self, *, seconds: float) -> float:
+        """See Keeper.look."""
+        if self._printing is None:
+            return seconds
+        self._printing.go_on()
+        return min(seconds, _PRINT_SECONDS)
+
+
+class Printing:
+    """Prints what is added to a log. Never waits for whoever reads it, and never keeps the log's writers waiting."""
+
+    def __init__(self, log: Path, output: int) -> None:
+        self._log = log
+        self._output = output
+        self._offset = log.stat().st_size if log.exists() else 0
+
+    def go_on(self, *, patience: float = 0) -> None:
+        """Print what is new, as much of it as is taken without a pause of over `patience` seconds."""
+        with contextlib.suppress(OSError), self._log.open("rb") as log:
+            # The first half was dropped.
+            self._offset = min(self._offset, os.fstat(log.fileno()).st_size)
+            # Of a pipe that is writable that much is sure to be taken.
+            while select.select([], [self._output], [], patience)[1]:
+                chunk = os.pread(log.fileno(), select.PIPE_BUF, self._offset)
+                if not chunk:
+                    return
+                self._offset += os.write(self._output, chunk)
+
+
+def run(folder: Path) -> int:
+    """Run the launch that `folder` asks for; returns its status. Raises WorkloadError."""
+    request = _take_request(folder)
+    printing = Printing(request.files.log, os.dup(1)) if request.log_to_stdout else None
+    # Nobody listens to events here: the launch's files tell all.
+    connection, other = socket.socketpair()
+    other.close()
+    try:
+        ran = keeping.see_through(request, lambda request: Workload(request, connection, printing))
+    except RefusedRequestError as exc:
+        raise WorkloadError(UNUSABLE, str(exc)) from exc
+    except OSError as exc:
+        raise WorkloadError(NO_MEANS, f"The session cannot run here: {exc}.") from exc
+    if not ran:
+        raise WorkloadError(RAN_BEFORE, f"Launch {request.name} has run here before; a launch runs once.")
+    if printing is not None:
+        printing.go_on(patience=_LAST_PRINT_SECONDS)
+    ended = read_json(request.files.exit) or {}
+    return int(ended["code"]) if ended.get("code") is not None else _ENDED_BY_SIGNAL + (ended.get("signal") or 0)
+
+
+def _take_request(folder: Path) -> LaunchRequest:
+    """Read the request and remove it. Limits are left out: the engine has set them around this process."""
+    file = LaunchFiles(folder).request
+    try:
+        line = file.read_bytes()
+    except OSError as exc:
+        raise WorkloadError(MISSING, f"There is no launch request to be read: {exc}.") from exc
+    # What the engine has mounted, it also takes away.
+    with contextlib.suppress(OSError):
+        file.unlink()
+    try:
+        request = LaunchRequest.from_line(line)
+    except RefusedRequestError as exc:
+        raise WorkloadError(UNUSABLE, str(exc)) from exc
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return replace(
+        request, variables=own | dict(request.variables), cpu_limit=None, memory_limit=None, process_limit=None
+    )
+
+
+def _tell_refusal(folder: Path, message: str) -> None:
+    """Leave the end of a launch that never began where the engine looks for it, if it has not ended otherwise."""
+    files = LaunchFiles(folder)
+    if not files.shim.exists():
+        with contextlib.suppress(OSError):
+            now = datetime.now(UTC).isoformat()
+            write_json(files.exit, {"reason": "never-ready", "message": message, "at": now})
+
+
+def main() -> int:
+    """Run the launch whose folder the only argument names."""
+    # Process 1 would not hear, and another would end by, what comes before the shim hears signals.
+    signal.pthread_sigmask(signal.SIG_BLOCK, keeping.SIGNALS)
+    if len(sys.argv) != 2:
+        print("usage: python -m studiolo.runtime.workload FOLDER", file=sys.stderr)
+        return os.EX_USAGE
+    folder = Path(sys.argv[1])
+    # Ours becomes the launch's log.
+    errors = os.dup(2)
+    try:
+        return run(folder)
+    except WorkloadError as exc:
+        os.write(errors, f"{exc}\n".encode(errors="replace"))
+        _tell_refusal(folder, str(exc))
+        return exc.status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
