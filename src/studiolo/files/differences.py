@@ -7,11 +7,13 @@ import difflib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
-
-import nbformat
+from typing import TYPE_CHECKING, Any
 
 from studiolo.contract.versions import CellChange, CellDifference, FileDifference, LineChange, LineDifference
+
+# Imported where it is used: it builds a grammar for more than a second, and the control plane compares only text.
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 _MOST_LINES = 4000
 _MOST_CELLS = 500
@@ -59,9 +61,7 @@ def compare(before: bytes, after: bytes, *, path: str, names: tuple[str, str]) -
     return told.model_copy(update={"lines": lines[:_MOST_LINES], "is_cut": len(lines) > _MOST_LINES})
 
 
-def _compare_notebooks(
-    told: FileDifference, before: nbformat.NotebookNode, after: nbformat.NotebookNode
-) -> FileDifference:
+def _compare_notebooks(told: FileDifference, before: "NotebookNode", after: "NotebookNode") -> FileDifference:
     cells: list[CellDifference] = []
     same, left, is_cut = 0, _MOST_LINES, False
     for number_before, number_after in _match(before, after):
@@ -88,7 +88,7 @@ def _compare_notebooks(
     )
 
 
-def _match(before: nbformat.NotebookNode, after: nbformat.NotebookNode) -> Iterator[tuple[int | None, int | None]]:
+def _match(before: "NotebookNode", after: "NotebookNode") -> Iterator[tuple[int | None, int | None]]:
     """Yield the places of each cell in both notebooks, in the order in which they are read; None: not there."""
     # Imported here: it is heavy, and the host needs it rarely.
     from nbdime.diffing.notebooks import (  # type: ignore[import-untyped]
@@ -169,8 +169,10 @@ def _line(change: LineChange, text: str) -> LineDifference:
     return LineDifference(change=change, text=shown.encode(errors="replace").decode())
 
 
-def _read(content: bytes) -> nbformat.NotebookNode | None:
+def _read(content: bytes) -> "NotebookNode | None":
     """Return a notebook in format 4; None for anything else."""
+    import nbformat
+
     try:
         notebook = nbformat.reads(content.decode(), as_version=4)
         return notebook if all(isinstance(_source(cell), list) for cell in notebook.cells) else None
