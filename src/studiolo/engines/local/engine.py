@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from studiolo.contract.errors import Unavailable
+from studiolo.engines import logs
 from studiolo.engines.base import AskWanted, Exit, Handle, Machine, Observation, Phase, Storage, Usage, WorkloadSpec
-from studiolo.engines.local import logs
+from studiolo.engines.launch_files import Places, last_death, make_request
 from studiolo.engines.local.launches import Launch
 from studiolo.engines.local.measuring import Measuring
 from studiolo.engines.local.starting import Starter, StartMethod
 from studiolo.engines.local.tools import offer_tools
-from studiolo.engines.local.variables import session_variables
 from studiolo.runtime.launch import LaunchFiles, LaunchRequest
 
 _READY_POLL_SECONDS = 0.1
@@ -159,34 +159,14 @@ class LocalEngine:
         launch = self._launch(spec.workload_id, spec.launch)
         launch.files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return LaunchRequest(
-            workload_id=spec.workload_id,
-            launch=spec.launch,
-            launch_folder=str(launch.files.folder),
-            run_folder=str(launch.run_folder),
-            socket=str(launch.socket),
-            folder=str(spec.folder),
-            start_folder=spec.start_folder,
-            environment=str(spec.environment),
-            base_url=spec.base_url,
-            grace_seconds=self._stop_grace.total_seconds(),
-            secret=spec.secret,
-            api_key=spec.api_key,
-            platform_url=spec.platform_url,
-            variables=session_variables(
-                spec,
-                run_folder=launch.run_folder,
-                private_folder=launch.files.folder.parent / "jupyter",
-                tools=offer_tools(self._data_dir),
-                machine=os.environ,
-            ),
-            tool_files=dict(spec.tool_files),
-            netrc=spec.netrc,
-            cpu_limit=spec.limits.cpu,
-            memory_limit=spec.limits.memory,
-            process_limit=spec.limits.processes,
-            groups={controller: str(place) for controller, place in places.items()},
+        own = Places(
+            files=launch.files,
+            run_folder=launch.run_folder,
+            socket=launch.socket,
+            private_folder=launch.files.folder.parent / "jupyter",
+            tools=offer_tools(self._data_dir),
         )
+        return make_request(spec, own, grace=self._stop_grace, machine=os.environ, groups=places)
 
     def _launch(self, workload_id: str, number: int) -> Launch:
         name = f"{workload_id}.{number}"
@@ -210,13 +190,13 @@ async def _watch_from_outside(launch: Launch) -> AsyncIterator[None]:
     descriptor = launch.open_pidfd()
     if descriptor is not None:
         loop.add_reader(descriptor, ended.set)
-    was_ready, deaths = False, launch.last_death()
+    was_ready, deaths = False, last_death(launch.files)
     try:
         while launch.is_held() and not ended.is_set():
             if not was_ready and launch.files.ready.exists():
                 was_ready = True
                 yield
-            if deaths != (deaths := launch.last_death()):
+            if deaths != (deaths := last_death(launch.files)):
                 yield
             pause = _EXIT_POLL_SECONDS if descriptor is None else _DEATH_POLL_SECONDS
             with contextlib.suppress(TimeoutError):

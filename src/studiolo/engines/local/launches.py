@@ -1,11 +1,10 @@
 """What the files and processes of a session's launch say about it, in the words of engines."""
 
 import shutil
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from studiolo.engines.base import Death, Exit, Observation, Phase
+from studiolo.engines.base import Observation, Phase
+from studiolo.engines.launch_files import read_exit
 from studiolo.runtime import processes
 from studiolo.runtime.groups import Group
 from studiolo.runtime.kept import Kept
@@ -33,26 +32,15 @@ class Launch(Kept):
 
         Takes well under a millisecond.
         """
-        record = self.read_exit()
-        if record is None:
+        ended = read_exit(self.files)
+        if ended is None:
             if self.is_held():
                 if self.files.ready.exists():
                     return Observation(Phase.READY, upstream=f"unix/{self.socket}")
                 return Observation(Phase.STARTING)
             # The shim writes first and dies then.
-            record = self.read_exit()
-        return Observation(Phase.ENDED, exit=_read_exit(record)) if record else None
-
-    def list_deaths(self) -> list[Death]:
-        """Return what of the launch was killed for lack of memory, oldest first."""
-        return [_read_death(record) for record in (read_json(self.files.deaths) or {}).get("deaths", [])]
-
-    def last_death(self) -> int:
-        """Return something that changes with each death that is told."""
-        try:
-            return self.files.deaths.stat().st_mtime_ns
-        except OSError:
-            return 0
+            ended = read_exit(self.files)
+        return Observation(Phase.ENDED, exit=ended) if ended else None
 
     def group(self) -> Group:
         """See Kept.group: as the shim recorded it."""
@@ -76,26 +64,3 @@ class Launch(Kept):
             "The process that looked after the session was killed, and the session ended with it. "
             "What was not saved is lost."
         )
-
-
-def _read_exit(record: dict[str, Any]) -> Exit:
-    return Exit(
-        reason=record["reason"],
-        message=record["message"],
-        at=datetime.fromisoformat(record["at"]),
-        code=record.get("code"),
-        signal=record.get("signal"),
-        memory_peak=record.get("memory_peak"),
-        memory_limit=record.get("memory_limit"),
-    )
-
-
-def _read_death(record: dict[str, Any]) -> Death:
-    return Death(
-        at=datetime.fromisoformat(record["at"]),
-        what=record["what"],
-        peak=record["peak"],
-        limit=record["limit"],
-        pid=record["pid"],
-        name=record["name"],
-    )

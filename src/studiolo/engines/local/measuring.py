@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from studiolo.engines.base import Death, Machine, Usage
+from studiolo.engines.launch_files import list_deaths
 from studiolo.engines.local.launches import Launch
 from studiolo.runtime import cgroups, limits
 from studiolo.runtime.launch import read_json
@@ -48,7 +49,7 @@ class Measuring:
         if launch.files.exit.exists() or not launch.is_held():
             return None
         group = launch.group()
-        deaths = tuple(launch.list_deaths())
+        deaths = tuple(list_deaths(launch.files))
         if (memory := group.read_memory()) is not None:
             return Usage(
                 at=datetime.now(UTC),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from studiolo.engines.local.variables import passed_on
+from studiolo.engines.variables import passed_on
 from studiolo.kit.files import write_atomically
 from studiolo.packages.index.channels import DEFAULT, write_channels
 from studiolo.server.settings import Settings

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from studiolo.engines.local.logs import follow
+from studiolo.engines.logs import follow
 
 pytestmark = pytest.mark.timeout(20)
 

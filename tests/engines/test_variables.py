@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from studiolo.engines.base import WorkloadSpec
-from studiolo.engines.local.variables import session_variables
+from studiolo.engines.variables import session_variables
 
 MACHINE = {
     "HOME": "/home/ana",

@@ -1,9 +1,12 @@
-"""The log of a launch: its end, and what is added to it, also across the trimming that keeps it bounded."""
+"""A launch's log in a file: its end, and what is added to it, also across the trimming that keeps it bounded."""
 
 import asyncio
+import errno
 import os
+import stat
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import BinaryIO
 
 _TAIL_BYTES = 512 * 1024
 _CHUNK_BYTES = 64 * 1024
@@ -12,10 +15,27 @@ _POLL_SECONDS = 0.25
 _CONTEXT_BYTES = 4096
 
 
+def open_written(path: Path) -> BinaryIO:
+    """Open a file that a workload writes. Raises FileNotFoundError also for a link, a pipe or a folder, else OSError.
+
+    A link that is followed would show people files of ours.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as exc:
+        if exc.errno == errno.ELOOP:
+            raise FileNotFoundError(errno.ENOENT, "It is a link", str(path)) from exc
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "It is no plain file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
 def tail(log: Path, lines: int) -> list[str]:
     """Return the last lines, oldest first, of at most the last half mebibyte."""
     try:
-        with log.open("rb") as file:
+        with open_written(log) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _TAIL_BYTES))
             text = file.read(_TAIL_BYTES).decode(errors="replace")
@@ -61,7 +81,7 @@ class _Reader:
     def read(self) -> bytes:
         """Return at most a chunk of what is new; nothing when there is nothing, or not yet."""
         try:
-            with self._log.open("rb") as file:
+            with open_written(self._log) as file:
                 if not self._is_in_place(file.seek(0, os.SEEK_END), file.fileno()):
                     if not self.is_lost:
                         # It may be in the middle of being trimmed: look again before looking for the place.
@@ -92,7 +112,7 @@ class _Reader:
 def _start(log: Path, lines: int) -> tuple[int, bytes]:
     """Return where the last lines begin, and what stands before."""
     try:
-        with log.open("rb") as file:
+        with open_written(log) as file:
             size = file.seek(0, os.SEEK_END)
             begin = max(0, size - _TAIL_BYTES)
             file.seek(begin)
