@@ -250,6 +250,8 @@ CODES: dict[str, str] = {
     "disk-full": "The disk is full; nothing was changed.",
     "read-only": "The data directory cannot be written.",
     "engine-unavailable": "The engine does not answer.",
+    "engine-refused": "The engine does not do what was asked; the message says what it gives for a reason.",
+    "engine-person-unknown": "The engine knows nobody of this person's name.",
     "environment-refused": "The environment holds packages that the start-up scan refuses.",
     "environment-not-ready": "The workspace's environment is not ready; the message says why.",
     "session-starting": "The session is not ready yet.",
