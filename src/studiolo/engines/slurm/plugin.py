@@ -1,0 +1,34 @@
+"""The plug-in of the engine `slurm`, see `studiolo.engines.plugins`."""
+
+from collections.abc import Collection
+
+from studiolo.contract.errors import InvalidInput
+from studiolo.engines.plugins import EngineGround, EnginePlugin
+from studiolo.engines.slurm.engine import BatchEngine
+from studiolo.engines.slurm.settings import BatchSettings
+from studiolo.engines.slurm.systems import dialect_for
+
+
+def build(ground: EngineGround, settings: BatchSettings) -> BatchEngine:
+    """Return the engine. Does no I/O. Raises InvalidInput (`settings-invalid`) for an extra option that is ours."""
+    dialect = dialect_for(settings.system)
+    for word in settings.extra:
+        if (ours := find_own(word, dialect.own_options)) is not None:
+            raise InvalidInput(
+                "settings-invalid",
+                f"engines.slurm.extra has {word!r}, but {ours} is for the platform to set.",
+                hint="Use the setting for it if there is one (partition, account, qos, constraint, time_limit), "
+                "or leave it out.",
+            )
+    return BatchEngine(ground, settings, dialect)
+
+
+def find_own(word: str, own_options: Collection[str]) -> str | None:
+    """Return which of our options a word of a command line is, also cut short (`--part=x`) or joined (`-px`)."""
+    name = word.partition("=")[0]
+    if name.startswith("--"):
+        return next((own for own in sorted(own_options) if own.startswith(name)), None)
+    return next((own for own in sorted(own_options) if not own.startswith("--") and name.startswith(own)), None)
+
+
+PLUGIN = EnginePlugin("slurm", BatchSettings, build)
