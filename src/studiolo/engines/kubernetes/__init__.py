@@ -1,0 +1,1 @@
+"""Kubernetes: a pod per launch, made by pure functions and known from one watch."""

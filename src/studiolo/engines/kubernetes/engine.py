@@ -1,0 +1,215 @@
+"""The Kubernetes engine: each launch a pod, all of them known from one watch."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from studiolo.contract.errors import InvalidInput, Unavailable
+from studiolo.engines.base import AskWanted, Exit, Handle, Machine, Observation, Phase, Storage, Usage, WorkloadSpec
+from studiolo.engines.kubernetes import leftovers, logs, manifests, names
+from studiolo.engines.kubernetes.api import ClusterAPI, RefusedError
+from studiolo.engines.kubernetes.endings import Endings
+from studiolo.engines.kubernetes.launching import Launching
+from studiolo.engines.kubernetes.manifests import Plan
+from studiolo.engines.kubernetes.measuring import Measuring
+from studiolo.engines.kubernetes.pods import News, Pods
+from studiolo.engines.kubernetes.records import explain
+from studiolo.engines.kubernetes.settings import KubernetesOptions, KubernetesSettings
+from studiolo.engines.plugins import EngineGround
+
+Key = tuple[str, int]
+_ANSWER_SECONDS = 8.0
+
+
+class KubernetesEngine:
+    """Runs each workload as a pod. Implements Engine and all capabilities but Fronts.
+
+    The handle names the launch and its pod. What outlives a pod is written on the launch's Secret.
+    """
+
+    name = "kubernetes"
+    # Containers of one kernel, without privileges; walls between their networks are the cluster's to enforce.
+    isolation = "L2"
+    storage: Storage = "own"
+    runs_images = True
+
+    def __init__(self, ground: EngineGround, settings: KubernetesSettings) -> None:
+        self._settings = settings
+        self._instance = names.label(ground.instance)
+        self._stop_grace = ground.stop_grace
+        self._api = ClusterAPI(settings)
+        self._pods = Pods(self._api, self._instance)
+        self._news = News(self._api, self._pods)
+        self._endings = Endings(self._api)
+        self._launching = Launching(self._api, self._endings)
+        self._measuring = Measuring(self._api, namespace=settings.namespace, instance=self._instance)
+
+    async def start(self, spec: WorkloadSpec) -> Handle:
+        """See Engine.start. Raises InvalidInput for a GPU or an option that the settings do not know."""
+        found = self._pods.find((spec.workload_id, spec.launch))
+        if found is not None:
+            return found.handle
+        async with _refusals_as_unavailable():
+            pod = await self._launching.launch(await self._plan(spec))
+        record = self._pods.take(pod) if pod else None
+        if record is not None:
+            return record.handle
+        name = names.pod_name(spec.person, spec.workload_id, spec.launch)
+        return {"workload_id": spec.workload_id, "launch": spec.launch, "pod": name}
+
+    async def observe(self, handle: Handle) -> Observation:
+        """See Engine.observe. Answers from what the watch has told; the API is asked once about a pod that is gone."""
+        try:
+            async with _refusals_as_unavailable():
+                return await self._observe(_key(handle), handle["pod"])
+        except Unavailable as exc:
+            return Observation(Phase.UNKNOWN, message=exc.message)
+
+    async def stop(self, handle: Handle, *, grace: timedelta) -> None:
+        """See Engine.stop."""
+        stopped = Exit("stopped", "The session was stopped.", datetime.now(UTC))
+        async with _refusals_as_unavailable():
+            if not self._has_ended(_key(handle)):
+                await self._remove(_key(handle), handle["pod"], stopped, grace)
+
+    async def watch(self, handle: Handle) -> AsyncIterator[None]:
+        """See Watches.watch."""
+        self._begin()
+        async for _ in self._pods.watch(_key(handle)):
+            seen = await self.observe(handle)
+            yield
+            if seen.phase is Phase.ENDED:
+                return
+
+    async def tail(self, handle: Handle, *, lines: int) -> list[str]:
+        """See Logs.tail. There is none of a pod that is gone."""
+        async with _refusals_as_unavailable():
+            return await logs.tail(self._api, handle["pod"], lines)
+
+    async def follow(self, handle: Handle, *, lines: int) -> AsyncIterator[str]:
+        """See Logs.follow."""
+        async for _ in self._pods.watch(_key(handle)):
+            if (await self.observe(handle)).phase in (Phase.READY, Phase.ENDED):
+                break
+        async with _refusals_as_unavailable():
+            async for line in logs.follow(self._api, handle["pod"], lines):
+                yield line
+
+    async def measure(self, handle: Handle) -> Usage | None:
+        """See Measures.measure."""
+        await self._know()
+        record = self._pods.find(_key(handle))
+        if record is None or record.phase != "Running" or record.deleting_at is not None:
+            return None
+        return await self._measuring.measure(record)
+
+    async def describe(self) -> Machine:
+        """See Measures.describe."""
+        return await self._measuring.describe()
+
+    async def sweep(self, ask_wanted: AskWanted) -> list[str]:
+        """See Sweeps.sweep. Names are those of pods."""
+        async with _refusals_as_unavailable():
+            found = await leftovers.list_all(self._api, self._instance)
+            wanted = await ask_wanted()
+            swept = []
+            for record in (record for record in found.pods if record.key not in wanted):
+                seen = explain(record, "", now=datetime.now(UTC), image_seconds=self._settings.image_seconds)
+                ended = seen.exit if seen else None
+                stopped = Exit("stopped", "The session was not wanted any more and was stopped.", datetime.now(UTC))
+                if record.deleting_at is None:
+                    await self._remove(record.key, record.name, ended or stopped, timedelta(seconds=self._stop_grace))
+                    swept += [] if record.has_ended else [record.name]
+            await leftovers.clear(self._api, self._endings, found, wanted)
+        return swept
+
+    async def forget(self, workload_id: str) -> None:
+        """See Forgets.forget. The workspace's claim stays."""
+        async with _refusals_as_unavailable():
+            await leftovers.forget(self._api, self._instance, workload_id)
+        self._endings.forget(workload_id)
+        self._pods.forget(workload_id)
+
+    async def aclose(self) -> None:
+        """See Closes.aclose."""
+        await asyncio.gather(self._pods.follower.aclose(), self._news.follower.aclose())
+        await self._api.aclose()
+
+    async def _plan(self, spec: WorkloadSpec) -> Plan:
+        try:
+            options = KubernetesOptions.model_validate(
+                dict(spec.options) | ({"image": spec.image} if spec.image else {})
+            )
+        except ValueError as exc:
+            raise InvalidInput(
+                "settings-invalid",
+                "The profile's options for kubernetes cannot be used.",
+                hint="See `profiles[].engines.kubernetes` in the settings.",
+                detail=str(exc),
+            ) from exc
+        known = await self._launching.find_claim(self._instance, manifests.workspace_key(spec))
+        claim = known or names.claim_name(manifests.workspace_name(spec), spec.folder)
+        return Plan(spec, self._settings, options, self._instance, claim, self._stop_grace)
+
+    async def _observe(self, key: Key, name: str) -> Observation:
+        await self._know()
+        for _ in range(2):
+            record = self._pods.find(key)
+            news = self._news.of(record) if record else ""
+            now = datetime.now(UTC)
+            seen = record and explain(record, news, now=now, image_seconds=self._settings.image_seconds)
+            if record and seen:
+                if seen.phase is Phase.READY:
+                    self._news.drop(record)
+                return seen
+            if ended := await self._endings.find(key):
+                return Observation(Phase.ENDED, exit=ended)
+            # Nobody wrote an end: the pod is newer than what the watch has told, or was removed behind our back.
+            pod = None if record else await self._api.find(self._api.path("pods", name))
+            if pod is None:
+                await self._endings.write(key, self._pods.removed.get(key) or _cancelled())
+            else:
+                self._pods.take(pod)
+        return Observation(Phase.UNKNOWN, message="The cluster shows the session's pod now and then.")
+
+    async def _remove(self, key: Key, name: str, ended: Exit, grace: timedelta) -> None:
+        # Written before: a pod that is gone without a word was removed by somebody else.
+        await self._endings.write(key, ended)
+        await self._api.delete(self._api.path("pods", name), grace_seconds=max(1, round(grace.total_seconds())))
+
+    def _has_ended(self, key: Key) -> bool:
+        record = self._pods.find(key)
+        return record is not None and record.has_ended and record.deleting_at is None
+
+    def _begin(self) -> None:
+        self._pods.follower.begin()
+        self._news.follower.begin()
+
+    async def _know(self) -> None:
+        """Wait until the watch has told what there is. Raises Unavailable while it cannot tell."""
+        self._begin()
+        if not await self._pods.follower.wait_for_answer(seconds=_ANSWER_SECONDS):
+            raise Unavailable("engine-unavailable", "The Kubernetes cluster has not answered yet.", hint=_AGAIN)
+        if self._pods.follower.problem is not None:
+            raise self._pods.follower.problem
+
+
+_AGAIN = "Running sessions go on; try again in a few seconds."
+
+
+@asynccontextmanager
+async def _refusals_as_unavailable() -> AsyncGenerator[None]:
+    try:
+        yield
+    except RefusedError as refused:
+        raise refused.as_unavailable() from refused
+
+
+def _key(handle: Handle) -> Key:
+    return handle["workload_id"], handle["launch"]
+
+
+def _cancelled() -> Exit:
+    message = "The session's pod was removed from the cluster by somebody else. What was not saved is lost."
+    return Exit("cancelled", message, datetime.now(UTC))

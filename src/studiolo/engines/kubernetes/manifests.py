@@ -1,0 +1,248 @@
+"""What is made in the cluster for a launch, as plain objects. Pure: spec and settings in, manifests out.
+
+A Secret stands for the launch and holds its request, a claim keeps the workspace's files, a NetworkPolicy lets the
+platform in, and a Pod runs it. People's text is only ever a value: sanitised in labels, whole in annotations.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from studiolo.contract.errors import InvalidInput
+from studiolo.engines.base import Limits, WorkloadSpec
+from studiolo.engines.kubernetes import names, places
+from studiolo.engines.kubernetes.settings import GPUType, KubernetesOptions, KubernetesSettings
+
+Manifest = dict[str, Any]
+CONTAINER = "jupyterlab"
+_REQUEST_KEY = "request.json"
+# Kept by the seed's template; an image of Jupyter's own reads it.
+_LAB = {"name": "JUPYTER_ENABLE_LAB", "value": "yes"}
+_TRACKING = "MLFLOW_TRACKING_URI"
+_READABLE_BY_GROUP = 0o440
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One launch in one cluster. `claim` is the name of the workspace's claim; `stop_grace` is in seconds."""
+
+    spec: WorkloadSpec
+    settings: KubernetesSettings
+    options: KubernetesOptions
+    instance: str
+    claim: str
+    stop_grace: float
+
+
+def secret(plan: Plan) -> Manifest:
+    """Return the Secret that stands for the launch. Whoever makes it has taken the launch's number."""
+    request = places.request_in_pod(plan.spec, plan.settings, stop_grace=plan.stop_grace)
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata(plan, names.secret_name(plan.spec.workload_id, plan.spec.launch)),
+        "type": "Opaque",
+        "stringData": {_REQUEST_KEY: request.to_line().decode()},
+    }
+
+
+def claim(plan: Plan) -> Manifest:
+    """Return the claim that keeps the workspace's files. It belongs to no launch and is never removed by us."""
+    wanted = plan.settings.claims
+    spec: Manifest = {
+        "accessModes": [wanted.access_mode],
+        "resources": {"requests": {"storage": f"{wanted.size_gib}Gi"}},
+    }
+    if wanted.storage_class is not None:
+        spec["storageClassName"] = wanted.storage_class
+    labels = {names.INSTANCE: plan.instance, names.WORKSPACE: workspace_key(plan.spec), **_MANAGED}
+    annotations = {f"{names.DOMAIN}/workspace": workspace_name(plan.spec)}
+    metadata = {"name": plan.claim, "labels": labels, "annotations": annotations}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+
+
+def policy(plan: Plan) -> Manifest:
+    """Return the policy of the session: only the platform comes in; only to it, names and what is allowed goes out."""
+    network = plan.settings.network
+    platform = _platform(plan)
+    dns = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
+    more = [{"ipBlock": {"cidr": cidr}} for cidr in network.egress_cidrs]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {
+            "name": names.policy_name(plan.spec.workload_id),
+            "labels": {names.INSTANCE: plan.instance, names.WORKLOAD: plan.spec.workload_id, **_MANAGED},
+        },
+        "spec": {
+            "podSelector": {"matchLabels": {names.INSTANCE: plan.instance, names.WORKLOAD: plan.spec.workload_id}},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"from": platform, "ports": [{"protocol": "TCP", "port": plan.settings.port}]}],
+            "egress": [{"to": [*platform, *more]}, {"ports": dns}],
+        },
+    }
+
+
+def pod(plan: Plan) -> Manifest:
+    """Return the Pod that runs the launch. Raises InvalidInput (`gpu-not-available`) for a GPU that is not known."""
+    spec, settings, options = plan.spec, plan.settings, plan.options
+    gpu = _gpu(spec.limits, settings)
+    body: Manifest = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": max(1, round(plan.stop_grace)),
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": settings.user_id,
+            "runAsGroup": settings.group_id,
+            "fsGroup": settings.group_id,
+            # Else each start of a large workspace changes the group of all its files.
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(plan, gpu)],
+        "volumes": _volumes(plan),
+    }
+    selector = {**settings.node_selector, **(gpu.node_selector if gpu else {}), **options.node_selector}
+    tolerations = [*settings.tolerations, *(gpu.tolerations if gpu else ()), *options.tolerations]
+    optional = {
+        "serviceAccountName": settings.service_account,
+        "imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets],
+        "nodeSelector": selector,
+        "tolerations": [toleration.model_dump(exclude_defaults=True) for toleration in tolerations],
+        "priorityClassName": options.priority_class,
+        "runtimeClassName": options.runtime_class,
+        "activeDeadlineSeconds": spec.limits.seconds,
+        "affinity": _beside_others(plan),
+    }
+    body |= {name: value for name, value in optional.items() if value}
+    metadata = _metadata(plan, names.pod_name(spec.person, spec.workload_id, spec.launch))
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": body}
+
+
+def workspace_name(spec: WorkloadSpec) -> str:
+    """Return what people call the workspace."""
+    return spec.labels.get("workspace") or spec.folder.name
+
+
+def workspace_key(spec: WorkloadSpec) -> str:
+    """Return the value of the label by which a workspace's claim is found, whatever the workspace is called."""
+    return names.digest(str(spec.folder))
+
+
+_MANAGED = {"app.kubernetes.io/managed-by": "studiolo"}
+
+
+def _metadata(plan: Plan, name: str) -> Manifest:
+    spec = plan.spec
+    person = spec.labels.get("email") or spec.person
+    labels = {
+        "app": CONTAINER,
+        "user": names.label(person),
+        "workspace": names.label(workspace_name(spec)),
+        **_MANAGED,
+        names.INSTANCE: plan.instance,
+        names.WORKLOAD: spec.workload_id,
+        names.LAUNCH: str(spec.launch),
+        names.WORKSPACE: workspace_key(spec),
+    }
+    told = {**spec.labels, "user": person, "workspace": workspace_name(spec)}
+    annotations = {f"{names.DOMAIN}/{names.slug(key)}": value for key, value in sorted(told.items()) if value}
+    return {"name": name, "labels": labels, "annotations": annotations}
+
+
+def _container(plan: Plan, gpu: GPUType | None) -> Manifest:
+    settings = plan.settings
+    mounts = [
+        {"name": "workspace", "mountPath": places.WORKSPACE},
+        {"name": "request", "mountPath": places.REQUEST, "readOnly": True},
+        {"name": "state", "mountPath": places.STATE},
+    ]
+    if settings.datasets_claim:
+        mounts.append({"name": "shared-datasets", "mountPath": places.DATASETS, "readOnly": True})
+    amounts = _amounts(plan.spec.limits, gpu)
+    tracking = plan.spec.variables.get(_TRACKING)
+    return {
+        "name": CONTAINER,
+        "image": plan.options.image or settings.image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "command": [settings.python, "-P", "-m", "studiolo.runtime.workload", places.REQUEST],
+        "workingDir": places.WORKSPACE,
+        "env": [_LAB, *([{"name": _TRACKING, "value": _literal(tracking)}] if tracking else [])],
+        "ports": [{"name": "http", "containerPort": settings.port, "protocol": "TCP"}],
+        "resources": {"requests": amounts, "limits": dict(amounts)} if amounts else {},
+        "volumeMounts": mounts,
+        # `started` never goes back: a server that is busy, or starts anew, is no reason to hide a session.
+        "startupProbe": {
+            "tcpSocket": {"port": settings.port},
+            "periodSeconds": 1,
+            "failureThreshold": settings.start_seconds,
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {"allowPrivilegeEscalation": False, "privileged": False, "capabilities": {"drop": ["ALL"]}},
+    }
+
+
+def _volumes(plan: Plan) -> list[Manifest]:
+    secret_name = names.secret_name(plan.spec.workload_id, plan.spec.launch)
+    volumes: list[Manifest] = [
+        {"name": "workspace", "persistentVolumeClaim": {"claimName": plan.claim}},
+        {"name": "request", "secret": {"secretName": secret_name, "defaultMode": _READABLE_BY_GROUP}},
+        {"name": "state", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
+    ]
+    if name := plan.settings.datasets_claim:
+        volumes.append({"name": "shared-datasets", "persistentVolumeClaim": {"claimName": name, "readOnly": True}})
+    return volumes
+
+
+def _amounts(limits: Limits, gpu: GPUType | None) -> dict[str, str]:
+    """Return what is asked for, which is also what may be used. A GPU is named only where there is one."""
+    amounts = {}
+    if limits.cpu is not None:
+        amounts["cpu"] = names.cpu(limits.cpu)
+    if limits.memory is not None:
+        amounts["memory"] = names.mebibytes(limits.memory)
+    if limits.disk is not None:
+        amounts["ephemeral-storage"] = names.mebibytes(limits.disk)
+    if gpu is not None:
+        amounts[gpu.resource] = str(limits.gpu)
+    return amounts
+
+
+def _gpu(limits: Limits, settings: KubernetesSettings) -> GPUType | None:
+    if not limits.gpu:
+        return None
+    if limits.gpu_type is None:
+        return GPUType()
+    found = settings.gpu_types.get(limits.gpu_type)
+    if found is None:
+        known = ", ".join(sorted(settings.gpu_types)) or "none by name"
+        raise InvalidInput(
+            "gpu-not-available",
+            f"The cluster has no GPU of the type {limits.gpu_type!r}; there are: {known}.",
+            hint="Ask for one of these, or for a GPU of any type.",
+        )
+    return found
+
+
+def _beside_others(plan: Plan) -> Manifest | None:
+    """A volume that one node mounts at a time takes all pods of its workspace to that node."""
+    if plan.settings.claims.access_mode != "ReadWriteOnce":
+        return None
+    same = {"matchLabels": {names.INSTANCE: plan.instance, names.WORKSPACE: workspace_key(plan.spec)}}
+    term = {"labelSelector": same, "topologyKey": "kubernetes.io/hostname"}
+    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+
+
+def _platform(plan: Plan) -> list[Manifest]:
+    network = plan.settings.network
+    pods: Manifest = {"podSelector": {"matchLabels": network.platform_labels}}
+    if network.platform_namespace:
+        named = {"kubernetes.io/metadata.name": network.platform_namespace}
+        pods["namespaceSelector"] = {"matchLabels": named}
+    return [pods, *({"ipBlock": {"cidr": cidr}} for cidr in network.platform_cidrs)]
+
+
+def _literal(text: str) -> str:
+    """Return a variable's value with what Kubernetes would expand in it doubled."""
+    return text.replace("$", "$$")

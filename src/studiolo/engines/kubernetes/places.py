@@ -1,0 +1,63 @@
+"""Where things are in a pod, and the launch request that says so."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from studiolo.engines.base import WorkloadSpec
+from studiolo.engines.kubernetes.settings import KubernetesSettings
+from studiolo.engines.launch_files import Places, make_request
+from studiolo.runtime.launch import LaunchFiles, LaunchRequest
+
+WORKSPACE = "/workspace"
+DATASETS = "/datasets"
+REQUEST = "/run/studiolo/request"
+# In memory: the launch's files, keys and sockets.
+STATE = "/run/studiolo/state"
+# A person's own places lie beside the workspace's folder on the platform's machine; in a pod they are in its claim.
+_OWN_PLACES = {
+    "JUPYTER_CONFIG_DIR",
+    "JUPYTER_DATA_DIR",
+    "JUPYTERLAB_SETTINGS_DIR",
+    "JUPYTERLAB_WORKSPACES_DIR",
+    "IPYTHONDIR",
+}
+_PLACES = Places(
+    files=LaunchFiles(Path(STATE, "launch")),
+    run_folder=Path(STATE, "run"),
+    socket=Path(STATE, "run", "server.sock"),
+    private_folder=Path(WORKSPACE, ".studiolo", "jupyter"),
+    tools=Path("/usr/local/bin"),
+)
+
+
+def request_in_pod(spec: WorkloadSpec, settings: KubernetesSettings, *, stop_grace: float) -> LaunchRequest:
+    """Return the request of a launch in a pod; `stop_grace` in seconds."""
+    moves = {str(spec.folder): WORKSPACE, str(spec.environment): settings.environment}
+    there = replace(
+        spec,
+        folder=Path(WORKSPACE),
+        environment=Path(settings.environment),
+        variables={
+            "HOME": WORKSPACE,
+            **{name: _move(value, moves) or value for name, value in spec.variables.items() if name not in _OWN_PLACES},
+        },
+        tool_files={moved: text for path, text in spec.tool_files.items() if (moved := _move(path, moves))},
+    )
+    return make_request(
+        there,
+        _PLACES,
+        grace=timedelta(seconds=stop_grace),
+        machine={},
+        listen=f"tcp://0.0.0.0:{settings.port}",
+        log_to_stdout=True,
+    )
+
+
+def _move(path: str, moves: Mapping[str, str]) -> str | None:
+    """Return where something of the platform's machine is in the pod, None if it is not there."""
+    for here, there in moves.items():
+        if path == here or path.startswith(f"{here}/"):
+            return there + path.removeprefix(here)
+    return None
