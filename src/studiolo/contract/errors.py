@@ -156,6 +156,7 @@ CODES: dict[str, str] = {
     "profile-unknown": "No such profile; those there are listed.",
     "profiles-only": "Free numbers beside a profile are not accepted on this platform.",
     "engine-unknown": "No such engine; those configured are listed.",
+    "image-not-allowed": "The administrator does not let sessions run in this image; those allowed are listed.",
     "image-not-supported": "The engine runs no container images.",
     "gpu-not-available": "The engine has no such GPU.",
     "idempotency-key-invalid": "An Idempotency-Key is empty, too long, or was used for another request.",

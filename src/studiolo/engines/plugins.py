@@ -22,8 +22,8 @@ class EngineGround:
     """What an engine may know of the platform that it works for.
 
     `sockets`: the private, short folder of sessions' sockets. `instance`: names this platform on engines that it shares
-    with others; all objects carry it. `address`: the platform's own, as sessions reach it.
-    `stop_grace`: seconds.
+    with others; all objects carry it. `address`: the platform's own, as sessions reach it. `door`: a unix socket that
+    leads there too, alone in its folder. `stop_grace`: seconds.
     """
 
     data_dir: Path
@@ -31,6 +31,7 @@ class EngineGround:
     instance: str
     address: str
     stop_grace: float = 10.0
+    door: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Workloads as containers of Podman or Docker on this machine."""

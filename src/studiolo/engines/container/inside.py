@@ -1,0 +1,108 @@
+"""Process 1 of a container: starts the workload, carries its connections to the platform, buries orphans.
+
+`python -m studiolo.engines.container.inside FOLDER [PORT SOCKET]`: FOLDER as for `studiolo.runtime.workload`. With PORT
+and SOCKET it listens on 127.0.0.1:PORT and carries each connection, bytes as they are, to the unix socket SOCKET: the
+only way out of a container without a network. Ends with the workload's own status. The standard library only.
+"""
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncio import StreamReader, StreamWriter
+
+_ASKS_TO_STOP = (signal.SIGTERM, signal.SIGINT)
+_CHUNK_BYTES = 64 * 1024
+_ENDED_BY_SIGNAL = 128
+
+
+def main() -> int:
+    """Run the workload in a child of ours until it has ended."""
+    # To process 1 a signal that nobody handles yet would be lost; the workload blocks its own.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ASKS_TO_STOP)
+    folder, *way_out = sys.argv[1:]
+    workload = os.fork()
+    if workload == 0:
+        from studiolo.runtime.workload import main as run_workload
+
+        sys.argv[1:] = [folder]
+        return run_workload()
+    # Imported here: the workload starts meanwhile.
+    import asyncio
+
+    return asyncio.run(_serve(workload, way_out))
+
+
+async def _serve(workload: int, way_out: list[str]) -> int:
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[int] = loop.create_future()
+
+    def bury() -> None:
+        while (found := _next_dead()) is not None:
+            if found[0] == workload and not ended.done():
+                ended.set_result(found[1])
+
+    def pass_on(number: signal.Signals) -> None:
+        if not ended.done():
+            os.kill(workload, number)
+
+    loop.add_signal_handler(signal.SIGCHLD, bury)
+    for number in _ASKS_TO_STOP:
+        loop.add_signal_handler(number, pass_on, number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKS_TO_STOP)
+    bury()
+    if way_out:
+        port, path = way_out
+        try:
+            await asyncio.start_server(lambda reader, writer: _carry(reader, writer, path), "127.0.0.1", int(port))
+        except OSError as exc:
+            # The session works without it.
+            sys.stderr.write(f"Programs here cannot reach the platform: {exc}\n")
+    return await ended
+
+
+def _next_dead() -> tuple[int, int] | None:
+    """Return (process id, exit status) of a child that has ended, its own or an orphan; None when there is none."""
+    try:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    if pid == 0:
+        return None
+    code = os.waitstatus_to_exitcode(status)
+    return pid, code if code >= 0 else _ENDED_BY_SIGNAL - code
+
+
+async def _carry(reader: "StreamReader", writer: "StreamWriter", path: str) -> None:
+    import asyncio
+
+    try:
+        far_reader, far_writer = await asyncio.open_unix_connection(path)
+    except OSError as exc:
+        sys.stderr.write(f"The platform cannot be reached: {exc}\n")
+        writer.close()
+        return
+    try:
+        await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+    finally:
+        writer.close()
+        far_writer.close()
+
+
+async def _pump(reader: "StreamReader", writer: "StreamWriter") -> None:
+    try:
+        while chunk := await reader.read(_CHUNK_BYTES):
+            writer.write(chunk)
+            await writer.drain()
+        writer.write_eof()
+    except OSError:
+        # One side is gone; the other is told by the end of its own direction.
+        writer.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
