@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from io import FileIO
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import anyio
 
 from studiolo.contract.errors import Conflict, Unavailable
-from studiolo.sdk.fetching import fetch
+from studiolo.sdk.carrying import fetch
 from studiolo.sdk.transport import Transport
 
 Progress = Callable[[int], None]
@@ -62,16 +63,20 @@ async def _bring(
     transport: Transport, address: str, etag: str, size: int, part: Path, progress: Progress
 ) -> "hashlib._Hash":
     failures = 0
-    with part.open("a+b", buffering=0) as file:
+    # One thread finds the checksum of what another writes; both let others run.
+    with part.open("a+b", buffering=0) as file, ThreadPoolExecutor(1, "studiolo-checksums") as thread:
         found = hashlib.sha256()
         place = await anyio.to_thread.run_sync(_take_up, file, found)
 
         def take(piece: memoryview) -> None:
             nonlocal place
-            while piece:
-                written = file.write(piece)
-                found.update(piece[:written])
-                place, piece = place + written, piece[written:]
+            checked = thread.submit(found.update, piece)
+            try:
+                while piece:
+                    written = file.write(piece)
+                    place, piece = place + written, piece[written:]
+            finally:
+                checked.result()
             progress(place)
 
         progress(place)

@@ -2,13 +2,16 @@
 
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import BinaryIO
 
 import anyio
 
 from studiolo.contract.errors import Conflict, NotFound, StudioloError, Unavailable
 from studiolo.sdk import resumption
+from studiolo.sdk.carrying import send
 from studiolo.sdk.transport import Transport
 
 Progress = Callable[[int], None]
@@ -24,13 +27,16 @@ _LONGEST_SILENCE_SECONDS = 600.0
 
 
 class Uploading:
-    """Sends one open file. `metadata`: of tus; `name`: by which it goes on in another program, None: it does not."""
+    """Sends one file. `metadata`: of tus; `name`: by which it goes on in another program, None: it does not.
+
+    `open_file`: opens it, each time at a place of its own: while a part is sent the next one is read for its checksum.
+    """
 
     def __init__(
         self,
         transport: Transport,
         uploads: str,
-        file: BinaryIO,
+        open_file: Callable[[], BinaryIO],
         size: int,
         metadata: Mapping[str, str],
         *,
@@ -39,15 +45,26 @@ class Uploading:
     ) -> None:
         self._transport = transport
         self._uploads = uploads
-        self._file = file
+        self._open_file = open_file
         self._size = size
         self._metadata = metadata
         self._name = name
         self._progress = progress
         self._address: str | None = None
+        # Where a part begins, and its checksum as it is found.
+        self._foreseen: tuple[int, Future[hashlib._Hash]] | None = None
 
     async def run(self) -> None:
-        """Send all of it. Raises what the platform refuses, Unavailable when it stays away."""
+        """Send all of it. Raises what the platform refuses, Unavailable when it stays away, OSError."""
+        with ExitStack() as opened:
+            self._file = opened.enter_context(self._open_file())
+            self._ahead = opened.enter_context(self._open_file())
+            self._thread = ThreadPoolExecutor(1, "studiolo-checksums")
+            # A part that nobody waits for any more is read to its end, in a fraction of a second.
+            opened.callback(self._thread.shutdown)
+            await self._run()
+
+    async def _run(self) -> None:
         offset, failures = 0, 0
         while self._address is None or offset < self._size:
             try:
@@ -79,7 +96,6 @@ class Uploading:
         content = None
         if self._size <= _PIECE:
             # What is small comes at once with its announcement.
-            self._file.seek(0)
             content = self._file.read(self._size)
             headers |= {**_BYTES, **_checksum(hashlib.sha256(content))}
         reply = await self._transport.exchange(
@@ -92,37 +108,38 @@ class Uploading:
 
     async def _send_part(self, offset: int) -> int:
         end = min(offset + _PART, self._size)
-        digest = await anyio.to_thread.run_sync(self._digest, offset, end)
-        headers = {**_BYTES, **_checksum(digest), "Upload-Offset": str(offset), "Content-Length": str(end - offset)}
-        reply = await self._transport.exchange(
+        digest = await anyio.to_thread.run_sync(self._digest, offset)
+        headers = {**_BYTES, **_checksum(digest), "Upload-Offset": str(offset)}
+        reply = await send(
+            self._transport,
             "PATCH",
             str(self._address),
-            headers=headers,
-            content=self._pieces(offset, end),
+            headers,
+            self._told(offset, end),
+            end - offset,
             silence_seconds=_LONGEST_SILENCE_SECONDS,
         )
-        return int(reply.headers["Upload-Offset"])
+        return int(reply["Upload-Offset"])
 
-    async def _pieces(self, offset: int, end: int) -> AsyncIterator[bytes]:
-        self._file.seek(offset)
-        while offset < end:
-            piece = self._file.read(min(_PIECE, end - offset))
-            if not piece:
-                raise changed()
-            offset += len(piece)
+    def _told(self, offset: int, end: int) -> Iterator[memoryview]:
+        for piece in _pieces(self._file, offset, end):
             yield piece
+            offset += len(piece)
             self._progress(offset)
 
-    def _digest(self, offset: int, end: int) -> "hashlib._Hash":
-        self._file.seek(offset)
-        found = hashlib.sha256()
-        while offset < end:
-            piece = self._file.read(min(_PIECE, end - offset))
-            if not piece:
-                raise changed()
-            found.update(piece)
-            offset += len(piece)
+    def _digest(self, offset: int) -> "hashlib._Hash":
+        """Return the checksum of the part at `offset`, and begin with the next one's."""
+        if self._foreseen is None or self._foreseen[0] != offset:
+            self._foresee(offset)
+        assert self._foreseen is not None
+        found = self._foreseen[1].result()
+        if offset + _PART < self._size:
+            self._foresee(offset + _PART)
         return found
+
+    def _foresee(self, offset: int) -> None:
+        end = min(offset + _PART, self._size)
+        self._foreseen = offset, self._thread.submit(_digest, self._ahead, offset, end)
 
     async def _stand(self, offset: int) -> int:
         """Return how far it is now; what was known before while nobody answers."""
@@ -134,6 +151,25 @@ class Uploading:
     async def _ask(self, address: str) -> int:
         reply = await self._transport.exchange("HEAD", address, headers=_TUS, silence_seconds=_LONGEST_SILENCE_SECONDS)
         return int(reply.headers["Upload-Offset"])
+
+
+def _pieces(file: BinaryIO, offset: int, end: int) -> Iterator[memoryview]:
+    """Yield a file's bytes; each view holds until the next one is asked for. Raises Conflict (`file-changed`)."""
+    buffer = memoryview(bytearray(min(_PIECE, end - offset)))
+    file.seek(offset)
+    while offset < end:
+        size: int = file.readinto(buffer[: end - offset])  # type: ignore[attr-defined]
+        if not size:
+            raise changed()
+        yield buffer[:size]
+        offset += size
+
+
+def _digest(file: BinaryIO, offset: int, end: int) -> "hashlib._Hash":
+    found = hashlib.sha256()
+    for piece in _pieces(file, offset, end):
+        found.update(piece)
+    return found
 
 
 def changed() -> Conflict:

@@ -3,7 +3,7 @@
 import io
 import os
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal, cast
 from urllib.parse import quote
 
 from studiolo.contract.errors import Conflict
@@ -100,19 +100,24 @@ class Files:
             metadata["if-match"] = if_match
         uploads = f"{_bytes_at(workspace)}/uploads"
         if isinstance(source, bytes):
-            sending = io.BytesIO(source)
+            given = source
             await Uploading(
-                self._transport, uploads, sending, len(source), metadata, name=None, progress=progress
+                self._transport, uploads, lambda: io.BytesIO(given), len(given), metadata, name=None, progress=progress
             ).run()
             return
-        with Path(source).open("rb") as file:  # noqa: ASYNC230 local
+        path_here = Path(source)
+        with path_here.open("rb") as file:  # noqa: ASYNC230 local
             before = os.fstat(file.fileno())
             metadata["modified"] = f"{before.st_mtime:.3f}"
             # What is sent, and where to: changed in any way, it is another upload.
             members = (self._transport.credentials.url, uploads, sorted(metadata.items()))
             name = resumption.name_of(*members, before.st_dev, before.st_ino, before.st_size, before.st_mtime_ns)
             size = before.st_size
-            await Uploading(self._transport, uploads, file, size, metadata, name=name, progress=progress).run()
+
+            def open_file() -> BinaryIO:
+                return cast(BinaryIO, path_here.open("rb", buffering=0))
+
+            await Uploading(self._transport, uploads, open_file, size, metadata, name=name, progress=progress).run()
             after = os.fstat(file.fileno())
             if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
                 raise changed()
