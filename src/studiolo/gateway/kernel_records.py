@@ -46,11 +46,14 @@ class KernelRecords:
 
     def write(self, record: KernelRecord) -> None:
         """Write a record. Raises OSError."""
-        members = asdict(record) | {"plan": plan_as_json(replace(record.plan, variables={}))}
-        del members["has_variables"]
-        members["started_at"] = record.started_at.isoformat()
-        if record.exit is not None:
-            members["exit"]["at"] = record.exit.at.isoformat()
+        members = {
+            "plan": plan_as_json(replace(record.plan, variables={})),
+            "person_id": record.person_id,
+            "person_name": record.person_name,
+            "started_at": record.started_at.isoformat(),
+            "exit": None if record.exit is None else asdict(record.exit) | {"at": record.exit.at.isoformat()},
+            "removed": record.removed,
+        }
         folder = self.folder(record.id)
         folder.mkdir(mode=0o700, exist_ok=True)
         replace_json(folder / "kernel.json", members)

@@ -85,8 +85,17 @@ def take_place(prefix: str, argv: Sequence[str]) -> None:
     sys.path_importer_cache.clear()
     importlib.invalidate_caches()
     # `python -m MODULE …`
-    module = importlib.util.find_spec(argv[2])
-    sys.argv = [(module.origin if module else None) or argv[2], *argv[3:]]
+    sys.argv = [_find_file(argv[2]), *argv[3:]]
+
+
+def _find_file(module: str) -> str:
+    """Return where a module is, or its name. The finders would list all folders, which whoever imports may do."""
+    for folder in sys.path:
+        file = f"{folder}/{module}.py"
+        if os.path.isfile(file):  # noqa: PTH113 a third of the time that Path takes, at each start
+            return file
+    found = importlib.util.find_spec(module)
+    return (found.origin if found else None) or module
 
 
 def _set_locale() -> None:

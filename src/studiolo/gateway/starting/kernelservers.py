@@ -60,7 +60,7 @@ class KernelServers:
         base = find_base(environment)
         async with self._locks.setdefault(base, asyncio.Lock()):
             server = self._servers.get(base) or await self._start(base)
-            if server is None or await asyncio.to_thread(self._is_alike, environment, base, server.imported):
+            if server is None or await self._is_alike(environment, base, server.imported):
                 return server.path if server else None
             if environment != base:
                 return None
@@ -74,7 +74,7 @@ class KernelServers:
         for base in list(self._servers):
             await self._dismiss(base)
 
-    def _is_alike(self, environment: Path, base: Path, imported: Imported) -> bool:
+    async def _is_alike(self, environment: Path, base: Path, imported: Imported) -> bool:
         site = environment / imported.site.relative_to(base)
         try:
             seen = (imported, site.stat().st_mtime_ns, (environment / "pyvenv.cfg").stat().st_mtime_ns)
@@ -82,7 +82,8 @@ class KernelServers:
             return False
         known = self._alike.get(environment)
         if known is None or known[0] != seen:
-            known = self._alike[environment] = (seen, is_alike(environment, base, imported))
+            known = seen, await asyncio.to_thread(is_alike, environment, base, imported)
+            self._alike[environment] = known
         return known[1]
 
     async def _start(self, base: Path) -> _Server | None:

@@ -50,7 +50,9 @@ class LocalLauncher:
         """
         kept = self._kept(plan.kernel_id)
         try:
-            await asyncio.to_thread(self._make_room, kept)
+            if kept.files.lock.exists():
+                await asyncio.to_thread(self._make_room, kept)
+            kept.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             connection = connecting.new_connection(kept.run_files, plan.spec_name)
             connecting.write_connection(kept.run_files, connection)
             server = await self._servers.find(plan)
@@ -102,14 +104,12 @@ class LocalLauncher:
 
     def _make_room(self, kept: "KeptKernel") -> None:
         """Remove what an earlier launch of this kernel left; raises Conflict if it has not ended."""
-        if kept.files.lock.exists():
-            kept.bury()
-            if kept.read_exit() is None:
-                raise Conflict("kernel-exists", "The kernel runs already.", hint="Use it, or stop it first.")
-            for file in (kept.files.shim, kept.files.ready, kept.files.stop, kept.files.exit, kept.files.deaths):
-                file.unlink(missing_ok=True)
-            shutil.rmtree(kept.spool_folder, ignore_errors=True)
-        kept.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kept.bury()
+        if kept.read_exit() is None:
+            raise Conflict("kernel-exists", "The kernel runs already.", hint="Use it, or stop it first.")
+        for file in (kept.files.shim, kept.files.ready, kept.files.stop, kept.files.exit, kept.files.deaths):
+            file.unlink(missing_ok=True)
+        shutil.rmtree(kept.spool_folder, ignore_errors=True)
 
     def _kept(self, kernel_id: str) -> "KeptKernel":
         return KeptKernel(kernel_id, self._folder / kernel_id, self._sockets / kernel_id.replace("-", "")[:_SHORT_ID])
