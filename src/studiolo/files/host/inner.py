@@ -1,11 +1,11 @@
 """What the control plane asks of the file host: `GET /_host/…`, with the secret that both know."""
 
 import asyncio
-import json
 from pathlib import Path
 
 from aiohttp import web
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from studiolo.contract.errors import InvalidInput, NotFound
 from studiolo.contract.files import FileSort
@@ -28,7 +28,7 @@ async def answer(request: web.Request, what: str, services: Services) -> web.Res
                 return _json(await asyncio.to_thread(_info, folder, asked.get("path", "")))
             case "difference":
                 told = await services.differences.compare(folder, asked["path"], asked["from"], asked["to"])
-                return _json(told.decode())
+                return _json(told)
             case "search":
                 with await asyncio.to_thread(Root, folder) as root:
                     found = await services.searches.search(
@@ -39,13 +39,13 @@ async def answer(request: web.Request, what: str, services: Services) -> web.Res
                         limit=int(asked["limit"]),
                         wait=0 if "at-once" in asked else None,
                     )
-                return _json(found.model_dump_json())
+                return _json(found.model_dump_json().encode())
     except (KeyError, ValueError, ValidationError) as exc:
         raise InvalidInput("request-invalid", "The control plane's question is not understood.") from exc
     raise NotFound("route-not-found", "There is nothing at this address.")
 
 
-def _list(folder: Path, request: web.Request) -> str:
+def _list(folder: Path, request: web.Request) -> bytes:
     asked = request.query
     with Root(folder) as root:
         items, next_cursor = list_members(
@@ -56,13 +56,13 @@ def _list(folder: Path, request: web.Request) -> str:
             text=asked.get("filter", ""),
             sort=FileSort(asked.get("sort", "name")),
         )
-    return json.dumps({"items": items, "next_cursor": next_cursor, "total": None}, ensure_ascii=False)
+    return to_json({"items": items, "next_cursor": next_cursor, "total": None})
 
 
-def _info(folder: Path, path: str) -> str:
+def _info(folder: Path, path: str) -> bytes:
     with Root(folder) as root:
-        return describe(root, path).model_dump_json()
+        return describe(root, path).model_dump_json().encode()
 
 
-def _json(text: str) -> web.Response:
-    return web.Response(text=text, content_type="application/json")
+def _json(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="application/json", charset="utf-8")
