@@ -251,3 +251,13 @@ async def test_a_request_has_one_id_in_question_session_and_control_plane_that_n
     await door.http.get("/api/v1/health", headers=forged)
     assert len(named | {door.control.seen[-1].header("x-request-id")} - {None}) == 2
     assert forged["X-Request-Id"] not in named
+
+
+async def test_workloads_without_a_network_enter_by_a_socket_of_their_own(door: Door) -> None:
+    transport = httpx.AsyncHTTPTransport(uds=str(door.settings.workload_door))
+    async with httpx.AsyncClient(transport=transport, base_url=door.settings.address) as http:
+        assert (await http.get("/api/v1/health", headers={"x-forwarded-for": "1.2.3.4"})).json() == {"by": "control"}
+        assert (await http.get("/s/s-1/lab")).json() == {"by": "session"}
+    # What the client claims to be is not passed on, whatever the front door can see of it.
+    assert "1.2.3.4" not in (door.control.seen[0].header("x-forwarded-for") or "")
+    assert [seen.header("x-forwarded-uri") for seen in door.questions] == ["/s/s-1/lab"]

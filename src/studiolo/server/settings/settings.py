@@ -211,6 +211,11 @@ class Settings(BaseSettings):
         return self.runtime_dir / "d"
 
     @property
+    def workload_door(self) -> Path:
+        """Where the front door listens for workloads that share no network with it; alone in its folder."""
+        return self.runtime_dir / "w" / "door.sock"
+
+    @property
     def session_sockets(self) -> Path:
         """Folder of the sessions' sockets."""
         return self.runtime_dir / "s"

@@ -53,6 +53,9 @@ def write_caddyfile(settings: Settings) -> Path:
     """Write the Caddyfile and return its path. Raises InvalidInput (`certificate-unusable`)."""
     folder = front_door_folder(settings)
     folder.mkdir(mode=0o700, exist_ok=True)
+    # Containers get it as it is, and their accounts are not ours; nobody else enters the folder around it.
+    settings.workload_door.parent.mkdir(exist_ok=True)
+    settings.workload_door.parent.chmod(0o755)
     path = folder / "Caddyfile"
     write_atomically(path, caddyfile(settings))
     return path
@@ -118,7 +121,8 @@ def _sites(settings: Settings) -> list[str]:
 
 
 def _site(settings: Settings, addresses: list[str], tls: str) -> str:
-    lines = [f"bind {' '.join(map(_bracketed, listen_addresses(settings)))}", tls, "import door"]
+    doors = [*map(_bracketed, listen_addresses(settings)), _quote(f"unix/{settings.workload_door}|0666")]
+    lines = [f"bind {' '.join(doors)}", tls, "import door"]
     return f"{', '.join(addresses)} {{\n" + "".join(f"\t{line}\n" for line in lines if line) + "}"
 
 
