@@ -195,6 +195,7 @@ CODES: dict[str, str] = {
     "session-exists": "A session of this name exists in the workspace.",
     "session-not-running": "The session is not running.",
     "session-running": "The session runs and must be stopped first.",
+    "session-needs-origin": "The session's server has its own address, and this browser has none for it here.",
     "session-ended": "The session ended; the message says why.",
     "person-not-found": "No such person.",
     "person-suspended": "The person is suspended.",

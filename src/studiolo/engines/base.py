@@ -139,6 +139,8 @@ class Machine:
 class Observation:
     """What the engine saw. `upstream` is set when READY: a Caddy upstream, `unix//path` or `host:port`.
 
+    Of an engine that is Fronts it is `http://host:port` or `https://host:port`.
+
     `message`: for UNKNOWN why; for PENDING and STARTING what happens now ("Pulling the image: 40 %.", "In the queue:
     Priority."), a sentence for people. `expected_start`: when a scheduler expects to begin. `ends_at`: when a time
     limit will end it.
@@ -156,7 +158,8 @@ class Observation:
 class Front:
     """How the front door asks a server that is not at our own path. `headers` are secret and never stored.
 
-    `prefix`: the server's own base path (`/user/ann/lab-1/`), which replaces the session's `/s/{id}/`.
+    `prefix`: the server's own base path (`/user/ann/lab-1/`), which replaces the session's `/s/{id}/`. Of the headers
+    the front door sends Authorization.
     """
 
     prefix: str

@@ -74,6 +74,7 @@ def create_app(services: Services) -> ASGIApp:
         services.authentication,
         services.access,
         services.sessions,
+        services.engines,
         services.entry,
         services.changes,
         services.session_secrets,

@@ -8,7 +8,7 @@ client as it is. This is the hot path: a bare ASGI application, answers remember
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -27,11 +27,13 @@ from studiolo.contract.errors import (
 )
 from studiolo.contract.ids import IdKind, looks_like_id
 from studiolo.contract.models import SessionState
+from studiolo.engines.base import Engine, Fronts
 from studiolo.kit.cache import MomentCache
 from studiolo.kit.db import Database
 from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.files import door as files
 from studiolo.server.files.door import FileDoor
+from studiolo.server.fronts import ElsewhereError, front_headers, place
 from studiolo.server.http.edge import Receive, Scope, Send
 from studiolo.server.http.hosts import Host, HostKind, Hosts
 from studiolo.server.http.identity import CookieNames, bearer, cookie_value, without_ours
@@ -84,6 +86,16 @@ class Question:
         return is_of_session(self.path)
 
     @property
+    def opens_page(self) -> bool:
+        """Whether a browser goes there itself and can be led elsewhere."""
+        return self.is_navigation and self.key is None and self.method == "GET"
+
+    @property
+    def uri(self) -> str:
+        """Path and query."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    @property
     def session_id(self) -> str:
         """The id in `/s/{id}/…`, or that of the Host for its root."""
         parts = self.path.split("/", 3)
@@ -99,6 +111,7 @@ class Door:
         authentication: Authentication,
         access: Access,
         sessions: Sessions,
+        engines: Mapping[str, Engine],
         entry: Entry,
         changes: Changes,
         session_secrets: SessionSecrets,
@@ -113,6 +126,7 @@ class Door:
         self._db = db
         self._authentication = authentication
         self._sessions = sessions
+        self._engines = engines
         self._entry = entry
         self._secrets = session_secrets
         self._hosts = hosts
@@ -136,6 +150,10 @@ class Door:
         question = self._read(dict(scope["headers"]))
         try:
             headers = await self._answer(question)
+        except ElsewhereError as elsewhere:
+            self._refused.inc()
+            await _lead_to(elsewhere.target, send)
+            return
         except StudioloError as error:
             self._refused.inc()
             await self._refuse(question, error, scope, receive, send)
@@ -173,9 +191,20 @@ class Door:
             return await self._answer_files(question)
         if (index := packages.find_place(question.path)) is not None:
             return await self._answer_packages(question, index)
-        place = None if question.path.startswith("/s/") else find_place(question.path)
-        if place is not None:
-            return await self._answer_kernels(question, place)
+        of_kernels = None if question.path.startswith("/s/") else find_place(question.path)
+        if of_kernels is not None:
+            return await self._answer_kernels(question, of_kernels)
+        return place(
+            await self._answer_session(question),
+            question.session_id,
+            question.uri,
+            own_origin=question.host.session_id is not None,
+            navigates=question.opens_page,
+            has_key=question.key is not None,
+            address=self._hosts.address,
+        )
+
+    async def _answer_session(self, question: Question) -> list[Header]:
         self._check_address(question)
         if question.key is None:
             self._check_origin(question)
@@ -264,6 +293,9 @@ class Door:
             origin = question.host.origin if question.key is None else None
             if of_kernels := self._kernels.of_session(row, who, origin):
                 return of_kernels
+        engine = self._engines.get(row["engine"])
+        if engine is not None and isinstance(engine, Fronts):
+            return front_headers(row["upstream"], await engine.front(row["handle"]))
         return self._headers(row, who)
 
     def _check_address(self, question: Question) -> None:
@@ -335,14 +367,13 @@ class Door:
         """Send a browser to the page that explains or mends it, a program the problem."""
         is_ours = question.host.kind is not HostKind.UNKNOWN and question.session_id
         may_go = is_ours and error.code not in ("session-not-found", "origin-mismatch", "scope-missing")
-        if question.is_navigation and question.key is None and may_go and question.method == "GET":
+        if question.opens_page and may_go:
             platform = "" if question.host.kind is HostKind.PLATFORM else self._hosts.address
             target = f"{platform}/go/{quote(question.session_id)}?next={quote(self._inside(question), safe='')}"
             await _lead_to(target, send)
             return
         if question.is_navigation and isinstance(error, NotSignedIn) and question.path.startswith(files.PREFIX):
-            wanted = f"{question.path}?{question.query}" if question.query else question.path
-            await _lead_to(f"/sign-in?next={quote(wanted, safe='')}", send)
+            await _lead_to(f"/sign-in?next={quote(question.uri, safe='')}", send)
             return
         if find_place(question.path) is not None:
             # Jupyter's clients show this member to people.

@@ -64,9 +64,7 @@ class HubSettings(BaseModel):
 
     @property
     def upstream(self) -> str:
-        """The Hub's proxy as `Observation.upstream` has it: `host:port`, behind TLS `https://host:port`."""
+        """The Hub's proxy, as `Observation.upstream` has servers that are asked by a front."""
         parts = urlsplit(self.url)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        if parts.scheme == "https":
-            return f"https://{host}:{parts.port or 443}"
-        return f"{host}:{parts.port or 80}"
+        return f"{parts.scheme}://{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"

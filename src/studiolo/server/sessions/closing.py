@@ -11,6 +11,7 @@ from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
 from studiolo.server.accounts import queries as account_queries
 from studiolo.server.accounts.closing import TRY_SECONDS, Closer
+from studiolo.server.fronts import has_front
 from studiolo.server.sessions import queries
 from studiolo.server.sessions.inside import ask_session
 from studiolo.server.sessions.secrets import SessionSecrets
@@ -44,6 +45,9 @@ class SocketCloser(Closer):
         await asyncio.gather(*(self._tell(*session, logins) for session in reachable))
 
     async def _tell(self, session_id: str, launch: int, upstream: str, logins: set[str]) -> None:
+        if has_front(upstream):
+            # Nothing of ours is there that could close them: the front door lets none stand for long.
+            return
         secret, body = self._secrets.of_launch(session_id, launch), {"logins": sorted(logins)}
         ask = partial(ask_session, session_id, upstream, secret, "close", body, seconds=TRY_SECONDS)
         if failed := await self._insist(ask, httpx.HTTPError):

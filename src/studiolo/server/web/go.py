@@ -10,6 +10,8 @@ from fastapi.responses import Response
 from studiolo.contract.errors import Denied, NotFound, NotSignedIn
 from studiolo.contract.models import Session, SessionState
 from studiolo.contract.operations import OPERATIONS
+from studiolo.engines.base import Fronts
+from studiolo.server.fronts import needs_origin
 from studiolo.server.http.hosts import Host, HostKind
 from studiolo.server.http.identity import Allow, Public
 from studiolo.server.principal import Principal
@@ -110,6 +112,8 @@ async def _enter(
             return see(f"{origin}/_studiolo/begin?{urlencode({'next': inside})}")
         code = await services.entry.mint(who, session.id, bind)
         return see(f"{origin}/_studiolo/enter?{urlencode({'code': code, 'next': inside})}")
+    if isinstance(services.engines.get(session.engine), Fronts):
+        raise needs_origin()
     token = await services.entry.enter_shared(who, session.id)
     response = see(_inside(session.id, inside))
     _set_entry(response, services, token, path=f"/s/{session.id}/")
