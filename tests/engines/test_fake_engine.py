@@ -1,7 +1,7 @@
 """The fake engine keeps the contract too, and misbehaves when it is told to."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -33,7 +33,26 @@ def case(engine: FakeEngine) -> EngineCase:
     async def crash(handle: Handle) -> None:
         engine.crash(handle)
 
-    return EngineCase(engine, _spec, lambda: {"workload_id": _spec().workload_id, "launch": 1}, crash, 1)
+    async def break_engine() -> None:
+        engine.behaviour.answers = False
+
+    async def mend_engine() -> None:
+        engine.behaviour.answers = True
+
+    def make_waiting_spec() -> WorkloadSpec:
+        engine.behaviour.has_places = False
+        return _spec()
+
+    return EngineCase(
+        engine=engine,
+        make_spec=_spec,
+        unknown_handle=lambda: {"workload_id": _spec().workload_id, "launch": 1},
+        crash=crash,
+        patience_seconds=1,
+        make_waiting_spec=make_waiting_spec,
+        break_engine=break_engine,
+        mend_engine=mend_engine,
+    )
 
 
 def test_it_has_all_capabilities(engine: FakeEngine) -> None:
@@ -49,6 +68,18 @@ async def test_a_slow_workload_waits_until_it_is_let_go(engine: FakeEngine) -> N
     assert (await engine.observe(handle)).phase is Phase.STARTING
     engine.make_ready(handle)
     assert (await engine.observe(handle)).phase is Phase.READY
+
+
+async def test_a_workload_in_the_queue_says_what_it_is_told_to_say(engine: FakeEngine) -> None:
+    engine.behaviour.has_places = False
+    handle = await engine.start(_spec())
+    start = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    engine.say(handle, "In the queue: Priority.", expected_start=start)
+    seen = await engine.observe(handle)
+    assert (seen.phase, seen.message, seen.expected_start) == (Phase.PENDING, "In the queue: Priority.", start)
+    engine.make_ready(handle)
+    seen = await engine.observe(handle)
+    assert (seen.phase, seen.message) == (Phase.READY, None)
 
 
 async def test_a_stuck_workload_does_not_stop(engine: FakeEngine) -> None:

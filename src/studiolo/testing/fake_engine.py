@@ -26,17 +26,21 @@ class Behaviour:
     """What the engine does from now on; change it at any time.
 
     `becomes_ready` False: workloads stay in STARTING until `make_ready` (slow, or never ready).
+    `has_places` False: they stay in PENDING until then, as in a queue.
     `stops` False: `stop` is heard and nothing happens (stuck). `refuses_start`: `start` raises (failing).
     `reports`: `observe` says this phase whatever is true (lying). `answers` False: the engine is gone.
+    `hangs`: the verbs that never return.
     """
 
     becomes_ready: bool = True
+    has_places: bool = True
     stops: bool = True
     refuses_start: bool = False
     # A start that is under way goes on when this is set.
     may_start: asyncio.Event | None = None
     reports: Phase | None = None
     answers: bool = True
+    hangs: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -46,6 +50,10 @@ class FakeWorkload:
     spec: WorkloadSpec
     phase: Phase
     exit: Exit | None = None
+    # What is said while it waits or runs, see Observation; change it by `say`.
+    message: str | None = None
+    expected_start: datetime | None = None
+    ends_at: datetime | None = None
     log: list[str] = field(default_factory=list)
     # What it used; change it at any time, or by `use`.
     usage: Usage = field(default_factory=lambda: Usage(datetime.now(UTC), 0.0, 0, 0, 1))
@@ -66,7 +74,7 @@ class FakeEngine:
         self.runs_images = False
         self.behaviour = Behaviour()
         self.machine = Machine(
-            cpu=None, memory=None, gpu=None, cpu_limits="none", memory_limits="none", process_limits="none"
+            cpu=None, memory=None, gpu=0, cpu_limits="none", memory_limits="none", process_limits="none"
         )
         self.workloads: dict[tuple[str, int], FakeWorkload] = {}
         self.calls: list[tuple[str, str]] = []
@@ -74,12 +82,11 @@ class FakeEngine:
     async def start(self, spec: WorkloadSpec) -> Handle:
         """See Engine.start."""
         key = (spec.workload_id, spec.launch)
-        self._called("start", key)
+        await self._called("start", key)
         if self.behaviour.refuses_start:
             raise _unavailable()
         if key not in self.workloads:
-            phase = Phase.READY if self.behaviour.becomes_ready else Phase.STARTING
-            self.workloads[key] = FakeWorkload(spec, phase, log=[f"started {spec.workload_id}.{spec.launch}"])
+            self.workloads[key] = self._take_on(spec)
         if self.behaviour.may_start is not None:
             await self.behaviour.may_start.wait()
         return {"workload_id": spec.workload_id, "launch": spec.launch}
@@ -87,6 +94,7 @@ class FakeEngine:
     async def observe(self, handle: Handle) -> Observation:
         """See Engine.observe."""
         self.calls.append(("observe", _name(_key(handle))))
+        await self._hang("observe")
         if not self.behaviour.answers:
             return Observation(Phase.UNKNOWN, message="The fake engine does not answer.")
         workload = self.workloads.get(_key(handle))
@@ -95,11 +103,18 @@ class FakeEngine:
             return Observation(Phase.ENDED, exit=exit_)
         phase = self.behaviour.reports or workload.phase
         upstream = f"unix//fake/{_name(_key(handle))}.sock" if phase is Phase.READY else None
-        return Observation(phase, upstream=upstream, exit=workload.exit)
+        return Observation(
+            phase,
+            upstream=upstream,
+            exit=workload.exit,
+            message=workload.message,
+            expected_start=workload.expected_start,
+            ends_at=workload.ends_at,
+        )
 
     async def stop(self, handle: Handle, *, grace: timedelta) -> None:
         """See Engine.stop."""
-        self._called("stop", _key(handle))
+        await self._called("stop", _key(handle))
         if self.behaviour.stops:
             self._end(_key(handle), "stopped", "The session was stopped.", code=0)
 
@@ -123,7 +138,9 @@ class FakeEngine:
 
     async def follow(self, handle: Handle, *, lines: int) -> AsyncIterator[str]:
         """See Logs.follow."""
-        workload = self.workloads[_key(handle)]
+        workload = self.workloads.get(_key(handle))
+        if workload is None:
+            return
         seen = max(0, len(workload.log) - lines)
         while True:
             for line in workload.log[seen:]:
@@ -136,11 +153,13 @@ class FakeEngine:
 
     async def measure(self, handle: Handle) -> Usage | None:
         """See Measures.measure."""
+        await self._hang("measure")
         workload = self.workloads.get(_key(handle))
         return workload.usage if workload is not None and workload.phase is not Phase.ENDED else None
 
     async def describe(self) -> Machine:
         """See Measures.describe."""
+        await self._hang("describe")
         if not self.behaviour.answers:
             raise _unavailable()
         return self.machine
@@ -159,8 +178,22 @@ class FakeEngine:
             del self.workloads[key]
 
     def make_ready(self, handle: Handle) -> None:
-        """Let a workload that hung in STARTING become ready."""
+        """Let a workload that waited or started become ready."""
+        self.workloads[_key(handle)].message = None
         self._change(self.workloads[_key(handle)], Phase.READY)
+
+    def say(
+        self,
+        handle: Handle,
+        message: str | None = None,
+        *,
+        expected_start: datetime | None = None,
+        ends_at: datetime | None = None,
+    ) -> None:
+        """Say of a workload what Observation holds beside its phase."""
+        workload = self.workloads[_key(handle)]
+        workload.message, workload.expected_start, workload.ends_at = message, expected_start, ends_at
+        self._change(workload, workload.phase)
 
     def use(self, handle: Handle, **values: Any) -> None:
         """Let a workload have used something: members of Usage."""
@@ -187,16 +220,28 @@ class FakeEngine:
         """Return (workload_id, launch) of all that has not ended."""
         return [key for key, workload in self.workloads.items() if workload.phase is not Phase.ENDED]
 
-    def _called(self, verb: str, key: tuple[str, int]) -> None:
+    def _take_on(self, spec: WorkloadSpec) -> FakeWorkload:
+        log = [f"started {spec.workload_id}.{spec.launch}"]
+        if not self.behaviour.has_places:
+            return FakeWorkload(spec, Phase.PENDING, message="In the queue of the fake engine.", log=log)
+        return FakeWorkload(spec, Phase.READY if self.behaviour.becomes_ready else Phase.STARTING, log=log)
+
+    async def _called(self, verb: str, key: tuple[str, int]) -> None:
         self.calls.append((verb, _name(key)))
+        await self._hang(verb)
         if not self.behaviour.answers:
             raise _unavailable()
+
+    async def _hang(self, verb: str) -> None:
+        if verb in self.behaviour.hangs:
+            await asyncio.Event().wait()
 
     def _end(
         self, key: tuple[str, int], reason: str, message: str, *, code: int | None = None, signal: int | None = None
     ) -> None:
         workload = self.workloads.get(key)
         if workload is not None and workload.phase is not Phase.ENDED:
+            workload.message = workload.expected_start = workload.ends_at = None
             workload.exit = Exit(reason, message, datetime.now(UTC), code, signal)
             self._change(workload, Phase.ENDED)
 
