@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_server.serverapp import ServerApp
+from jupyterlab import commands
 from jupyterlab.commands import get_user_settings_dir, get_workspaces_dir
 from jupyterlab.labapp import LabApp
 from tornado.web import RequestHandler
@@ -49,6 +50,7 @@ def run_lab(request: LaunchRequest, tell_ready: Callable[[int], None]) -> None:
     if folder := request.variables.get("IPYTHONDIR"):
         # Where the folder above it is missing, IPython keeps its history in a temporary one and leaves that behind.
         Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    _build_nothing()
     server = ServerApp.instance(jpserver_extensions=dict.fromkeys(server_extensions(), True), config=settings(request))
     server.no_browser_open_file = True
     # There is none; to find that out takes a tenth of the start.
@@ -73,6 +75,11 @@ def run_lab(request: LaunchRequest, tell_ready: Callable[[int], None]) -> None:
     server.start()
     if signals:
         raise SystemExit(_ENDED_BY_SIGNAL + signals[0])
+
+
+def _build_nothing() -> None:
+    """Have JupyterLab not run Node, where there is one, for the registry that its builds would take packages from."""
+    commands._yarn_config = lambda logger: {"yarn config": {}, "npm config": {}}
 
 
 def _note_signals(server: ServerApp) -> list[int]:
