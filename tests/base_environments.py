@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from studiolo.server.environments import base
+from studiolo.server.environments.base import SHIPPED_LOCK
 
 # Every workspace gets a clone: of the whole one, thousands of files are made for a cell that prints a number.
 _SMALL = {"ipykernel", "nbformat", "pip"}
@@ -20,7 +20,7 @@ import asyncio, sys
 from datetime import timedelta
 from pathlib import Path
 from studiolo.server.environments.base import ensure_base
-lock, limit = Path(sys.argv[2]), timedelta(minutes=15)
+lock, limit = Path(sys.argv[2]) if sys.argv[2:] else None, timedelta(minutes=15)
 print(asyncio.run(ensure_base(Path(sys.argv[1]), python="", lock_file=lock, timeout=limit, progress=lambda line: None)))
 """
 
@@ -28,7 +28,7 @@ print(asyncio.run(ensure_base(Path(sys.argv[1]), python="", lock_file=lock, time
 @functools.cache
 def small_lock() -> Path:
     """A lock of kernels alone: from the shipped one, `ipykernel`, `nbformat`, `pip` and what they need."""
-    entries = {found["name"]: found[0] for found in _ENTRY.finditer(_shipped().read_text())}
+    entries = {found["name"]: found[0] for found in _ENTRY.finditer(SHIPPED_LOCK.read_text())}
     needed, before = set(_SMALL), 0
     while len(needed) > before:
         before = len(needed)
@@ -45,7 +45,7 @@ def small_lock() -> Path:
 
 def give_base(data_dir: Path, lock: Path | None = None) -> None:
     """Give a data directory the environment of a lock (none: the shipped one); it is built at its first use."""
-    built = _build(lock or _shipped())
+    built = _build(lock)
     target = data_dir / "environments" / built.name
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -53,14 +53,10 @@ def give_base(data_dir: Path, lock: Path | None = None) -> None:
 
 
 @functools.cache
-def _build(lock: Path) -> Path:
+def _build(lock: Path | None) -> Path:
     # In a process of its own: the browser's event loop may run in this one.
-    command = [sys.executable, "-c", _BUILD, _CACHE, lock]
+    command = [sys.executable, "-c", _BUILD, _CACHE, *([lock] if lock else [])]
     return Path(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
-
-
-def _shipped() -> Path:
-    return Path(base.__file__).with_name("default.lock")
 
 
 def _wanted_by(entry: str) -> list[str]:

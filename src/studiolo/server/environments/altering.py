@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from studiolo.contract.environments import Ecosystem
 from studiolo.contract.errors import Conflict, NotFound
-from studiolo.packages.installed.differing import compare
+from studiolo.packages.installed.differing import Change, compare
 from studiolo.packages.installed.lock import Lock, LockedPackage
 from studiolo.packages.installed.snapshots import Distribution, Snapshot
+from studiolo.server.environments.client_wheel import NAME as CLIENT
 from studiolo.server.environments.installing import Resolved
 
 # A conda package may bring what one of PyPI needs, and not the other way round.
@@ -54,7 +55,8 @@ def steps_for(closures: Sequence[tuple[Ecosystem, Sequence[Resolved]]], live: Sn
 def steps_to(lock: Lock, live: Snapshot, base: Snapshot, *, anew: bool) -> Steps:
     """Return what makes an environment hold exactly what a lock says.
 
-    What the base brings comes from the base itself, so that no policy and no index stands in its way.
+    What the base brings comes from the base itself, so that no policy and no index stands in its way. Our own client
+    is that of the platform which runs here, whatever version the lock's base had.
     """
     brought = {_identity(one) for one in base.distributions}
     differences = compare(live.distributions, lock.packages)
@@ -69,7 +71,7 @@ def steps_to(lock: Lock, live: Snapshot, base: Snapshot, *, anew: bool) -> Steps
         differences = compare(base.distributions, lock.packages)
     parts = []
     for ecosystem in _ORDER:
-        mine = [one for one in differences if one.one.ecosystem == ecosystem]
+        mine = [one for one in differences if one.one.ecosystem == ecosystem and not _is_of_client(one, base)]
         install = [_resolved(one.after) for one in mine if isinstance(one.after, LockedPackage)]
         remove = [one.one.name for one in mine if one.after is None]
         if install or remove:
@@ -96,6 +98,12 @@ def steps_without(names: Sequence[str], live: Snapshot, base: Snapshot, workspac
             )
         of.setdefault(found.ecosystem, []).append(found.name)
     return Steps([Part(ecosystem, remove=gone) for ecosystem, gone in of.items()])
+
+
+def _is_of_client(change: Change, base: Snapshot) -> bool:
+    after = change.after
+    was_of_base = after is None or (isinstance(after, LockedPackage) and after.origin == "base")
+    return change.one.name == CLIENT and was_of_base and base.find(CLIENT) is not None
 
 
 def _identity(one: object) -> tuple[str, str, str, str | None]:

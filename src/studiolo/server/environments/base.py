@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import sys
+import tempfile
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import uv
 
+from studiolo import __version__
 from studiolo.contract.errors import Unavailable
+from studiolo.server.environments.client_wheel import write_client_wheel
 from studiolo.server.environments.stage import Stage, claim, discard_abandoned, is_ready, list_parts
 
 # Counts up when the way a base is made changes, so that old ones are not taken for new ones.
@@ -37,7 +40,8 @@ async def ensure_base(
 ) -> Path:
     """Return `DATA/environments/base-<hash>` for this lock and interpreter; build it first if it is not there.
 
-    `python`: interpreter, empty for the running one. `lock_file`: requirements with hashes, None for ours.
+    `python`: interpreter, empty for the running one. `lock_file`: requirements with hashes, None for ours, with which
+    our own client of this version comes too (in a checkout, as it was when the base was built).
     `progress` gets lines for people. One caller builds, on this machine, and the others wait for it.
     Raises Unavailable (`base-environment-failed`), and leaves nothing that looks whole.
     """
@@ -46,14 +50,21 @@ async def ensure_base(
     try:
         async with asyncio.timeout(timeout.total_seconds()):
             version, interpreter = await _probe(python or sys.executable)
-            name = _hash(await asyncio.to_thread(lock.read_bytes), version.encode(), interpreter.encode())
+            text = await asyncio.to_thread(lock.read_bytes)
+            client = [__version__.encode()] if lock_file is None else []
+            name = _hash(text, version.encode(), interpreter.encode(), *client)
             target = environments / f"base-{name}"
             await asyncio.to_thread(_clear_abandoned, environments, target)
             stage = await _claim(target, progress)
             if stage is not None:
                 with stage:
                     progress(f"Building the notebook environment for Python {version.split()[0]}.")
-                    await _build(stage, interpreter, lock, progress)
+                    await _fill(stage, interpreter, lock, progress)
+                    if client:
+                        await _add_client(stage, progress)
+                    await asyncio.to_thread(_make_read_only, stage.path)
+                    # Not in the thread: a cancelled call must not publish what it also removes.
+                    stage.publish()
                     progress("The notebook environment is built.")
     except TimeoutError as exc:
         raise _failed(f"It took longer than {timeout}.", "raise environments.build_timeout") from exc
@@ -97,14 +108,25 @@ async def _claim(target: Path, progress: Callable[[str], None]) -> Stage | None:
     return stage
 
 
-async def _build(stage: Stage, interpreter: str, lock: Path, progress: Callable[[str], None]) -> None:
+async def _fill(stage: Stage, interpreter: str, lock: Path, progress: Callable[[str], None]) -> None:
     # The folder exists and is ours, hence --allow-existing.
     await _uv(stage, progress, "venv", "--relocatable", "--allow-existing", "--python", interpreter, str(stage.path))
-    where = ["--python", str(stage.path / "bin" / "python"), "--link-mode", "copy", "--compile-bytecode"]
-    await _uv(stage, progress, "pip", "sync", "--require-hashes", *where, str(lock))
-    await asyncio.to_thread(_make_read_only, stage.path)
-    # Not in the thread: a cancelled call must not publish what it also removes.
-    stage.publish()
+    await _uv(stage, progress, "pip", "sync", *_into(stage), str(lock))
+
+
+async def _add_client(stage: Stage, progress: Callable[[str], None]) -> None:
+    with tempfile.TemporaryDirectory(prefix="client-") as name:
+        wheel, pin = await asyncio.to_thread(write_client_wheel, Path(name))
+        pins = wheel.with_name("pins.txt")
+        await asyncio.to_thread(pins.write_text, pin)
+        # Whoever has the name at an index is not asked.
+        here = ["--no-index", "--find-links", name, "--no-deps", "--no-cache"]
+        await _uv(stage, progress, "pip", "install", *_into(stage), *here, "-r", str(pins))
+
+
+def _into(stage: Stage) -> list[str]:
+    python = str(stage.path / "bin" / "python")
+    return ["--python", python, "--link-mode", "copy", "--compile-bytecode", "--require-hashes"]
 
 
 def _make_read_only(prefix: Path) -> None:
