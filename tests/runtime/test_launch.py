@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,32 @@ def test_other_members_are_refused() -> None:
     for changed in (members | {"more": 1}, {name: members[name] for name in members if name != "secret"}):
         with pytest.raises(RefusedRequestError, match="other members"):
             LaunchRequest.from_line(json.dumps(changed).encode())
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["node:80", "tcp://:80", "tcp://node", "tcp://node:", "tcp://node:-1", "tcp://node:65536", "udp://node:80"],
+)
+def test_what_is_no_place_to_listen_is_refused(listen: str) -> None:
+    line = dataclasses.replace(REQUEST, listen=listen).to_line()
+    with pytest.raises(RefusedRequestError, match="tcp://HOST:PORT"):
+        LaunchRequest.from_line(line)
+
+
+@pytest.mark.parametrize(
+    ("listen", "advertise", "address"),
+    [
+        ("", "", "unix//r/s-1.2.sock"),
+        ("tcp://127.0.0.1:0", "elsewhere", "127.0.0.1:8123"),
+        ("tcp://0.0.0.0:0", "node7", "node7:8123"),
+        ("tcp://0.0.0.0:0", "", f"{socket.gethostname()}:8123"),
+        ("tcp://[::]:0", "fd00::7", "[fd00::7]:8123"),
+        ("tcp://[::1]:0", "", "[::1]:8123"),
+    ],
+)
+def test_an_address_is_what_others_dial(listen: str, advertise: str, address: str) -> None:
+    request = dataclasses.replace(REQUEST, listen=listen, advertise=advertise)
+    assert LaunchRequest.from_line(request.to_line()).address(8123) == address
 
 
 def test_files_are_replaced_whole_and_leave_nothing_beside_them(tmp_path: Path) -> None:

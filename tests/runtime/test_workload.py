@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import psutil
 import pytest
 
 from studiolo.runtime import processes, workload
@@ -55,17 +57,17 @@ class Place:
         )
         self.process: subprocess.Popen[str] | None = None
 
-    def begin(self, **changes: Any) -> subprocess.Popen[str]:
-        """Write the request as engines do, and run the program."""
+    def begin(self, *wrapped: str, **changes: Any) -> subprocess.Popen[str]:
+        """Write the request as engines do, and run the program, see `run`."""
         line = dataclasses.replace(self.request, **changes).to_line()
         self.files.request.touch(mode=0o600)
         self.files.request.write_bytes(line)
-        return self.run()
+        return self.run(*wrapped)
 
-    def run(self) -> subprocess.Popen[str]:
-        """Run the program with what lies there."""
+    def run(self, *wrapped: str) -> subprocess.Popen[str]:
+        """Run the program with what lies there, by the program `wrapped` if that is given."""
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "studiolo.runtime.workload", str(self.folder)],
+            [*wrapped, sys.executable, "-P", "-m", "studiolo.runtime.workload", str(self.folder)],
             env={"PATH": os.environ["PATH"], "GIVEN_BY_ENGINE": "yes", "OURS": "engine", "PYTHONFAULTHANDLER": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -204,6 +206,23 @@ async def test_all_that_it_started_ends_with_it(place: Place) -> None:
     process.terminate()
     await place.end()
     assert processes.find_process(pid) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs root and unshare")
+async def test_as_process_1_it_hears_signals_and_reaps_what_others_leave_behind(place: Place) -> None:
+    namespace = place.begin("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+    client = await place.client()
+    assert (read_json(place.files.shim) or {})["pid"] == 1
+    orphan = "import subprocess; subprocess.run(['sh', '-c', 'sleep 0.01 &'])"
+    await client.run(kernel := await client.start_kernel(), orphan)
+    zombies = "import glob; print(sum(' Z ' in open(file).read() for file in glob.glob('/proc/[0-9]*/stat')))"
+    async with asyncio.timeout(SECONDS):
+        while await client.run(kernel, zombies) != "0\n":
+            await asyncio.sleep(0.1)
+    (first,) = psutil.Process(namespace.pid).children()
+    first.terminate()
+    assert (await place.end())[0] == 0
+    assert (read_json(place.files.exit) or {})["reason"] == "stopped"
 
 
 async def test_the_request_is_gone_once_it_is_read_and_nothing_else_holds_the_secret(place: Place) -> None:
