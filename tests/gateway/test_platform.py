@@ -172,6 +172,29 @@ async def test_without_the_secret_nothing_is_answered(door: Door) -> None:
             assert reply.status == 404
 
 
+async def test_sockets_are_closed_in_the_scopes_that_are_named_alone(door: Door) -> None:
+    sockets = {}
+    for scope in (WORKSPACE, "w-elsewhere"):
+        _, kernel = await door.ask("POST", "api/kernels", scope)
+        address = f"/w/{scope}/api/kernels/{kernel['id']}/channels"
+        sockets[scope] = await door.http.ws_connect(address, headers=door.headers(scope))
+    assert (await door.tell("POST", "close", {"logins": ["l-1"], "scopes": [WORKSPACE]}))[0] == 204
+    async with asyncio.timeout(SECONDS):
+        while (await sockets[WORKSPACE].receive()).type is not aiohttp.WSMsgType.CLOSE:
+            pass
+        # It still answers.
+        await sockets["w-elsewhere"].ping()
+        header = {"msg_id": "m", "msg_type": "kernel_info_request", "session": "t", "username": "", "version": "5.3"}
+        asked = {"channel": "shell", "header": header, "parent_header": {}, "metadata": {}, "content": {}}
+        await sockets["w-elsewhere"].send_json(asked)
+        while (await sockets["w-elsewhere"].receive_json())["header"]["msg_type"] != "kernel_info_reply":
+            pass
+        assert (await door.tell("POST", "close", {"logins": ["l-1"]}))[0] == 204
+        while (await sockets["w-elsewhere"].receive()).type is not aiohttp.WSMsgType.CLOSE:
+            pass
+    assert (await door.tell("POST", "close", {"logins": [], "scopes": "all"}))[0] == 400
+
+
 @pytest.mark.req("S1-25")
 async def test_a_workspaces_kernel_is_reserved_started_reported_and_ended(door: Door) -> None:
     status, kernel = await door.ask("POST", "api/kernels", WORKSPACE, body={"env": {"KERNEL_X": "1"}})

@@ -354,8 +354,10 @@ async def test_a_deleted_workspace_ends_its_kernels_and_closes_what_is_open(
     await services.kernel_stopper.drain()
     await services.kernel_closer.drain()
     assert f"kernels/{kernel}/stop" in host.told
-    closed = [json.loads(seen.body)["logins"] for seen in host.app.seen if seen.path == "/_host/close"]
-    assert asking.login in closed[-1]
+    closed = [json.loads(seen.body) for seen in host.app.seen if seen.path == "/_host/close"]
+    assert asking.login in closed[-1]["logins"]
+    # What the same people have open elsewhere stays so.
+    assert closed[-1]["scopes"] == [workspace]
     assert error(await asking.client.get(f"{K}/{kernel}")) == "kernel-not-found"
 
 
@@ -367,14 +369,16 @@ async def test_who_loses_their_role_loses_their_kernels_and_sockets(
     await asking.client.put(f"{W}/{workspace}/members", json={"person": "ed", "role": "editor"})
     mine = await add_kernel(services, workspace, asking.person["id"])
     theirs = await add_kernel(services, workspace, ed.person["id"])
+    await add_kernel(services, workspace, asking.person["id"], scope="s-of-mine.1")
     await asking.client.put(f"{W}/{workspace}/members", json={"person": "ed", "role": "viewer"})
     await services.kernel_stopper.drain()
     await services.kernel_closer.drain()
     assert f"kernels/{theirs}/stop" in host.told
     assert f"kernels/{mine}/stop" not in host.told
-    closed = [json.loads(seen.body)["logins"] for seen in host.app.seen if seen.path == "/_host/close"]
-    assert any(ed.login in logins for logins in closed)
-    assert not any(asking.login in logins for logins in closed)
+    closed = [json.loads(seen.body) for seen in host.app.seen if seen.path == "/_host/close"]
+    assert any(ed.login in one["logins"] for one in closed)
+    assert not any(asking.login in one["logins"] for one in closed)
+    assert {tuple(one["scopes"]) for one in closed} == {("s-of-mine.1", workspace)}
     await ed.client.aclose()
 
 

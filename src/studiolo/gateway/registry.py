@@ -5,6 +5,7 @@ import errno
 import logging
 import time
 import uuid
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -167,10 +168,10 @@ class Registry:
                 self._documents.forget_kernel(hosted.scope, hosted.id)
                 self._erase(hosted)
 
-    def cut(self, logins: set[str]) -> None:
-        """Close the websockets of logins that have ended."""
+    def cut(self, logins: set[str], scopes: Collection[str] | None = None) -> None:
+        """Close the websockets of logins that have ended, or have done so for some scopes."""
         for hosted in self._hosted.values():
-            if hosted.kernel is not None:
+            if hosted.kernel is not None and (scopes is None or hosted.scope in scopes):
                 hosted.kernel.cut(logins)
 
     async def close(self, *, end_kernels: bool) -> None:

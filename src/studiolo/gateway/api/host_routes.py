@@ -1,6 +1,8 @@
 """What the control plane tells the host: `/_host/*`, with the secret that both share; docs/decisions/005."""
 
 import hmac
+from collections.abc import Mapping
+from typing import Any
 
 from aiohttp import web
 
@@ -34,12 +36,18 @@ async def answer(request: web.Request, services: Services) -> web.Response:
 
 
 async def _close(request: web.Request, services: Services) -> web.Response:
-    """{logins}: close the websockets of these logins."""
-    logins = (await read_object(request)).get("logins")
-    if not isinstance(logins, list):
-        raise InvalidInput("request-invalid", "logins: not a list.")
-    services.registry.cut({str(login) for login in logins})
+    """{logins, scopes?}: close the websockets of these logins, by default to all kernels."""
+    members = await read_object(request)
+    logins, scopes = _texts(members, "logins"), _texts(members, "scopes") if "scopes" in members else None
+    services.registry.cut(logins, scopes)
     return nothing()
+
+
+def _texts(members: Mapping[str, Any], name: str) -> set[str]:
+    found = members.get(name)
+    if not isinstance(found, list):
+        raise InvalidInput("request-invalid", f"{name}: not a list.")
+    return set(map(str, found))
 
 
 async def _stop(request: web.Request, services: Services) -> web.Response:

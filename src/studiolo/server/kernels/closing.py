@@ -1,5 +1,6 @@
 """Close the kernels' websockets of logins, keys and memberships that ended."""
 
+from collections.abc import Iterable
 from functools import partial
 
 import structlog
@@ -25,15 +26,17 @@ class KernelCloser(Closer):
     async def _close_workspace(self, workspace_id: str, person_id: str | None) -> None:
         async with self._db.read() as connection:
             logins = await queries.list_credentials(connection, workspace_id, person_id)
-        await self._tell(logins)
+            scopes = await queries.list_scopes(connection, workspace_id)
+        await self._tell(logins, scopes)
 
     async def _close(self, person_id: str, logins: set[str]) -> None:
         await self._tell(logins)
 
-    async def _tell(self, logins: set[str]) -> None:
-        names = sorted(logins)
+    async def _tell(self, logins: set[str], scopes: Iterable[str] | None = None) -> None:
+        """`scopes`: of the kernels that it is about; None: all."""
+        names, where = sorted(logins), {} if scopes is None else {"scopes": sorted(scopes)}
         for begin in range(0, len(names), _MOST):
-            body = {"logins": names[begin : begin + _MOST]}
+            body = {"logins": names[begin : begin + _MOST], **where}
             ask = partial(self._host.ask, "POST", "/_host/close", body=body, seconds=TRY_SECONDS)
             failed = await self._insist(ask, StudioloError)
             if isinstance(failed, StudioloError):

@@ -163,6 +163,12 @@ async def forget_ended(connection: AsyncConnection, before: datetime) -> list[st
     return ids
 
 
+async def list_scopes(connection: AsyncConnection, workspace_id: str) -> set[str]:
+    """Scopes of all kernels of a workspace that have not ended: its own, and those of its sessions' launches."""
+    query = select(kernels.c.scope).where(kernels.c.workspace_id == workspace_id, kernels.c.ended_at.is_(None))
+    return {workspace_id, *(await connection.execute(query.distinct())).scalars()}
+
+
 async def list_credentials(connection: AsyncConnection, workspace_id: str, person_id: str | None) -> set[str]:
     """Ids of all logins and keys of a person, or of all members of a workspace."""
     whose: Any = [person_id]
