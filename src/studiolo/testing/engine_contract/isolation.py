@@ -7,7 +7,7 @@ import asyncio
 import json
 import secrets
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -25,9 +25,6 @@ __all__ = [
     "test_a_workload_sees_no_processes_of_other_workloads",
     "test_an_isolated_workload_is_held_to_all_limits",
 ]
-
-# A test of this module.
-Claim = Callable[[EngineCase], Coroutine[None, None, None]]
 
 _SEPARATE, _WITHOUT_NETWORK = 2, 3
 _CAP_SYS_ADMIN = 1 << 21

@@ -123,6 +123,7 @@ async def test_observing_a_launch_that_never_was_says_vanished(case: EngineCase)
 
 
 async def test_a_crash_is_seen_soon_and_with_a_reason(case: EngineCase) -> None:
+    """An end that others caused is seen by asking, within `notice_seconds`."""
     _, handle = await start_ready(case)
     await case.crash(handle)
     seen = await settle(case, handle, Phase.ENDED, within=case.notice_seconds)
@@ -132,6 +133,7 @@ async def test_a_crash_is_seen_soon_and_with_a_reason(case: EngineCase) -> None:
 
 
 async def test_a_watch_tells_soon_of_an_end_that_others_caused(case: EngineCase) -> None:
+    """The same by a watch: whoever only listens learns of it as soon."""
     if not isinstance(case.engine, Watches):
         pytest.skip("the engine does not watch")
     _, handle = await start_ready(case)
@@ -142,6 +144,7 @@ async def test_a_watch_tells_soon_of_an_end_that_others_caused(case: EngineCase)
 
 
 async def test_a_stop_before_the_workload_is_ready_is_heard(case: EngineCase) -> None:
+    """A launch that is cancelled while it starts never becomes ready."""
     spec = case.make_spec()
     handle = await case.engine.start(spec)
     seen = await end(case, handle)
@@ -153,6 +156,7 @@ async def test_a_stop_before_the_workload_is_ready_is_heard(case: EngineCase) ->
 
 
 async def test_a_workload_that_waits_for_a_place_says_so_and_can_be_stopped(case: EngineCase) -> None:
+    """A queue is PENDING with a sentence, and is left at once."""
     if case.make_waiting_spec is None:
         pytest.skip("nothing waits for a place on this engine")
     handle = await case.engine.start(case.make_waiting_spec())
@@ -166,6 +170,7 @@ async def test_a_workload_that_waits_for_a_place_says_so_and_can_be_stopped(case
 
 
 async def test_each_verb_returns_within_seconds(case: EngineCase) -> None:
+    """Waiting is the reconciler's job, not the verbs'."""
     spec = case.make_spec()
     async with asyncio.timeout(case.verb_seconds):
         handle = await case.engine.start(spec)
@@ -177,6 +182,7 @@ async def test_each_verb_returns_within_seconds(case: EngineCase) -> None:
 
 
 async def test_an_engine_that_is_away_knows_nothing_and_workloads_go_on(case: EngineCase) -> None:
+    """`observe` says UNKNOWN and never raises; `start` and `stop` raise Unavailable."""
     if case.break_engine is None or case.mend_engine is None:
         pytest.skip("the case cannot take its engine away")
     _, handle = await start_ready(case)
@@ -197,12 +203,14 @@ async def test_an_engine_that_is_away_knows_nothing_and_workloads_go_on(case: En
 
 
 async def test_an_engine_says_where_files_are_and_whether_it_runs_images(case: EngineCase) -> None:
+    """Storage, images and isolation are declared in words that the platform knows."""
     assert case.engine.storage in {"shared", "own"}
     assert isinstance(case.engine.runs_images, bool)
     assert case.engine.isolation in {"L0", "L1", "L2", "L3", "L4"}
 
 
 async def test_what_the_engine_shows_holds_no_secret(case: EngineCase) -> None:
+    """Who may look at the engine's objects learns no secret, key or password from them."""
     if case.describe_object is None:
         pytest.skip("the engine shows nothing of its launches")
     secret, key, netrc = "s3cret-of-the-launch", "key-of-the-session", "machine index login x password netrc-of-it"
@@ -234,6 +242,7 @@ async def test_tail_returns_at_most_the_lines_asked_for(case: EngineCase) -> Non
 
 
 async def test_a_log_is_followed_to_the_end_of_its_workload(case: EngineCase) -> None:
+    """Following yields lines one by one and finishes with the workload."""
     if not isinstance(case.engine, Logs):
         pytest.skip("the engine has no logs")
     _, handle = await start_ready(case)
@@ -246,6 +255,7 @@ async def test_a_log_is_followed_to_the_end_of_its_workload(case: EngineCase) ->
 
 
 async def test_the_log_of_a_launch_that_never_was_is_empty(case: EngineCase) -> None:
+    """Nobody waits for lines that will never come."""
     if not isinstance(case.engine, Logs):
         pytest.skip("the engine has no logs")
     handle = case.unknown_handle()
