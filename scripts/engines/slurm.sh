@@ -119,6 +119,7 @@ END
   done
   cat >>"$SLURM_CONF" <<END
 PartitionName=interactive Nodes=n[1-$nodes] Default=YES MaxTime=08:00:00 State=UP OverSubscribe=NO
+PartitionName=waits Nodes=n1 Default=NO MaxTime=08:00:00 State=DOWN
 PartitionName=closed Nodes=n1 Default=NO MaxTime=08:00:00 State=INACTIVE
 END
 }

@@ -22,6 +22,8 @@ _PASSED_ON = frozenset(
     }
 )
 _NOT_FOUND = 127
+# Many sessions at once are no reason to fill this machine, and the scheduler's ears, with clients.
+_AT_ONCE = 8
 _ERROR_CHARACTERS = 2000
 
 
@@ -41,9 +43,29 @@ class Commands:
         self._prefix = tuple(prefix)
         self._variables = tuple(variables.items())
         self._timeout = timeout
+        self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, command: Command) -> Answer:
         """Run `command`. Raises Unavailable (`engine-unavailable`) when it cannot be run or does not end in time."""
+        async with self._places:
+            return await self._run(command)
+
+    async def ask(self, command: Command) -> str:
+        """Return what `command` prints. Raises Unavailable (`engine-unavailable`) also when it fails."""
+        answer = await self.run(command)
+        if answer.code:
+            raise failed(command, answer)
+        return answer.output
+
+    def line(self, command: Command) -> tuple[str, ...]:
+        """Return all words of what is run. Over ssh a shell reads them there, so that they are quoted for it."""
+        variables = [f"{name}={value}" for name, value in (*self._variables, *command.variables)]
+        words = [*(["env", *variables] if variables else []), *command.argv]
+        if self._prefix and PurePath(self._prefix[0]).name == "ssh":
+            return (*self._prefix, shlex.join(words))
+        return (*self._prefix, *words)
+
+    async def _run(self, command: Command) -> Answer:
         argv = self.line(command)
         try:
             process = await asyncio.create_subprocess_exec(
@@ -73,21 +95,6 @@ class Commands:
         if code == _NOT_FOUND:
             raise unavailable(f"{command.argv[0]} is not found", answer.error)
         return answer
-
-    async def ask(self, command: Command) -> str:
-        """Return what `command` prints. Raises Unavailable (`engine-unavailable`) also when it fails."""
-        answer = await self.run(command)
-        if answer.code:
-            raise failed(command, answer)
-        return answer.output
-
-    def line(self, command: Command) -> tuple[str, ...]:
-        """Return all words of what is run. Over ssh a shell reads them there, so that they are quoted for it."""
-        variables = [f"{name}={value}" for name, value in (*self._variables, *command.variables)]
-        words = [*(["env", *variables] if variables else []), *command.argv]
-        if self._prefix and PurePath(self._prefix[0]).name == "ssh":
-            return (*self._prefix, shlex.join(words))
-        return (*self._prefix, *words)
 
 
 def failed(command: Command, answer: Answer) -> Unavailable:

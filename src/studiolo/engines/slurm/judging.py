@@ -38,7 +38,8 @@ def explain(job: Job, seen: Seen, *, now: datetime) -> Exit:
     if not seen.has_begun:
         return Exit("never-ready", f"The session's program did not start: {job.message}", at, job.code, job.signal)
     # A shim that lives writes down how it ended.
-    return Exit("vanished", f"The session ended without a word. {job.message}", at, job.code, job.signal)
+    said = "The session ended without a word: its processes were killed on their node."
+    return Exit("vanished", said, at, job.code, job.signal)
 
 
 def forgotten(seen: Seen, *, now: datetime) -> Exit:

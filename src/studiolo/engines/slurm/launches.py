@@ -101,8 +101,8 @@ class JobLaunch:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is known to have ended."""
-        return self._end.exists() or self.files.exit.exists()
+        """Whether it is known to have ended, or never was."""
+        return self._end.exists() or self.files.exit.exists() or not self.folder.is_dir()
 
     def _read_end(self) -> Exit | None:
         known: dict[str, Any] | None = read_json(self._end)

@@ -55,7 +55,7 @@ class BatchSettings(BatchOptions):
     variables: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], Line] = Field(
         default_factory=dict, description="Environment variables for the commands, such as SLURM_CONF. No secrets."
     )
-    timeout_seconds: float = Field(10.0, gt=0, le=120, description="How long one command may take.")
+    timeout_seconds: float = Field(6.0, gt=0, le=120, description="How long one command may take.")
     poll_seconds: float = Field(
         3.0, ge=0.5, le=300, description="How often the queue is listed, once for all jobs: how late an end is noticed."
     )

@@ -186,7 +186,7 @@ def _read_row(
             name,
             JobState.ENDED,
             said,
-            "never-ready" if reason == "JobLaunchFailure" else "no-capacity" if is_hopeless(reason) else why,
+            "no-capacity" if is_hopeless(reason) else why,
             ended_at=_time(end),
             code=code,
             signal=signal,
