@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from studiolo.contract.models import KeyCreate, PersonCreate
+from studiolo.engines.base import Engine
 from studiolo.kit.clock import ManualClock
 from studiolo.kit.reconcile import running
 from studiolo.server.app import create_app
@@ -37,6 +38,12 @@ def engine() -> FakeEngine:
     return FakeEngine()
 
 
+@pytest.fixture
+def engines(engine: FakeEngine) -> Mapping[str, Engine]:
+    """All engines of the control plane; a file of tests may have several."""
+    return {"local": engine}
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database of this version with nothing in it; to make one takes longer than most tests."""
@@ -47,7 +54,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def services(
-    settings: Settings, clock: ManualClock, engine: FakeEngine, empty_database: Path
+    settings: Settings, clock: ManualClock, engines: Mapping[str, Engine], empty_database: Path
 ) -> AsyncIterator[Services]:
     base = settings.data_dir / "environments" / "base-test"
 
@@ -59,7 +66,7 @@ async def services(
 
     settings.data_dir.mkdir()
     shutil.copy(empty_database, settings.data_dir)
-    built = build(settings, engines={"local": engine}, clock=clock, build_base=build_base)
+    built = build(settings, engines=engines, clock=clock, build_base=build_base)
     async with running(built.environments.runner, built.builder.runner, built.session_reconciler.runner):
         yield built
     await built.backups.close()

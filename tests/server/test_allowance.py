@@ -6,11 +6,13 @@ from hypothesis import strategies as st
 
 from studiolo.contract.errors import StudioloError
 from studiolo.contract.resources import Capacity, Profile, Resources
+from studiolo.server.engines.engines import Images
 from studiolo.server.settings.resources import ResourceSettings
 from studiolo.server.workspaces.allowance import decide_allowance, largest_allowed
 
 GIB = 1024**3
 MACHINE = Capacity(cpu=8, memory=32 * GIB, gpu=2)
+NO_IMAGES = Images(False)
 
 
 def decide(
@@ -19,7 +21,7 @@ def decide(
     settings: ResourceSettings | None = None,
     machine: Capacity = MACHINE,
     *,
-    images: bool = False,
+    images: Images = NO_IMAGES,
     check_free: bool = True,
 ) -> Resources:
     return decide_allowance(
@@ -97,14 +99,14 @@ def test_gpus_are_promised_once() -> None:
 
 @pytest.mark.parametrize("own", [Resources(gpu=1), Resources(gpu_type="nvidia-tesla-v100")])
 def test_a_machine_without_gpus_says_so(own: Resources) -> None:
-    assert refusal(own=own, machine=Capacity()).code == "gpu-not-available"
-    assert decide(own=Resources(gpu=0), machine=Capacity()).gpu == 0
+    assert refusal(own=own, machine=Capacity(gpu=0)).code == "gpu-not-available"
+    assert decide(own=Resources(gpu=0), machine=Capacity(gpu=0)).gpu == 0
 
 
 def test_an_image_needs_an_engine_that_runs_them() -> None:
     own = Resources(image="jupyter/scipy-notebook:latest")
     assert refusal(own=own).code == "image-not-supported"
-    assert decide(own=own, images=True).image == own.image
+    assert decide(own=own, images=Images(True)).image == own.image
 
 
 _cpus = st.none() | st.floats(0.01, 64)

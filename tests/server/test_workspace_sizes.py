@@ -84,8 +84,8 @@ async def test_the_whole_file_is_taken_where_the_machine_has_it(ana: httpx.Async
         '  blocked_packages: ["aiohttp", "telnetlib"]\n'
     )
     made = await create(ana, config_file=text)
-    amounts = {"cpu": 4, "memory": 8 * GIB, "gpu": 1, "disk": 20 * GIB, "gpu_type": None, "image": None}
-    assert made["resources"] == amounts
+    amounts = {"cpu": 4, "memory": 8 * GIB, "gpu": 1, "disk": 20 * GIB}
+    assert made["resources"] == amounts | dict.fromkeys(("gpu_type", "image", "time_limit"))
     config = (await ana.get(f"{W}/churn/metadata")).json()["config"]
     assert config["environment"]["python_version"] == running
     assert config["environment"]["jupyter_version"] != "latest"
@@ -105,6 +105,7 @@ async def test_what_is_given_beside_a_file_wins(ana: httpx.AsyncClient) -> None:
         "gpu_type": None,
         "disk": None,
         "image": None,
+        "time_limit": None,
     }
 
 

@@ -25,7 +25,7 @@ SETTINGS = ResourceSettings(overcommit=1)
 
 
 def engine(**capacity: Any) -> EngineInfo:
-    room = Capacity(**({"cpu": 8, "memory": 32 * GIB} | capacity))
+    room = Capacity(**({"cpu": 8, "memory": 32 * GIB, "gpu": 0} | capacity))
     return EngineInfo(
         name="local", isolation="L0", healthy=True, enforcement=Enforcement(), capacity=room, images=False
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from studiolo.contract.models import Member, PersonRef, Request, Wire
-from studiolo.contract.resources import Resources
+from studiolo.contract.resources import Isolation, Resources
 
 _Names = Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=1000)]
 
@@ -40,6 +40,8 @@ class WorkspaceConfig(BaseModel):
     resources: Resources = Field(default_factory=Resources)
     environment: EnvironmentConfig = Field(default_factory=EnvironmentConfig)
     security: Security = Field(default_factory=Security)
+    engine: str | None = Field(None, max_length=32, description="Where its sessions run; None: the platform's default.")
+    min_isolation: Isolation | None = Field(None, description="A launch with less is refused.")
 
 
 class Duplicate(Request):

@@ -157,8 +157,11 @@ CODES: dict[str, str] = {
     "profiles-only": "Free numbers beside a profile are not accepted on this platform.",
     "engine-unknown": "No such engine; those configured are listed.",
     "image-not-allowed": "The administrator does not let sessions run in this image; those allowed are listed.",
-    "image-not-supported": "The engine runs no container images.",
+    "engine-storage": "Files would have to move between engines that do not share them; nothing was changed.",
+    "isolation-too-low": "The workspace demands more isolation than the engine gives; those that give it are listed.",
+    "image-not-supported": "The engine runs no container images; those that do are listed.",
     "gpu-not-available": "The engine has no such GPU.",
+    "gpu-type-unknown": "No such type of GPU; those there are are listed.",
     "idempotency-key-invalid": "An Idempotency-Key is empty, too long, or was used for another request.",
     "settings-invalid": "A setting has a wrong value; the message names it.",
     # identity

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from studiolo.contract.operations import Role
-from studiolo.contract.resources import MemoryDeath, Resources, UsageSample
+from studiolo.contract.resources import Isolation, MemoryDeath, Resources, UsageSample
 
 Item = TypeVar("Item")
 
@@ -191,7 +191,7 @@ class Clone(Request):
 class WorkspaceCreate(Request):
     """Create a workspace. `root`: an existing or new folder of the server's machine to use as its files.
 
-    What `config_file` says counts where `profile`, `resources`, `environment` and `security` leave something open.
+    What `config_file` says counts where the other members leave something open.
     """
 
     name: str = Field(examples=["churn"])
@@ -204,6 +204,8 @@ class WorkspaceCreate(Request):
     )
     security: dict[str, Any] = Field(default_factory=dict, examples=[{"trusted_channels": ["conda-forge"]}])
     config_file: str | None = Field(None, max_length=200_000, description="Text of a workspace-config.yaml.")
+    engine: str | None = Field(None, max_length=32, description="Where its sessions run; left out: the default.")
+    min_isolation: Isolation | None = Field(None, description="A launch with less is refused.")
     clone: Clone | None = Field(None, description="A repository to clone into it; see how that goes at its /clone.")
 
 
@@ -246,6 +248,8 @@ class Workspace(Wire):
     member_count: int
     profile: str | None = None
     resources: Resources = Field(default_factory=Resources, description="What its next session may use.")
+    engine: str | None = Field(None, description="Where its sessions run; None: the platform's default.")
+    min_isolation: Isolation | None = Field(None, description="A launch with less is refused.")
     revision: int = Field(0, description="Counts its changes; the ETag. Send it back as If-Match.")
 
 
@@ -302,6 +306,15 @@ class Step(Wire):
     seconds: float | None = None
 
 
+class Progress(Wire):
+    """What happens now while a session starts, in its engine's words: "Pulling the image: 40 %."."""
+
+    message: str
+    waiting: bool = Field(False, description="It waits for its turn or for a place, which takes no start's time.")
+    expected_start: datetime | None = Field(None, description="When a scheduler expects to begin.")
+    at: datetime = Field(description="Since when this is so.")
+
+
 class Activity(Wire):
     """What a session is doing, as its extension last reported. Kernels and terminals are counted."""
 
@@ -335,6 +348,7 @@ class Session(Wire):
     desired: Literal["running", "stopped"]
     launch: int = Field(description="Counts the launches of this session, from 1.")
     steps: list[Step]
+    progress: Progress | None = Field(None, description="What its start waits for, where its engine tells.")
     reason: Reason | None
     activity: Activity | None
     has_password: bool
@@ -349,6 +363,8 @@ class Session(Wire):
     resources: Resources = Field(default_factory=Resources, description="What this launch may use.")
     usage: UsageSample | None = Field(None, description="As last measured, within the last minute.")
     idle_stop_at: datetime | None = Field(None, description="When it will be stopped if nobody uses it.")
+    ends_at: datetime | None = Field(None, description="When its time limit ends it.")
+    isolation_notice: str | None = Field(None, description="What its people must know of where it runs.")
     last_death: MemoryDeath | None = Field(None, description="What of this launch last ran out of memory.")
 
 

@@ -1,10 +1,11 @@
 """Wire models of what a session may use, what an engine has, and what was used. Sizes are bytes, times aware UTC."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from studiolo.contract.durations import Seconds
 from studiolo.contract.sizes import Size
 
 # Processors may be shared out in hundredths.
@@ -22,6 +23,7 @@ class Resources(BaseModel):
     gpu_type: str | None = Field(None, max_length=100, examples=["nvidia-tesla-v100"])
     disk: Size | None = None
     image: str | None = Field(None, max_length=500, examples=["jupyter/scipy-notebook:latest"])
+    time_limit: Seconds | None = None
 
     def over(self, base: "Resources") -> "Resources":
         """Return `base` with the members given here in place of its own."""
@@ -37,6 +39,11 @@ class Profile(BaseModel):
     title: str = Field("", max_length=100, description="What people read; empty: the name.")
     description: str = Field("", max_length=500)
     resources: Resources = Field(default_factory=Resources)
+    engines: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Options for single engines, by their names: a partition, a node selector.",
+        examples=[{"slurm": {"partition": "gpu"}}],
+    )
 
 
 class Profiles(BaseModel):
@@ -48,6 +55,7 @@ class Profiles(BaseModel):
     default: str | None = Field(description="The profile that counts where nothing is said.")
     only_profiles: bool = Field(description="Whether free numbers beside a profile are refused.")
     largest: Resources = Field(description="The largest that may be asked for.")
+    gpu_types: dict[str, str] = Field(default_factory=dict, description="Types of GPU by name, with what they are.")
 
 
 class Capacity(BaseModel):
@@ -63,11 +71,16 @@ class Capacity(BaseModel):
     gpu_claimed: int = 0
 
 
-LimitKind = Literal["cgroup-v2", "cgroup-v1", "rlimit", "none"]
+LimitKind = Literal["cgroup-v2", "cgroup-v1", "rlimit", "engine", "none"]
+# Threat model, section 2.
+Isolation = Literal["L0", "L1", "L2", "L3", "L4"]
 
 
 class Enforcement(BaseModel):
-    """How an engine keeps a session to its limits, said openly: `none` means the number is advice only."""
+    """How an engine keeps a session to its limits, said openly: `none` means the number is advice only.
+
+    `engine`: it enforces the limit by means of its own (a scheduler, a daemon).
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -84,11 +97,16 @@ class EngineInfo(BaseModel):
 
     name: str
     isolation: str
+    isolation_words: str = Field("", description="What that level keeps apart, in a sentence.")
     healthy: bool
-    message: str | None = None
+    message: str | None = Field(None, description="Why it is not healthy.")
     enforcement: Enforcement
     capacity: Capacity
     images: bool = Field(description="Whether it runs container images; without, `image` is refused.")
+    storage: Literal["shared", "own"] = Field(
+        "shared", description="`shared`: sessions use the workspace's own folder; `own`: the engine keeps the files."
+    )
+    default: bool = Field(False, description="Whether it runs what names no engine.")
 
 
 class UsageSample(BaseModel):
@@ -156,6 +174,10 @@ class Scale(BaseModel):
 
     profile: str | None = Field(None, max_length=63, description="A profile's name; free numbers beside it win.")
     resources: Resources = Field(default_factory=Resources, validation_alias=AliasChoices("resources", "limits"))
+    engine: str | None = Field(
+        None, max_length=32, description="Where its sessions run from their next start on; empty: the default."
+    )
+    min_isolation: Isolation | None = Field(None, description="The least that a launch must be kept apart by.")
 
 
 class WorkspaceLimits(BaseModel):
@@ -169,3 +191,6 @@ class WorkspaceLimits(BaseModel):
     largest: Resources = Field(description="The largest that may be asked for.")
     enforcement: Enforcement
     disk_used: int | None = None
+    engine: str = Field("", description="Where its next session runs.")
+    own_engine: str | None = Field(None, description="The engine that the workspace itself names.")
+    min_isolation: Isolation | None = None

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import timedelta
 
@@ -20,6 +21,8 @@ class Runner:
     `step` looks at what is wanted and what is, does one thing, and returns how long to wait before looking
     again (None: until hinted or swept). `due` lists the keys to look at when starting and at each sweep: a
     missed hint costs time, never truth. A step that raises is tried again with back-off.
+
+    `lane`: keys of one lane share `concurrency` steps at once, so that steps which hang hold up their own lane alone.
     """
 
     def __init__(
@@ -30,12 +33,14 @@ class Runner:
         due: Callable[[], Awaitable[Iterable[str]]],
         sweep_every: timedelta = timedelta(seconds=20),
         concurrency: int = 32,
+        lane: Callable[[str], str] = lambda key: "",
     ) -> None:
         self._name = name
         self._step = step
         self._due = due
         self._sweep_seconds = sweep_every.total_seconds()
-        self._slots = asyncio.Semaphore(concurrency)
+        self._lane = lane
+        self._slots: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(concurrency))
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._hinted: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -90,7 +95,7 @@ class Runner:
     async def _run(self, key: str) -> None:
         delay: float | None
         try:
-            async with self._slots:
+            async with self._slots[self._lane(key)]:
                 wait = await self._step(key)
             self._failures.pop(key, None)
             delay = None if wait is None else wait.total_seconds()

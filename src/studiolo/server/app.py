@@ -167,6 +167,7 @@ def version_1() -> APIRouter:
 async def _background(services: Services) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(services.environments.warm_up()),
+        asyncio.create_task(services.engines.look_forever()),
         asyncio.create_task(services.session_reconciler.sweep_forever()),
         asyncio.create_task(services.sampler.sample_forever()),
         asyncio.create_task(services.idle_stop.look_forever()),

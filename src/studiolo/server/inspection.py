@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,7 +15,7 @@ from studiolo.kit.db import Database
 from studiolo.server.backup.service import BackupService
 from studiolo.server.census import Census, take_census
 from studiolo.server.disk.watch import Space
-from studiolo.server.engines import Engines, capacity_of
+from studiolo.server.engines.engines import Engines, capacity_of
 from studiolo.server.environments.service import Environments
 from studiolo.server.principal import Principal
 from studiolo.server.sessions.service import Sessions
@@ -47,12 +48,13 @@ class Inspection:
         """Return the sizes that sessions can be launched with."""
         who.require("engine.list")
         settings = self._settings.resources
-        machine = await self._engines.machine(self._engines.choose(None))
+        machine = await self._engines.machine(self._engines.default)
         return Profiles(
             profiles=settings.profiles,
             default=settings.default_profile or None,
             only_profiles=settings.only_profiles,
             largest=largest_allowed(settings, capacity_of(machine, Capacity())),
+            gpu_types=settings.gpu_types,
         )
 
     async def engines(self, who: Principal) -> list[EngineInfo]:
@@ -60,7 +62,7 @@ class Inspection:
         who.require("engine.list")
         async with self._db.read() as connection:
             claimed = await self._claimed(connection)
-        return await self._infos(claimed)
+        return await self._infos(self._engines.usable, claimed)
 
     async def health(self, who: Principal) -> AdminHealth:
         """Return how each part is, with the one thing to do first if something is wrong."""
@@ -69,7 +71,7 @@ class Inspection:
         disk = await asyncio.to_thread(shutil.disk_usage, self._settings.data_dir)
         parts = [database, _disk(disk.free, disk.total), await self._front_door()]
         parts += [await self._kernel_host(), await self._file_host(), await self._package_index()]
-        parts += [_engine(info) for info in await self._infos(claimed)]
+        parts += [_engine(info) for info in await self._infos(self._engines, claimed)]
         parts.append(await self._backups.health())
         ok, message = self._environments.base_state()
         parts.append(PartHealth(name="notebook environment", ok=ok, message=message))
@@ -97,8 +99,8 @@ class Inspection:
     async def _claimed(self, connection: AsyncConnection) -> dict[str, Capacity]:
         return {name: await self._sessions.claimed(connection, name) for name in self._engines}
 
-    async def _infos(self, claimed: dict[str, Capacity]) -> list[EngineInfo]:
-        return [await self._engines.info(name, claimed.get(name, Capacity())) for name in self._engines]
+    async def _infos(self, names: Iterable[str], claimed: dict[str, Capacity]) -> list[EngineInfo]:
+        return await asyncio.gather(*(self._engines.info(name, claimed.get(name, Capacity())) for name in names))
 
     async def _front_door(self) -> PartHealth:
         host, port = self._settings.host, self._settings.port

@@ -24,7 +24,7 @@ from studiolo import __version__
 from studiolo.contract.resources import Capacity
 from studiolo.kit.db import Database
 from studiolo.server.census import take_census
-from studiolo.server.engines import Engines
+from studiolo.server.engines.engines import Engines
 from studiolo.server.kernels.tables import kernels
 from studiolo.server.principal import Principal
 from studiolo.server.sessions.service import Sessions

@@ -11,7 +11,6 @@ from studiolo import __version__
 from studiolo.contract.lab import Notice
 from studiolo.contract.models import PlatformInfo
 from studiolo.engines.base import Engine
-from studiolo.engines.local.engine import LocalEngine
 from studiolo.kit.clock import Clock, SystemClock
 from studiolo.kit.crypto import MasterKey
 from studiolo.kit.db import Database
@@ -30,7 +29,9 @@ from studiolo.server.datasets.service import Datasets
 from studiolo.server.directory import Directory
 from studiolo.server.disk.service import Disk
 from studiolo.server.disk.watch import DiskWatch
-from studiolo.server.engines import Engines
+from studiolo.server.engines.engines import Engines
+from studiolo.server.engines.parts import build_engines
+from studiolo.server.engines.words import isolation_notice
 from studiolo.server.environments import clone
 from studiolo.server.environments.base import SHIPPED_LOCK, ensure_base
 from studiolo.server.environments.bases import Bases
@@ -76,6 +77,7 @@ from studiolo.server.packages.credentials import IndexCredentials
 from studiolo.server.packages.door import IndexDoor
 from studiolo.server.packages.effective import Policies
 from studiolo.server.packages.grants import Grants
+from studiolo.server.packages.guarding import Guarding
 from studiolo.server.packages.index_parts import build_index
 from studiolo.server.packages.internal import IndexQuestions
 from studiolo.server.packages.outlook import Outlooks
@@ -120,8 +122,6 @@ from studiolo.server.workspaces.resets import Resets
 from studiolo.server.workspaces.service import Workspaces
 from studiolo.server.workspaces.sizes import Sizes
 from studiolo.server.workspaces.trash import Trash
-
-_NOTICES = {"L0": "Anyone with a session on this machine can read everyone's files here."}
 
 
 @dataclass(frozen=True)
@@ -215,6 +215,7 @@ class Services:
     policy_outlooks: Outlooks
     policy_closures: Closures
     grants: Grants
+    guarding: Guarding
     platform: PlatformInfo
 
     async def drain(self) -> None:
@@ -236,14 +237,14 @@ def build(
     db = Database(database_url(settings))
     master = MasterKey.load(settings.data_dir / "secrets" / "master.key")
     hosts, cookies, live = Hosts(settings), CookieNames.of(settings), Live()
-    running = Engines({"local": local_engine(settings)} if engines is None else engines)
-    isolation = min((engine.isolation for engine in running.values()), default="L0")
+    running = build_engines(settings) if engines is None else _given(engines, settings)
+    isolation = min((running[name].isolation for name in running.usable), default="L0")
     platform = PlatformInfo(
         version=__version__,
         address=settings.address,
         instance=settings.instance,
         isolation=isolation,
-        isolation_notice=_NOTICES.get(isolation),
+        isolation_notice=isolation_notice(isolation),
         package_policy=enforcement_of(isolation),
         single_team=hosts.is_single_team,
     )
@@ -299,7 +300,7 @@ def build(
         audit=audit,
         access=access,
         folders=folders,
-        machines=running,
+        engines=running,
         tools=bases,
         remove_environment=clone.remove,
         spoil_environment=clone.spoil,
@@ -385,6 +386,7 @@ def build(
             launch_variables=workspaces.launch_variables,
             configure=clients.configure,
             startup=startup,
+            datasets=datasets.folders,
         )
     )
     of_kernels = build_kernels(
@@ -528,8 +530,16 @@ def build(
         policy_outlooks=of_packages.outlooks,
         policy_closures=of_packages.closures,
         grants=of_packages.grants,
+        guarding=of_packages.guarding,
         platform=platform,
     )
+
+
+def _given(engines: Mapping[str, Engine], settings: Settings) -> Engines:
+    # What stands for engines in a process answers from memory: nothing needs to be remembered.
+    if isinstance(engines, Engines):
+        return engines
+    return Engines(engines, default=settings.engines.default, remembered_seconds=0)
 
 
 def _close_both(sessions: SocketCloser, kernels: KernelCloser) -> Callable[[str, set[str]], None]:
@@ -572,14 +582,3 @@ async def _build_base(settings: Settings, python: str, progress: Callable[[str],
 def _oldest_python(settings: Settings) -> tuple[int, ...]:
     # For which versions another lock was made, its administrator knows.
     return OLDEST if settings.environments.lock_file is None else (3,)
-
-
-def local_engine(settings: Settings) -> LocalEngine:
-    """Return the engine that runs sessions on this machine."""
-    return LocalEngine(
-        data_dir=settings.data_dir,
-        session_sockets=settings.session_sockets,
-        fork_server_socket=settings.fork_server_socket,
-        start_method=settings.sessions.start_method,
-        stop_grace=settings.sessions.stop_grace,
-    )

@@ -165,6 +165,11 @@ class Datasets:
             _log.warning("datasets-not-laid", workspace=workspace_id, why=str(exc))
         return {"STUDIOLO_DATASETS": str(self._places.of_person(workspace_id, person_id))}
 
+    def folders(self, row: RowMapping | Mapping[str, Any]) -> dict[str, Path]:
+        """Return the folders that a session may read, by name; `row` as with `variables`."""
+        readable = (one for one in self._readable or () if one.is_for(row["workspace_id"], row["person_id"]))
+        return {one.name: Path(one.folder) for one in readable}
+
     def _check_folder(self, text: str) -> str:
         folder = self._folders.check_root(text, is_admin=True)
         if not os.access(folder, os.R_OK | os.X_OK) or not folder.is_dir():

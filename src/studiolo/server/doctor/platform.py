@@ -1,9 +1,11 @@
 """Checks of the platform itself: database, environment, parts."""
 
+import asyncio
 import socket
 from pathlib import Path
 
 from studiolo.contract.errors import StudioloError
+from studiolo.contract.resources import Capacity, EngineInfo
 from studiolo.server.commands.probe import ask
 from studiolo.server.doctor.result import Result, failed
 from studiolo.server.settings import Settings
@@ -45,6 +47,28 @@ def check_fork_server(settings: Settings) -> Result:
 def check_kernel_host(settings: Settings) -> Result:
     """The kernel host takes connections."""
     return _check_socket(settings, "kernel host", settings.kernels_socket)
+
+
+def check_engines(settings: Settings) -> Result:
+    """The engines that the settings name are there, and each says that it is well."""
+    try:
+        found = asyncio.run(_look_at_engines(settings))
+    except StudioloError as exc:
+        return failed("engines", exc)
+    told = " ".join(f"{one.name} ({one.isolation}): {one.message or 'well.'}" for one in found)
+    if all(one.healthy for one in found):
+        return Result("engines", "ok", told)
+    return Result("engines", "warn", told, "Sessions on others run; see the engine's own page in the how-to guides.")
+
+
+async def _look_at_engines(settings: Settings) -> list[EngineInfo]:
+    from studiolo.server.engines.parts import build_engines
+
+    engines = build_engines(settings)
+    try:
+        return [await engines.info(name, Capacity()) for name in engines]
+    finally:
+        await engines.aclose()
 
 
 def _check_socket(settings: Settings, name: str, path: Path) -> Result:

@@ -22,6 +22,7 @@ CHECKS: tuple[Callable[[Settings], Result], ...] = (
     platform.check_base_environment,
     platform.check_fork_server,
     platform.check_kernel_host,
+    platform.check_engines,
     platform.check_address,
 )
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from studiolo.contract.errors import LimitReached
+from studiolo.contract.errors import InvalidInput, LimitReached
 from studiolo.engines.base import Machine
-from studiolo.server.engines import Engines, capacity_of
+from studiolo.server.engines.engines import Engines, capacity_of
 from studiolo.server.kernels import queries
 from studiolo.server.kernels.wishes import Wanted
 from studiolo.server.sessions import queries as session_queries
@@ -26,8 +26,18 @@ class KernelAdmission:
         self._resources = resources
 
     async def look(self) -> tuple[str, Machine]:
-        """Return engine and machine of headless kernels; asked before the transaction."""
-        engine = self._engines.choose(None)
+        """Return engine and machine of headless kernels; asked before the transaction.
+
+        Raises InvalidInput (`engine-unknown`) where people may not use this machine.
+        """
+        engine = self._engines.here
+        if engine not in self._engines.usable:
+            raise InvalidInput(
+                "engine-unknown",
+                "Kernels without a session run on the platform's own machine, which is not for people here.",
+                hint="Start a session instead; its kernels run where it runs.",
+                candidates=self._engines.usable,
+            )
         return engine, await self._engines.machine(engine)
 
     async def check_numbers(self, connection: AsyncConnection, *, person_id: str, workspace_id: str) -> None:
@@ -53,8 +63,10 @@ class KernelAdmission:
     ) -> Amounts:
         """Return what a headless kernel may use, after `check_numbers` in the same transaction.
 
-        `config`: the workspace's. Raises LimitReached (`limit-exceeded`, `capacity-exceeded`), InvalidInput.
+        `config`: the workspace's. Raises LimitReached (`limit-exceeded`, `capacity-exceeded`), InvalidInput
+        (`isolation-too-low`, …).
         """
+        self._engines.check_isolation(engine, (config or {}).get("min_isolation"))
         profile, own = wish(amounts(wanted.profile, wanted.resources), config)
         claimed = add_claims(await session_queries.claimed(connection, engine), await queries.claimed(connection))
         allowed = decide_allowance(
@@ -62,7 +74,7 @@ class KernelAdmission:
             own=own,
             settings=self._resources,
             machine=capacity_of(machine, claimed),
-            images=False,
+            images=self._engines.images_of(engine),
             check_free=True,
         )
         return amounts(profile or self._resources.default_profile or None, allowed)

@@ -11,7 +11,7 @@ from studiolo.kit.db import Database
 from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.accounts.keys import Keys
 from studiolo.server.audit.service import Audit
-from studiolo.server.engines import Engines
+from studiolo.server.engines.engines import Engines
 from studiolo.server.environments.service import Environments
 from studiolo.server.kernels.admission import KernelAdmission
 from studiolo.server.kernels.closing import KernelCloser

@@ -1,5 +1,6 @@
 """Whether one more launch may begin, and what it may use: limits on number, on size, on what is free."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -8,13 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from studiolo.contract.errors import LimitReached
 from studiolo.contract.resources import Capacity, Resources
 from studiolo.engines.base import Machine
-from studiolo.server.engines import Engines, capacity_of
+from studiolo.server.engines.engines import Engines, capacity_of
 from studiolo.server.sessions import queries
 from studiolo.server.settings.resources import ResourceSettings
 from studiolo.server.settings.sessions import SessionSettings
 from studiolo.server.workspaces.allowance import decide_allowance
 
-# What a row keeps as `asked` and `allowed`: {"profile": name or None, "resources": those members that were given}.
+# What a row keeps as `asked` and `allowed`: {"profile": name or None, "resources": those members that were given};
+# with "engine" where one was asked for.
 Amounts = dict[str, Any]
 
 
@@ -30,12 +32,13 @@ class Admission:
 
     async def look(self) -> Mapping[str, Machine]:
         """Return what each engine's machine has; asked before the transaction, since no engine is called in one."""
-        return {name: await self._engines.machine(name) for name in self._engines}
+        found = await asyncio.gather(*(self._engines.machine(name) for name in self._engines))
+        return dict(zip(self._engines, found, strict=True))
 
     async def admit(
         self,
         connection: AsyncConnection,
-        machine: Machine,
+        machines: Mapping[str, Machine],
         *,
         engine: str,
         person_id: str,
@@ -52,14 +55,14 @@ class Admission:
         await self._check_numbers(connection, person_id, session_id)
         profile, own = wish(asked, config)
         claimed = await queries.claimed(connection, engine, besides=session_id)
-        if self.beside is not None:
+        if self.beside is not None and engine == self._engines.here:
             claimed = add_claims(claimed, await self.beside(connection))
         allowed = decide_allowance(
             profile=profile,
             own=own,
             settings=self._resources,
-            machine=capacity_of(machine, claimed),
-            images=False,
+            machine=capacity_of(machines[engine], claimed),
+            images=self._engines.images_of(engine),
             check_free=True,
         )
         return amounts(profile or self._resources.default_profile or None, allowed)
@@ -89,9 +92,10 @@ def add_claims(one: Capacity, other: Capacity) -> Capacity:
     )
 
 
-def amounts(profile: str | None, resources: Resources) -> Amounts:
+def amounts(profile: str | None, resources: Resources, engine: str | None = None) -> Amounts:
     """Return the form in which rows keep amounts."""
-    return {"profile": profile, "resources": resources.model_dump(exclude_none=True)}
+    kept = {"profile": profile, "resources": resources.model_dump(exclude_none=True)}
+    return kept | {"engine": engine} if engine else kept
 
 
 def wish(asked: Mapping[str, Any] | None, config: Mapping[str, Any] | None) -> tuple[str | None, Resources]:

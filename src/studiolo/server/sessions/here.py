@@ -26,6 +26,7 @@ Source = Callable[[RowMapping], Awaitable[list[Notice]]]
 # A session tells what is open each quarter of a minute; one that missed two is gone.
 _PRESENT = timedelta(seconds=40)
 _NEARLY_FULL = 0.9
+_END_WARNING = timedelta(minutes=10)
 _DEATH_SHOWN = timedelta(minutes=10)
 _SNOOZE_MINUTES = 240
 # A session's own key reads; what its person asks for through it is these two things, for this session alone.
@@ -126,6 +127,9 @@ def _of_session(row: RowMapping, now: datetime, idle_warning: timedelta) -> list
     if used and most and used >= _NEARLY_FULL * most:
         text = f"Memory is nearly full: {used_of(used, most)}. Kernels you no longer need free it."
         notices.append(Notice(id="memory", level="warning", text=text))
+    if row["ends_at"] is not None and row["ends_at"] - now <= _END_WARNING:
+        text = "The time limit of this session ends it at {until}. Files stay; kernels and their variables go."
+        notices.append(Notice(id="time-limit", level="warning", text=text, until=row["ends_at"]))
     for death in (row["deaths"] or [])[:1]:
         if now - datetime.fromisoformat(death["at"]) <= _DEATH_SHOWN:
             notices.append(Notice(id=f"death {death['at']}", level="danger", text=death["message"]))

@@ -1,13 +1,13 @@
 """From a session's row to what its engine is to run."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import RowMapping
 
-from studiolo.contract.resources import Resources
-from studiolo.engines.base import Limits, Machine, WorkloadSpec
+from studiolo.contract.resources import Profile, Resources
+from studiolo.engines.base import Engine, Limits, Machine, WorkloadSpec
 from studiolo.packages.clients.sources import without_sources
 from studiolo.server.packages.clients import Configure
 from studiolo.server.packages.startup import StartupScan
@@ -28,7 +28,10 @@ _THREAD_POOLS = (
 
 
 class LaunchSpecs:
-    """Builds specs. `variables`: for all sessions; `of_workspace`: those that a workspace's people set."""
+    """Builds specs. `variables`: for all sessions; `of_workspace`: those that a workspace's people set.
+
+    `datasets`: read-only folders by name. `profiles`: hold options for single engines.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,8 @@ class LaunchSpecs:
         of_workspace: Callable[[RowMapping], Mapping[str, str]],
         configure: Configure,
         startup: StartupScan,
+        datasets: Callable[[RowMapping], Mapping[str, Path]],
+        profiles: Sequence[Profile],
     ) -> None:
         self._folders = folders
         self._secrets = session_secrets
@@ -50,12 +55,14 @@ class LaunchSpecs:
         self._of_workspace = of_workspace
         self._configure = configure
         self._startup = startup
+        self._datasets = datasets
+        self._options = {profile.name: profile.engines for profile in profiles}
 
     def environment(self, row: RowMapping) -> Path:
         """Return where the environment of the session's workspace lies."""
         return self._folders.environment(row["workspace_id"])
 
-    async def spec(self, row: RowMapping, machine: Machine) -> WorkloadSpec:
+    async def spec(self, row: RowMapping, engine: Engine, machine: Machine) -> WorkloadSpec:
         """Return what to run for the launch that is wanted.
 
         Raises Denied (`environment-refused`) for an environment that the start-up scan refuses.
@@ -75,7 +82,24 @@ class LaunchSpecs:
             api_key=api_key,
             tool_files=tools.files,
             netrc=tools.netrc,
-            limits=Limits(cpu=allowed.cpu, memory=allowed.memory, processes=self._settings.max_processes),
+            limits=Limits(
+                cpu=allowed.cpu,
+                memory=allowed.memory,
+                processes=self._settings.max_processes,
+                gpu=allowed.gpu or 0,
+                gpu_type=allowed.gpu_type,
+                disk=allowed.disk,
+                seconds=allowed.time_limit,
+            ),
+            image=allowed.image if engine.runs_images else None,
+            datasets=self._datasets(row),
+            person=row["person_name"],
+            labels={
+                "workspace": f"{row['owner_name']}/{row['workspace_name']}",
+                "person": row["person_display_name"],
+                **({"e-mail": row["person_email"]} if row["person_email"] else {}),
+            },
+            options=self._options.get((row["allowed"] or {}).get("profile") or "", {}).get(row["engine"], {}),
             variables={
                 **limit_variables(allowed, machine),
                 **without_sources(self._of_workspace(row)),

@@ -13,7 +13,8 @@ from studiolo.engines.base import Observation, Phase
 class Wanted:
     """A session as its row stands. `handle_launch`: the launch that the stored handle belongs to.
 
-    `started_at`: when the engine took it on; waiting for an environment is no part of a slow start.
+    `started_at`: when the engine took it on, or gave it its place; waiting for an environment or for a place is no
+    part of a slow start. `waits`: it was waiting for a place when it was last seen.
     """
 
     desired: Literal["running", "stopped"]
@@ -22,6 +23,7 @@ class Wanted:
     state: SessionState
     started_at: datetime | None
     stop_code: str | None = None
+    waits: bool = False
 
 
 class Next(Enum):
@@ -50,6 +52,7 @@ class Outcome:
 
 _SETTLED = (SessionState.STOPPED, SessionState.FAILED)
 _WHILE_STARTING = timedelta(seconds=2)
+_WHILE_PENDING = timedelta(seconds=5)
 _WHILE_STOPPING = timedelta(seconds=1)
 _WHILE_UNKNOWN = timedelta(seconds=5)
 
@@ -85,6 +88,8 @@ def decide_outcome(row: Wanted, seen: Observation, now: datetime, start_timeout:
         return Outcome(stopping, look_again=_WHILE_STOPPING)
     if seen.phase is Phase.READY:
         return Outcome(SessionState.RUNNING)
-    if row.started_at is not None and now - row.started_at > start_timeout:
+    if seen.phase is Phase.PENDING:
+        return Outcome(SessionState.STARTING, look_again=_WHILE_PENDING)
+    if not row.waits and row.started_at is not None and now - row.started_at > start_timeout:
         return Outcome(SessionState.STOPPING, gives_up=True, look_again=timedelta(0))
     return Outcome(SessionState.STARTING, look_again=_WHILE_STARTING)

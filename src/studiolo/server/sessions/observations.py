@@ -52,6 +52,8 @@ class Observations:
             "handle": None,
             "handle_launch": None,
             "upstream": None,
+            "progress": None,
+            "ends_at": None,
             "ended_at": reason.at,
             "activity": _at_rest(row["activity"]),
             "idle_since": None,

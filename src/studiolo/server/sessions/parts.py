@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import RowMapping
 
@@ -11,7 +12,7 @@ from studiolo.kit.db import Database
 from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.accounts.keys import Keys
 from studiolo.server.audit.service import Audit
-from studiolo.server.engines import Engines
+from studiolo.server.engines.engines import Engines
 from studiolo.server.live import Live
 from studiolo.server.packages.clients import Configure
 from studiolo.server.packages.startup import StartupScan
@@ -60,6 +61,7 @@ class Ground:
     launch_variables: Callable[[RowMapping], Mapping[str, str]]
     configure: Configure
     startup: StartupScan
+    datasets: Callable[[RowMapping], Mapping[str, Path]]
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ def build_sessions(on: Ground) -> SessionParts:
         of_workspace=on.launch_variables,
         configure=on.configure,
         startup=on.startup,
+        datasets=on.datasets,
+        profiles=on.settings.resources.profiles,
     )
     observations = Observations(on.db, on.clock, on.keys, on.audit, on.live, changes)
     reconciler = SessionReconciler(on.db, on.clock, on.engines, observations, deaths, specs, settings)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, bindparam, func, insert, or_, select, true, update
+from sqlalchemy import RowMapping, Select, bindparam, case, func, insert, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.resources import Capacity
@@ -34,6 +34,7 @@ def _described() -> Any:
             _owner.c.display_name.label("owner_display_name"),
             _launcher.c.name.label("person_name"),
             _launcher.c.display_name.label("person_display_name"),
+            _launcher.c.email.label("person_email"),
         )
         .join(workspaces, workspaces.c.id == sessions.c.workspace_id)
         .join(_owner, _owner.c.id == workspaces.c.owner_id)
@@ -146,10 +147,12 @@ async def list_alive_of_workspace(connection: AsyncConnection, workspace_id: str
     return list((await connection.execute(query)).mappings())
 
 
-async def list_due(connection: AsyncConnection) -> list[str]:
-    """Ids of sessions that may need a step: all that run or should."""
-    query = select(sessions.c.id).where(or_(sessions.c.state.in_(ALIVE), sessions.c.desired == "running"))
-    return list((await connection.execute(query)).scalars())
+async def list_due(connection: AsyncConnection) -> dict[str, str]:
+    """Sessions that may need a step, all that run or should: ids, and the engine where each is or should be."""
+    there = func.coalesce(sessions.c.handle_engine, sessions.c.engine)
+    where = case((sessions.c.handle_launch.is_(None), sessions.c.engine), else_=there)
+    query = select(sessions.c.id, where).where(or_(sessions.c.state.in_(ALIVE), sessions.c.desired == "running"))
+    return {row[0]: row[1] for row in await connection.execute(query)}
 
 
 async def list_ids_of_workspace(connection: AsyncConnection, workspace_id: str, person_id: str | None) -> list[str]:

@@ -1,6 +1,7 @@
 """Makes sessions so: looks at what is wanted and what is, does one step, writes down what was seen."""
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -8,21 +9,32 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import RowMapping
 
+from studiolo.contract.durations import describe_seconds
 from studiolo.contract.errors import StudioloError, Unavailable
 from studiolo.contract.models import EnvironmentState, Reason, SessionState
-from studiolo.engines.base import Closes, Engine, Exit, Forgets, Logs, Measures, Observation, Phase, Sweeps, Usage
+from studiolo.engines.base import Engine, Exit, Forgets, Logs, Measures, Observation, Phase, Sweeps, Usage
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
 from studiolo.kit.reconcile import Runner
-from studiolo.server.engines import Engines
+from studiolo.server.engines.calls import (
+    LOG_SECONDS,
+    MEASURE_SECONDS,
+    OBSERVE_SECONDS,
+    START_SECONDS,
+    STOP_SECONDS,
+    SWEEP_SECONDS,
+    within,
+)
+from studiolo.server.engines.engines import Engines
 from studiolo.server.sessions import queries
 from studiolo.server.sessions.launch_spec import LaunchSpecs
 from studiolo.server.sessions.lifecycle import Next, Outcome, Wanted, decide_next, decide_outcome
 from studiolo.server.sessions.memory_deaths import MemoryDeaths
 from studiolo.server.sessions.observations import Observations
+from studiolo.server.sessions.progress import changes_of, is_over
 from studiolo.server.sessions.usage import usage_entry
 from studiolo.server.sessions.watching import Watching
-from studiolo.server.sessions.wire import end_reason
+from studiolo.server.sessions.wire import end_reason, engine_of, limits_of
 from studiolo.server.settings.sessions import SessionSettings
 
 _log = structlog.get_logger(__name__)
@@ -54,11 +66,15 @@ class SessionReconciler:
         # Of these the engine told that something happened.
         self._news: set[str] = set()
         self._watching = Watching(self._on_news)
+        # Where each is or should be: an engine that hangs holds up the steps of its own sessions alone.
+        self._lanes: dict[str, str] = {}
         self.on_environment_missing: Callable[[str], Awaitable[None]] | None = None
         self.on_environment_wanted: Callable[[str], None] = lambda workspace_id: None
         # Told the seconds from a launch's request to its server's being ready.
         self.on_ready: Callable[[float], None] = lambda seconds: None
-        self.runner = Runner("sessions", step=self._step, due=self._due)
+        self.runner = Runner(
+            "sessions", step=self._step, due=self._due, lane=lambda session_id: self._lanes.get(session_id, "")
+        )
 
     @property
     def owner(self) -> str:
@@ -69,6 +85,10 @@ class SessionReconciler:
         """Called when a session was inserted with our lease, so that its first step need not claim it."""
         self._seen.adopt(session_id)
 
+    def expect(self, session_id: str, engine: str) -> None:
+        """Called when a session that is nowhere is wanted on an engine: its steps wait for no other's."""
+        self._lanes[session_id] = engine
+
     def look_at_workspace(self, workspace_id: str) -> None:
         """Called when a workspace's environment became ready or failed: look at the sessions that wait for it."""
         for session_id in self._waiting.pop(workspace_id, set()):
@@ -77,22 +97,21 @@ class SessionReconciler:
     async def sweep_forever(self) -> None:
         """Now and then end what engines run and nobody wants (promise R4: no orphans)."""
         while True:
-            for engine in self._engines.values():
-                if isinstance(engine, Sweeps):
-                    await self._sweep(engine)
+            sweeping = [self._sweep(name, one) for name, one in self._engines.items() if isinstance(one, Sweeps)]
+            await asyncio.gather(*sweeping)
             await asyncio.sleep(_SWEEP_SECONDS)
 
     async def close(self) -> None:
         """Stop watching; the sessions run on."""
         await self._watching.close()
-        for engine in self._engines.values():
-            if isinstance(engine, Closes):
-                await engine.aclose()
+        await self._engines.aclose()
 
-    async def _sweep(self, engine: Sweeps) -> None:
+    async def _sweep(self, name: str, engine: Sweeps) -> None:
         try:
-            for name in await engine.sweep(self._list_wanted):
-                _log.warning("orphan-ended", workload=name)
+            for workload in await within(SWEEP_SECONDS, name, engine.sweep(self._list_wanted)):
+                _log.warning("orphan-ended", workload=workload)
+        except Unavailable as exc:
+            _log.warning("sweep-failed", engine=name, message=exc.message)
         except Exception:
             _log.exception("sweep-failed")
 
@@ -102,7 +121,9 @@ class SessionReconciler:
 
     async def _due(self) -> list[str]:
         async with self._db.read() as connection:
-            return await queries.list_due(connection)
+            due = await queries.list_due(connection)
+        self._lanes.update(due)
+        return list(due)
 
     def _on_news(self, session_id: str) -> None:
         self._news.add(session_id)
@@ -113,22 +134,23 @@ class SessionReconciler:
             row = await queries.find(connection, session_id)
         if row is None:
             return None
-        engine = self._engines[row["engine"]]
+        engine = self._engines.of(engine_of(row))
         if row["deleted_at"] is not None and row["handle_launch"] is None:
+            self._lanes.pop(session_id, None)
             if isinstance(engine, Forgets):
-                await engine.forget(session_id)
+                await within(STOP_SECONDS, engine.name, engine.forget(session_id))
             return None
         wanted = _wanted(row)
         match decide_next(wanted):
             case Next.NOTHING:
                 return None
             case Next.START:
-                return await self._start(row, engine)
+                return await self._start(row, self._engines.of(row["engine"]))
             case Next.SETTLE:
                 await self._write_end(row, SessionState.STOPPED, None, [])
                 return None
             case Next.OBSERVE:
-                seen = await engine.observe(row["handle"])
+                seen = await _observe(row, engine)
                 if seen.phase is Phase.READY and session_id in self._news:
                     await self._look_at_deaths(row, engine)
                 return await self._settle(row, wanted, seen)
@@ -142,7 +164,9 @@ class SessionReconciler:
             await self.on_environment_missing(row["workspace_id"])
             return timedelta(0)
         try:
-            handle = await engine.start(await self._specs.spec(row, await self._engines.machine(row["engine"])))
+            machine = await self._engines.machine(row["engine"])
+            spec = await self._specs.spec(row, engine, machine)
+            handle = await within(START_SECONDS, engine.name, engine.start(spec))
         except StudioloError as exc:
             is_young = self._clock.now() - row["requested_at"] < self._settings.start_timeout
             if is_young and isinstance(exc, Unavailable):
@@ -157,8 +181,10 @@ class SessionReconciler:
             state=SessionState.STARTING,
             handle=handle,
             handle_launch=row["launch"],
+            handle_engine=row["engine"],
             started_at=now,
         )
+        self._lanes[row["id"]] = row["engine"]
         if written:
             self._watching.watch(engine, row["id"], row["launch"], handle)
         # Look at once: it may be ready already, or a newer wish may have come, which ends this object.
@@ -176,34 +202,43 @@ class SessionReconciler:
         return None
 
     async def _stop(self, row: RowMapping, wanted: Wanted, engine: Engine) -> timedelta | None:
-        seen = await engine.observe(row["handle"])
+        seen = await _observe(row, engine)
         if seen.phase is not Phase.ENDED:
             if row["state"] == SessionState.RUNNING and (usage := await _measure(row, engine)) is not None:
                 # The last chance to know what this launch used in all.
                 await self._seen.write(row, state=SessionState.STOPPING, usage=usage_entry(usage, row["usage"]))
-            await engine.stop(row["handle"], grace=self._settings.stop_grace)
+            stopping = engine.stop(row["handle"], grace=self._settings.stop_grace)
+            await within(STOP_SECONDS, engine.name, stopping)
         return await self._settle(row, wanted, seen)
 
     async def _settle(self, row: RowMapping, wanted: Wanted, seen: Observation) -> timedelta | None:
-        outcome = decide_outcome(wanted, seen, self._clock.now(), self._settings.start_timeout)
+        now = self._clock.now()
+        outcome = decide_outcome(wanted, seen, now, self._settings.start_timeout)
         if outcome.gives_up:
             stop_reason = {"code": "start-timeout", "by": f"{self._settings.start_timeout.total_seconds():.0f} s"}
             await self._seen.write(row, state=outcome.state, desired="stopped", stop_reason=stop_reason)
             return outcome.look_again
-        if seen.phase in (Phase.STARTING, Phase.READY) and row["handle_launch"] is not None:
-            self._watching.watch(self._engines[row["engine"]], row["id"], row["handle_launch"], row["handle"])
+        if outcome.state is SessionState.RUNNING and is_over(row, seen, now):
+            stop_reason = {"code": "time-limit", "by": describe_seconds(limits_of(row).time_limit or 0)}
+            await self._seen.write(row, state=SessionState.STOPPING, desired="stopped", stop_reason=stop_reason)
+            return timedelta(0)
+        if seen.phase in (Phase.PENDING, Phase.STARTING, Phase.READY) and row["handle_launch"] is not None:
+            self._watching.watch(self._engines.of(engine_of(row)), row["id"], row["handle_launch"], row["handle"])
+        changes = changes_of(row, seen, now)
         if outcome.ended:
             await self._end(row, outcome, seen.exit)
         elif outcome.forget_handle:
             await self._seen.write(row, state=outcome.state, handle=None, handle_launch=None, upstream=None)
         elif outcome.state is SessionState.RUNNING:
             if row["state"] != SessionState.RUNNING or row["upstream"] != seen.upstream:
-                ready_at = row["ready_at"] or self._clock.now()
-                await self._seen.write(row, state=outcome.state, upstream=seen.upstream, ready_at=ready_at)
+                ready_at = row["ready_at"] or now
+                await self._seen.write(row, state=outcome.state, upstream=seen.upstream, ready_at=ready_at, **changes)
                 if row["ready_at"] is None:
                     self.on_ready((ready_at - row["requested_at"]).total_seconds())
-        elif outcome.state != row["state"]:
-            await self._seen.write(row, state=outcome.state)
+            elif changes:
+                await self._seen.write(row, state=outcome.state, **changes)
+        elif outcome.state != row["state"] or changes:
+            await self._seen.write(row, state=outcome.state, **changes)
         return outcome.look_again
 
     async def _look_at_deaths(self, row: RowMapping, engine: Engine) -> None:
@@ -214,9 +249,11 @@ class SessionReconciler:
 
     async def _end(self, row: RowMapping, outcome: Outcome, exit_: Exit | None) -> None:
         self._news.discard(row["id"])
-        engine, tail = self._engines[row["engine"]], list[str]()
+        engine, tail = self._engines.of(engine_of(row)), list[str]()
         if outcome.state is SessionState.FAILED and isinstance(engine, Logs):
-            tail = await engine.tail(row["handle"], lines=_LOG_TAIL)
+            # An end is told without the log rather than not at all.
+            with contextlib.suppress(Unavailable):
+                tail = await within(LOG_SECONDS, engine.name, engine.tail(row["handle"], lines=_LOG_TAIL))
         await self._write_end(row, outcome.state, exit_, tail)
 
     async def _write_end(self, row: RowMapping, state: SessionState, exit_: Exit | None, tail: list[str]) -> None:
@@ -230,12 +267,19 @@ class SessionReconciler:
         await self._seen.write_end(row, state=SessionState.FAILED, reason=reason)
 
 
+async def _observe(row: RowMapping, engine: Engine) -> Observation:
+    try:
+        return await within(OBSERVE_SECONDS, engine.name, engine.observe(row["handle"]))
+    except Unavailable as exc:
+        return Observation(Phase.UNKNOWN, message=exc.message)
+
+
 async def _measure(row: RowMapping, engine: Engine) -> Usage | None:
     """Nothing that a step must do depends on a measurement: one that fails holds up no stop."""
     if not isinstance(engine, Measures):
         return None
     try:
-        return await engine.measure(row["handle"])
+        return await within(MEASURE_SECONDS, engine.name, engine.measure(row["handle"]))
     except Exception:
         _log.exception("not-measured", session=row["id"])
         return None
@@ -247,6 +291,7 @@ def _wanted(row: RowMapping) -> Wanted:
         launch=row["launch"],
         handle_launch=row["handle_launch"],
         state=SessionState(row["state"]),
-        started_at=row["started_at"],
+        started_at=row["placed_at"] or row["started_at"],
         stop_code=(row["stop_reason"] or {}).get("code"),
+        waits=bool(row["progress"] and row["progress"]["waiting"]),
     )

@@ -1,6 +1,7 @@
 """Use cases of sessions: launch, list, start, stop, restart, forget, look at the log."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
@@ -17,13 +18,14 @@ from studiolo.kit.cursors import read_time_cursor, write_cursor
 from studiolo.kit.db import Database, Transaction
 from studiolo.server.accounts.passwords import hash_password
 from studiolo.server.audit.service import Audit
-from studiolo.server.engines import Engines
+from studiolo.server.engines.calls import LOG_SECONDS, within
+from studiolo.server.engines.engines import Engines
 from studiolo.server.principal import Principal
 from studiolo.server.sessions import queries
 from studiolo.server.sessions.admission import Admission, amounts
 from studiolo.server.sessions.lookup import ENDED, SessionLookup
 from studiolo.server.sessions.view import SessionView
-from studiolo.server.sessions.wire import handle_of
+from studiolo.server.sessions.wire import engine_of, handle_of
 from studiolo.server.sessions.wishes import Wishes
 from studiolo.server.workspaces.service import Workspaces
 
@@ -60,24 +62,27 @@ class Sessions:
         """Want a new session; returns at once, `wait` holds until it is ready.
 
         Raises NotFound for the workspace, Conflict (`session-exists`), InvalidInput (`engine-unknown`,
-        `profile-unknown`, …), LimitReached (`too-many-sessions`, `limit-exceeded`, `capacity-exceeded`).
+        `engine-storage`, `isolation-too-low`, `profile-unknown`, …), LimitReached (`too-many-sessions`,
+        `limit-exceeded`, `capacity-exceeded`).
         """
         who.require("session.launch")
         if not form.workspace:
             raise InvalidInput("request-invalid", "Say in which workspace: `workspace` is missing.")
-        engine = self._engines.choose(form.engine)
+        # Before a folder's workspace is made for it.
+        self._engines.choose(form.engine)
         workspace = await self._workspaces.get_or_create_for(who, form.workspace)
         if form.name is not None:
             check_name(form.name, what="session")
         password_hash = await hash_password(form.password) if form.password else None
-        session_id, asked = new_id(IdKind.SESSION), amounts(form.profile, form.resources)
+        session_id, asked = new_id(IdKind.SESSION), amounts(form.profile, form.resources, form.engine)
         machines = await self._admission.look()
         try:
             async with self._db.write() as tx:
                 row = await self._workspaces.resolve(tx.connection, who, workspace.id, "session.launch")
+                engine = self._engine_of(asked, row["config"])
                 allowed = await self._admission.admit(
                     tx.connection,
-                    machines[engine],
+                    machines,
                     engine=engine,
                     person_id=who.person_id,
                     asked=asked,
@@ -201,10 +206,10 @@ class Sessions:
         """Return the end of the session's log."""
         async with self._db.read() as connection:
             row = await self.resolve(connection, who, reference, "session.log")
-        engine, lines = self._engines[row["engine"]], max(1, min(lines, 2000))
+        engine, lines = self._engines.of(engine_of(row)), max(1, min(lines, 2000))
         if not isinstance(engine, Logs):
             return SessionLog(lines=[], truncated=False)
-        found = await engine.tail(handle_of(row), lines=lines + 1)
+        found = await within(LOG_SECONDS, engine.name, engine.tail(handle_of(row), lines=lines + 1))
         return SessionLog(lines=found[-lines:], truncated=len(found) > lines)
 
     async def wait(self, who: Principal, session: Session, seconds: float) -> Session:
@@ -248,18 +253,24 @@ class Sessions:
         if resources is not None:
             before = asked or {}
             own = resources.over(Resources.model_validate(before.get("resources") or {}))
-            asked = amounts(before.get("profile"), own)
+            asked = amounts(before.get("profile"), own, before.get("engine"))
             await queries.update_intent(tx.connection, row["id"], asked=asked)
+        engine = self._engine_of(asked, row["config"])
         allowed = await self._admission.admit(
             tx.connection,
-            machines[row["engine"]],
-            engine=row["engine"],
+            machines,
+            engine=engine,
             person_id=row["person_id"],
             asked=asked,
             config=row["config"],
             session_id=row["id"],
         )
-        await self._wishes.want_again(tx, who, row, action, allowed)
+        await self._wishes.want_again(tx, who, row, action, engine=engine, allowed=allowed)
+
+    def _engine_of(self, asked: Mapping[str, Any] | None, config: Mapping[str, Any] | None) -> str:
+        """Return where a launch runs; one that was asked for with its first launch stays."""
+        config = config or {}
+        return self._engines.choose_for((asked or {}).get("engine"), config.get("engine"), config.get("min_isolation"))
 
 
 def _cursor(row: RowMapping) -> str:

@@ -9,13 +9,13 @@ from studiolo.contract.errors import LimitReached
 from studiolo.contract.models import Session
 from studiolo.engines.base import Logs
 from studiolo.kit.db import Database
-from studiolo.server.engines import Engines
+from studiolo.server.engines.engines import Engines
 from studiolo.server.http.streaming import AskWho
 from studiolo.server.principal import Principal
 from studiolo.server.sessions import queries
 from studiolo.server.sessions.lookup import ENDED, SessionLookup
 from studiolo.server.sessions.view import SessionView, is_settled
-from studiolo.server.sessions.wire import handle_of
+from studiolo.server.sessions.wire import engine_of, handle_of
 
 _TICK_SECONDS = 1.0
 _CHECK_SECONDS = 2.0
@@ -83,7 +83,7 @@ class SessionStreams:
             row = await queries.find(connection, session.id)
         if row is None or (row["handle_launch"] != row["launch"] and row["state"] not in ENDED):
             return None
-        return self._engines[row["engine"]], handle_of(row)
+        return self._engines.of(engine_of(row)), handle_of(row)
 
     async def _check(self, ask_who: AskWho, session_id: str, operation: str) -> None:
         who = await ask_who()

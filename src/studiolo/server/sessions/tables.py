@@ -24,13 +24,21 @@ sessions = Table(
     Column("state", String(16), nullable=False),
     Column("handle", JSON(none_as_null=True)),
     Column("handle_launch", Integer),
+    # The engine that the handle belongs to; null: `engine`, which is where it is wanted.
+    Column("handle_engine", String(32)),
     Column("upstream", Text),
+    # What the engine says of a start: {"message", "waiting", "expected_start", "at"}.
+    Column("progress", JSON(none_as_null=True)),
     Column("started_at", UTCTime),
+    # When it had its place, after it waited for one.
+    Column("placed_at", UTCTime),
     Column("ready_at", UTCTime),
+    # When a time limit ends it.
+    Column("ends_at", UTCTime),
     Column("ended_at", UTCTime),
     Column("reason", JSON(none_as_null=True)),
     Column("activity", JSON(none_as_null=True)),
-    # What this launch may use: {"profile", "resources"}; asked for with the launch: {"profile", "resources"}.
+    # What this launch may use: {"profile", "resources"}; asked for with the launch: the same, and {"engine"}.
     Column("allowed", JSON(none_as_null=True)),
     Column("asked", JSON(none_as_null=True)),
     # As last measured, and what ran out of memory in this launch (contract.resources), newest first.

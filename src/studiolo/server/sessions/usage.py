@@ -8,19 +8,22 @@ from typing import Any
 import structlog
 from sqlalchemy import RowMapping
 
+from studiolo.contract.errors import Unavailable
 from studiolo.contract.models import Session, SessionState
 from studiolo.contract.resources import MemoryDeath, SessionUsage, UsageSample
 from studiolo.engines.base import Measures, Usage
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
 from studiolo.kit.repeat import repeat
-from studiolo.server.engines import Engines, enforcement_of
+from studiolo.server.engines.calls import MEASURE_SECONDS, within
+from studiolo.server.engines.engines import Engines
+from studiolo.server.engines.words import enforcement_of
 from studiolo.server.live import Live
 from studiolo.server.principal import Principal
 from studiolo.server.sessions import history, usage_queries
 from studiolo.server.sessions.lookup import SessionLookup
 from studiolo.server.sessions.memory_deaths import MemoryDeaths
-from studiolo.server.sessions.wire import limits_of
+from studiolo.server.sessions.wire import engine_of, limits_of
 
 _log = structlog.get_logger(__name__)
 _EVERY_SECONDS = 60.0
@@ -46,7 +49,8 @@ class Sampler:
         """Take one sample of each running session; returns how many could be measured."""
         async with self._db.read() as connection:
             rows = await usage_queries.list_measurable(connection)
-        measured = [(row, usage) for row in rows if (usage := await self._measure(row)) is not None]
+        silent: set[str] = set()
+        measured = [(row, usage) for row in rows if (usage := await self._measure(row, silent)) is not None]
         now = self._clock.now()
         async with self._db.write() as tx:
             samples = [_sample(row, usage, now) for row, usage in measured]
@@ -66,12 +70,19 @@ class Sampler:
                 await self._deaths.note(row, row["workspace_name"], usage.deaths)
         return len(measured)
 
-    async def _measure(self, row: RowMapping) -> Usage | None:
+    async def _measure(self, row: RowMapping, silent: set[str]) -> Usage | None:
+        """Measure one; an engine that does not answer joins the `silent`, which are asked no more in this pass."""
         # An engine may look without ever waiting: others get their turn between two sessions.
         await asyncio.sleep(0)
+        name = engine_of(row)
+        engine = self._engines.of(name)
+        if name in silent or not isinstance(engine, Measures):
+            return None
         try:
-            engine = self._engines[row["engine"]]
-            return await engine.measure(row["handle"]) if isinstance(engine, Measures) else None
+            return await within(MEASURE_SECONDS, name, engine.measure(row["handle"]))
+        except Unavailable:
+            silent.add(name)
+            return None
         except Exception:
             _log.exception("not-measured", session=row["id"])
             return None
@@ -98,16 +109,21 @@ class SessionUsages:
         return SessionUsage(
             now=UsageSample.model_validate(entry) if entry else None,
             limits=limits_of(row),
-            enforcement=enforcement_of(await self._engines.machine(row["engine"])),
+            enforcement=enforcement_of(await self._engines.machine(engine_of(row))),
             memory_peak=peak,
             history=[UsageSample.model_validate(dict(sample)) for sample in samples],
             deaths=[MemoryDeath.model_validate(death) for death in row["deaths"] or []],
         )
 
     async def _measure(self, row: RowMapping) -> Usage | None:
-        engine = self._engines[row["engine"]]
+        engine = self._engines.of(engine_of(row))
         is_measurable = row["state"] == SessionState.RUNNING and row["handle_launch"] == row["launch"]
-        return await engine.measure(row["handle"]) if is_measurable and isinstance(engine, Measures) else None
+        if not is_measurable or not isinstance(engine, Measures):
+            return None
+        try:
+            return await within(MEASURE_SECONDS, engine.name, engine.measure(row["handle"]))
+        except Unavailable:
+            return None
 
     async def memory_of(
         self, who: Principal, sessions: Sequence[Session]

@@ -23,6 +23,7 @@ async def list_measurable(connection: AsyncConnection) -> list[RowMapping]:
         sessions.c.workspace_id,
         sessions.c.person_id,
         sessions.c.engine,
+        sessions.c.handle_engine,
         sessions.c.handle,
         sessions.c.handle_launch,
         sessions.c.launch,

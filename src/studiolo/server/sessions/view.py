@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from studiolo.contract.models import Session, SessionState
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
-from studiolo.server.engines import Engines
+from studiolo.server.engines.engines import Engines
 from studiolo.server.sessions import queries
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.lookup import not_found
@@ -29,7 +29,7 @@ class SessionView:
 
     def wire(self, row: RowMapping) -> Session:
         """Return a described row (see queries) as the wire model."""
-        isolation = self._engines[row["engine"]].isolation
+        isolation = self._engines.of(row["engine"]).isolation
         return session_wire(row, address=self._address, isolation=isolation, now=self._clock.now())
 
     async def read(self, connection: AsyncConnection, session_id: str) -> Session:

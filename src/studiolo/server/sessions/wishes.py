@@ -21,8 +21,11 @@ _FRESH = dict.fromkeys(
     (
         "stop_reason",
         "started_at",
+        "placed_at",
         "ready_at",
         "ended_at",
+        "ends_at",
+        "progress",
         "reason",
         "upstream",
         "usage",
@@ -70,10 +73,13 @@ class Wishes:
         await self._admit_key(tx, session_id, 1, who.person_id, session["workspace_id"])
         await self.record(tx, who, "session.launch", session_id, session["name"], session["workspace_id"])
         tx.after_commit(lambda: self._reconciler.adopt(session_id))
+        tx.after_commit(lambda: self._reconciler.expect(session_id, session["engine"]))
         tx.after_commit(lambda: self._reconciler.runner.hint(session_id))
 
-    async def want_again(self, tx: Transaction, who: Principal, row: RowMapping, action: str, allowed: Amounts) -> None:
-        """Want a new launch of a session; one that runs ends first."""
+    async def want_again(
+        self, tx: Transaction, who: Principal, row: RowMapping, action: str, *, engine: str, allowed: Amounts
+    ) -> None:
+        """Want a new launch of a session, on `engine`; one that runs ends first, where it runs."""
         launch, now = row["launch"] + 1, self._clock.now()
         if row["handle_launch"] == row["launch"]:
             await usage_queries.insert_launch(tx.connection, row, ended_at=now, memory_peak=None, reason="replaced")
@@ -82,11 +88,15 @@ class Wishes:
             "launch": launch,
             "requested_at": now,
             "state": SessionState.STARTING.value,
+            "engine": engine,
+            "handle_engine": row["handle_engine"] or row["engine"],
             "allowed": allowed,
         }
         await queries.update_intent(tx.connection, row["id"], **values)
         await self._admit_key(tx, row["id"], launch, row["person_id"], row["workspace_id"])
         await self.record(tx, who, action, row["id"], row["name"], row["workspace_id"])
+        if row["handle_launch"] is None:
+            tx.after_commit(lambda: self._reconciler.expect(row["id"], engine))
         tx.after_commit(lambda: self.hint(row["id"]))
 
     async def want_stopped(self, tx: Transaction, session_id: str, code: str, by: str) -> None:

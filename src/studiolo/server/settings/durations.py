@@ -1,17 +1,17 @@
-"""Durations in settings: a number of seconds, or a number with s, m, h or d."""
+"""Durations in settings: a number of seconds, or words such as 90s, 5m, 8h, 2d."""
 
-import re
 from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-_UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+from studiolo.contract.durations import read_words
 
 
 def _parse(value: Any) -> Any:
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", value) if isinstance(value, str) else None
-    return timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else value
+    length = read_words(value) if isinstance(value, str) else None
+    # What words do not say, the type's own reader may know: ISO 8601, or numbers.
+    return value if length is None else length
 
 
 Duration = Annotated[timedelta, BeforeValidator(_parse)]

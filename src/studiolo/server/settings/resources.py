@@ -25,6 +25,10 @@ class ResourceSettings(BaseModel):
         default_factory=Resources,
         description="The most that one session may ask for; what is left open is the machine's own size.",
     )
+    gpu_types: dict[str, str] = Field(
+        default_factory=dict,
+        description="Types of GPU that may be asked for, each with what it is; empty: whatever engines know.",
+    )
     overcommit: float = Field(
         4.0, ge=1, le=100, description="How often the machine's memory and processors may be promised in all."
     )

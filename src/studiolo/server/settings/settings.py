@@ -18,6 +18,7 @@ from studiolo.contract.errors import InvalidInput
 from studiolo.server.settings.accounts import AccountSettings
 from studiolo.server.settings.backup import BackupSettings
 from studiolo.server.settings.egress import EgressSettings
+from studiolo.server.settings.engines import EngineSettings
 from studiolo.server.settings.files import FileSettings
 from studiolo.server.settings.kernels import KernelSettings
 from studiolo.server.settings.mail import MailSettings
@@ -87,6 +88,7 @@ class Settings(BaseSettings):
     accounts: AccountSettings = Field(default_factory=AccountSettings)
     mail: MailSettings = Field(default_factory=MailSettings)
     sessions: SessionSettings = Field(default_factory=SessionSettings)
+    engines: EngineSettings = Field(default_factory=EngineSettings)
     kernels: KernelSettings = Field(default_factory=KernelSettings)
     files: FileSettings = Field(default_factory=FileSettings)
     workspaces: WorkspaceSettings = Field(default_factory=WorkspaceSettings)

@@ -2,6 +2,7 @@
 
 import shlex
 
+from studiolo.contract.durations import describe_seconds, format_seconds
 from studiolo.contract.resources import Resources
 from studiolo.contract.sizes import describe_size, format_size
 
@@ -14,6 +15,7 @@ def describe(resources: Resources) -> str:
         f"{resources.cpu:g} CPU" if resources.cpu else "",
         describe_size(resources.memory) if resources.memory else "",
         (f"{resources.gpu} " + (resources.gpu_type or "GPU")) if resources.gpu else "",
+        f"at most {describe_seconds(resources.time_limit)}" if resources.time_limit else "",
     ]
     return ", ".join(filter(None, named)) or UNLIMITED
 
@@ -30,7 +32,9 @@ def processors_of(used: float | None, limit: float | None) -> str:
     return processors(used) if limit is None else f"{processors(used).removesuffix(' CPU')} of {limit:g} CPU"
 
 
-def as_command(workspace: str, profile: str | None, own: Resources, name: str | None) -> str:
+def as_command(
+    workspace: str, profile: str | None, own: Resources, name: str | None, *, engine: str | None = None
+) -> str:
     """Return the command line that launches the same."""
     words = ["studiolo", "start", workspace]
     options = {
@@ -39,20 +43,27 @@ def as_command(workspace: str, profile: str | None, own: Resources, name: str | 
         "--cpu": f"{own.cpu:g}" if own.cpu else None,
         "--memory": format_size(own.memory) if own.memory else None,
         "--gpu": str(own.gpu) if own.gpu else None,
+        "--image": own.image,
+        "--time-limit": format_seconds(own.time_limit) if own.time_limit else None,
+        "--engine": engine,
     }
     for option, value in options.items():
         words += [option, value] if value else []
     return shlex.join(words)
 
 
-def as_python(workspace: str, profile: str | None, own: Resources, name: str | None) -> str:
+def as_python(
+    workspace: str, profile: str | None, own: Resources, name: str | None, *, engine: str | None = None
+) -> str:
     """Return the lines of Python that launch the same."""
     given = {
         **({"cpu": own.cpu} if own.cpu else {}),
         **({"memory": format_size(own.memory)} if own.memory else {}),
         **({"gpu": own.gpu} if own.gpu else {}),
+        **({"image": own.image} if own.image else {}),
+        **({"time_limit": format_seconds(own.time_limit)} if own.time_limit else {}),
     }
-    options = {"name": name, "profile": profile, "resources": given}
+    options = {"name": name, "profile": profile, "resources": given, "engine": engine}
     listed = "".join(f", {option}={value!r}" for option, value in options.items() if value)
     return (
         "from studiolo.sdk import Studiolo\n\n"

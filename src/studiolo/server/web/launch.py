@@ -6,7 +6,8 @@ from fastapi import Depends, Form, Request
 from fastapi.responses import Response
 
 from studiolo.contract.errors import StudioloError
-from studiolo.contract.models import Session, SessionLaunch, SessionState
+from studiolo.contract.models import Session, SessionLaunch, SessionState, Workspace
+from studiolo.contract.resources import EngineInfo
 from studiolo.server.http.identity import Allow
 from studiolo.server.principal import Principal
 from studiolo.server.services import Services
@@ -48,9 +49,13 @@ async def launch(
     gpu: _Text = "",
     name: _Text = "",
     password: _Text = "",
+    engine: _Text = "",
+    image: _Text = "",
+    time_limit: _Text = "",
 ) -> Response:
     """Start a session of this size and go there."""
-    choice = Choice(profile=profile, cpu=cpu, memory=memory, gpu=gpu, name=name)
+    where = {"engine": engine, "image": image, "time_limit": time_limit}
+    choice = Choice(profile=profile, cpu=cpu, memory=memory, gpu=gpu, name=name, **where)
     try:
         session = await services.sessions.launch(who, choice.read(workspace, password or None))
     except StudioloError as problem:
@@ -96,7 +101,8 @@ async def _show(
     settings, most = services.settings.resources, services.settings.sessions.max_running_per_person
     last = max(await _list_own(services, who, own.id), key=last_used, default=None)
     choice = given if given is not None else last_choice(last, settings)
-    engine = (await services.inspection.engines(who))[0]
+    engines = await services.inspection.engines(who)
+    engine, refused = _engine_of(services, own, choice, engines)
     running = (await services.sessions.list_(who, states=ALIVE, limit=_MOST_LISTED)).items
     filled = f"/w/{own.id}/launch" + (f"?{choice.query}" if choice.query else "")
     return await render(
@@ -108,10 +114,24 @@ async def _show(
         choice=choice,
         tiles=list_tiles(own, settings, engine),
         only_profiles=settings.only_profiles,
-        outlook=foresee(choice, own, settings, engine, running=len(running), most=most),
+        outlook=foresee(choice, own, settings, engine, running=len(running), most=most, refused=refused),
         engine=engine,
+        engines=engines,
         filled_path=filled,
         filled_address=f"{services.platform.address}{filled}",
         problem=problem,
         canonical=filled if problem else None,
     )
+
+
+def _engine_of(
+    services: Services, workspace: Workspace, choice: Choice, engines: list[EngineInfo]
+) -> tuple[EngineInfo, StudioloError | None]:
+    """Return the engine that a choice means, or the workspace's, and why it cannot run there."""
+    refused: StudioloError | None = None
+    try:
+        services.engines.choose_for(choice.engine or None, workspace.engine, workspace.min_isolation)
+    except StudioloError as problem:
+        refused = problem
+    by_name = {one.name: one for one in engines}
+    return by_name.get(choice.engine or workspace.engine or "", engines[0]), refused

@@ -10,41 +10,56 @@ from studiolo.contract.errors import InvalidInput, StudioloError
 from studiolo.contract.models import Session, SessionLaunch, Workspace
 from studiolo.contract.resources import EngineInfo, Resources
 from studiolo.contract.sizes import format_size
+from studiolo.server.engines.engines import Images
 from studiolo.server.settings.resources import ResourceSettings
 from studiolo.server.web import amounts, forms
 from studiolo.server.workspaces.allowance import decide_allowance, find_profile
 
 NUMBERS = ("cpu", "memory", "gpu")
+_RESOURCES = (*NUMBERS, "image", "time_limit")
+_FIELDS = ("profile", "engine", *_RESOURCES, "name")
+_NAMES = {"cpu": "CPU", "gpu": "GPUs", "memory": "Memory", "image": "Image", "time_limit": "Time limit"}
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The form as it was filled: texts, empty where nothing is chosen. `profile` empty: as the workspace says."""
+    """The form as it was filled: texts, empty where nothing is chosen.
+
+    `profile` and `engine` empty: as the workspace says.
+    """
 
     profile: str = ""
     cpu: str = ""
     memory: str = ""
     gpu: str = ""
     name: str = ""
+    engine: str = ""
+    image: str = ""
+    time_limit: str = ""
 
     @property
     def query(self) -> str:
         """The filled form as the query of its address."""
-        return urlencode({key: value for key in ("profile", *NUMBERS, "name") if (value := getattr(self, key).strip())})
+        return urlencode({key: value for key in _FIELDS if (value := getattr(self, key).strip())})
 
     def read(self, workspace: str, password: str | None = None) -> SessionLaunch:
         """Return the request; raises InvalidInput that names the wrong field."""
-        numbers = {key: value for key in NUMBERS if (value := getattr(self, key).strip())}
+        numbers = {key: value for key in _RESOURCES if (value := getattr(self, key).strip())}
         try:
             own = Resources.model_validate(numbers)
         except ValidationError as exc:
             first = exc.errors()[0]
-            field = {"cpu": "CPU", "gpu": "GPUs"}.get(str(first["loc"][0]), "Memory")
+            field = _NAMES[str(first["loc"][0])]
             message = first["msg"].removeprefix("Value error, ")
             raise InvalidInput("request-invalid", f"{field}: {message[0].lower()}{message[1:]}.") from exc
-        name, profile = self.name.strip() or None, self.profile or None
         return forms.read(
-            SessionLaunch, workspace=workspace, name=name, profile=profile, resources=own, password=password
+            SessionLaunch,
+            workspace=workspace,
+            name=self.name.strip() or None,
+            profile=self.profile or None,
+            engine=self.engine or None,
+            resources=own,
+            password=password,
         )
 
 
@@ -104,14 +119,20 @@ def foresee(
     *,
     running: int,
     most: int,
+    refused: StudioloError | None = None,
 ) -> Outlook:
-    """Return what the choice would start. `running` of `most` sessions are the person's already."""
+    """Return what the choice would start. `running` of `most` sessions are the person's already.
+
+    `refused`: why it cannot run on the engine that was chosen.
+    """
     reference = f"{workspace.owner.name}/{workspace.name}"
     name, own, sentence = choice.name.strip() or None, Resources(), ""
     refusal: str | None = None
     hint: str | None = None
     try:
         own = choice.read(workspace.id).resources
+        if refused is not None:
+            raise refused
         profile = choice.profile or workspace.profile
         wanted = own if choice.profile else own.over(_own_of(workspace, settings))
         allowed = _allow(profile, wanted, settings, engine)
@@ -126,8 +147,8 @@ def foresee(
         sentence=sentence,
         refusal=refusal,
         hint=hint,
-        command=amounts.as_command(reference, choice.profile or None, own, name),
-        python=amounts.as_python(reference, choice.profile or None, own, name),
+        command=amounts.as_command(reference, choice.profile or None, own, name, engine=choice.engine or None),
+        python=amounts.as_python(reference, choice.profile or None, own, name, engine=choice.engine or None),
     )
 
 
@@ -144,7 +165,7 @@ def more_memory(session: Session) -> int | None:
 
 def choice_of(values: Mapping[str, str]) -> Choice | None:
     """Return the form that an address holds, None if it holds none."""
-    given = {key: value for key in ("profile", *NUMBERS, "name") if (value := values.get(key)) is not None}
+    given = {key: value for key in _FIELDS if (value := values.get(key)) is not None}
     return Choice(**given) if given else None
 
 
@@ -186,7 +207,12 @@ def _lack(problem: StudioloError, asked: Resources, engine: EngineInfo) -> str:
 
 def _allow(profile: str | None, own: Resources, settings: ResourceSettings, engine: EngineInfo) -> Resources:
     return decide_allowance(
-        profile=profile, own=own, settings=settings, machine=engine.capacity, images=engine.images, check_free=True
+        profile=profile,
+        own=own,
+        settings=settings,
+        machine=engine.capacity,
+        images=Images(engine.images),
+        check_free=True,
     )
 
 

@@ -93,6 +93,8 @@ async def render(
         # How many requests for packages wait for their decision.
         "requests_waiting": await services.requests.count_pending(who) if who else 0,
         "problem": None,
+        # Where a workspace's next session runs.
+        "runs_on": lambda workspace: services.engines.describe_place(workspace.engine),
         # Where a page that answers a form can be loaded again.
         "canonical": None,
     }

@@ -134,7 +134,7 @@ async def show_session(
 ) -> Response:
     """Return the page of a session; `entering`: it moves on to `inside` by itself when the session is ready."""
     services: Services = request.app.state.services
-    log = [] if session.state is SessionState.RUNNING else await _log(services, who, session)
+    log = [] if session.state in (SessionState.RUNNING, SessionState.UNKNOWN) else await _log(services, who, session)
     tail = (session.reason.log_tail if session.reason else []) or log
     usage = await _usage(services, who, session)
     return await render(

@@ -21,6 +21,8 @@ from studiolo.server.web.routing import ServicesOf, pages_router, status_of
 router = pages_router()
 _Text = Annotated[str, Form(max_length=4000)]
 _Scales = Annotated[Principal, Depends(Allow("workspace.scale"))]
+# No engine has this name; an empty field is one that was not sent.
+_DEFAULT = "-"
 _LONGEST_FILE = 200_000
 
 
@@ -61,14 +63,18 @@ async def scale(
     cpu: _Text = "",
     memory: _Text = "",
     gpu: _Text = "",
+    engine: _Text = "",
+    min_isolation: _Text = "",
 ) -> Response:
-    """Change what its sessions may use from their next start on."""
+    """Change what its sessions may use, and where they run, from their next start on."""
     choice = Choice(profile=profile, cpu=cpu, memory=memory, gpu=gpu)
     try:
         own = choice.read(workspace).resources
-        await services.sizes.scale(who, workspace, Scale(profile=profile or None, resources=own))
+        where = {"engine": "" if engine == _DEFAULT else engine or None, "min_isolation": min_isolation or None}
+        await services.sizes.scale(who, workspace, forms.read(Scale, profile=profile or None, resources=own, **where))
     except StudioloError as problem:
         given = {"profile": profile, "cpu": cpu, "memory": memory, "gpu": gpu}
+        given |= {"engine": engine, "min_isolation": min_isolation}
         return await show_settings(request, who, services, workspace, problem=problem, at="size", given=given)
     return see(f"/w/{workspace}/settings", "scaled")
 
@@ -112,6 +118,8 @@ async def show_settings(
         "cpu": f"{limits.own.cpu:g}" if limits.own.cpu else "",
         "memory": format_size(limits.own.memory) if limits.own.memory else "",
         "gpu": str(limits.own.gpu) if limits.own.gpu else "",
+        "engine": limits.own_engine or _DEFAULT,
+        "min_isolation": limits.min_isolation or "",
         "text": await services.sizes.read_file(who, own.id),
         "copy_name": f"{own.name}-copy"[:63],
         "person": "",
@@ -124,6 +132,7 @@ async def show_settings(
         workspace=own,
         limits=limits,
         profiles=services.settings.resources.profiles,
+        engines=services.engines,
         only_profiles=services.settings.resources.only_profiles,
         policy=await services.policy_revisions.show(who, own.id),
         heirs=[member.person for member in members if member.role is not Role.OWNER],

@@ -7,14 +7,16 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
+from studiolo.contract.durations import describe_seconds
 from studiolo.contract.errors import InvalidInput, LimitReached
 from studiolo.contract.resources import Capacity, Profile, Resources
 from studiolo.contract.sizes import describe_size
+from studiolo.server.engines.engines import Images
 from studiolo.server.settings.resources import ResourceSettings
 
 _NOTHING = Resources()
 # Below these nothing starts: somebody forgot the unit.
-_LEAST = {"memory": 16 * 1024**2, "disk": 1024**2}
+_LEAST = {"memory": 16 * 1024**2, "disk": 1024**2, "time_limit": 60}
 _Number = TypeVar("_Number", int, float)
 
 
@@ -24,15 +26,16 @@ def decide_allowance(
     own: Resources,
     settings: ResourceSettings,
     machine: Capacity,
-    images: bool,
+    images: Images,
     check_free: bool,
 ) -> Resources:
     """Return what counts; a member that is None has no limit.
 
     `profile`: name, None for the default one. `own`: free numbers, those of a launch already over the workspace's.
-    `images`: whether the engine runs container images. `check_free`: also compare with what others hold (a launch).
-    Raises InvalidInput (`profile-unknown`, `profiles-only`, `image-not-supported`, `gpu-not-available`), LimitReached
-    (`limit-exceeded`, also for less than anything works with; `capacity-exceeded`).
+    `images`: whether the engine runs container images, and which do. `check_free`: also compare with what others hold
+    (a launch).
+    Raises InvalidInput (`profile-unknown`, `profiles-only`, `image-not-supported`, `gpu-not-available`,
+    `gpu-type-unknown`), LimitReached (`limit-exceeded`, also for less than anything works with; `capacity-exceeded`).
     """
     chosen = find_profile(profile or settings.default_profile, settings)
     if settings.only_profiles and own != _NOTHING:
@@ -42,8 +45,8 @@ def decide_allowance(
             hint=_describe_profiles(settings),
         )
     asked = own.over(chosen.resources if chosen else _NOTHING)
-    _check_image(asked, images=images)
-    _check_gpu(asked, machine)
+    _check_image(asked, images)
+    _check_gpu(asked, settings, machine)
     _check_least(asked)
     _check_largest(asked, settings)
     allowed = asked.over(_cap_of_open(settings, machine))
@@ -90,19 +93,33 @@ def largest_allowed(settings: ResourceSettings, machine: Capacity) -> Resources:
     )
 
 
-def _check_image(asked: Resources, *, images: bool) -> None:
-    if asked.image is not None and not images:
+def _check_image(asked: Resources, images: Images) -> None:
+    if asked.image is None or images.can:
+        return
+    able = ", ".join(images.engines)
+    hint = (
+        f"Engines that run images: {able}." if able else "Leave the image out; no engine of this platform runs images."
+    )
+    raise InvalidInput(
+        "image-not-supported",
+        f"The image {asked.image[:100]!r} cannot be used: sessions run as processes of this machine, not in containers."
+        if not able
+        else f"The image {asked.image[:100]!r} cannot be used: the engine of this session runs no images.",
+        hint=f"{hint} Packages are installed into the workspace's own environment.",
+        candidates=list(images.engines),
+    )
+
+
+def _check_gpu(asked: Resources, settings: ResourceSettings, machine: Capacity) -> None:
+    if asked.gpu_type and settings.gpu_types and asked.gpu_type not in settings.gpu_types:
+        known = ", ".join(f"{name} ({words})" if words else name for name, words in settings.gpu_types.items())
         raise InvalidInput(
-            "image-not-supported",
-            f"The image {asked.image[:100]!r} cannot be used: sessions run as processes of this machine, "
-            "not in containers.",
-            hint="Leave the image out; no engine of this platform runs images. "
-            "Packages are installed into the workspace's own environment.",
+            "gpu-type-unknown",
+            f"There is no type of GPU {asked.gpu_type!r}.",
+            hint=f"Types here: {known}.",
+            candidates=list(settings.gpu_types),
         )
-
-
-def _check_gpu(asked: Resources, machine: Capacity) -> None:
-    if (asked.gpu or asked.gpu_type) and not machine.gpu:
+    if (asked.gpu or asked.gpu_type) and machine.gpu is not None and machine.gpu < 1:
         wanted = asked.gpu_type or ("1 GPU" if asked.gpu == 1 else f"{asked.gpu} GPUs")
         raise InvalidInput(
             "gpu-not-available",
@@ -115,12 +132,18 @@ def _check_least(asked: Resources) -> None:
     for what, least in _LEAST.items():
         amount = getattr(asked, what)
         if amount is not None and amount < least:
-            meant = f"Did you mean {amount}g? " if amount < 1024 else ""
             raise LimitReached(
                 "limit-exceeded",
                 f"You asked for {_amount(what, amount)}; the least that works is {_amount(what, least)}.",
-                hint=f"{meant}A number without a unit is bytes; write {what} as 512M, 8g or 16Gi.",
+                hint=_forgotten_unit(what, amount),
             )
+
+
+def _forgotten_unit(what: str, amount: int) -> str:
+    if what == "time_limit":
+        return "A number without a unit is seconds; write a time limit as 90m, 8h or 2d."
+    meant = f"Did you mean {amount}g? " if amount < 1024 else ""
+    return f"{meant}A number without a unit is bytes; write {what} as 512M, 8g or 16Gi."
 
 
 def _check_largest(asked: Resources, settings: ResourceSettings) -> None:
@@ -154,11 +177,12 @@ def _cap_of_open(settings: ResourceSettings, machine: Capacity) -> Resources:
         cpu=_least(largest.cpu, machine.cpu) if largest.cpu else None,
         memory=_least(largest.memory, machine.memory) if largest.memory else None,
         disk=largest.disk,
+        time_limit=largest.time_limit,
     )
 
 
 def _compared(asked: Resources, largest: Resources) -> Iterator[tuple[str, float, float]]:
-    for what in ("cpu", "memory", "gpu", "disk"):
+    for what in ("cpu", "memory", "gpu", "disk", "time_limit"):
         amount, most = getattr(asked, what), getattr(largest, what)
         if amount is not None and most is not None:
             yield what, amount, most
@@ -173,6 +197,8 @@ def _free(what: str, settings: ResourceSettings, machine: Capacity) -> float:
 
 
 def _amount(what: str, amount: float) -> str:
+    if what == "time_limit":
+        return f"a time limit of {describe_seconds(amount)}"
     if what in ("memory", "disk"):
         return f"{describe_size(amount)} of {what}"
     unit = {"cpu": "processor", "gpu": "GPU"}[what]

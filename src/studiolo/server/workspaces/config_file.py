@@ -2,9 +2,11 @@
 
 ```yaml
 profile: medium
-resources: {cpu: 4, memory: 8g, gpu: 1, gpu_type: nvidia-tesla-v100, disk: 20g, image: name}
+resources: {cpu: 4, memory: 8g, gpu: 1, gpu_type: nvidia-tesla-v100, disk: 20g, image: name, time_limit: 8h}
 environment: {python_version: "3.11", jupyter_version: latest, ANY_VARIABLE: text}
 security: {trusted_channels: [conda-forge], blocked_packages: [aiohttp]}
+engine: slurm
+min_isolation: L2
 ```
 """
 
@@ -16,6 +18,7 @@ from typing import Any
 import yaml
 
 from studiolo.contract.details import EnvironmentConfig, Security, WorkspaceConfig
+from studiolo.contract.durations import format_seconds
 from studiolo.contract.errors import InvalidInput
 from studiolo.contract.resources import Resources
 from studiolo.contract.sizes import format_size
@@ -24,7 +27,7 @@ from studiolo.server.workspaces import configuration as rules
 
 _OTHER_BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")
 _MOST_FAULTS = 50
-_SECTIONS = ("profile", "resources", "environment", "security")
+_SECTIONS = ("profile", "resources", "environment", "security", "engine", "min_isolation")
 
 
 def read_config_file(content: str | bytes) -> WorkspaceConfig:
@@ -43,6 +46,8 @@ def read_config_file(content: str | bytes) -> WorkspaceConfig:
         "profile": read_text(sections.get("profile"), "profile", faults, rules.read_profile),
         "environment": _environment(sections.get("environment"), faults),
         "security": _security(sections.get("security"), faults),
+        "engine": read_text(sections.get("engine"), "engine", faults, rules.read_engine),
+        "min_isolation": read_text(sections.get("min_isolation"), "min_isolation", faults, rules.read_isolation),
     }
     if faults:
         raise _invalid(faults.in_order())
@@ -55,6 +60,8 @@ def write_config_file(config: WorkspaceConfig) -> str:
     for name in ("memory", "disk"):
         if name in resources:
             resources[name] = format_size(resources[name])
+    if "time_limit" in resources:
+        resources["time_limit"] = format_seconds(resources["time_limit"])
     if "cpu" in resources and resources["cpu"] == int(resources["cpu"]):
         resources["cpu"] = int(resources["cpu"])
     environment = config.environment.model_dump(exclude_none=True, exclude={"variables"})
@@ -63,6 +70,8 @@ def write_config_file(config: WorkspaceConfig) -> str:
         "resources": resources,
         "environment": environment | config.environment.variables,
         "security": config.security.model_dump(exclude_none=True),
+        "engine": config.engine,
+        "min_isolation": config.min_isolation,
     }
     given = {name: value for name, value in sections.items() if value}
     # These PyYAML writes as plain line breaks and reads back as spaces, unless everything odd is escaped.

@@ -5,11 +5,13 @@ A reader returns the value or raises ValueError with a sentence that says what w
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from studiolo.contract.details import EnvironmentConfig, Security, WorkspaceConfig
+from studiolo.contract.durations import parse_seconds
 from studiolo.contract.errors import InvalidInput
 from studiolo.contract.models import WorkspaceCreate
+from studiolo.contract.resources import Isolation
 from studiolo.contract.sizes import parse_size
 from studiolo.packages.policy.rules import read_channel, read_entry
 
@@ -78,6 +80,7 @@ RESOURCES: dict[str, Callable[[str], Any]] = {
     "gpu_type": _read_word(100),
     "disk": parse_size,
     "image": _read_word(500),
+    "time_limit": parse_seconds,
 }
 RESERVED_KEYS: dict[str, Callable[[str], str]] = {
     "python_version": read_python_version,
@@ -85,6 +88,14 @@ RESERVED_KEYS: dict[str, Callable[[str], str]] = {
     "base": _read_word(63),
 }
 read_profile = _read_word(63)
+read_engine = _read_word(32)
+
+
+def read_isolation(text: str) -> str:
+    """A level of isolation: L0 to L4."""
+    if text not in get_args(Isolation):
+        raise ValueError(f"{text[:40]!r} is no level of isolation: write one of {', '.join(get_args(Isolation))}")
+    return text
 
 
 def read_blocked(text: str) -> str:
@@ -118,6 +129,8 @@ def configuration_of(form: WorkspaceCreate, of_file: WorkspaceConfig) -> Workspa
             variables=of_file.environment.variables | environment.variables,
         ),
         security=of_file.security.model_copy(update=security.model_dump(exclude_none=True)),
+        engine=form.engine or of_file.engine,
+        min_isolation=form.min_isolation or of_file.min_isolation,
     )
 
 

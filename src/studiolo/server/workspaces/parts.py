@@ -8,6 +8,7 @@ from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
 from studiolo.server.accounts.service import Accounts
 from studiolo.server.audit.service import Audit
+from studiolo.server.engines.engines import Engines
 from studiolo.server.settings import Settings
 from studiolo.server.workspaces.access import Access
 from studiolo.server.workspaces.cloning import Clones
@@ -21,7 +22,7 @@ from studiolo.server.workspaces.records import Records
 from studiolo.server.workspaces.register import Register
 from studiolo.server.workspaces.resets import Resets
 from studiolo.server.workspaces.service import Workspaces
-from studiolo.server.workspaces.sizes import Machines, Sizes, Tools
+from studiolo.server.workspaces.sizes import Sizes, Tools
 from studiolo.server.workspaces.trash import Trash
 
 
@@ -52,14 +53,14 @@ def build_workspaces(
     audit: Audit,
     access: Access,
     folders: Folders,
-    machines: Machines,
+    engines: Engines,
     tools: Tools,
     remove_environment: Callable[[Path], None],
     spoil_environment: Callable[[Path], None],
 ) -> WorkspaceParts:
     """Build them; nothing runs yet."""
     register = Register(clock, audit, folders, settings.resources)
-    sizes = Sizes(db, register, machines, tools, folders, settings.resources)
+    sizes = Sizes(db, register, engines, tools, folders, settings.resources)
     members = Members(db, clock, accounts, access, register)
     workspaces = Workspaces(db, clock, audit, access, folders, register, sizes)
     return WorkspaceParts(

@@ -218,6 +218,8 @@ class Register:
             member_count=member_count,
             profile=config.get("profile") or self._settings.default_profile or None,
             resources=foresee_resources(config.get("profile"), config.get("resources"), self._settings),
+            engine=config.get("engine"),
+            min_isolation=config.get("min_isolation"),
             revision=row["revision"],
         )
 

@@ -8,27 +8,15 @@ from studiolo.contract.details import EnvironmentConfig, WorkspaceConfig
 from studiolo.contract.errors import InvalidInput
 from studiolo.contract.models import Workspace
 from studiolo.contract.resources import Capacity, Resources, Scale, WorkspaceLimits
-from studiolo.engines.base import Machine
 from studiolo.kit.db import Database
-from studiolo.server.engines import capacity_of, enforcement_of
+from studiolo.server.engines.engines import Engines, capacity_of
+from studiolo.server.engines.words import enforcement_of
 from studiolo.server.principal import Principal
 from studiolo.server.settings.resources import ResourceSettings
 from studiolo.server.workspaces.allowance import decide_allowance, foresee_resources, largest_allowed
 from studiolo.server.workspaces.config_file import read_config_file, write_config_file
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.register import Register, config_of
-
-
-class Machines(Protocol):
-    """What is asked of the engines (see server.engines)."""
-
-    def choose(self, name: str | None) -> str:
-        """Return the engine that runs what names none."""
-        ...
-
-    async def machine(self, name: str) -> Machine:
-        """Return what it has."""
-        ...
 
 
 class Tools(Protocol):
@@ -46,25 +34,30 @@ class Sizes:
         self,
         db: Database,
         register: Register,
-        machines: Machines,
+        engines: Engines,
         tools: Tools,
         folders: Folders,
         settings: ResourceSettings,
     ) -> None:
         self._db = db
         self._register = register
-        self._machines = machines
+        self._engines = engines
         self._tools = tools
         self._folders = folders
         self._settings = settings
 
-    async def settle(self, config: WorkspaceConfig) -> WorkspaceConfig:
+    async def settle(self, config: WorkspaceConfig, *, before: WorkspaceConfig | None = None) -> WorkspaceConfig:
         """Return a configuration with versions that exist; raises for what could never be launched.
 
-        Raises LimitReached, InvalidInput (see decide_allowance; `python-not-found`, `jupyter-not-found`).
+        `before`: the one that it replaces. An engine that keeps the files itself is named by it: a new default moves
+        no files. Raises LimitReached, InvalidInput (see decide_allowance, Engines; `python-not-found`, …).
         """
-        await self._check(config)
-        return config.model_copy(update={"environment": await self._tools.settle(config.environment)})
+        await self._check(config, before=before)
+        changes: dict[str, object] = {"environment": await self._tools.settle(config.environment)}
+        engine = config.engine or self._engines.default
+        if self._engines.of(engine).storage == "own":
+            changes["engine"] = engine
+        return config.model_copy(update=changes)
 
     async def limits(self, who: Principal, reference: str) -> WorkspaceLimits:
         """Return what the next session may use, where that comes from, and what holds people to it."""
@@ -76,20 +69,25 @@ class Sizes:
     async def scale(
         self, who: Principal, reference: str, form: Scale, *, revision: int | None = None
     ) -> WorkspaceLimits:
-        """Change profile or free numbers; a profile replaces the numbers that adjusted the one before.
+        """Change profile, free numbers, engine; a profile replaces the numbers that adjusted the one before.
 
-        Raises LimitReached (`limit-exceeded`, `capacity-exceeded`), InvalidInput (`profile-unknown`, …),
-        Conflict (`workspace-changed`).
+        Raises LimitReached (`limit-exceeded`, `capacity-exceeded`), InvalidInput (`profile-unknown`,
+        `engine-unknown`, `engine-storage`, `isolation-too-low`, …), Conflict (`workspace-changed`).
         """
-        if form.profile is None and form.resources == Resources():
+        if form == Scale():
             raise InvalidInput("request-invalid", "Say what to change: a profile, or numbers such as cpu and memory.")
         while True:
             before = await self._config(who, reference)
             kept = Resources() if form.profile else before.resources
-            asked = {"profile": form.profile or before.profile, "resources": form.resources.over(kept)}
+            asked = {
+                "profile": form.profile or before.profile,
+                "resources": form.resources.over(kept),
+                "engine": before.engine if form.engine is None else form.engine or None,
+                "min_isolation": form.min_isolation or before.min_isolation,
+            }
             after = before.model_copy(update=asked)
             # Outside of the transaction, since it asks an engine; so it is decided again if somebody was faster.
-            await self._check(after)
+            await self._check(after, before=before)
             if await self._write(who, reference, before, after, revision=revision):
                 return await self._limits(after, None)
 
@@ -107,10 +105,13 @@ class Sizes:
 
         Raises InvalidInput (`config-invalid`) with all faults, and as `settle` does; Conflict (`workspace-changed`).
         """
-        after = await self.settle(await asyncio.to_thread(read_config_file, content))
-        while not await self._write(who, reference, await self._config(who, reference), after, revision=revision):
+        asked = await asyncio.to_thread(read_config_file, content)
+        while True:
+            before = await self._config(who, reference)
+            after = await self.settle(asked, before=before)
+            if await self._write(who, reference, before, after, revision=revision):
+                break
             # Somebody changed it between our look and our turn; the file replaces that too.
-            continue
         async with self._db.read() as connection:
             row = await self._register.resolve(connection, who, reference, "workspace.read")
             return (await self._register.wires(connection, [row]))[0]
@@ -127,24 +128,36 @@ class Sizes:
             if config_of(row) != before:
                 return False
             values: Mapping[str, object] = {"config": stored(after)}
-            detail = {"profile": after.profile, "resources": after.resources.model_dump(exclude_none=True)}
+            detail: dict[str, object] = {
+                "profile": after.profile,
+                "resources": after.resources.model_dump(exclude_none=True),
+                **({"engine": after.engine} if after.engine != before.engine else {}),
+                **({"min_isolation": after.min_isolation} if after.min_isolation != before.min_isolation else {}),
+            }
             await self._register.change(tx, who, row, "workspace.scale", dict(values), **detail)
         return True
 
-    async def _check(self, config: WorkspaceConfig) -> None:
+    async def _check(self, config: WorkspaceConfig, *, before: WorkspaceConfig | None = None) -> None:
+        if config.engine or config.min_isolation or (before and before.engine):
+            engine = self._engines.choose(config.engine)
+            if before is not None:
+                self._engines.check_move(before.engine, engine)
+            self._engines.check_isolation(engine, config.min_isolation)
         if config.profile is None and config.resources == Resources():
             return
+        engine = self._engines.choose(config.engine)
         decide_allowance(
             profile=config.profile,
             own=config.resources,
             settings=self._settings,
-            machine=capacity_of(await self._machine(), Capacity()),
-            images=False,
+            machine=capacity_of(await self._engines.machine(engine), Capacity()),
+            images=self._engines.images_of(engine),
             check_free=False,
         )
 
     async def _limits(self, config: WorkspaceConfig, disk_used: int | None) -> WorkspaceLimits:
-        machine = await self._machine()
+        engine = config.engine or self._engines.default
+        machine = await self._engines.machine(engine)
         own = config.resources.model_dump(exclude_none=True)
         return WorkspaceLimits(
             resources=foresee_resources(config.profile, own, self._settings),
@@ -153,10 +166,10 @@ class Sizes:
             largest=largest_allowed(self._settings, capacity_of(machine, Capacity())),
             enforcement=enforcement_of(machine),
             disk_used=disk_used,
+            engine=engine,
+            own_engine=config.engine,
+            min_isolation=config.min_isolation,
         )
-
-    async def _machine(self) -> Machine:
-        return await self._machines.machine(self._machines.choose(None))
 
 
 def stored(config: WorkspaceConfig) -> dict[str, object] | None:

@@ -1,0 +1,80 @@
+"""What engines last said of themselves, remembered, so that nobody waits for one that hangs."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from studiolo.contract.errors import StudioloError
+from studiolo.engines.base import Engine, Machine, Measures
+from studiolo.server.engines.calls import within
+
+_log = structlog.get_logger(__name__)
+# Longer than the pause between two looks at all engines: requests find an answer there.
+REMEMBERED_SECONDS = 15.0
+_PATIENCE_SECONDS = 1.0
+UNKNOWN = Machine(cpu=None, memory=None, gpu=None, cpu_limits="none", memory_limits="none", process_limits="none")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an engine said. `message`: why it is not healthy. `at`: by the event loop's clock."""
+
+    machine: Machine
+    message: str | None
+    at: float
+
+
+class Health:
+    """Asks engines to describe themselves, one question to each at a time."""
+
+    def __init__(self, engines: Mapping[str, Engine], remembered_seconds: float) -> None:
+        self._engines = engines
+        self._remembered = remembered_seconds
+        self._told: dict[str, Told] = {}
+        self._asking: dict[str, asyncio.Task[None]] = {}
+
+    async def look(self, name: str) -> Told:
+        """Return what an engine says or lately said; one that failed at the last look is asked beside."""
+        now, told = asyncio.get_running_loop().time(), self._told.get(name)
+        if told is not None and now - told.at < self._remembered:
+            return told
+        asking = self._ask(name)
+        if told is not None and told.message is not None and self._remembered:
+            return told
+        await asyncio.wait({asking})
+        return self._told[name]
+
+    async def look_at_all(self) -> None:
+        """Ask every engine now."""
+        if self._engines:
+            await asyncio.wait({self._ask(name) for name in self._engines})
+
+    async def close(self) -> None:
+        """Ask no more."""
+        tasks = list(self._asking.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ask(self, name: str) -> asyncio.Task[None]:
+        asking = self._asking.get(name)
+        if asking is None:
+            asking = self._asking[name] = asyncio.create_task(self._describe(name), name=f"describe:{name}")
+            asking.add_done_callback(lambda _: self._asking.pop(name, None))
+        return asking
+
+    async def _describe(self, name: str) -> None:
+        engine, machine, message = self._engines[name], UNKNOWN, None
+        try:
+            if isinstance(engine, Measures):
+                machine = await within(_PATIENCE_SECONDS, name, engine.describe())
+        except StudioloError as exc:
+            message = exc.message
+        except Exception as exc:
+            _log.exception("engine-not-described", engine=name)
+            message = (
+                f"It failed when it was asked how it is ({type(exc).__name__}); the log of the platform says more."
+            )
+        self._told[name] = Told(machine, message, asyncio.get_running_loop().time())
