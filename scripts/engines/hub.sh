@@ -3,7 +3,7 @@
 #
 #   hub.sh up     install it (from PyPI and npm), write its configuration, start it, wait until it answers
 #   hub.sh down   stop the Hub, its proxy and the servers that it started
-#   hub.sh env    print what tests need, for `eval`: STUDIOLO_TEST_HUB_URL, STUDIOLO_TEST_HUB_TOKEN
+#   hub.sh env    print what tests need, for `eval`: STUDIOLO_TEST_HUB_URL, STUDIOLO_TEST_HUB_TOKEN_FILE
 #
 # Anybody signs in with the password "test". The service "studiolo" has just the scopes that an engine needs, and may
 # make users. As root the Hub runs as the account studiolo-hub, else as whoever starts it.
@@ -143,8 +143,8 @@ case "${1:-}" in
   up) up ;;
   down) down ;;
   env)
-    printf 'export STUDIOLO_TEST_HUB_URL=%q STUDIOLO_TEST_HUB_TOKEN=%q\n' \
-      "http://127.0.0.1:$port" "$(cat "$hub/state/token")"
+    printf 'export STUDIOLO_TEST_HUB_URL=%q STUDIOLO_TEST_HUB_TOKEN_FILE=%q\n' \
+      "http://127.0.0.1:$port" "$hub/state/token"
     ;;
   *) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

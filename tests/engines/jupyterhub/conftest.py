@@ -16,18 +16,24 @@ from studiolo.engines.jupyterhub.settings import HubSettings
 Settings = Callable[..., HubSettings]
 
 
-@pytest.fixture
-def make_settings() -> Settings:
-    """Settings for the real Hub; keywords change some."""
-    url, token = os.environ.get("STUDIOLO_TEST_HUB_URL"), os.environ.get("STUDIOLO_TEST_HUB_TOKEN")
-    if not url or not token:
+@pytest.fixture(scope="session")
+def hub() -> dict[str, str]:
+    """Where the real Hub is: the settings `url` and `token_file`."""
+    url, token_file = os.environ.get("STUDIOLO_TEST_HUB_URL"), os.environ.get("STUDIOLO_TEST_HUB_TOKEN_FILE")
+    if not url or not token_file:
         reason = 'no JupyterHub: scripts/engines/hub.sh up; eval "$(scripts/engines/hub.sh env)"'
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
+    return {"url": url, "token_file": token_file}
+
+
+@pytest.fixture
+def make_settings(hub: dict[str, str]) -> Settings:
+    """Settings for the real Hub; keywords change some."""
 
     def make(**values: Any) -> HubSettings:
-        return HubSettings(**{"url": url, "token": token, "create_users": True, "poll_seconds": 1, **values})
+        return HubSettings(**{**hub, "create_users": True, "poll_seconds": 1, **values})
 
     return make
 

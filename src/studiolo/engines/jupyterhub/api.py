@@ -176,21 +176,16 @@ class HubAPI:
         return self._client
 
     def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"token {self._token()}"}
-
-    def _token(self) -> str:
-        if self._settings.token is not None:
-            return self._settings.token.get_secret_value()
         path = self._settings.token_file
         try:
-            token = path.read_text().strip() if path else ""
-        except OSError as exc:
+            return {"Authorization": f"token {path.read_text().strip()}"}
+        except (OSError, UnicodeDecodeError) as exc:
             raise Unavailable(
                 "engine-unavailable",
-                f"The JupyterHub's token cannot be read: {path}: {exc.strerror}.",
+                f"The JupyterHub's token cannot be read from {path}.",
                 hint="engines.jupyterhub.token_file names a file that the platform's account can read.",
+                detail=str(exc),
             ) from exc
-        return token
 
 
 def away(cause: Exception) -> Unavailable:

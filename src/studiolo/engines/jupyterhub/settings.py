@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~-]+)*")
 
@@ -16,8 +16,7 @@ class HubSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     url: str = Field(description="Where the Hub is: `https://hub.example.org`, with its base path if it has one.")
-    token: SecretStr | None = Field(None, description="The token of the Hub's service for us; better: `token_file`.")
-    token_file: Path | None = Field(None, description="File that holds the token, read whenever it is needed.")
+    token_file: Path = Field(description="File that holds the token of the Hub's service for us; read each time.")
     user: str = Field(
         "{person}",
         max_length=255,
@@ -55,12 +54,6 @@ class HubSettings(BaseModel):
         if value and "{person}" not in value:
             raise ValueError("without {person} in it all people would be one user of the Hub")
         return value
-
-    @model_validator(mode="after")
-    def _check_token(self) -> "HubSettings":
-        if (self.token is None) == (self.token_file is None):
-            raise ValueError("give either token_file or token, the token of the Hub's service for Studiolo")
-        return self
 
     @property
     def upstream(self) -> str:
