@@ -106,12 +106,12 @@ class ClusterAPI:
         with contextlib.suppress(_GoneError):
             await self._call("DELETE", path, query)
 
-    async def lines(self, path: str, *, seconds: float | None, **query: Any) -> AsyncIterator[bytes]:
-        """Yield the lines of an answer as they come; none for `seconds` means the connection is dead."""
+    @asynccontextmanager
+    async def lines(self, path: str, *, seconds: float | None, **query: Any) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """Give the lines of an answer as they come, once it begins; none for `seconds` means a dead connection."""
         timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=seconds)
         async with self._open("GET", path, query, timeout=timeout) as response:
-            async for line in response.content:
-                yield line
+            yield aiter(response.content)
 
     async def text(self, path: str, **query: Any) -> str:
         """Return an answer that is plain text."""

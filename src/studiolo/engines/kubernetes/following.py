@@ -123,20 +123,24 @@ class Follower:
         """Take changes until the server ends the watch: as asked, or when it has forgotten our version."""
         query = {**self._query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": _WATCH_SECONDS}
         try:
-            lines = self._api.lines(self._path, seconds=_SILENCE_SECONDS, resourceVersion=self._version, **query)
-            async for line in lines:
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise RefusedError(event["object"].get("code", 500), event["object"].get("reason", ""), "watch")
-                self._version = event["object"]["metadata"]["resourceVersion"]
+            watching = self._api.lines(self._path, seconds=_SILENCE_SECONDS, resourceVersion=self._version, **query)
+            async with watching as lines:
                 self._succeed()
-                if event["type"] != "BOOKMARK":
-                    self._keeps.changed(event["type"], event["object"])
+                async for line in lines:
+                    self._take(json.loads(line))
         except RefusedError as exc:
             # Gone: too old. Timeout: the server's own state is older than ours, as after a restoration.
             if exc.status not in (410, 504):
                 raise
             self._version = ""
+
+    def _take(self, event: Object) -> None:
+        kind, item = event["type"], event["object"]
+        if kind == "ERROR":
+            raise RefusedError(item.get("code", 500), item.get("reason", ""), item.get("message", ""))
+        self._version = item["metadata"]["resourceVersion"]
+        if kind != "BOOKMARK":
+            self._keeps.changed(kind, item)
 
     def _succeed(self) -> None:
         self.problem = None

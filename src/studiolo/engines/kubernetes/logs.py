@@ -26,8 +26,10 @@ async def follow(api: ClusterAPI, pod: str, lines: int) -> AsyncIterator[str]:
     """Yield the last lines, then each new one until the container has ended. What the node has dropped is not told."""
     path = f"{api.path('pods', pod)}/log"
     try:
-        async for line in api.lines(path, seconds=None, container=CONTAINER, tailLines=max(0, lines), follow="true"):
-            yield line.decode(errors="replace").rstrip("\r\n")
+        query = {"container": CONTAINER, "tailLines": max(0, lines), "follow": "true"}
+        async with api.lines(path, seconds=None, **query) as written:
+            async for line in written:
+                yield line.decode(errors="replace").rstrip("\r\n")
     except RefusedError as refused:
         if refused.status not in _NO_LOG:
             raise

@@ -188,7 +188,7 @@ def _volumes(plan: Plan) -> list[Manifest]:
     volumes: list[Manifest] = [
         {"name": "workspace", "persistentVolumeClaim": {"claimName": plan.claim}},
         {"name": "request", "secret": {"secretName": secret_name, "defaultMode": _READABLE_BY_GROUP}},
-        {"name": "state", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
+        {"name": "state", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}},
     ]
     if name := plan.settings.datasets_claim:
         volumes.append({"name": "shared-datasets", "persistentVolumeClaim": {"claimName": name, "readOnly": True}})
