@@ -36,6 +36,13 @@ def run_in(group: Group, program: str) -> "subprocess.Popen[str]":
     return subprocess.Popen([sys.executable, "-c", program], preexec_fn=group.enter, stdout=subprocess.PIPE, text=True)
 
 
+def test_a_process_knows_the_limit_of_the_group_that_it_was_put_into(group: Group) -> None:
+    group.make(cpu=None, memory=40 * MIB, processes=None)
+    program = "from studiolo.runtime.groups import Group; print(Group.around().read_memory_limit())"
+    with run_in(group, program) as child:
+        assert child.communicate()[0].strip() == str(40 * MIB)
+
+
 def test_a_group_kills_what_takes_more_memory_than_it_may_and_counts_it(group: Group) -> None:
     group.make(cpu=None, memory=40 * MIB, processes=None)
     with run_in(group, "held = b'x' * (200 << 20)") as process:

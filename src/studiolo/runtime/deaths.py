@@ -48,7 +48,7 @@ class MemoryWatch:
     ) -> None:
         self._group = group
         self._files = files
-        self._limit = limit
+        self._limit = group.read_memory_limit() if limit is None else limit
         self._registered = registered
         self.told = (group.count_kills() or 0) if told is None else told
         self._told_pids: set[tuple[int, str]] = set()
@@ -64,6 +64,11 @@ class MemoryWatch:
     def can_tell(self) -> bool:
         """Tell whether kills are counted at all."""
         return self._group.count_kills() is not None
+
+    @property
+    def is_woken(self) -> bool:
+        """Tell whether the kernel wakes us; else somebody must look now and then."""
+        return bool(self.readable or self.exceptional)
 
     @property
     def next_seconds(self) -> float | None:

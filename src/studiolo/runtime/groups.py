@@ -12,6 +12,7 @@ from studiolo.runtime import cgroups
 
 _PERIOD_MICROSECONDS = 100_000
 _LEAST_QUOTA_MICROSECONDS = 1000
+_NO_LIMIT = 2**62
 _KILL_SECONDS = 5.0
 _PAUSE_SECONDS = 0.01
 
@@ -29,6 +30,13 @@ class Group:
     def of(cls, places: Mapping[str, str | Path], name: str) -> "Group":
         """Return the group called `name` in `places` (see cgroups.find_places), made or not."""
         return cls({controller: Path(place) / name for controller, place in places.items()})
+
+    @classmethod
+    def around(cls) -> "Group":
+        """Return the group that somebody has put this process into with a limit of memory; an empty one without it."""
+        own = {name: found.own for found in reversed(cgroups.list_hierarchies()) for name in found.controllers}
+        group = cls(own)
+        return group if group.read_memory_limit() is not None else cls({})
 
     def make(self, *, cpu: float | None, memory: int | None, processes: int | None) -> None:
         """Make the group with its limits: processors, bytes, processes and threads. Raises OSError."""
@@ -86,6 +94,14 @@ class Group:
         )
         used = _number(folder / names[0])
         return None if used is None else max(0, used - (_member(folder / "memory.stat", names[1]) or 0))
+
+    def read_memory_limit(self) -> int | None:
+        """Return the bytes that may be in use at a time; None without a limit."""
+        if (folder := self.folders.get("memory")) is None:
+            return None
+        limit = _number(folder / ("memory.max" if cgroups.is_version_2(folder) else "memory.limit_in_bytes"))
+        # Version 1 has no word for "none" but the largest number of pages.
+        return limit if limit is not None and limit < _NO_LIMIT else None
 
     def read_memory_peak(self) -> int | None:
         """Return the most bytes that were in use at a time, files' contents included. Version 2: from Linux 5.19 on."""

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from studiolo.runtime import keeping
+from studiolo.runtime.groups import Group
 from studiolo.runtime.launch import LaunchFiles, LaunchRequest, RefusedRequestError, read_json, write_json
 from studiolo.runtime.shim import Shim
 
@@ -26,6 +27,7 @@ from studiolo.runtime.shim import Shim
 MISSING, UNUSABLE, RAN_BEFORE, NO_MEANS = os.EX_NOINPUT, os.EX_DATAERR, os.EX_UNAVAILABLE, os.EX_OSERR
 _ENDED_BY_SIGNAL = 128
 _PRINT_SECONDS = 0.25
+_MEMORY_SECONDS = 1.0
 _LAST_PRINT_SECONDS = 2.0
 
 
@@ -41,10 +43,17 @@ class Workload(Shim):
     """Runs one launch for an engine that has given it a place and limits."""
 
     takes_kernels = False
+    # The engine made it, and we are in it ourselves.
+    owns_group = False
 
     def __init__(self, request: LaunchRequest, connection: socket.socket, printing: "Printing | None") -> None:
         super().__init__(request, connection, forks=False)
         self._printing = printing
+
+    def prepare(self) -> None:
+        """See Keeper.prepare. Limits are others', but what they cost the session is told as everywhere."""
+        super().prepare()
+        self.group = Group.around()
 
     def fork(self, shim_pid: int) -> int:
         """See Keeper.fork. A server that is started anew listens where the first one did."""
@@ -56,6 +65,9 @@ class Workload(Shim):
 
     def look(self, *, seconds: float) -> float:
         """See Keeper.look."""
+        # Groups of version 1 wake only who may write to them.
+        if self.memory.can_tell and not self.memory.is_woken:
+            seconds = min(seconds, _MEMORY_SECONDS)
         if self._printing is None:
             return seconds
         self._printing.go_on()
