@@ -29,10 +29,11 @@ class Cable:
         self._far = far
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
+        self._carrying: set[asyncio.Task[None]] = set()
 
     async def plug_in(self) -> None:
         """Carry connections again."""
-        self._server = await asyncio.start_unix_server(self._carry, self.near)
+        self._server = await asyncio.start_unix_server(self._take, self.near)
 
     async def pull_out(self) -> None:
         """Carry none, and cut those there are."""
@@ -40,7 +41,13 @@ class Cable:
         self._server.close()
         for writer in list(self._open):
             writer.transport.abort()
+        await asyncio.gather(*self._carrying, return_exceptions=True)
         self.near.unlink(missing_ok=True)
+
+    def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._carry(reader, writer))
+        self._carrying.add(task)
+        task.add_done_callback(self._carrying.discard)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_unix_connection(self._far)
@@ -85,10 +92,9 @@ class Bench:
         (self.workspace / "notebooks").mkdir(parents=True)
 
     def spec(self, **changes: Any) -> WorkloadSpec:
-        """Return a spec with a fresh id."""
-        workload_id = new_id(IdKind.SESSION)
+        """Return a spec, of a fresh id if none is given."""
+        workload_id = changes.setdefault("workload_id", new_id(IdKind.SESSION))
         values: dict[str, Any] = {
-            "workload_id": workload_id,
             "launch": 1,
             "folder": self.workspace,
             "environment": self.environment,

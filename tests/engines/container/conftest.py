@@ -15,10 +15,10 @@ from studiolo.testing.fixtures import nothing_wanted
 @pytest.fixture(scope="session")
 def podman() -> str:
     """Where a Podman of the tests' own listens; its image is in STUDIOLO_TEST_PODMAN_IMAGE."""
-    if (url := os.environ.get("STUDIOLO_TEST_PODMAN")) is None:
-        reason = "no Podman for tests: `scripts/engines/podman.sh up`, then eval what its `env` prints"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    return url
+    if "STUDIOLO_TEST_PODMAN" not in os.environ:
+        end = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        end('no Podman for tests: scripts/engines/podman.sh up; eval "$(scripts/engines/podman.sh env)"')
+    return os.environ["STUDIOLO_TEST_PODMAN"]
 
 
 @pytest.fixture

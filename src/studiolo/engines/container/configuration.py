@@ -4,7 +4,7 @@ Names, variables and paths of people go into values of JSON and into lists of ar
 path of another place, or a part of a text that is read again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any

@@ -163,7 +163,8 @@ class Daemon:
         try:
             return await self.ask(call)
         except RefusedError as exc:
-            if exc.status == NOT_FOUND:
+            # Podman answers 500 for one that is removed while it is looked at.
+            if exc.status == NOT_FOUND or "no such container" in str(exc):
                 return None
             raise _unavailable(f"answered {exc.status}", exc) from exc
 

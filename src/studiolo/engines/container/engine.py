@@ -119,7 +119,11 @@ class ContainerEngine:
     def follow(self, handle: Handle, *, lines: int) -> AsyncIterator[str]:
         """See Logs.follow."""
         launch = self._launch(handle["workload_id"], handle["launch"])
-        return logs.follow(launch.files.log, lines=lines, is_running=lambda: launch.read_end() is None)
+
+        def is_running() -> bool:
+            return launch.is_known and launch.read_end() is None
+
+        return logs.follow(launch.files.log, lines=lines, is_running=is_running)
 
     async def measure(self, handle: Handle) -> Usage | None:
         """See Measures.measure."""
@@ -218,11 +222,11 @@ class ContainerEngine:
     async def _observe(self, launch: Launch) -> Observation:
         if (end := launch.read_end()) is not None:
             return Observation(Phase.ENDED, exit=end)
-        if not launch.is_known:
-            return Observation(Phase.ENDED, exit=never_was())
         if launch.read_plan() is not None:
             return self._launching.observe(launch, self._name(launch))
         found = await self._daemon.find(self._name(launch))
+        if found is None and not launch.is_known:
+            return Observation(Phase.ENDED, exit=never_was())
         state = found["State"] if found else None
         if state is not None and state.get("Status") in _ALIVE:
             if launch.was_ready and launch.hold_socket():

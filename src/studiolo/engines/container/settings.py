@@ -3,13 +3,19 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, StringConstraints
 
 _MIB = 1024**2
 # A whole name as CDI has it: vendor/class=device.
 CdiDevice = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9._-]+/[a-zA-Z0-9._-]+=[a-zA-Z0-9._:-]+$")]
 # No option, and nothing that a path or a query could be made of.
 Image = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._/:@-]*$", max_length=512)]
+
+
+def _no_shared_network(name: str) -> str:
+    if name == "host":
+        raise ValueError("sessions in the machine's own network could reach all that listens there")
+    return name
 
 
 class ExtraMount(BaseModel):
@@ -39,7 +45,9 @@ class ContainerSettings(BaseModel):
         [], description="Images that sessions may name, `*` for any part of a name; none: only the default one."
     )
     pull: Literal["missing", "always", "never"] = Field("missing", description="When an image is fetched.")
-    network: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")] = Field(
+    network: Annotated[
+        str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"), AfterValidator(_no_shared_network)
+    ] = Field(
         "none",
         description="`none`: sessions reach this platform and nothing else. The name of a network of the daemon's: "
         "they reach what it reaches, and each other; that is isolation L2.",
