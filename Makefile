@@ -1,6 +1,6 @@
 # Every chore of a developer. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev-up dev-down test test-engines lint requirements bench lock clean
+.PHONY: help dev-up dev-down test test-engines test-kubernetes lint requirements bench lock clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -30,6 +30,11 @@ test: $(STAMP) ## run all tests but those on real engines
 
 test-engines: $(STAMP) ## run the slow tests on real engines
 	@$(TEST_ENV) $(BIN)/pytest -m engine $(PYTEST_ARGS)
+
+test-kubernetes: $(STAMP) ## hold a real cluster to the contract of engines (KUBECONFIG, IMAGE, NAMESPACE)
+	@STUDIOLO_TEST_KUBECONFIG="$(KUBECONFIG)" STUDIOLO_TEST_IMAGE="$(IMAGE)" \
+	  STUDIOLO_TEST_NAMESPACE="$(or $(NAMESPACE),studiolo)" \
+	  $(BIN)/pytest tests/engines/kubernetes/test_kubernetes_contract.py -k cluster $(PYTEST_ARGS)
 
 lint: $(STAMP) ## check style, types and who imports whom
 	@echo "ruff check";          $(BIN)/ruff check .

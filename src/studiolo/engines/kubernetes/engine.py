@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from studiolo.contract.errors import InvalidInput, Unavailable
@@ -73,14 +73,15 @@ class KubernetesEngine:
             if not self._has_ended(_key(handle)):
                 await self._remove(_key(handle), handle["pod"], stopped, grace)
 
-    async def watch(self, handle: Handle) -> AsyncIterator[None]:
+    async def watch(self, handle: Handle) -> AsyncGenerator[None]:
         """See Watches.watch."""
         self._begin()
-        async for _ in self._pods.watch(_key(handle)):
-            seen = await self.observe(handle)
-            yield
-            if seen.phase is Phase.ENDED:
-                return
+        async with aclosing(self._pods.watch(_key(handle))) as changes:
+            async for _ in changes:
+                seen = await self.observe(handle)
+                yield
+                if seen.phase is Phase.ENDED:
+                    return
 
     async def tail(self, handle: Handle, *, lines: int) -> list[str]:
         """See Logs.tail. There is none of a pod that is gone."""
@@ -89,9 +90,10 @@ class KubernetesEngine:
 
     async def follow(self, handle: Handle, *, lines: int) -> AsyncIterator[str]:
         """See Logs.follow."""
-        async for _ in self._pods.watch(_key(handle)):
-            if (await self.observe(handle)).phase in (Phase.READY, Phase.ENDED):
-                break
+        async with aclosing(self._pods.watch(_key(handle))) as changes:
+            async for _ in changes:
+                if (await self.observe(handle)).phase in (Phase.READY, Phase.ENDED):
+                    break
         async with _refusals_as_unavailable():
             async for line in logs.follow(self._api, handle["pod"], lines):
                 yield line

@@ -1,7 +1,7 @@
 """All pods of this platform, known from one watch."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from studiolo.engines.base import Exit
@@ -57,7 +57,7 @@ class Pods:
         for event in self._watchers.get(key, ()):
             event.set()
 
-    async def watch(self, key: Key) -> AsyncIterator[None]:
+    async def watch(self, key: Key) -> AsyncGenerator[None]:
         """Yield each time something of the launch's pod may have changed."""
         event = asyncio.Event()
         self._watchers.setdefault(key, set()).add(event)

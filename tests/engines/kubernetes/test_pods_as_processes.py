@@ -1,0 +1,54 @@
+"""A pod's command really runs JupyterLab: the fake cluster runs it as a process of this machine."""
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from engines.kubernetes.conftest import ground, settle
+from studiolo.engines.base import Phase, WorkloadSpec
+from studiolo.engines.kubernetes.engine import KubernetesEngine
+from studiolo.engines.kubernetes.settings import KubernetesSettings
+from studiolo.testing.fixtures import SECRET
+from studiolo.testing.kubernetes.processes import Processes
+from studiolo.testing.kubernetes.server import FakeCluster
+from studiolo.testing.local import SessionClient
+
+
+@pytest.fixture
+async def engine(cluster: FakeCluster, environment: Path, tmp_path: Path) -> AsyncIterator[KubernetesEngine]:
+    """The engine on a cluster that runs what it is told to, with this machine's runtime for the image's."""
+    cluster.runner = Processes(cluster, tmp_path / "node").run
+    settings = KubernetesSettings(
+        image="lab:1",
+        kubeconfig=cluster.kubeconfig(tmp_path),
+        python=sys.executable,
+        environment=str(environment),
+        port=28888,
+    )
+    engine = KubernetesEngine(ground(tmp_path), settings)
+    yield engine
+    await engine.aclose()
+
+
+@pytest.mark.req("S2-08", "S2-10")
+async def test_a_session_in_a_pod_runs_cells_in_its_claim_and_ends_when_told(
+    cluster: FakeCluster, engine: KubernetesEngine, make_spec: Callable[..., WorkloadSpec], tmp_path: Path
+) -> None:
+    spec = make_spec()
+    handle = await engine.start(spec)
+    seen = await settle(engine, handle, Phase.READY, Phase.ENDED)
+    assert seen.upstream is not None, (seen, cluster.logs)
+    client = SessionClient.at(seen.upstream, spec.base_url, SECRET)
+    code = "import os, pathlib; pathlib.Path('made').touch(); print(os.environ['STUDIOLO_SESSION'])"
+    assert await client.run(await client.start_kernel(), code) == f"{spec.workload_id}\n"
+    assert list((tmp_path / "node" / "claims").glob("workspace-churn-*/made"))
+    async with client.http(auth=None) as stranger:
+        assert (await stranger.get("api/contents")).status_code == 403
+    assert await engine.tail(handle, lines=1)
+    await engine.stop(handle, grace=timedelta(seconds=20))
+    ended = await settle(engine, handle, Phase.ENDED)
+    assert ended.exit is not None
+    assert ended.exit.reason == "stopped"
