@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,13 +29,13 @@ class ControlPlane:
 
 
 @contextmanager
-def control_plane(folder: Path) -> Iterator[ControlPlane]:
-    """Run a control plane in a thread; ends it and waits for its end."""
+def control_plane(folder: Path, *further: FakeEngine) -> Iterator[ControlPlane]:
+    """Run a control plane in a thread; ends it and waits for its end. `further`: engines beside the local one."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield from _serve(folder, listener)
+        yield from _serve(folder, listener, further)
 
 
-def _serve(folder: Path, listener: socket.socket) -> Iterator[ControlPlane]:
+def _serve(folder: Path, listener: socket.socket, further: Sequence[FakeEngine]) -> Iterator[ControlPlane]:
     port = listener.getsockname()[1]
     settings = Settings(data_dir=folder / "data", port=port, run_dir=folder / "run")
     settings.data_dir.mkdir()
@@ -51,7 +51,9 @@ def _serve(folder: Path, listener: socket.socket) -> Iterator[ControlPlane]:
         (base / "pyvenv.cfg").touch()
         return base
 
-    app = create_app(build(settings, engines={"local": engine}, build_base=build_base))
+    app = create_app(
+        build(settings, engines={"local": engine} | {one.name: one for one in further}, build_base=build_base)
+    )
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

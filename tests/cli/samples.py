@@ -44,6 +44,8 @@ SESSION = {
     "started_at": MOMENT,
     "ready_at": MOMENT,
     "ended_at": None,
+    "ends_at": MOMENT,
+    "isolation_notice": NOTICE,
 }
 DATASET = {"id": "d-1", "name": "billing", "description": "All bills", "everybody": False, "folder": "/srv/billing"}
 DATASET |= {"people": [ANA], "workspaces": [], "is_there": True, "created_at": MOMENT, "modified_at": MOMENT}
@@ -277,8 +279,9 @@ RESOURCES = {"cpu": 4, "memory": 8 << 30}
 LIMITS = {"resources": RESOURCES, "profile": "medium", "own": {"cpu": 4}, "largest": {"cpu": 16}}
 LIMITS |= {"enforcement": ENFORCEMENT, "disk_used": 3 << 20}
 PROFILES = {"profiles": [{"name": "medium", "resources": RESOURCES}], "default": "medium", "only_profiles": False}
-PROFILES |= {"largest": {"cpu": 16}}
+PROFILES |= {"largest": {"cpu": 16}, "gpu_types": {"a100": "80 GB"}}
 ENGINE = {"name": "local", "isolation": "L0", "healthy": True, "enforcement": ENFORCEMENT, "images": False}
+ENGINE |= {"isolation_words": "Processes of one account.", "storage": "shared", "default": True}
 ENGINE |= {"capacity": {"cpu": 8, "cpu_claimed": 4, "memory": 16 << 30, "memory_claimed": 8 << 30}}
 SAMPLE = {"at": MOMENT, "cpu": 1.25, "memory": 2 << 30, "processes": 7}
 DEATH = {"at": MOMENT, "what": "kernel", "name": "train.ipynb", "peak": 8 << 30, "limit": 8 << 30}

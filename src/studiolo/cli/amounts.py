@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from studiolo.contract.durations import describe_seconds
 from studiolo.contract.resources import Resources, UsageSample
 from studiolo.contract.sizes import describe_size
 
@@ -20,6 +21,18 @@ def complete_profiles(incomplete: str) -> list[str]:
         return []
 
 
+def complete_engines(incomplete: str) -> list[str]:
+    """Return engines whose name begins so; nothing when the platform cannot be asked."""
+    from studiolo.cli.invocation import connect
+    from studiolo.contract.errors import StudioloError
+
+    try:
+        with connect() as client:
+            return [one.name for one in client.platform.engines() if one.name.startswith(incomplete)]
+    except StudioloError:
+        return []
+
+
 CPUOption = Annotated[float | None, typer.Option("--cpu", metavar="NUMBER", help="Processors, for example 4 or 0.5.")]
 MemoryOption = Annotated[str | None, typer.Option("--memory", metavar="SIZE", help="For example 512M, 8g or 16Gi.")]
 GPUOption = Annotated[int | None, typer.Option("--gpu", metavar="NUMBER", help="Number of GPUs.")]
@@ -29,6 +42,19 @@ GPUTypeOption = Annotated[
 DiskOption = Annotated[str | None, typer.Option("--disk", metavar="SIZE", help="Room for its files, for example 20g.")]
 ImageOption = Annotated[
     str | None, typer.Option("--image", metavar="IMAGE", help="Container image, where the engine runs images.")
+]
+TimeLimitOption = Annotated[
+    str | None, typer.Option("--time-limit", metavar="TIME", help="How long it may run, for example 90m or 8h.")
+]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine", metavar="NAME", help="Where to run: studiolo engines lists them.", autocompletion=complete_engines
+    ),
+]
+IsolationOption = Annotated[
+    str | None,
+    typer.Option("--min-isolation", metavar="LEVEL", help="L0 to L4: a launch that is kept apart by less is refused."),
 ]
 ProfileOption = Annotated[
     str | None,
@@ -55,6 +81,7 @@ def describe(resources: Resources) -> str:
         f"{resources.gpu} GPU{kind}" if resources.gpu else "",
         "" if resources.disk is None else f"{describe_size(resources.disk)} disk",
         resources.image or "",
+        "" if resources.time_limit is None else f"at most {describe_seconds(resources.time_limit)}",
     )
     return ", ".join(part for part in parts if part)
 

@@ -45,12 +45,11 @@ def open_(
             workspace, file = workspace_and_file(client, target)
             session = resume(client, workspace)
         with cancelling(client, session):
-            notice = client.platform.get().isolation_notice
             session = wait_until_ready(client, session)
     url = session.notebook_url + (f"?next={quote(f'lab/tree/{file}', safe='')}" if file else "")
     emit({**session.model_dump(mode="json"), "url": url}, lambda: print(url))
-    if notice and not current().json:
-        say(f"note: {notice}")
+    if session.isolation_notice and not current().json:
+        say(f"note: {session.isolation_notice}")
     if browser and not current().json and not (has_browser() and webbrowser.open(url)):
         say("There is no browser here; open the address above in one.")
 

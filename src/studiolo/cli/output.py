@@ -56,8 +56,9 @@ def harmless(text: str) -> str:
 
 
 def state_of(session: Session) -> str:
-    """Return a session's state as shape and word."""
-    return f"{STATES[session.state][0]} {session.state}"
+    """Return a session's state as shape and word; one that starts may wait for a place."""
+    waits = session.state == "starting" and session.progress is not None and session.progress.waiting
+    return f"{STATES[session.state][0]} {'waiting' if waits else session.state}"
 
 
 def name_of(workspace: Workspace) -> str:

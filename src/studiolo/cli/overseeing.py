@@ -3,7 +3,7 @@
 import typer
 
 from studiolo.cli.invocation import connect
-from studiolo.cli.output import emit, print_fields
+from studiolo.cli.output import emit, print_fields, say
 from studiolo.cli.tables import print_table
 from studiolo.contract.errors import EXIT_CODE
 from studiolo.contract.resources import Capacity
@@ -11,21 +11,29 @@ from studiolo.contract.sizes import describe_size
 
 
 def engines() -> None:
-    """List where sessions can run, what is free there, and how limits are enforced."""
+    """List where sessions can run: isolation, what is free, where files lie, how limits are enforced."""
     with connect() as client:
         found = client.platform.engines()
     rows = [
         (
-            engine.name,
+            f"{engine.name} (default)" if engine.default and len(found) > 1 else engine.name,
             engine.isolation,
             "ok" if engine.healthy else "failing",
             *_free(engine.capacity),
+            engine.storage,
+            "yes" if engine.images else "no",
             engine.message or engine.enforcement.note,
         )
         for engine in found
     ]
-    headers = ("ENGINE!", "ISOLATION!", "HEALTH!", "CPU CLAIMED!", "MEMORY CLAIMED!", "LIMITS")
-    emit(found, lambda: print_table(headers, rows, empty="No engines."))
+    headers = ("ENGINE!", "ISOLATION!", "HEALTH!", "CPU CLAIMED!", "MEMORY CLAIMED!", "STORAGE!", "IMAGES!", "LIMITS")
+
+    def text() -> None:
+        print_table(headers, rows, empty="No engines.")
+        for level, words in sorted({engine.isolation: engine.isolation_words for engine in found}.items()):
+            say(f"{level}: {words}")
+
+    emit(found, text)
 
 
 def health() -> None:

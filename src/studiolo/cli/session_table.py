@@ -39,6 +39,14 @@ def tell_death(session: Session) -> None:
         )
 
 
+def told(session: Session) -> str:
+    """Return what a start waits for, with when it is expected: `In the queue: Priority. Begins in 6 min.`."""
+    if session.progress is None:
+        return ""
+    expected = session.progress.expected_start
+    return session.progress.message + (f" Begins {ago(expected)}." if expected else "")
+
+
 def busy(session: Session) -> str:
     """Return how many kernels work, for example `1 of 2`."""
     if session.activity is None or session.state != "running":

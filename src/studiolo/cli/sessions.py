@@ -7,11 +7,13 @@ import typer
 from studiolo.cli.amounts import (
     CPUOption,
     DiskOption,
+    EngineOption,
     GPUOption,
     GPUTypeOption,
     ImageOption,
     MemoryOption,
     ProfileOption,
+    TimeLimitOption,
     asked_for,
 )
 from studiolo.cli.arguments import SessionArgument, complete_workspaces
@@ -58,6 +60,8 @@ def start(
     gpu_type: GPUTypeOption = None,
     disk: DiskOption = None,
     image: ImageOption = None,
+    time_limit: TimeLimitOption = None,
+    engine: EngineOption = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is ready.")] = True,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="The same as --no-wait.")] = False,
 ) -> None:
@@ -71,6 +75,7 @@ def start(
       studiolo start churn
       studiolo start churn --name training --profile large
       studiolo start churn --cpu=4 --memory=16g --detach
+      studiolo start churn --engine slurm --time-limit 8h
     """
     if (target is None) == (workspace is None):
         raise InvalidInput(
@@ -81,15 +86,17 @@ def start(
     place = absolute_if_folder(workspace or target or "")
     if ask_password:
         password = typer.prompt("Password of the session", hide_input=True, confirmation_prompt=True, err=True)
-    wanted = asked_for(cpu=cpu, memory=memory, gpu=gpu, gpu_type=gpu_type, disk=disk, image=image)
-    new = {"name": name, "password": password, "profile": profile, "resources": wanted}
+    wanted = asked_for(
+        cpu=cpu, memory=memory, gpu=gpu, gpu_type=gpu_type, disk=disk, image=image, time_limit=time_limit
+    )
+    new = {"name": name, "password": password, "profile": profile, "resources": wanted, "engine": engine}
     with connect() as client:
         session = _launch(client, place, {member: value for member, value in new.items() if value is not None})
         with cancelling(client, session):
             if not current().json:
                 _print_session(session)
-                if notice := client.platform.get().isolation_notice:
-                    say(f"note: {notice}")
+                if session.isolation_notice:
+                    say(f"note: {session.isolation_notice}")
             if wait and not detach:
                 session = wait_until_ready(client, session)
     emit(session, lambda: None)

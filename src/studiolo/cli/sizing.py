@@ -3,11 +3,14 @@
 from studiolo.cli.amounts import (
     CPUOption,
     DiskOption,
+    EngineOption,
     GPUOption,
     GPUTypeOption,
     ImageOption,
+    IsolationOption,
     MemoryOption,
     ProfileOption,
+    TimeLimitOption,
     asked_for,
     describe,
 )
@@ -38,21 +41,29 @@ def scale(
     gpu_type: GPUTypeOption = None,
     disk: DiskOption = None,
     image: ImageOption = None,
+    time_limit: TimeLimitOption = None,
     profile: ProfileOption = None,
+    engine: EngineOption = None,
+    min_isolation: IsolationOption = None,
     restart: RestartOption = False,
 ) -> None:
-    """Change what a workspace's sessions may use, from their next start on.
+    """Change what a workspace's sessions may use and where they run, from their next start on.
+
+    `--engine ""` goes back to the platform's default engine.
 
     \b
     Examples:
       studiolo scale churn --cpu=8 --memory=16g
       studiolo scale churn --profile large --restart
+      studiolo scale churn --engine slurm --time-limit 8h
     """
-    wanted = asked_for(cpu=cpu, memory=memory, gpu=gpu, gpu_type=gpu_type, disk=disk, image=image)
-    if wanted is None and profile is None:
-        raise InvalidInput("usage-invalid", "Nothing to change.", hint="Give --cpu, --memory, --profile …")
+    wanted = asked_for(
+        cpu=cpu, memory=memory, gpu=gpu, gpu_type=gpu_type, disk=disk, image=image, time_limit=time_limit
+    )
+    if wanted is None and profile is None and engine is None and min_isolation is None:
+        raise InvalidInput("usage-invalid", "Nothing to change.", hint="Give --cpu, --memory, --profile, --engine …")
     with connect() as client:
-        scaled = client.workspaces.scale(workspace, wanted, profile=profile)
+        scaled = client.workspaces.scale(workspace, wanted, profile=profile, engine=engine, min_isolation=min_isolation)
         running = _running(client, workspace)
         for session in running if restart else []:
             client.sessions.restart(session)
@@ -82,6 +93,8 @@ def profiles() -> None:
         print_table(("PROFILE!", "RESOURCES", "FOR"), rows, empty="No profiles are defined.")
         if largest := describe(found.largest):
             say(f"The most that may be asked for: {largest}.")
+        for name, words in found.gpu_types.items():
+            say(f"Type of GPU: {name}" + (f" ({words})" if words else ""))
         if found.only_profiles:
             say("Only profiles can be asked for here, no free numbers.")
 
@@ -102,6 +115,8 @@ def _print_limits(found: WorkspaceLimits) -> None:
             ("Profile", found.profile or ""),
             ("Own numbers", describe(found.own)),
             ("The most", describe(found.largest)),
+            ("Engine", found.engine),
+            ("Isolation", f"at least {found.min_isolation}" if found.min_isolation else ""),
             ("Enforced", found.enforcement.note),
             ("Disk", used),
         )

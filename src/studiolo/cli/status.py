@@ -8,7 +8,7 @@ from studiolo.cli.amounts import cpu_of, describe, memory_of
 from studiolo.cli.arguments import complete_workspaces
 from studiolo.cli.invocation import connect, current
 from studiolo.cli.output import ago, emit, name_of, print_fields, say, state_of
-from studiolo.cli.session_table import busy, tell_death
+from studiolo.cli.session_table import busy, tell_death, told
 from studiolo.cli.tables import print_table
 from studiolo.cli.waiting import why
 from studiolo.contract.errors import NotFound
@@ -91,6 +91,8 @@ def _show_session(session: Session) -> None:
             (
                 ("Session", f"{session.workspace.name}/{session.name} ({session.id})"),
                 ("State", state_of(session)),
+                ("Now", told(session)),
+                ("Engine", f"{session.engine} (isolation {session.isolation})"),
                 ("Since", ago(session.ended_at or session.ready_at or session.created_at)),
                 ("Why", why(session.reason) if session.reason else ""),
                 ("What to do", (session.reason.hint or "") if session.reason else ""),
@@ -98,6 +100,7 @@ def _show_session(session: Session) -> None:
                 ("May use", ", ".join(filter(None, (session.profile, describe(session.resources))))),
                 ("Uses", _uses(session)),
                 ("Stops", f"{ago(session.idle_stop_at)} if nobody uses it" if session.idle_stop_at else ""),
+                ("Ends", f"{ago(session.ends_at)}: its time limit" if session.ends_at else ""),
                 ("Kernels", f"{busy(session)} busy" if activity else ""),
                 ("Notebook", (activity.notebook or "") if activity else ""),
                 ("Last active", ago(activity.last_active_at) if activity else ""),
@@ -126,7 +129,9 @@ def _print_live(sessions: list[Session]) -> None:
             memory_of(session.usage, session.resources),
             busy(session),
             ago(session.ended_at or session.ready_at or session.created_at),
-            session.reason.message if session.reason else (session.activity and session.activity.notebook) or "",
+            session.reason.message
+            if session.reason
+            else told(session) or (session.activity and session.activity.notebook) or "",
         )
         for session in sessions
     ]

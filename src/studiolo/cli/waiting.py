@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 
 from studiolo.cli.invocation import current
 from studiolo.cli.output import say
+from studiolo.cli.session_table import told
 from studiolo.contract.errors import Conflict, StudioloError, Unavailable
 from studiolo.contract.models import Reason, Session, SessionState
 from studiolo.contract.sizes import describe_size
@@ -81,6 +82,9 @@ def _show_steps(session: Session, shown: set[str]) -> None:
             shown.add(mark)
             took = f" ({step.seconds:.1f} s)" if step.seconds is not None and step.state != "active" else ""
             say(f"  {step.name}: {'…' if step.state == 'active' else step.state}{took}")
+    if (words := told(session)) and words not in shown:
+        shown.add(words)
+        say(f"    {words}")
 
 
 def _ended(session: Session) -> Conflict:

@@ -8,11 +8,14 @@ import typer
 from studiolo.cli.amounts import (
     CPUOption,
     DiskOption,
+    EngineOption,
     GPUOption,
     GPUTypeOption,
     ImageOption,
+    IsolationOption,
     MemoryOption,
     ProfileOption,
+    TimeLimitOption,
     asked_for,
     describe,
 )
@@ -40,7 +43,10 @@ def create(
     gpu_type: GPUTypeOption = None,
     disk: DiskOption = None,
     image: ImageOption = None,
+    time_limit: TimeLimitOption = None,
     profile: ProfileOption = None,
+    engine: EngineOption = None,
+    min_isolation: IsolationOption = None,
     base: Annotated[
         str | None, typer.Option("--base", metavar="NAME", help="What its environment begins from: studiolo bases.")
     ] = None,
@@ -64,7 +70,9 @@ def create(
       studiolo create churn --config workspace-config.yaml --description "Who leaves, and why"
     """
     given = _clone_of(clone, branch=branch, username=username, token=read_token(token_stdin))
-    wanted = asked_for(cpu=cpu, memory=memory, gpu=gpu, gpu_type=gpu_type, disk=disk, image=image)
+    wanted = asked_for(
+        cpu=cpu, memory=memory, gpu=gpu, gpu_type=gpu_type, disk=disk, image=image, time_limit=time_limit
+    )
     with connect() as client:
         workspace = client.workspaces.create(
             name,
@@ -75,6 +83,8 @@ def create(
             environment={"base": base} if base else None,
             config_file=read_text(config) if config else None,
             clone=given,
+            engine=engine,
+            min_isolation=min_isolation,
         )
         cloned = follow(client, workspace.id) if given else None
 

@@ -80,9 +80,10 @@ class Sessions:
 
         For a folder the workspace is created if there is none yet. `password` is asked of everybody who
         enters, in addition to their sign-in. `profile` and `resources` are for this session only: any of `cpu,
-        memory, gpu, gpu_type, disk, image`, sizes as bytes or `8g`. Raises Conflict (`session-exists`),
-        LimitReached (`limit-exceeded`, `capacity-exceeded`, `too-many-sessions`), InvalidInput
-        (`profile-unknown`, `image-not-supported`, `gpu-not-available`).
+        memory, gpu, gpu_type, disk, image, time_limit`, sizes as bytes or `8g`, times as seconds or `8h`. `engine`:
+        where to run, over the workspace's own. Raises Conflict (`session-exists`), LimitReached (`limit-exceeded`,
+        `capacity-exceeded`, `too-many-sessions`), InvalidInput (`profile-unknown`, `engine-unknown`,
+        `isolation-too-low`, `image-not-supported`, `gpu-not-available`).
         """
         body = fill(
             SessionLaunch,

@@ -60,12 +60,15 @@ class Workspaces:
         security: Mapping[str, Any] | None = None,
         config_file: str | None = None,
         clone: Clone | Mapping[str, Any] | None = None,
+        engine: str | None = None,
+        min_isolation: str | None = None,
     ) -> Workspace:
         """Create a workspace. `root`: a folder of the server's machine to use as its files.
 
         `clone`: a repository (`url`, `branch`, `username`, `token`) to clone into it; `wait_for_clone` waits for it.
 
         `config_file`: text of a workspace-config.yaml; it counts where the arguments leave something open.
+        `engine`: where its sessions run; `min_isolation` (L0 to L4): a launch with less is refused.
         Raises InvalidInput (`name-invalid`, `name-reserved`, `config-invalid`), Conflict (`workspace-exists`),
         LimitReached (`limit-exceeded`).
         """
@@ -80,6 +83,8 @@ class Workspaces:
             security=security,
             config_file=config_file,
             clone=clone,
+            engine=engine,
+            min_isolation=min_isolation,
         )
         return await self._transport.fetch(Workspace, "POST", _PATH, body=body)
 
@@ -115,13 +120,17 @@ class Workspaces:
         resources: Resources | Mapping[str, Any] | None = None,
         *,
         profile: str | None = None,
+        engine: str | None = None,
+        min_isolation: str | None = None,
         revision: int | None = None,
     ) -> WorkspaceLimits:
-        """Change what its sessions may use, from their next start on.
+        """Change what its sessions may use and where they run, from their next start on.
 
-        Raises LimitReached (`limit-exceeded`, `capacity-exceeded`), InvalidInput (`profile-unknown`).
+        `engine`: empty for the platform's default. `min_isolation` (L0 to L4): a launch with less is refused.
+        Raises LimitReached (`limit-exceeded`, `capacity-exceeded`), InvalidInput (`profile-unknown`,
+        `engine-unknown`, `engine-storage`, `isolation-too-low`).
         """
-        body = fill(Scale, profile=profile, resources=resources)
+        body = fill(Scale, profile=profile, resources=resources, engine=engine, min_isolation=min_isolation)
         return await self._transport.fetch(
             WorkspaceLimits, "POST", f"{_at(workspace)}/scale", body=body, revision=revision
         )
