@@ -54,6 +54,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "clone": ("ana", "/w/{churn}/clone"),
     "datasets, none": ("ana", "/datasets"),
     "bases": ("ana", "/bases"),
+    "engines": ("ana", "/engines"),
     "bases for an administrator": ("mia", "/bases"),
     "datasets for an administrator": ("mia", "/datasets"),
     "import": ("ana", "/workspaces/import"),
