@@ -137,6 +137,14 @@ def test_a_gpu_that_is_not_there_is_refused_with_those_that_are() -> None:
         manifests.pod(_plan(replace(_SPEC, limits=Limits(gpu=1, gpu_type="h900")), _FULL))
 
 
+def test_an_image_is_one_that_the_settings_name() -> None:
+    open_to_some = _PLAIN.model_copy(update={"images": ("registry.example.org/*",)})
+    wanted = replace(_SPEC, image="registry.example.org/torch:2")
+    assert manifests.pod(_plan(wanted, open_to_some))["spec"]["containers"][0]["image"] == wanted.image
+    with pytest.raises(InvalidInput, match="torch:2"):
+        manifests.pod(_plan(wanted))
+
+
 def test_a_volume_of_one_node_takes_the_workspaces_sessions_to_one_node() -> None:
     assert "podAffinity" in manifests.pod(_SMALL)["spec"]["affinity"]
     assert "affinity" not in manifests.pod(_LARGE)["spec"]

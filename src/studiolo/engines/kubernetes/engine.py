@@ -46,7 +46,7 @@ class KubernetesEngine:
         self._measuring = Measuring(self._api, namespace=settings.namespace, instance=self._instance)
 
     async def start(self, spec: WorkloadSpec) -> Handle:
-        """See Engine.start. Raises InvalidInput for a GPU or an option that the settings do not know."""
+        """See Engine.start. Raises InvalidInput for a GPU, an image or an option that the settings do not know."""
         found = self._pods.find((spec.workload_id, spec.launch))
         if found is not None:
             return found.handle
@@ -140,9 +140,7 @@ class KubernetesEngine:
 
     async def _plan(self, spec: WorkloadSpec) -> Plan:
         try:
-            options = KubernetesOptions.model_validate(
-                dict(spec.options) | ({"image": spec.image} if spec.image else {})
-            )
+            options = KubernetesOptions.model_validate(dict(spec.options))
         except ValueError as exc:
             raise InvalidInput(
                 "settings-invalid",

@@ -4,6 +4,7 @@ A Secret stands for the launch and holds its request, a claim keeps the workspac
 platform in, and a Pod runs it. People's text is only ever a value: sanitised in labels, whole in annotations.
 """
 
+import fnmatch
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +84,10 @@ def policy(plan: Plan) -> Manifest:
 
 
 def pod(plan: Plan) -> Manifest:
-    """Return the Pod that runs the launch. Raises InvalidInput (`gpu-not-available`) for a GPU that is not known."""
+    """Return the Pod that runs the launch.
+
+    Raises InvalidInput (`gpu-not-available`, `image-not-allowed`) for what the settings do not name.
+    """
     spec, settings, options = plan.spec, plan.settings, plan.options
     gpu = _gpu(spec.limits, settings)
     body: Manifest = {
@@ -164,7 +168,7 @@ def _container(plan: Plan, gpu: GPUType | None) -> Manifest:
     tracking = plan.spec.variables.get(_TRACKING)
     return {
         "name": CONTAINER,
-        "image": plan.options.image or settings.image,
+        "image": _image(plan),
         "imagePullPolicy": settings.image_pull_policy,
         "command": [settings.python, "-P", "-m", "studiolo.runtime.workload", places.REQUEST],
         "workingDir": places.WORKSPACE,
@@ -207,6 +211,18 @@ def _amounts(limits: Limits, gpu: GPUType | None) -> dict[str, str]:
     if gpu is not None:
         amounts[gpu.resource] = str(limits.gpu)
     return amounts
+
+
+def _image(plan: Plan) -> str:
+    own = [image for image in (plan.options.image, plan.settings.image) if image]
+    wanted = plan.spec.image or own[0]
+    if wanted in own or any(fnmatch.fnmatchcase(wanted, allowed) for allowed in plan.settings.images):
+        return wanted
+    raise InvalidInput(
+        "image-not-allowed",
+        f"Sessions here may not run in the image {wanted}.",
+        hint=f"Choose one of: {', '.join([*own, *plan.settings.images])}.",
+    )
 
 
 def _gpu(limits: Limits, settings: KubernetesSettings) -> GPUType | None:

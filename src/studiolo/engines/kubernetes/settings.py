@@ -66,6 +66,9 @@ class KubernetesSettings(_Model):
     context: str | None = Field(default=None, description="Which context of the kubeconfig; none: its current one.")
     namespace: Name = Field(default="studiolo", description="Where sessions run. It must be there.")
     image: str = Field(min_length=1, description="What sessions run in; it holds our runtime (deploy/images/session).")
+    images: tuple[str, ...] = Field(
+        default=(), description="Images that sessions may name, `*` for any part of a name; they hold our runtime too."
+    )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
         default="IfNotPresent", description="When nodes pull the image."
     )

@@ -11,8 +11,6 @@ from pathlib import Path
 from studiolo.testing.kubernetes.pods import Object, Pod
 from studiolo.testing.kubernetes.server import FakeCluster
 
-_PROBE_SECONDS = 0.05
-
 
 class Processes:
     """Runs the command of each pod of `cluster`; what it keeps lies in `folder`, a claim's files in `folder`/claims.
@@ -43,7 +41,7 @@ class Processes:
             start_new_session=True,
         )
         pod.run(ip, started=False)
-        probe = asyncio.create_task(_probe(pod, ip, container["startupProbe"]["tcpSocket"]["port"]))
+        probe = asyncio.create_task(_probe(pod, ip, container["startupProbe"]))
         stop = asyncio.create_task(_stop_when_asked(pod, process))
         try:
             await self._print(pod, process)
@@ -81,15 +79,15 @@ class Processes:
             lines.append(line.decode(errors="replace").rstrip("\n"))
 
 
-async def _probe(pod: Pod, ip: str, port: int) -> None:
+async def _probe(pod: Pod, ip: str, how: Object) -> None:
     """Say that the pod has started once its port is open, as a startup probe does."""
     while True:
         with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection(ip, port)
+            _, writer = await asyncio.open_connection(ip, how["tcpSocket"]["port"])
             writer.close()
             pod.run(ip)
             return
-        await asyncio.sleep(_PROBE_SECONDS)
+        await asyncio.sleep(how["periodSeconds"])
 
 
 async def _stop_when_asked(pod: Pod, process: asyncio.subprocess.Process) -> None:
