@@ -55,11 +55,14 @@ class Job:
 class Submission:
     """A job to be submitted. `cpu` in whole processors, `memory` in bytes, `seconds` its time limit.
 
-    `script` is for a shell; `folder` its working directory; `log` gets what it prints before the session has a log.
+    `script` is for a shell and runs `program` with `home` as its home; `folder` its working directory; `log` gets what
+    it prints before the session has a log.
     """
 
     name: str
     script: str
+    program: tuple[str, ...]
+    home: Path
     folder: Path
     log: Path
     options: BatchOptions = field(default_factory=BatchOptions)
@@ -89,12 +92,18 @@ class Dialect(ABC):
     """One batch system. Pure: makes commands and reads answers, and runs nothing.
 
     `title`: for people. `is_tried`: tested on a real one. `own_options`: those of the submitting command that are ours
-    to set (a short one with one dash), so that the settings' `extra` may not.
+    to set (a short one with one dash), so that the settings' `extra` may not. `unknown_options`: of BatchOptions.
     """
 
     title: str
     is_tried: bool = False
     own_options: frozenset[str]
+    unknown_options: frozenset[str] = frozenset()
+
+    def check(self, options: BatchOptions) -> None:
+        """Raise ValueError for an option that this system has nothing like."""
+        for name in sorted(self.unknown_options & set(options.model_dump(exclude_none=True))):
+            raise ValueError(f"{self.title} knows no {name}")
 
     @abstractmethod
     def submit(self, job: Submission) -> Command:

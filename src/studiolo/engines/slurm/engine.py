@@ -43,7 +43,7 @@ class BatchEngine:
         self._commands = Commands(settings.prefix, settings.variables, settings.timeout_seconds)
         self._queue = Queue(self._commands, dialect, settings.poll_seconds)
         self._nodes = Nodes(self._commands, dialect, settings.partition)
-        self._requests = Requests(ground, settings)
+        self._requests = Requests(ground, settings, dialect)
         self._submitter = Submitter(self._commands, dialect, self._queue, self._requests)
 
     async def start(self, spec: WorkloadSpec) -> Handle:

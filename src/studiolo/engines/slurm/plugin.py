@@ -10,7 +10,7 @@ from studiolo.engines.slurm.systems import dialect_for
 
 
 def build(ground: EngineGround, settings: BatchSettings) -> BatchEngine:
-    """Return the engine. Does no I/O. Raises InvalidInput (`settings-invalid`) for an extra option that is ours."""
+    """Return the engine. Does no I/O. Raises InvalidInput (`settings-invalid`) for an option that cannot be."""
     dialect = dialect_for(settings.system)
     for word in settings.extra:
         if (ours := find_own(word, dialect.own_options)) is not None:
@@ -20,6 +20,10 @@ def build(ground: EngineGround, settings: BatchSettings) -> BatchEngine:
                 hint="Use the setting for it if there is one (partition, account, qos, constraint, time_limit), "
                 "or leave it out.",
             )
+    try:
+        dialect.check(settings)
+    except ValueError as exc:
+        raise InvalidInput("settings-invalid", f"engines.slurm: {exc}.", hint="Leave it out.") from exc
     return BatchEngine(ground, settings, dialect)
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from studiolo.engines.base import WorkloadSpec
 from studiolo.engines.launch_files import Places, make_request, write_request
 from studiolo.engines.plugins import EngineGround
-from studiolo.engines.slurm.dialect import Submission
+from studiolo.engines.slurm.dialect import Dialect, Submission
 from studiolo.engines.slurm.launches import JobLaunch
-from studiolo.engines.slurm.script import job_script
+from studiolo.engines.slurm.script import job_program, job_script
 from studiolo.engines.slurm.settings import BatchOptions, BatchSettings
 
 # What holds on the platform's machine only.
@@ -23,7 +23,8 @@ _NOT_THERE = {"TMPDIR", "XDG_RUNTIME_DIR", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIB
 class Requests:
     """Knows names and places of launches."""
 
-    def __init__(self, ground: EngineGround, settings: BatchSettings) -> None:
+    def __init__(self, ground: EngineGround, settings: BatchSettings, dialect: Dialect) -> None:
+        self._dialect = dialect
         self._settings = settings
         self._grace = timedelta(seconds=ground.stop_grace)
         self._tools = ground.data_dir / "tools"
@@ -69,15 +70,20 @@ class Requests:
         write_request(launch.files, request)
 
     def submission(self, spec: WorkloadSpec, launch: JobLaunch) -> Submission:
-        """Return the job. Raises pydantic.ValidationError for wrong options of a profile, ValueError for a path."""
+        """Return the job. Raises ValueError: an option or a path is wrong (pydantic.ValidationError is one)."""
         settings, limits = self._settings, spec.limits
+        program = job_program(python=settings.python or Path(sys.executable), folder=launch.folder)
+        options = settings.options_with(BatchOptions.model_validate(dict(spec.options)))
+        self._dialect.check(options)
         gpu_type = settings.gpu_types.get(limits.gpu_type or "", limits.gpu_type)
         return Submission(
             name=self.job_name(launch),
-            script=job_script(python=settings.python or Path(sys.executable), folder=launch.folder, home=self._home()),
+            script=job_script(program, home=self._home()),
+            program=program,
+            home=self._home(),
             folder=launch.folder,
             log=launch.log,
-            options=settings.options_with(BatchOptions.model_validate(dict(spec.options))),
+            options=options,
             cpu=max(1, math.ceil(limits.cpu or 1)),
             memory=limits.memory,
             gpu=limits.gpu,

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 # What batch systems and their nodes say to a job. All else that comes along (a login's variables, those of the node's
@@ -23,21 +24,22 @@ for name in $(env | sed -n 's/^\\([A-Za-z_][A-Za-z0-9_]*\\)=.*/\\1/p'); do
   esac
 done
 export PATH HOME={home} LANG=C.UTF-8
-exec {python} -P -m studiolo.runtime.workload {folder}
+exec {program}
 """
 
 
-def job_script(*, python: Path, folder: Path, home: Path) -> str:
-    """Return the script that runs the launch in `folder`. Its process is the session's shim, which hears SIGTERM.
+def job_program(*, python: Path, folder: Path) -> tuple[str, ...]:
+    """Return what runs the launch in `folder`. Its process is the session's shim, which hears SIGTERM."""
+    return str(python), "-P", "-m", "studiolo.runtime.workload", str(folder)
 
-    Raises ValueError for a path with a line break or another control character: systems read lines of comments that
+
+def job_script(program: Sequence[str], *, home: Path) -> str:
+    """Return the script of a shell that becomes `program`.
+
+    Raises ValueError for a word with a line break or another control character: systems read lines of comments that
     begin with their mark (`#SBATCH`, `#PBS`, `#$`) as options, wherever in the text they stand.
     """
-    return _TEXT.format(path=_PATH, kept=_KEPT, home=quote(home), python=quote(python), folder=quote(folder))
-
-
-def quote(value: Path) -> str:
-    """Return a path as one word of a shell. Raises ValueError, see `job_script`."""
-    if _CONTROL.search(str(value)):
-        raise ValueError(f"the path {str(value)!r} has a control character in it")
-    return shlex.quote(str(value))
+    for word in (*program, str(home)):
+        if _CONTROL.search(word):
+            raise ValueError(f"{word!r} has a control character in it")
+    return _TEXT.format(path=_PATH, kept=_KEPT, home=shlex.quote(str(home)), program=shlex.join(program))
