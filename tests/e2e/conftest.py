@@ -1,5 +1,6 @@
 """Whole platforms: real processes and sockets, one browser, everything under the test's own folder."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import psutil
 import pytest
 
 from base_environments import give_base, small_lock
+from studiolo.contract.errors import StudioloError
+from studiolo.server.commands.down import down
 from studiolo.testing.ports import free_port
 
 BIN = Path(sys.executable).parent
@@ -72,10 +76,12 @@ class Platform:
         return done.stdout + done.stderr
 
     def down(self) -> None:
-        """Stop it and its sessions."""
+        """Stop it and its sessions, as `studiolo down --stop-sessions` does, but without a new interpreter."""
         for client in self._clients:
             client.close()
-        self.run("down", "--stop-sessions", check=False)
+        # In a thread: the browser's event loop may run in this one.
+        with ThreadPoolExecutor(1) as pool, contextlib.suppress(StudioloError):
+            pool.submit(down, data_dir=self.data_dir, stop_sessions=True).result()
 
     def json(self, *words: str) -> Any:
         """Run a command with --json."""
@@ -171,3 +177,11 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     shared.up()
     yield shared
     shared.down()
+
+
+@pytest.fixture
+def restored(platform: Platform) -> Iterator[Platform]:
+    """The shared platform, for a test that brings it down: it is up again afterwards, whatever happened."""
+    yield platform
+    if not platform.is_up():
+        platform.up()

@@ -4,7 +4,7 @@ import json
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -186,11 +186,9 @@ def test_ending_a_session_ends_its_kernels_and_says_so(platform: Platform, clien
 
 
 def test_a_headless_kernel_outlives_the_platform_and_ends_with_it_if_asked_to(
-    make_platform: Callable[..., Platform],
+    restored: Platform, client: httpx.Client
 ) -> None:
-    platform = make_platform()
-    platform.up()
-    headless = Headless(platform, platform.client(), "outlives")
+    platform, headless = restored, Headless(restored, client, "outlives")
     with headless.connect() as socket:
         execute(socket, "x = 41")
     shim = json.loads((platform.data_dir / "kernels" / headless.id / "shim.json").read_text())

@@ -1,5 +1,6 @@
 """Kill things: no session, no kernel and no running cell is lost, and the truth is shown afterwards."""
 
+import contextlib
 import json
 import os
 import signal
@@ -108,10 +109,9 @@ def test_a_running_cell_survives_the_kill_of_a_part(platform: Platform, client: 
     assert running.get()["launch"] == 1
 
 
-def test_a_running_cell_survives_the_kill_of_the_supervisor(make_platform: Callable[..., Platform]) -> None:
-    platform = make_platform()
-    platform.up()
-    running = Running(platform, platform.client(), "kill-all")
+def test_a_running_cell_survives_the_kill_of_the_supervisor(restored: Platform, client: httpx.Client) -> None:
+    platform = restored
+    running = Running(platform, client, "kill-all")
     # Shims of sessions and kernels are collected by the supervisor too, and go on.
     parts = [p for p in platform.supervisor().children() if not p.name().startswith("studiolo-")]
     platform.kill(platform.supervisor())
@@ -121,10 +121,9 @@ def test_a_running_cell_survives_the_kill_of_the_supervisor(make_platform: Calla
     running.finish()
 
 
-def test_an_end_while_the_platform_is_down_is_told_afterwards(make_platform: Callable[..., Platform]) -> None:
-    platform = make_platform()
-    platform.up()
-    running = Running(platform, platform.client(), "ends-alone")
+def test_an_end_while_the_platform_is_down_is_told_afterwards(restored: Platform, client: httpx.Client) -> None:
+    platform = restored
+    running = Running(platform, client, "ends-alone")
     platform.run("down")
     assert running.processes()
     # A server that is killed is started anew, but not for ever.
@@ -149,10 +148,9 @@ def test_stopping_a_session_leaves_no_process(platform: Platform, client: httpx.
     assert running.get()["state"] == "stopped"
 
 
-def test_a_platform_that_goes_down_with_its_sessions_leaves_nothing(make_platform: Callable[..., Platform]) -> None:
-    platform = make_platform()
-    platform.up()
-    running = Running(platform, platform.client(), "goes-too")
+def test_a_platform_that_goes_down_with_its_sessions_leaves_nothing(restored: Platform, client: httpx.Client) -> None:
+    platform = restored
+    running = Running(platform, client, "goes-too")
     parts = [platform.supervisor(), *platform.supervisor().children(recursive=True)]
     platform.run("down", "--stop-sessions")
     wait_for(lambda: not running.processes(), "the session's processes end")
@@ -176,15 +174,6 @@ def test_a_second_up_on_the_same_data_directory_changes_nothing(platform: Platfo
     assert str(before) in refused.stderr
 
 
-def test_two_platforms_run_side_by_side(platform: Platform, make_platform: Callable[..., Platform]) -> None:
-    other = make_platform("other")
-    other.up()
-    assert other.json("list") != platform.json("list") or other.address != platform.address
-    other.run("create", "only-here")
-    names = [w["name"] for w in platform.client().get("/api/v1/jupyter/workspaces").json()["items"]]
-    assert "only-here" not in names
-
-
 def test_a_taken_port_names_its_owner_and_the_way_out(
     platform: Platform, make_platform: Callable[..., Platform]
 ) -> None:
@@ -197,15 +186,16 @@ def test_a_taken_port_names_its_owner_and_the_way_out(
     assert "Traceback" not in refused.stderr
 
 
-def test_a_newer_schema_is_refused_in_words(make_platform: Callable[..., Platform]) -> None:
-    platform = make_platform()
-    platform.up()
-    platform.run("down")
-    connection = sqlite3.connect(platform.data_dir / "studiolo.db")
-    connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.commit()
-    connection.close()
-    refused = platform.run("up", "--detach", check=False)
+def test_a_newer_schema_is_refused_in_words(platform: Platform, make_platform: Callable[..., Platform]) -> None:
+    other = make_platform("newer")
+    with (
+        contextlib.closing(sqlite3.connect(platform.data_dir / "studiolo.db")) as used,
+        contextlib.closing(sqlite3.connect(other.data_dir / "studiolo.db")) as newer,
+    ):
+        used.backup(newer)
+        newer.execute("UPDATE alembic_version SET version_num = '9999'")
+        newer.commit()
+    refused = other.run("up", "--detach", check=False)
     assert refused.returncode != 0
     assert "newer" in refused.stderr
     assert "Traceback" not in refused.stderr
