@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,16 +17,17 @@ from studiolo.engines.launch_files import Places, make_request, write_request
 from studiolo.engines.plugins import EngineGround
 from studiolo.runtime.launch import LaunchRequest
 
-# Where a person's own Jupyter has its files; the platform sets them last of all variables.
+# Where a person's own tools have their files in a workspace; the platform sets these last of all variables.
 _PERSONAL = (
     "JUPYTER_CONFIG_DIR",
     "JUPYTER_DATA_DIR",
     "JUPYTERLAB_SETTINGS_DIR",
     "JUPYTERLAB_WORKSPACES_DIR",
     "IPYTHONDIR",
+    "PIP_CACHE_DIR",
+    "UV_CACHE_DIR",
+    "POETRY_CACHE_DIR",
 )
-# Those of the machine are shared by all its sessions, and what one puts there another would run.
-_CACHES = {"PIP_CACHE_DIR": "pip", "UV_CACHE_DIR": "uv", "POETRY_CACHE_DIR": "poetry"}
 _PEOPLE = "people"
 # In images these folders, or what is in them, are closed to accounts that are not theirs.
 _CLOSED = tuple(map(PurePosixPath, ("/root", "/home")))
@@ -98,9 +98,8 @@ class Preparing:
         )
 
     def _request(self, spec: WorkloadSpec, launch: Launch) -> LaunchRequest:
-        caches = {name: str(launch.home / ".cache" / tool) for name, tool in _CACHES.items() if name in spec.variables}
         return make_request(
-            replace(spec, variables={**spec.variables, **caches}),
+            spec,
             Places(
                 files=launch.files,
                 run_folder=launch.run_folder,
@@ -114,7 +113,7 @@ class Preparing:
 
     def _places(self, request: LaunchRequest, launch: Launch) -> list[Path]:
         """Return the folders of the person's tools. Those that lie elsewhere are no business of a container's."""
-        named = [Path(request.variables[name]) for name in _PERSONAL]
+        named = [Path(request.variables[name]) for name in _PERSONAL if name in request.variables]
         written = [Path(file).parent for file in request.tool_files]
         allowed = (self._on.data_dir / _PEOPLE, launch.jupyter)
         return ground.without_nested(
