@@ -4,6 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from e2e.conftest import Platform, wait_for
@@ -53,7 +54,16 @@ def test_kernels_heed_code_rules_where_the_policy_says_guard(platform: Platform,
             said = execute(socket, f"import {module}\ntry: {attempt}\nexcept OSError as exc: print(exc)")
             assert "is blocked by the package policy of this workspace (rule: " in said
         assert "pip " in execute(socket, "!pip --version")
+    told = wait_for(lambda: guarded(client), "the platform heard of each rule")
+    assert {(one["actor"]["name"], one["detail"]["kernel"]) for one in told} == {(made["owner"]["name"], kernel)}
     platform.run("delete", "guarded", "--yes")
+
+
+def guarded(client: httpx.Client) -> list[dict[str, Any]]:
+    """What the guard told of the workspace, once it is all three rules."""
+    happened = client.get("/api/v1/jupyter/workspaces/guarded/activity", params={"limit": 100}).json()["items"]
+    found = [one for one in happened if one["action"] == "package.guard"]
+    return found if {one["target"] for one in found} == {"os.system", "subprocess", "socket"} else []
 
 
 def found_in(platform: Platform) -> dict[str, list[Any]]:

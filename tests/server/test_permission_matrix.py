@@ -61,6 +61,7 @@ BODIES: dict[str, Any] = {
     "POST /jupyter/policy/what-if": {"document": "package_management: {}"},
     "PUT /jupyter/workspaces/{workspace}/policy": {"document": "package_management: {}"},
     "POST /jupyter/workspaces/{workspace}/policy/what-if": {"document": "package_management: {}"},
+    "POST /jupyter/workspaces/{workspace}/policy/guard": {"rule": "socket", "call": "socket.connect"},
     "POST /jupyter/bases": {"name": "made", "file": {"name": "requirements.txt", "text": "absent-and-invalid @ x"}},
     "POST /jupyter/packages/check": {"packages": ["numpy"]},
     "PUT /banner": {"text": "Restart at noon"},

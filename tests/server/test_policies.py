@@ -427,3 +427,43 @@ def test_off_empty_and_broken_variables_are_three_things(tmp_path: Path) -> None
     assert empty.startup_blocked.rules == ()
     with pytest.raises(InvalidInput, match=f"{blocked}: 'a b'"):
         read_variables(settings, {blocked: "six,a b"})
+
+
+async def test_what_a_guard_refused_is_told_once_a_minute_for_each_rule(
+    ana: httpx.AsyncClient, people: People, services: Services, clock: ManualClock
+) -> None:
+    workspace = await make(ana)
+    await put(ana, "package_management:\n  blocked_packages: [socket, subprocess]\n  code_rules: guard\n", workspace)
+    launched = await ana.post(f"{API}/sessions", json={"workspace": "churn"}, params={"wait": 30})
+    session = launched.json()["id"]
+    # The key that the session's kernels find in their own files.
+    key = services.session_secrets.api_key(session, 1)
+    async with people.anonymous({"Authorization": f"Bearer {key}"}) as kernel:
+
+        async def tell(rule: str, call: str, kernel_id: str = "k-1") -> int:
+            form = {"kernel": kernel_id, "rule": rule, "call": call}
+            return (await kernel.post(f"{at(workspace)}/guard", json=form)).status_code
+
+        assert [await tell("socket", "socket.connect") for _ in range(3)] == [204, 204, 204]
+        assert await tell("subprocess", "subprocess.Popen") == 204
+        # No rule of the policy: nothing is written.
+        assert await tell("shutil", "shutil") == 204
+        assert await tell("socket", "print('secret')") == 422
+        clock.advance(timedelta(minutes=1))
+        assert await tell("socket", "socket.getaddrinfo") == 204
+    happened = (await ana.get(f"{API}/workspaces/churn/activity")).json()["items"]
+    found = [one for one in happened if one["action"] == "package.guard"]
+    assert [(one["target"], one["detail"]["call"]) for one in found] == [
+        ("socket", "socket.getaddrinfo"),
+        ("subprocess", "subprocess.Popen"),
+        ("socket", "socket.connect"),
+    ]
+    assert {(one["actor"]["name"], one["detail"]["session"], one["detail"]["kernel"]) for one in found} == {
+        ("ana", session, "k-1")
+    }
+
+
+async def test_a_guards_report_is_of_the_own_workspace_alone(ana: httpx.AsyncClient, leo: httpx.AsyncClient) -> None:
+    workspace = await make(ana)
+    told = await leo.post(f"{at(workspace)}/guard", json={"rule": "socket", "call": "socket.connect"})
+    assert (told.status_code, told.json()["code"]) == (404, "workspace-not-found")

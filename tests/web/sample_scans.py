@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from studiolo.contract.ids import IdKind, new_id
+from studiolo.contract.policies import GuardFinding
 from studiolo.contract.scans import Coverage, FindingAccept, Place, Severity, VulnerabilityData
 from studiolo.packages.scan import rules
 from studiolo.packages.scan.job import ScanOutcome
@@ -35,5 +36,6 @@ async def add_scan(services: Services, ana: Principal, churn: str) -> dict[str, 
     values = {"id": scan_id, "workspace_id": churn, "cause": "asked", "worst": "critical", "at": now}
     async with services.db.write() as tx:
         await queries.insert_scan(tx.connection, values | {"report": kept.model_dump_json(), "made_by": ana.person_id})
+    await services.guarding.tell(ana, churn, GuardFinding(rule="os.system", call="os.system"))
     await services.scans.accept(ana, churn, _FINDINGS[3].id, FindingAccept(reason="A formula that Ana typed herself"))
     return {"scan": scan_id}

@@ -33,3 +33,11 @@ def test_a_person_scans_a_workspace_and_accepts_what_is_found(visitors: Visitors
         page.get_by_role("link", name="SARIF").click()
     assert download.value.suggested_filename.endswith(".sarif")
     assert visitor.complaints == []
+
+
+def test_what_the_guard_refused_stands_beside_the_scan(visitors: Visitors, samples: Samples) -> None:
+    page = visitors.get("ana").open(f"/w/{samples.ids['churn']}/security")
+    row = page.get_by_role("table", name="Refused to notebooks").locator("tbody tr")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text("os.system")
+    expect(row).to_contain_text("ana")

@@ -152,6 +152,7 @@ OPERATIONS: dict[str, Operation] = {
         ("environment.force", _ADMIN, "platform:admin", Role.EDITOR, "Install what the policy refuses"),
         ("package.download", _USER, "packages:read", Role.VIEWER, "Install packages from a workspace's index"),
         ("package.check", _USER, "workspaces:read", None, "See what the platform's policy says of packages"),
+        ("package.guard", _USER, "packages:write", Role.EDITOR, "Tell what a kernel's guard refused"),
         ("policy.read", _USER, "workspaces:read", Role.VIEWER, "See a workspace's package policy"),
         ("policy.change", _USER, "workspaces:write", Role.OWNER, "Change a workspace's package policy"),
         ("policy.read-platform", _USER, "workspaces:read", None, "See the organisation's package policy"),

@@ -8,6 +8,7 @@ from pydantic import Field
 from studiolo.contract.models import PersonRef, Request, Wire
 
 _LARGEST_DOCUMENT = 64 * 1024
+_CALL = r"^[A-Za-z_][A-Za-z0-9_.]{0,199}$"
 
 
 class PolicyRevision(Wire):
@@ -121,3 +122,11 @@ class PolicyOutlook(Wire):
     packages: int = Field(description="How many packages were looked at.")
     changes: list[PolicyChange]
     notes: list[str]
+
+
+class GuardFinding(Request):
+    """What the guard of a kernel refused to a cell: names alone, nothing of its code."""
+
+    kernel: str | None = Field(None, pattern=r"^[A-Za-z0-9-]{1,64}$", description="Its id, as it says itself.")
+    rule: str = Field(pattern=_CALL, description="The policy's rule on code: a module or a function.")
+    call: str = Field(pattern=_CALL, description="What was called or imported.")

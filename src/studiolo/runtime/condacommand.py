@@ -75,20 +75,20 @@ def install(asked: argparse.Namespace) -> None:
         "upgrade": asked.upgrade,
     }
     if asked.dry_run:
-        plan = _ask("POST", "packages/check", {"packages": form["packages"], "ecosystem": "conda"})
+        plan = ask("POST", "packages/check", {"packages": form["packages"], "ecosystem": "conda"})
         _show(asked, plan, plan["packages"])
         return
-    _see_through(asked, _ask("POST", "packages", form))
+    _see_through(asked, ask("POST", "packages", form))
 
 
 def remove(asked: argparse.Namespace) -> None:
     """Ask for packages to be taken out, and wait until they are gone."""
-    _see_through(asked, _ask("POST", "packages/remove", {"packages": asked.packages}))
+    _see_through(asked, ask("POST", "packages/remove", {"packages": asked.packages}))
 
 
 def show(asked: argparse.Namespace) -> None:
     """Print what the environment holds, of both kinds as conda does."""
-    there = _ask("GET", "packages")["items"]
+    there = ask("GET", "packages")["items"]
     found = [one for one in there if re.search(asked.pattern, one["name"], re.IGNORECASE)]
     _show(asked, found, found)
 
@@ -96,7 +96,7 @@ def show(asked: argparse.Namespace) -> None:
 def search(asked: argparse.Namespace) -> None:
     """Print the versions of a package that the trusted channels have, and whether the policy allows each."""
     wanted = "&".join(f"channel={quote(one, safe='')}" for one in asked.channel)
-    found = _ask("GET", f"packages/conda/{quote(asked.package, safe='')}?{wanted}")["items"]
+    found = ask("GET", f"packages/conda/{quote(asked.package, safe='')}?{wanted}")["items"]
     if not found:
         raise Refused(f"No trusted channel has a package {asked.package!r}.")
     _show(asked, found, found)
@@ -178,7 +178,7 @@ def _follow(number: int, *, quiet: bool) -> dict[str, Any]:
         except (OSError, ValueError):
             # The platform may have been restarted; what it builds goes on.
             pass
-        build = _ask("GET", f"environment/builds/{number}?wait=30")
+        build = ask("GET", f"environment/builds/{number}?wait=30")
         if build["state"] != "building":
             return dict(build)
 
@@ -195,11 +195,11 @@ def _show(asked: argparse.Namespace, answer: Any, rows: list[dict[str, Any]], no
         print(f"{row['name']:<28} {version:<16} {'  '.join(word for word in words if word)}".rstrip())
 
 
-def _ask(method: str, what: str, form: dict[str, Any] | None = None) -> Any:
-    """Return the platform's answer. Raises Refused."""
+def ask(method: str, what: str, form: dict[str, Any] | None = None) -> Any:
+    """Return the platform's answer about this workspace, asked with the workload's own key. Raises Refused."""
     try:
         with _opened(method, what, form) as reply:
-            return json.loads(b"".join(reply))
+            return json.loads(b"".join(reply) or b"null")
     except HTTPError as exc:
         with exc:
             raise _refusal(exc) from exc

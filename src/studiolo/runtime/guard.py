@@ -2,11 +2,16 @@
 
 By an audit hook (PEP 578), which a cell cannot take back; who wants around it finds a way (a child process, ctypes),
 so it prevents slips and nothing else. What IPython does for a cell, `!pip install` before all, is not its own doing.
+The platform is told of each rule once a minute: which one, and the name of the call or module; nothing of the code.
 """
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
@@ -14,12 +19,19 @@ from typing import Any
 VARIABLE = "STUDIOLO_GUARDED"
 # What works for cells on their word, and what tells why a package was refused.
 _FOR_CELLS = ("IPython", "ipykernel", "comm", "matplotlib_inline", "studiolo")
+_TELL_AGAIN_SECONDS = 60.0
+
+# Rule, and the name of what was called or imported.
+Found = tuple[str, str]
 
 
 def watch(namespace: Mapping[str, Any]) -> None:
     """Refuse from now on what the variable names to cells, whose global names are `namespace`; nothing without it."""
     if rules := frozenset(os.environ.get(VARIABLE, "").split()):
-        sys.addaudithook(_hook(rules, namespace))
+        found: SimpleQueue[Found] = SimpleQueue()
+        # Now, since a hook is no place to begin one; and nothing waits for it at the end.
+        threading.Thread(target=_tell_forever, args=(found,), name="studiolo-guard", daemon=True).start()
+        sys.addaudithook(_hook(rules, namespace, found.put))
 
 
 def watch_this() -> None:
@@ -29,7 +41,9 @@ def watch_this() -> None:
     watch(get_ipython().user_ns)
 
 
-def _hook(rules: frozenset[str], namespace: Mapping[str, Any]) -> Callable[[str, tuple[Any, ...]], None]:
+def _hook(
+    rules: frozenset[str], namespace: Mapping[str, Any], tell: Callable[[Found], None]
+) -> Callable[[str, tuple[Any, ...]], None]:
     def hook(event: str, given: tuple[Any, ...]) -> None:
         # An event is called as the function is: os.system, subprocess.Popen, socket.connect.
         if event == "import":
@@ -37,6 +51,7 @@ def _hook(rules: frozenset[str], namespace: Mapping[str, Any]) -> Callable[[str,
         else:
             rule = event if event in rules else event.partition(".")[0]
         if rule in rules and _is_of_a_cell(namespace, sys._getframe(1)):
+            tell((rule, rule if event == "import" else event))
             raise PermissionError(
                 f"{event if event != 'import' else f'import {rule}'} is blocked by the package policy of this "
                 f"workspace (rule: {rule}). `studiolo policy show` tells who set it."
@@ -54,3 +69,26 @@ def _is_of_a_cell(namespace: Mapping[str, Any], frame: FrameType | None) -> bool
             return False
         frame = frame.f_back
     return False
+
+
+def _tell_forever(found: "SimpleQueue[Found]") -> None:
+    told: dict[str, float] = {}
+    while True:
+        rule, call = found.get()
+        now = time.monotonic()
+        if now - told.get(rule, -_TELL_AGAIN_SECONDS) >= _TELL_AGAIN_SECONDS:
+            told[rule] = now
+            _tell({"kernel": os.environ.get("KERNEL_ID") or None, "rule": rule, "call": call})
+
+
+def _tell(form: dict[str, str | None]) -> None:
+    """Tell the platform; a platform that is away misses it, and the cell was told in any case."""
+    # Imported here: few kernels are guarded, and in most of those nothing is found.
+    import runpy
+
+    try:
+        # By its path, as this file may have been loaded: a kernel's environment has none of our modules.
+        runpy.run_path(str(Path(__file__).with_name("condacommand.py")))["ask"]("POST", "policy/guard", form)
+    except Exception:
+        # Whatever it is, there is nobody to hear of it here.
+        return

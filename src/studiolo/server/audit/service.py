@@ -80,9 +80,15 @@ class Audit:
             await tx.connection.execute(update(table).where(table.c.sequence == row.sequence).values(detail=detail))
 
     async def list_(
-        self, who: Principal, *, workspace_id: str | None = None, cursor: str | None = None, limit: int = 50
+        self,
+        who: Principal,
+        *,
+        workspace_id: str | None = None,
+        action: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
     ) -> Page[AuditEvent]:
-        """Return events, newest first: all for administrators, or those of one workspace.
+        """Return events, newest first: all for administrators, or those of one workspace; of one action alone.
 
         For a workspace the caller has been authorised by `Workspaces.activity`.
         """
@@ -91,6 +97,8 @@ class Audit:
         query = select(audit_events).order_by(audit_events.c.sequence.desc()).limit(limit + 1)
         if workspace_id is not None:
             query = query.where(audit_events.c.workspace_id == workspace_id)
+        if action is not None:
+            query = query.where(audit_events.c.action == action)
         if cursor is not None:
             # Longer ones are no 64-bit integers.
             if not cursor.isdecimal() or len(cursor) > 18:

@@ -11,6 +11,7 @@ from studiolo.server.packages.base_files import BaseFiles
 from studiolo.server.packages.closures import Closures
 from studiolo.server.packages.effective import Policies
 from studiolo.server.packages.grants import Grants
+from studiolo.server.packages.guarding import Guarding
 from studiolo.server.packages.outlook import Outlooks
 from studiolo.server.packages.policies import PolicyRevisions
 from studiolo.server.packages.variables import read_variables
@@ -29,6 +30,7 @@ class PackageParts:
     grants: Grants
     base_files: BaseFiles
     closures: Closures
+    guarding: Guarding
 
 
 def build_packages(
@@ -52,4 +54,5 @@ def build_packages(
     grants = Grants(db, clock, audit)
     grants.on_changed = policies.forget
     revisions = PolicyRevisions(db, clock, audit, workspaces, policies)
-    return PackageParts(policies, revisions, outlooks, grants, base_files, closures)
+    guarding = Guarding(db, clock, audit, workspaces, policies)
+    return PackageParts(policies, revisions, outlooks, grants, base_files, closures, guarding)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from studiolo.contract.models import Page
 from studiolo.contract.policies import (
     EffectivePolicy,
+    GuardFinding,
     Judgement,
     PolicyDocument,
     PolicyOutlook,
@@ -16,6 +17,7 @@ from studiolo.contract.policies import (
 from studiolo.server.http.identity import Allow
 from studiolo.server.http.services import service
 from studiolo.server.packages.grants import Grants
+from studiolo.server.packages.guarding import Guarding
 from studiolo.server.packages.outlook import Outlooks
 from studiolo.server.packages.policies import PolicyRevisions
 from studiolo.server.principal import Principal
@@ -119,3 +121,15 @@ async def policy_check(
 ) -> Judgement:
     """What a workspace's policy says of a package, by its name alone: nothing is looked up or resolved."""
     return await revisions.check(who, workspace, name, version=version, ecosystem=ecosystem)
+
+
+@router.post("/workspaces/{workspace}/policy/guard", status_code=204)
+async def tell_of_guard(
+    workspace: str,
+    form: GuardFinding,
+    who: Annotated[Principal, Depends(Allow("package.guard"))],
+    guarding: Annotated[Guarding, Depends(service("guarding"))],
+) -> Response:
+    """What a kernel's guard refused to a cell; kernels tell it, by the key of their session or their own."""
+    await guarding.tell(who, workspace, form)
+    return Response(status_code=204)

@@ -24,6 +24,7 @@ _Starts = Annotated[Principal, Depends(Allow("scan.start"))]
 _Accepts = Annotated[Principal, Depends(Allow("finding.accept"))]
 _Text = Annotated[str, Form(max_length=2000)]
 _HISTORY = 20
+_GUARDED = 20
 # More of them are no page; the report as a file has all.
 _MOST_SHOWN = 200
 
@@ -114,6 +115,7 @@ async def _show(
         report=report,
         is_latest=scan == "latest" or bool(history.items and history.items[0].id == scan),
         history=history.items,
+        guarded=await services.guarding.list_newest(who, found.id, _GUARDED),
         problem=problem,
         canonical=here if problem else None,
         **(_findings(report) if report else {"groups": [], "accepted": [], "left_out": 0}),

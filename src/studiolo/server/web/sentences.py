@@ -54,6 +54,7 @@ _SENTENCES = {
     "policy.revise": "{who} set revision {number} of the package policy of {target}",
     "package.download": "{who} fetched {target} {version}",
     "package.blocked": "{who} was refused {target}: {because}",
+    "package.guard": "{who} was kept from {call} in a notebook (rule: {target})",
     "environment.restore": "{who} had a notebook's environment restored in {target}",
     "base.create": "{who} added the base {target}",
     "base.default": "{who} chose {target} as the base of new workspaces",
