@@ -97,15 +97,17 @@ async def test_what_a_client_says_of_fronts_is_not_believed(door: Door) -> None:
 
 
 async def test_a_websocket_of_a_fronted_server_is_carried(door: Door) -> None:
-    door.allow(**ANSWER)
-    url = f"ws://127.0.0.1:{door.settings.port}/s/s-1/api/kernels/k/channels"
-    async with websockets.connect(url, origin="http://page.test", proxy=None) as socket:  # type: ignore[arg-type]
+    door.allow(**{name: value for name, value in ANSWER.items() if name != "x-studiolo-front-uri"})
+    host = f"s-0123456789abcdef.localhost:{door.settings.port}"
+    url = f"ws://{host}/user/ana/lab-1/api/kernels/k/channels?session_id=x%3F&token=old"
+    page = "http://page.test"
+    async with websockets.connect(url, host="127.0.0.1", origin=page, proxy=None) as socket:  # type: ignore[arg-type]
         await socket.send("one")
         assert await socket.recv() == "one"
     seen = door.session.seen[0]
     assert seen.header("authorization") == "token of-the-server"
     assert seen.header("origin") == "https://hub.test"
-    assert seen.path.startswith("/user/ana/lab-1/")
+    assert (seen.path, seen.query) == ("/user/ana/lab-1/api/kernels/k/channels", "session_id=x%3F")
 
 
 async def test_a_fronted_server_behind_tls_is_reached_and_its_certificate_checked(

@@ -9,7 +9,6 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -35,15 +34,16 @@ from studiolo.server.files import door as files
 from studiolo.server.files.door import FileDoor
 from studiolo.server.fronts import ElsewhereError, front_headers, place
 from studiolo.server.http.edge import Receive, Scope, Send
-from studiolo.server.http.hosts import Host, HostKind, Hosts
-from studiolo.server.http.identity import CookieNames, bearer, cookie_value, without_ours
+from studiolo.server.http.hosts import HostKind, Hosts
+from studiolo.server.http.identity import CookieNames, cookie_value, without_ours
 from studiolo.server.http.problems import problem
 from studiolo.server.kernels.door import KernelDoor, find_key
-from studiolo.server.kernels.places import Place, find_place, is_of_session
+from studiolo.server.kernels.places import Place, find_place
 from studiolo.server.metrics import Meters
 from studiolo.server.packages import door as packages
 from studiolo.server.packages.door import IndexDoor, IndexPlace
 from studiolo.server.principal import Principal
+from studiolo.server.question import Question, read_question
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.entry import Entry
 from studiolo.server.sessions.secrets import SessionSecrets
@@ -61,45 +61,6 @@ _SHORTCUT = frozenset({"GET", "HEAD"})
 _HOLDER_CHARACTERS = 26
 Header = tuple[bytes, bytes]
 _EMPTY: Header = (b"content-length", b"0")
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What the client asked, from Caddy's own headers."""
-
-    method: str
-    path: str
-    query: str
-    host: Host
-    cookie: str
-    key: str | None
-    entry: str | None
-    origin: str | None
-    is_websocket: bool
-    is_navigation: bool
-    password: str | None
-    authorization: str = ""
-
-    @property
-    def is_of_kernels(self) -> bool:
-        """Whether this asks for the kernels of a session, which are another process's than the session's server."""
-        return is_of_session(self.path)
-
-    @property
-    def opens_page(self) -> bool:
-        """Whether a browser goes there itself and can be led elsewhere."""
-        return self.is_navigation and self.key is None and self.method == "GET"
-
-    @property
-    def uri(self) -> str:
-        """Path and query."""
-        return f"{self.path}?{self.query}" if self.query else self.path
-
-    @property
-    def session_id(self) -> str:
-        """The id in `/s/{id}/…`, or that of the Host for its root."""
-        parts = self.path.split("/", 3)
-        return parts[2] if len(parts) > 2 and parts[1] == "s" else self.host.session_id or ""
 
 
 class Door:
@@ -147,7 +108,7 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one question."""
-        question = self._read(dict(scope["headers"]))
+        question = read_question(dict(scope["headers"]), self._hosts, self._cookies)
         try:
             headers = await self._answer(question)
         except ElsewhereError as elsewhere:
@@ -162,29 +123,6 @@ class Door:
         cookie = (b"x-studiolo-cookie", without_ours(question.cookie).encode("latin-1"))
         await send({"type": "http.response.start", "status": 200, "headers": [*headers, cookie, _EMPTY]})
         await send({"type": "http.response.body", "body": b""})
-
-    def _read(self, headers: dict[bytes, bytes]) -> Question:
-        def text(name: bytes) -> str:
-            return headers.get(name, b"").decode("latin-1")
-
-        path, _, query = text(b"x-forwarded-uri").partition("?")
-        cookie = text(b"cookie")
-        return Question(
-            method=text(b"x-forwarded-method") or "GET",
-            path=path,
-            query=query,
-            host=self._hosts.classify(text(b"host")),
-            cookie=cookie,
-            key=bearer(text(b"authorization")),
-            entry=cookie_value(cookie, self._cookies.entry) if self._cookies.entry in cookie else None,
-            origin=text(b"origin") or None,
-            is_websocket=b"sec-websocket-key" in headers,
-            is_navigation=text(b"sec-fetch-mode") == "navigate"
-            or (b"sec-fetch-mode" not in headers and "text/html" in text(b"accept")),
-            # Any text may be a password; clients send it as UTF-8.
-            password=headers.get(b"studiolo-session-password", b"").decode(errors="replace") or None,
-            authorization=text(b"authorization"),
-        )
 
     async def _answer(self, question: Question) -> list[Header]:
         if question.path.startswith(files.PREFIX):

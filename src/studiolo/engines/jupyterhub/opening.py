@@ -9,7 +9,8 @@ from studiolo.contract.errors import Unavailable
 from studiolo.engines.base import Front
 from studiolo.engines.jupyterhub.names import Key
 
-TOKEN_SECONDS = 3600
+# The Hub's pages are given it too: who was let out here can use it at the Hub itself for so long.
+TOKEN_SECONDS = 600
 _RENEW_SECONDS = TOKEN_SECONDS / 2
 
 
