@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studiolo.engines.slurm.script import job_program, job_script
@@ -15,6 +15,7 @@ HOME = Path("/home/ana")
 components = st.text(st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="/"), min_size=1, max_size=40)
 
 
+@settings(deadline=None)
 @given(folder=components, home=components)
 def test_a_shell_reads_each_path_as_one_word(folder: str, home: str) -> None:
     program = ("/usr/bin/printf", "%s\\0", f"/data/{folder}", f"/data/{home}")
@@ -23,6 +24,7 @@ def test_a_shell_reads_each_path_as_one_word(folder: str, home: str) -> None:
     assert done.stdout.decode() == f"/data/{folder}\0/data/{home}\0"
 
 
+@settings(deadline=None)
 @given(folder=components)
 def test_no_path_becomes_a_line_of_its_own_that_a_scheduler_would_read(folder: str) -> None:
     script = job_script(job_program(python=Path("/usr/bin/python3"), folder=Path(f"/data/{folder}")), home=HOME)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studiolo.engines.slurm.dialect import Job, JobState, Submission, UnreadableAnswerError
@@ -85,6 +85,7 @@ def test_records_tell_of_a_job_that_the_queue_forgot() -> None:
     assert SLURM.read_account("") is None
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_listing_breaks_the_reader(output: str) -> None:
     assert all(job.id is not None for job in SLURM.read_jobs(output))
@@ -92,6 +93,7 @@ def test_no_listing_breaks_the_reader(output: str) -> None:
     SLURM.read_machine((output, output))
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.text(st.characters(exclude_characters="\n\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029")), min_size=7, max_size=7
