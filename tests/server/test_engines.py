@@ -270,6 +270,24 @@ class TestAnEngineThatHangs:
         assert (await launch(ana)).json()["state"] == "running"
 
 
+@pytest.mark.usefixtures("churn")
+async def test_an_engine_that_does_not_answer_leaves_its_sessions_unknown_and_says_so(
+    ana: httpx.AsyncClient, pods: FakeEngine, services: Services
+) -> None:
+    session = (await launch(ana, engine="pods")).json()
+    pods.behaviour.answers = False
+    services.session_reconciler.runner.hint(session["id"])
+
+    async def is_unknown() -> bool:
+        return bool((await ana.get(f"{S}/{session['id']}")).json()["state"] == "unknown")
+
+    await eventually(is_unknown, timedelta(seconds=30))
+    seen = (await ana.get(f"{S}/{session['id']}")).json()
+    assert seen["progress"]["message"] == "The fake engine does not answer."
+    pods.behaviour.answers = True
+    assert (await settled(ana, session))["state"] == "running"
+
+
 async def test_what_engines_are_is_listed_with_the_default_first(ana: httpx.AsyncClient) -> None:
     listed = (await ana.get("/api/v1/engines")).json()
     assert [(one["name"], one["default"], one["images"], one["storage"]) for one in listed] == [

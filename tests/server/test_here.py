@@ -79,6 +79,19 @@ async def test_nobody_but_the_session_asks_for_it(insides: Insides, ana: httpx.A
     assert (await ana.post(f"/api/v1/sessions/{inside.id}/here", json={})).json()["code"] == "session-not-found"
 
 
+async def test_the_end_of_its_time_is_announced_ten_minutes_before(
+    insides: Insides, ana: httpx.AsyncClient, services: Services, clock: ManualClock
+) -> None:
+    inside = await insides.launch(ana)
+    async with services.db.write() as tx:
+        at = clock.now() + timedelta(minutes=11)
+        await queries.update_intent(tx.connection, inside.id, ends_at=at)
+    assert await inside.notices() == []
+    clock.advance(timedelta(minutes=2))
+    (notice,) = await inside.notices()
+    assert (notice["id"], "{until}" in notice["text"]) == ("time-limit", True)
+
+
 async def test_an_idle_session_is_announced_and_kept_on_its_person_s_word(
     insides: Insides, ana: httpx.AsyncClient, services: Services, clock: ManualClock
 ) -> None:

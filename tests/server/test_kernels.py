@@ -22,6 +22,7 @@ from studiolo.server.principal import OPERATOR
 from studiolo.server.services import Services
 from studiolo.server.settings import Settings
 from studiolo.server.settings.kernels import KernelSettings
+from studiolo.server.workspaces.queries import update_workspace
 from studiolo.testing.fake_engine import FakeEngine
 
 W = "/api/v1/jupyter/workspaces"
@@ -217,6 +218,15 @@ async def test_what_is_free_is_not_promised_twice(asking: Asking, engine: FakeEn
 )
 async def test_what_cannot_be_had_is_refused_by_name(asking: Asking, variables: dict[str, str], code: str) -> None:
     assert error(await asking.reserve(await asking.workspace(), **variables)) == code
+
+
+async def test_a_workspace_that_demands_isolation_gets_no_kernel_beside_the_platform(
+    asking: Asking, services: Services
+) -> None:
+    workspace = await asking.workspace()
+    async with services.db.write() as tx:
+        await update_workspace(tx.connection, workspace, config={"min_isolation": "L2"})
+    assert error(await asking.reserve(workspace)) == "isolation-too-low"
 
 
 async def test_a_kernel_that_is_not_offered_is_named_with_those_that_are(asking: Asking) -> None:

@@ -33,6 +33,7 @@ anything = st.builds(
     state=st.sampled_from(list(SessionState)),
     started_at=st.none() | st.just(NOW),
     stop_code=st.none() | st.just("start-timeout"),
+    waits=st.booleans(),
 )
 exits = st.builds(
     Exit, reason=st.just("server-exited"), message=st.just("x"), at=st.just(NOW), code=st.integers(0, 255)
@@ -82,6 +83,20 @@ def test_a_start_that_takes_too_long_is_given_up() -> None:
     seen = Observation(Phase.STARTING)
     assert not decide_outcome(wanted(), seen, NOW + LIMIT, LIMIT).gives_up
     assert decide_outcome(wanted(), seen, NOW + LIMIT + timedelta(seconds=1), LIMIT).gives_up
+
+
+def test_a_wait_for_a_place_takes_no_starts_time() -> None:
+    late = NOW + timedelta(days=3)
+    waiting = decide_outcome(wanted(), Observation(Phase.PENDING), late, LIMIT)
+    assert (waiting.state, waiting.gives_up) == (SessionState.STARTING, False)
+    # The first look after the wait: when it had its place is written by it.
+    assert not decide_outcome(wanted(waits=True), Observation(Phase.STARTING), late, LIMIT).gives_up
+
+
+def test_a_wait_that_nobody_wants_any_more_is_ended() -> None:
+    assert decide_next(wanted(desired="stopped")) is Next.STOP
+    seen = decide_outcome(wanted(desired="stopped"), Observation(Phase.PENDING), NOW, LIMIT)
+    assert seen.state is SessionState.STOPPING
 
 
 def test_the_end_of_a_replaced_launch_makes_room_for_the_next() -> None:

@@ -34,6 +34,11 @@ def test_a_data_directory_that_is_a_file_is_refused(make_settings: Make, short_f
     assert (error.code, "it is a file" in error.message) == ("data-directory-unusable", True)
 
 
+def test_an_engine_that_no_package_has_is_refused_before_anything_starts(make_settings: Make) -> None:
+    error = refusal(make_settings(engines={"surm": {}}))
+    assert (error.code, "surm" in error.message, "slurm" in str(error.hint)) == ("settings-invalid", True, True)
+
+
 def test_a_data_directory_that_cannot_be_made_is_refused(make_settings: Make) -> None:
     error = refusal(make_settings(data_dir=Path("/proc/studiolo")))
     assert error.code == "data-directory-unusable"

@@ -64,9 +64,11 @@ class KernelAdmission:
         """Return what a headless kernel may use, after `check_numbers` in the same transaction.
 
         `config`: the workspace's. Raises LimitReached (`limit-exceeded`, `capacity-exceeded`), InvalidInput
-        (`isolation-too-low`, …).
+        (`engine-storage`, `isolation-too-low`, …).
         """
-        self._engines.check_isolation(engine, (config or {}).get("min_isolation"))
+        of_workspace = config or {}
+        self._engines.check_move(of_workspace.get("engine"), engine)
+        self._engines.check_isolation(engine, of_workspace.get("min_isolation"))
         profile, own = wish(amounts(wanted.profile, wanted.resources), config)
         claimed = add_claims(await session_queries.claimed(connection, engine), await queries.claimed(connection))
         allowed = decide_allowance(

@@ -9,6 +9,7 @@ from studiolo.contract.errors import Conflict, InvalidInput, StudioloError
 from studiolo.kit import ports, rundir
 from studiolo.kit.shared_secret import load_shared_secret
 from studiolo.server.settings import Settings
+from studiolo.server.settings.engines import EngineSettings
 from studiolo.server.settings.settings import default_data_dir
 from studiolo.server.supervisor.caddyfile import listen_addresses
 from studiolo.server.supervisor.data_directory import prepare_data_directory
@@ -28,6 +29,7 @@ def prepared(settings: Settings, check_schema: SchemaCheck | None = None) -> Ite
         # Before the port is looked at: a front door that was left over holds it.
         end_leftovers(settings)
         check_port(settings)
+        check_engines(settings)
         (check_schema or _default_schema_check)(settings)
         try:
             yield
@@ -85,6 +87,16 @@ def _port_taken(settings: Settings, addresses: list[str]) -> StudioloError:
         port=port,
         free_port=free,
     )
+
+
+def check_engines(settings: Settings) -> None:
+    """Raise InvalidInput (`settings-invalid`) for engines that the settings name and that cannot be built."""
+    if settings.engines == EngineSettings():
+        # This machine's alone: nothing has to be loaded to know that it can be built.
+        return
+    from studiolo.server.engines.parts import build_engines
+
+    build_engines(settings)
 
 
 def _default_schema_check(settings: Settings) -> None:

@@ -39,6 +39,7 @@ _ACTIONS = (
     Found("Go home", "action", "/"),
     Found("New workspace", "action", "/workspaces#new-name"),
     Found("All workspaces", "action", "/workspaces"),
+    Found("See engines and what is free there", "action", "/engines"),
     Found("Bring back a deleted workspace", "action", "/trash"),
     Found("Sign in a program by its code", "action", "/sign-in/device"),
     Found("Make an API key", "action", "/account#keys"),
