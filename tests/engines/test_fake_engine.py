@@ -48,7 +48,6 @@ def case(engine: FakeEngine) -> EngineCase:
         make_spec=_spec,
         unknown_handle=lambda: {"workload_id": _spec().workload_id, "launch": 1},
         crash=crash,
-        patience_seconds=1,
         make_waiting_spec=make_waiting_spec,
         break_engine=break_engine,
         mend_engine=mend_engine,
