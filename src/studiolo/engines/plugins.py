@@ -23,7 +23,8 @@ class EngineGround:
 
     `sockets`: the private, short folder of sessions' sockets. `instance`: names this platform on engines that it shares
     with others; all objects carry it. `address`: the platform's own, as sessions reach it. `door`: a unix socket that
-    leads there too, alone in its folder. `stop_grace`: seconds.
+    leads there too, alone in its folder. `certificates`: files that sessions' tools are told to trust, where they are
+    there. `stop_grace`: seconds.
     """
 
     data_dir: Path
@@ -32,6 +33,7 @@ class EngineGround:
     address: str
     stop_grace: float = 10.0
     door: Path | None = None
+    certificates: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,7 @@ class Preparing:
         if way_out is not None:
             # The folder, since the socket is another file after each start of the front door.
             folders.append(way_out.socket.parent)
+        folders += [file for file in self._on.certificates if file.exists()]
         extra = [Mount(one.source, PurePosixPath(one.target), one.writable) for one in self._settings.mounts]
         return [*map(Mount.same, ground.without_nested(folders)), *extra]
 

@@ -24,6 +24,8 @@ def build_engines(settings: Settings) -> Engines:
         instance=settings.instance,
         address=settings.address,
         stop_grace=settings.sessions.stop_grace.total_seconds(),
+        door=settings.workload_door,
+        certificates=(settings.authority_file, settings.trusted_file) if settings.authority_file else (),
     )
     engines: dict[str, Engine] = {LOCAL: local_engine(settings)}
     for name, table in settings.engines.tables.items():

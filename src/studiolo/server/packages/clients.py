@@ -69,7 +69,7 @@ class PackageClients:
         authority = self._settings.authority_file
         if authority is None or not authority.exists():
             return None
-        bundle = self._settings.data_dir / "front-door" / "trusted.pem"
+        bundle = self._settings.trusted_file
         content = _machine_bundle().read_bytes().rstrip() + b"\n" + authority.read_bytes()
         if not bundle.exists() or bundle.read_bytes() != content:
             write_atomically(bundle, content.decode(), mode=0o644)

@@ -153,6 +153,11 @@ class Settings(BaseSettings):
         return self.data_dir / "front-door" / "storage" / "pki" / "authorities" / "local" / "root.crt"
 
     @property
+    def trusted_file(self) -> Path:
+        """What the machine trusts and the local authority, for tools; there once a session has needed it."""
+        return self.data_dir / "front-door" / "trusted.pem"
+
+    @property
     def control_socket(self) -> Path:
         """Where the control plane listens."""
         return self.runtime_dir / "control.sock"
