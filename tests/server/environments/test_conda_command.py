@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 from server.environments.test_conda import channel, run, settings
-from studiolo.engines.local.tools import offer_tools
+from studiolo.engines.tools import offer_tools
 from studiolo.server.app import create_app
 from studiolo.server.services import Services
 from studiolo.testing.fake_engine import FakeEngine

@@ -15,6 +15,7 @@ from studiolo.engines.container.launches import Launch
 from studiolo.engines.container.settings import ContainerOptions, ContainerSettings
 from studiolo.engines.launch_files import Places, make_request, write_request
 from studiolo.engines.plugins import EngineGround
+from studiolo.engines.tools import offer_tools, tools_folder
 from studiolo.runtime.launch import LaunchRequest
 
 # Where a person's own tools have their files in a workspace; the platform sets these last of all variables.
@@ -105,7 +106,7 @@ class Preparing:
                 run_folder=launch.run_folder,
                 socket=launch.socket,
                 private_folder=launch.jupyter,
-                tools=self._on.data_dir / "tools",
+                tools=tools_folder(self._on.data_dir),
             ),
             grace=timedelta(seconds=self._on.stop_grace),
             machine={"HOME": str(launch.home), "USER": "session", "LOGNAME": "session", "LANG": "C.UTF-8"},
@@ -131,9 +132,7 @@ class Preparing:
         """Return what containers read of this machine."""
         folders = ground.find_interpreters(spec.environment)
         if self._settings.runtime == "mount":
-            folders += ground.find_runtime_folders()
-        if (tools := self._on.data_dir / "tools").is_dir():
-            folders.append(tools)
+            folders += [*ground.find_runtime_folders(), offer_tools(self._on.data_dir)]
         if way_out is not None:
             # The folder, since the socket is another file after each start of the front door.
             folders.append(way_out.socket.parent)

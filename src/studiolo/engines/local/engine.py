@@ -15,7 +15,7 @@ from studiolo.engines.launch_files import Places, last_death, make_request
 from studiolo.engines.local.launches import Launch
 from studiolo.engines.local.measuring import Measuring
 from studiolo.engines.local.starting import Starter, StartMethod
-from studiolo.engines.local.tools import offer_tools
+from studiolo.engines.tools import offer_tools
 from studiolo.runtime.launch import LaunchFiles, LaunchRequest
 
 _READY_POLL_SECONDS = 0.1

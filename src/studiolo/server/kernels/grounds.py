@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping
 
 from studiolo.contract.resources import Resources
 from studiolo.engines.base import Machine
-from studiolo.engines.local.tools import offer_tools
+from studiolo.engines.tools import offer_tools
 from studiolo.engines.variables import workload_variables
 from studiolo.gateway.base import Caller, KernelPlan, Right, Wish
 from studiolo.gateway.folders import start_folder
