@@ -14,6 +14,7 @@ _log = structlog.get_logger(__name__)
 # Longer than the pause between two looks at all engines: requests find an answer there.
 REMEMBERED_SECONDS = 15.0
 _PATIENCE_SECONDS = 1.0
+_LONGEST_SECONDS = 30.0
 UNKNOWN = Machine(cpu=None, memory=None, gpu=None, cpu_limits="none", memory_limits="none", process_limits="none")
 
 
@@ -36,20 +37,18 @@ class Health:
         self._asking: dict[str, asyncio.Task[None]] = {}
 
     async def look(self, name: str) -> Told:
-        """Return what an engine says or lately said; one that failed at the last look is asked beside."""
+        """Return what an engine says or lately said; for one that failed at the last look nobody waits."""
         now, told = asyncio.get_running_loop().time(), self._told.get(name)
         if told is not None and now - told.at < self._remembered:
             return told
-        asking = self._ask(name)
         if told is not None and told.message is not None and self._remembered:
+            self._ask(name)
             return told
-        await asyncio.wait({asking})
-        return self._told[name]
+        return await self._answer(name)
 
     async def look_at_all(self) -> None:
         """Ask every engine now."""
-        if self._engines:
-            await asyncio.wait({self._ask(name) for name in self._engines})
+        await asyncio.gather(*(self._answer(name) for name in self._engines))
 
     async def close(self) -> None:
         """Ask no more."""
@@ -57,6 +56,16 @@ class Health:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _answer(self, name: str) -> Told:
+        """Ask and wait a moment; an engine that needs longer is taken for away until its answer is there."""
+        asking = self._ask(name)
+        await asyncio.wait({asking}, timeout=_PATIENCE_SECONDS)
+        if not asking.done():
+            last, now = self._told.get(name), asyncio.get_running_loop().time()
+            message = f"The engine {name} did not answer within {_PATIENCE_SECONDS:g} s."
+            self._told[name] = Told(last.machine if last else UNKNOWN, message, now)
+        return self._told[name]
 
     def _ask(self, name: str) -> asyncio.Task[None]:
         asking = self._asking.get(name)
@@ -69,7 +78,7 @@ class Health:
         engine, machine, message = self._engines[name], UNKNOWN, None
         try:
             if isinstance(engine, Measures):
-                machine = await within(_PATIENCE_SECONDS, name, engine.describe())
+                machine = await within(_LONGEST_SECONDS, name, engine.describe())
         except StudioloError as exc:
             message = exc.message
         except Exception as exc:
