@@ -46,7 +46,7 @@ write_configuration() {
   [ -s "$hub/state/token" ] || "$python" -c 'import secrets; print(secrets.token_hex(24))' >"$hub/state/token"
   chmod 600 "$hub/state/token"
   cat >"$hub/state/jupyterhub_config.py" <<PYTHON
-import os
+import asyncio
 from pathlib import Path
 
 c = get_config()  # noqa: F821
@@ -74,19 +74,20 @@ c.Spawner.env_keep = ["PATH", "LANG"]
 
 
 def apply_user_options(spawner, options):
-    """Take {"fail": sentence} and {"greeting": words}; refuse all else, as strict Hubs do."""
-    if unknown := set(options) - {"fail", "greeting"}:
+    """Take {"greeting": words}, {"hold": seconds} and {"fail": sentence}; refuse all else, as strict Hubs do."""
+    if unknown := set(options) - {"greeting", "hold", "fail"}:
         raise ValueError(f"unknown options: {', '.join(sorted(unknown))}")
     spawner.environment = {"GREETING": options.get("greeting", "")}
 
 
-async def refuse_to_spawn(spawner):
+async def before_spawn(spawner):
+    await asyncio.sleep(spawner.user_options.get("hold", 0))
     if sentence := spawner.user_options.get("fail"):
         raise RuntimeError(sentence)
 
 
 c.Spawner.apply_user_options = apply_user_options
-c.Spawner.pre_spawn_hook = refuse_to_spawn
+c.Spawner.pre_spawn_hook = before_spawn
 c.JupyterHub.services = [{"name": "studiolo", "api_token": (here / "token").read_text().strip()}]
 c.JupyterHub.load_roles = [
     {

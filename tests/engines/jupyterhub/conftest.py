@@ -1,5 +1,6 @@
 """A real JupyterHub, as `scripts/engines/hub.sh` sets one up, and engines that use it."""
 
+import contextlib
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -40,11 +41,9 @@ def make_settings(hub: dict[str, str]) -> Settings:
 
 @pytest.fixture
 async def engine(make_settings: Settings) -> AsyncIterator[HubEngine]:
-    """An engine of a platform that no other test is; what it left at the Hub ends with it."""
-    made = HubEngine(make_settings(), instance=secrets.token_hex(8))
-    yield made
-    await made.sweep(_nothing)
-    await made.aclose()
+    """An engine of a platform of its own."""
+    async with ending(make_settings()) as made:
+        yield made
 
 
 @pytest.fixture
@@ -58,6 +57,17 @@ def make_spec() -> Callable[..., WorkloadSpec]:
         return WorkloadSpec(**{"workload_id": workload_id, "launch": 1, "base_url": "/", **known, **values})
 
     return make
+
+
+@contextlib.asynccontextmanager
+async def ending(settings: HubSettings) -> AsyncIterator[HubEngine]:
+    """Run an engine of a platform of its own, and end what it left at the Hub."""
+    made = HubEngine(settings, instance=secrets.token_hex(8))
+    try:
+        yield made
+        await made.sweep(_nothing)
+    finally:
+        await made.aclose()
 
 
 async def _nothing() -> set[tuple[str, int]]:

@@ -70,6 +70,7 @@ def test_a_start_waits_for_the_hub_and_says_what_the_hub_says() -> None:
         (None, None, True, "vanished"),
         (seen(), StartNews("Spawn failed: no", failed=True), False, "never-ready"),
         (seen(), StartNews("Server ready"), True, "stopped"),
+        (seen(), StartNews("Spawn cancelled", failed=True), True, "stopped"),
         (seen(), None, False, "server-exited"),
     ],
 )

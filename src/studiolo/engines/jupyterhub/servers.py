@@ -106,10 +106,10 @@ def judge(server: HubServer | None, news: StartNews | None, *, asked_to_stop: bo
         return Observation(Phase.PENDING, message=f"{message}.")
     if server.pending is not None:
         return Observation(Phase.STARTING, message="The JupyterHub is ending the server.")
-    if news is not None and news.failed:
-        return _ended("never-ready", f"The JupyterHub could not start the server: {news.message or 'it says no more'}.")
     if asked_to_stop:
         return _ended("stopped", "The session was stopped.")
+    if news is not None and news.failed:
+        return _ended("never-ready", f"The JupyterHub could not start the server: {news.message or 'it says no more'}.")
     return _ended(
         "server-exited",
         "The server ended at the JupyterHub: its person or the Hub's own idle stop ended it there, or it failed; "
