@@ -28,7 +28,7 @@ _SPEC = WorkloadSpec(
     base_url="/s/s-0123456789abcdef/",
     secret="secret-of-this-launch",
     person="ana",
-    labels={"workspace": "Churn / 2026", "email": "ana.ruiz@example.org"},
+    labels={"workspace": "ana/Churn: 2026", "e-mail": "ana.ruiz@example.org"},
     variables={"MLFLOW_TRACKING_URI": "http://mlflow:5000", "JUPYTER_CONFIG_DIR": "/data/people/ana/config"},
     tool_files={"/data/environments/w-1/pip.conf": "[global]\n", "/etc/elsewhere": "no"},
 )

@@ -125,8 +125,8 @@ def pod(plan: Plan) -> Manifest:
 
 
 def workspace_name(spec: WorkloadSpec) -> str:
-    """Return what people call the workspace."""
-    return spec.labels.get("workspace") or spec.folder.name
+    """Return what people call the workspace, without its owner."""
+    return spec.labels.get("workspace", "").rpartition("/")[2] or spec.folder.name
 
 
 def workspace_key(spec: WorkloadSpec) -> str:
@@ -139,7 +139,7 @@ _MANAGED = {"app.kubernetes.io/managed-by": "studiolo"}
 
 def _metadata(plan: Plan, name: str) -> Manifest:
     spec = plan.spec
-    person = spec.labels.get("email") or spec.person
+    person = spec.labels.get("e-mail") or spec.person
     labels = {
         "app": CONTAINER,
         "user": names.label(person),
@@ -150,7 +150,7 @@ def _metadata(plan: Plan, name: str) -> Manifest:
         names.LAUNCH: str(spec.launch),
         names.WORKSPACE: workspace_key(spec),
     }
-    told = {**spec.labels, "user": person, "workspace": workspace_name(spec)}
+    told = {"workspace": workspace_name(spec), **spec.labels, "user": person}
     annotations = {f"{names.DOMAIN}/{names.slug(key)}": value for key, value in sorted(told.items()) if value}
     return {"name": name, "labels": labels, "annotations": annotations}
 
