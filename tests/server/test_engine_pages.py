@@ -80,6 +80,9 @@ class TestSeveral:
         page = await browser.get(f"/sessions/{session_id}")
         assert "In the queue of the fake engine." in page
         assert "Queue" in page
+        listed = await browser.get(f"{churn}/sessions")
+        assert "Waiting" in listed
+        assert "In the queue of the fake engine." in listed
 
 
 async def test_with_one_engine_nothing_is_to_be_chosen(browser: Browser) -> None:

@@ -28,6 +28,7 @@ _SESSION_LOOKS = {
     SessionState.FAILED: Look("failed", "cross", "Failed"),
     SessionState.UNKNOWN: Look("unknown", "triangle", "No answer"),
 }
+_WAITING = Look("starting", "half", "Waiting")
 _ENVIRONMENT_LOOKS = {
     EnvironmentState.PENDING: Look("starting", "half", "Environment is being made"),
     EnvironmentState.READY: Look("running", "disc", "Environment ready"),
@@ -54,7 +55,9 @@ _SYSTEMS = (
 
 
 def state_look(session: Session) -> Look:
-    """Return the look of a session's state."""
+    """Return the look of a session's state; one that starts may wait for a place."""
+    if session.state is SessionState.STARTING and session.progress is not None and session.progress.waiting:
+        return _WAITING
     return _SESSION_LOOKS[session.state]
 
 
@@ -100,6 +103,8 @@ def count(number: int, one: str, many: str = "") -> str:
 
 def doing(session: Session) -> str:
     """Say in a few words what a session is doing."""
+    if session.state is SessionState.STARTING and session.progress is not None:
+        return session.progress.message
     if session.state is SessionState.STARTING:
         active = next((step.name for step in session.steps if step.state == "active"), None)
         return f"Step: {active}" if active else "Begins"
