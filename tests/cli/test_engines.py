@@ -40,7 +40,6 @@ def test_engines_are_listed_with_what_they_keep_apart(cli: Run, server: ControlP
     assert [one["name"] for one in cli("engines", "--json").data] == ["local", "pods"]
 
 
-@pytest.mark.req("S1-02")
 def test_a_workspace_moves_by_one_word(cli: Run, server: ControlPlane, pods: FakeEngine) -> None:
     assert cli("create", "churn").code == 0
     assert cli("start", "churn", "--json").data["engine"] == "local"

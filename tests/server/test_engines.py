@@ -76,7 +76,6 @@ class TestChoosing:
         refused = (await launch(ana, engine="slurm")).json()
         assert (refused["code"], refused["candidates"]) == ("engine-unknown", ["local", "pods"])
 
-    @pytest.mark.req("S1-02")
     async def test_a_workspace_moves_by_one_word_with_its_next_launch(
         self, ana: httpx.AsyncClient, engine: FakeEngine, pods: FakeEngine
     ) -> None:
@@ -146,6 +145,7 @@ class TestRefusals:
         assert (await launch(ana, resources={"cpu": 64})).json()["code"] == "capacity-exceeded"
 
 
+@pytest.mark.req("S1-03")
 async def test_an_engine_is_told_all_that_it_may_need(ana: httpx.AsyncClient, pods: FakeEngine) -> None:
     await ana.post(W, json={"name": "churn"})
     wish = {"gpu": 2, "gpu_type": "a100", "disk": "20g", "time_limit": "8h"}
