@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.samples import ENVIRONMENT, Run
+from cli.samples import ENVIRONMENT, WORKSPACE, Run
 from studiolo.contract.notebook_environments import EnvironmentRestore, environment_in
 from studiolo.testing.stand_in import StandIn
 
@@ -74,3 +74,19 @@ def test_the_newest_of_what_a_notebook_and_its_cells_say_counts() -> None:
 def test_what_is_no_hash_is_none(told: object) -> None:
     hostile = {"cells": [cell(told, "9999"), None, {"metadata": 3}, {"metadata": {"studiolo": "x"}}], "metadata": []}
     assert environment_in(hostile) == EnvironmentRestore()
+
+
+def test_a_workspace_made_for_an_environment_goes_again_when_it_cannot_be_had(
+    cli: Run, platform: StandIn, notebook: Path
+) -> None:
+    cli("environment", "stamp", str(notebook), "--workspace", "churn")
+    platform.refuse("POST", "/jupyter/workspaces/churn/environment/restore", "conflict", "python-differs", 409)
+    platform.answer("DELETE", f"/jupyter/workspaces/{WORKSPACE['id']}", None, status=204)
+    platform.answer("DELETE", f"/jupyter/trash/{WORKSPACE['id']}", None, status=204)
+    ran = cli("environment", "restore", str(notebook), "--new", "churn")
+    assert ran.code != 0
+    assert "python-differs" in ran.err
+    assert [asked.path for asked in platform.asked if asked.method == "DELETE"] == [
+        f"/jupyter/workspaces/{WORKSPACE['id']}",
+        f"/jupyter/trash/{WORKSPACE['id']}",
+    ]

@@ -1,6 +1,7 @@
 """A workspace goes out as one archive and comes in again, here or elsewhere; nothing else comes in with it."""
 
 import io
+import json
 import os
 import stat
 import struct
@@ -175,3 +176,37 @@ async def test_a_reader_who_goes_lets_the_writer_go() -> None:
     assert len(await anext(pieces)) == 300_000
     await pieces.aclose()
     assert written < 10 * 300_000
+
+
+def policy(*blocked: str) -> dict[str, str]:
+    return {"document": f"package_management:\n  blocked_packages: [{', '.join(blocked)}]\n"}
+
+
+async def test_a_policy_comes_in_again_and_narrows(ana: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    folder = await make(ana, "churn")
+    (folder / "workspace-security.yaml").write_text("package_management:\n  blocked_packages: [of-file]\n")
+    widening = "package_management:\n  mode: open\n  blocked_packages: [of-administrator]\n"
+    workspace = (await ana.get(f"{W}/churn")).json()["id"]
+    assert (await admin.put(f"{W}/{workspace}/policy", json={"document": widening})).status_code == 200
+    assert (await ana.put(f"{W}/churn/policy", json=policy("of-people"))).status_code == 200
+    strict = "package_management:\n  mode: allowlist\n  allowlist: [numpy]\n"
+    assert (await admin.put("/api/v1/jupyter/policy", json={"document": strict})).status_code == 200
+    made = (await bring_in(ana, (await ana.get(f"{W}/churn/archive")).content, "again")).json()
+    assert made["left_out"] == []
+    found = (await ana.get(f"{W}/again/policy")).json()
+    assert found["mode"] == "allowlist"
+    assert {"of-file", "of-administrator", "of-people"} <= {one["entry"] for one in found["blocked_packages"]}
+    history = (await ana.get(f"{W}/again/policy/history")).json()["items"]
+    assert {one["note"] for one in history} == {"As in the archive that this workspace came from."}
+    # What an administrator had set there, its people here replace no more than there.
+    assert (await ana.put(f"{W}/again/policy", json=policy("other"))).status_code == 200
+    found = (await ana.get(f"{W}/again/policy")).json()
+    assert {one["entry"] for one in found["blocked_packages"]} >= {"of-file", "of-administrator", "other"}
+
+
+async def test_a_policy_that_cannot_be_read_keeps_the_archive_out(ana: httpx.AsyncClient, settings: Settings) -> None:
+    told = {"exported_at": "2026-01-01T00:00:00Z", "version": "9", "name": "later"}
+    told["policies"] = [{"document": "package_management:\n  blocked_packages: [a b]\n", "by_administrator": False}]
+    refused = await bring_in(ana, zipped((DESCRIPTION, json.dumps(told).encode()), ("a.txt", b"a")))
+    assert (refused.status_code, refused.json()["code"]) == (422, "policy-invalid"), refused.text
+    assert (await ana.get(f"{W}/later")).status_code == 404

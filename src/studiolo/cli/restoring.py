@@ -2,14 +2,18 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from studiolo.cli.installing import NoWaitOption, finish, print_build
 from studiolo.cli.invocation import connect
 from studiolo.cli.output import emit, name_of, say
-from studiolo.contract.errors import InvalidInput
+from studiolo.contract.environments import Build
+from studiolo.contract.errors import InvalidInput, StudioloError
+
+if TYPE_CHECKING:
+    from studiolo.sdk import Studiolo
 
 NotebookArgument = Annotated[
     Path, typer.Argument(metavar="NOTEBOOK", help="A notebook's file on this machine.", show_default=False)
@@ -37,11 +41,10 @@ def restore(
         raise InvalidInput("request-invalid", "--workspace and --new exclude each other.", hint="Give one of them.")
     with connect() as client:
         if new is not None:
-            target = name_of(client.workspaces.create(new))
-            say(f"Made the workspace {target}.")
+            target, asked = _in_new(client, notebook, new)
         else:
             target = _workspace(workspace)
-        asked = client.environments.restore_notebook(notebook, target)
+            asked = client.environments.restore_notebook(notebook, target)
         done = asked if no_wait else finish(client, target, asked)
     emit(done, lambda: print_build(done))
 
@@ -58,6 +61,20 @@ def stamp(
     with connect() as client:
         client.environments.stamp_notebook(notebook, target, packages=packages)
     emit({"file": str(notebook)}, lambda: print(f"{notebook} says which environment {target} has."))
+
+
+def _in_new(client: "Studiolo", notebook: Path, name: str) -> tuple[str, Build]:
+    """Ask for the environment in a workspace made for it, which goes again where the answer is no."""
+    made = client.workspaces.create(name)
+    target = name_of(made)
+    say(f"Made the workspace {target}.")
+    try:
+        return target, client.environments.restore_notebook(notebook, target)
+    except StudioloError:
+        client.workspaces.delete(made.id)
+        client.workspaces.erase(made.id, confirm=made.name)
+        say(f"Took the workspace {target} away again.")
+        raise
 
 
 def _workspace(named: str | None) -> str:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from studiolo.contract.models import Wire, Workspace
 from studiolo.contract.operations import Role
+from studiolo.contract.policies import LARGEST_DOCUMENT
 
 DESCRIPTION = ".studiolo/workspace.json"
 
@@ -22,6 +23,15 @@ class ArchivedMember(BaseModel):
 
     email: str = Field(max_length=254)
     role: Role
+
+
+class ArchivedPolicy(BaseModel):
+    """A revision of the workspace's own package policy that held. Where it comes in it narrows, and never widens."""
+
+    model_config = ConfigDict(frozen=True)
+
+    document: str = Field(max_length=LARGEST_DOCUMENT)
+    by_administrator: bool
 
 
 class WorkspaceArchive(BaseModel):
@@ -39,6 +49,9 @@ class WorkspaceArchive(BaseModel):
         default_factory=list, max_length=5000, description="What people had installed, as `name==version`."
     )
     members: list[ArchivedMember] = Field(default_factory=list, max_length=1000)
+    policies: list[ArchivedPolicy] = Field(
+        default_factory=list, max_length=2, description="What administrators set there, then what its people did since."
+    )
 
 
 class Imported(Wire):

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from studiolo.contract.models import PersonRef, Request, Wire
 
-_LARGEST_DOCUMENT = 64 * 1024
+LARGEST_DOCUMENT = 64 * 1024
 _CALL = r"^[A-Za-z_][A-Za-z0-9_.]{0,199}$"
 
 
@@ -78,7 +78,7 @@ class EffectivePolicy(Wire):
 class PolicyDocument(Request):
     """A policy to look at before it is set."""
 
-    document: str = Field(max_length=_LARGEST_DOCUMENT, description="The text of a workspace-security.yaml.")
+    document: str = Field(max_length=LARGEST_DOCUMENT, description="The text of a workspace-security.yaml.")
 
 
 class PolicySet(PolicyDocument):

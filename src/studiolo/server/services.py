@@ -353,6 +353,7 @@ def build(
     )
     of_packages.closures.resolve = closer(of_environments.planner)
     of_workspaces.copies.on_copying = of_packages.revisions.carry
+    of_workspaces.exports.policies = of_workspaces.imports.policies = of_packages.revisions
     of_packages.outlooks.requested = waiting_in(of_requests.requests)
     of_workspaces.trash.on_restored = of_workspaces.resets.on_reset = environments.want
     of_index = build_index(

@@ -1,9 +1,12 @@
 """Use cases of policies: show, set, history, check. The organisation's is meant where no workspace is named."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from studiolo.contract.archives import ArchivedPolicy
 from studiolo.contract.errors import Conflict, Denied, InvalidInput, NotFound
 from studiolo.contract.models import Page
 from studiolo.contract.policies import EffectivePolicy, Judgement, PolicyRevision, PolicySet
@@ -107,23 +110,41 @@ class PolicyRevisions:
 
     async def carry(self, tx: Transaction, original: str, copy: str) -> None:
         """Have a copy of a workspace keep to the original's own policy; what that widened was not meant for it."""
-        found = [
-            await queries.find_revision(tx.connection, original, of_administrators=True),
-            await queries.find_revision(tx.connection, original),
-        ]
-        kept = {row["number"]: row for row in found if row is not None}
-        for number, row in enumerate(sorted(kept.values(), key=lambda row: row["number"]), start=1):
-            values = {
-                "scope": copy,
-                "number": number,
-                "document": row["document"],
-                "note": "As in the workspace that this is a copy of.",
-                "by_administrator": row["by_administrator"],
-                "may_widen": False,
-                "made_by": row["made_by"],
-                "made_at": self._clock.now(),
-            }
-            await queries.insert_revision(tx.connection, values)
+        note = "As in the workspace that this is a copy of."
+        for number, row in enumerate(await queries.list_holding(tx.connection, original), start=1):
+            await self._insert_narrow(tx, copy, number, _archived(row), note=note, made_by=row["made_by"])
+
+    async def to_archive(self, connection: AsyncConnection, workspace_id: str) -> list[ArchivedPolicy]:
+        """Return the revisions of a workspace's own policy that hold; implements ArchivedPolicies, as the next two."""
+        return [_archived(row) for row in await queries.list_holding(connection, workspace_id)]
+
+    def check_archived(self, policies: Sequence[ArchivedPolicy]) -> None:
+        """Raise InvalidInput (`policy-invalid`) for what cannot be read here."""
+        for policy in policies:
+            read_document(policy.document, "the archive's policy")
+
+    async def from_archive(
+        self, tx: Transaction, who: Principal, workspace_id: str, policies: Sequence[ArchivedPolicy]
+    ) -> None:
+        """Have a workspace that came as an archive keep to its policies, as far as they narrow."""
+        note = "As in the archive that this workspace came from."
+        for number, policy in enumerate(policies, start=1):
+            await self._insert_narrow(tx, workspace_id, number, policy, note=note, made_by=who.person_id or None)
+
+    async def _insert_narrow(
+        self, tx: Transaction, scope: str, number: int, policy: ArchivedPolicy, *, note: str, made_by: str | None
+    ) -> None:
+        values = {
+            "scope": scope,
+            "number": number,
+            "document": policy.document,
+            "note": note,
+            "by_administrator": policy.by_administrator,
+            "may_widen": False,
+            "made_by": made_by,
+            "made_at": self._clock.now(),
+        }
+        await queries.insert_revision(tx.connection, values)
 
     async def history(
         self, who: Principal, reference: str | None, *, cursor: str | None = None, limit: int = 50
@@ -177,6 +198,10 @@ class PolicyRevisions:
 
 def _scope(workspace: RowMapping | None) -> str:
     return queries.PLATFORM if workspace is None else str(workspace["id"])
+
+
+def _archived(row: RowMapping) -> ArchivedPolicy:
+    return ArchivedPolicy(document=row["document"], by_administrator=row["by_administrator"])
 
 
 def _changed(number: int) -> Conflict:

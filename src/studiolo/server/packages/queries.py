@@ -37,6 +37,13 @@ async def list_revisions(
     return list((await connection.execute(query)).mappings())
 
 
+async def list_holding(connection: AsyncConnection, scope: str) -> list[RowMapping]:
+    """List the revisions of a workspace that hold, in their order: an administrator's latest, and the latest."""
+    found = [await find_revision(connection, scope, of_administrators=True), await find_revision(connection, scope)]
+    kept = {row["number"]: row for row in found if row is not None}
+    return [kept[number] for number in sorted(kept)]
+
+
 async def insert_revision(connection: AsyncConnection, values: Mapping[str, Any]) -> None:
     """Add a revision."""
     await connection.execute(insert(policy_revisions).values(**values))

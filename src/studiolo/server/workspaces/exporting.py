@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from sqlalchemy import RowMapping
 
 from studiolo import __version__
-from studiolo.contract.archives import DESCRIPTION, ArchivedMember, WorkspaceArchive
+from studiolo.contract.archives import DESCRIPTION, ArchivedMember, ArchivedPolicy, WorkspaceArchive
 from studiolo.contract.operations import Role
 from studiolo.files.archives import write_zip
 from studiolo.files.root import Root
@@ -15,6 +15,7 @@ from studiolo.kit.db import Database
 from studiolo.kit.piping import Pipe, piped
 from studiolo.server.principal import Principal
 from studiolo.server.workspaces import queries
+from studiolo.server.workspaces.archived_policies import ArchivedPolicies
 from studiolo.server.workspaces.config_file import write_config_file
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.packages import list_packages
@@ -29,6 +30,7 @@ class Exports:
         self._clock = clock
         self._folders = folders
         self._register = register
+        self.policies: ArchivedPolicies | None = None
 
     async def archive(self, who: Principal, reference: str) -> tuple[str, AsyncIterator[bytes]]:
         """Return a workspace's name and its archive in pieces. Links and what cannot be read are left out, and named.
@@ -39,7 +41,8 @@ class Exports:
             row = await self._register.resolve(connection, who, reference, "workspace.archive")
             # The addresses of others are for those who let them in.
             members = await queries.list_addresses(connection, row["id"]) if row["role"] == Role.OWNER else []
-        description = await asyncio.to_thread(self._describe, row, members)
+            policies = await self.policies.to_archive(connection, row["id"]) if self.policies is not None else []
+        description = await asyncio.to_thread(self._describe, row, members, policies)
         root = await asyncio.to_thread(Root, self._folders.of(row["id"], row["root"]))
 
         def write(pipe: Pipe) -> None:
@@ -48,7 +51,7 @@ class Exports:
 
         return row["name"], piped(write)
 
-    def _describe(self, row: RowMapping, members: list[RowMapping]) -> WorkspaceArchive:
+    def _describe(self, row: RowMapping, members: list[RowMapping], policies: list[ArchivedPolicy]) -> WorkspaceArchive:
         packages = list_packages(self._folders.environment(row["id"]))
         return WorkspaceArchive(
             exported_at=self._clock.now(),
@@ -58,4 +61,5 @@ class Exports:
             config_file=write_config_file(config_of(row)),
             packages=[f"{package['name']}=={package['version']}" for package in packages if not package["base"]],
             members=[ArchivedMember(email=member["email"], role=Role(member["role"])) for member in members],
+            policies=policies,
         )

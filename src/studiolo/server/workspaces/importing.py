@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import errno
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from studiolo.contract.archives import DESCRIPTION, Imported, WorkspaceArchive
+from studiolo.contract.archives import DESCRIPTION, ArchivedPolicy, Imported, WorkspaceArchive
 from studiolo.contract.details import WorkspaceConfig
 from studiolo.contract.errors import InvalidInput, LimitReached, StudioloError, Unavailable
 from studiolo.contract.ids import IdKind, new_id
@@ -19,11 +19,12 @@ from studiolo.contract.names import check_name
 from studiolo.contract.operations import Role
 from studiolo.contract.sizes import describe_size
 from studiolo.files.unpacking import Unpacked, unpack
-from studiolo.kit.db import Database
+from studiolo.kit.db import Database, Transaction
 from studiolo.server.accounts.service import Accounts
 from studiolo.server.principal import Principal
 from studiolo.server.settings.workspaces import WorkspaceSettings
 from studiolo.server.workspaces import queries
+from studiolo.server.workspaces.archived_policies import ArchivedPolicies
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.register import already_exists
 from studiolo.server.workspaces.service import Workspaces
@@ -39,6 +40,7 @@ class _Plan:
     known: list[str]
     unknown: list[str]
     packages: list[str]
+    policies: list[ArchivedPolicy]
 
 
 class Imports:
@@ -52,12 +54,14 @@ class Imports:
         self._accounts = accounts
         self._workspaces = workspaces
         self._settings = settings
+        self.policies: ArchivedPolicies | None = None
 
     async def import_(self, who: Principal, archive: AsyncIterator[bytes], *, name: str | None = None) -> Imported:
         """Make a workspace of what an archive holds; the caller owns it. `name` counts over the archive's own.
 
         Raises InvalidInput (`archive-invalid`, `name-invalid`, …), LimitReached (`archive-too-large`), Conflict
-        (`workspace-exists`), Unavailable (`disk-full`).
+        (`workspace-exists`), Unavailable (`disk-full`). What its policy there was narrows here, or the import is
+        refused (InvalidInput, `policy-invalid`).
         """
         who.require("workspace.import")
         who.require("workspace.create")
@@ -73,7 +77,14 @@ class Imports:
             await self._check_free(who, plan.form.name)
             await asyncio.to_thread((part / "files").rename, self._folders.of(made_id, None))
             workspace = await self._workspaces.add(
-                who, plan.form, plan.config, None, workspace_id=made_id, action="workspace.import", members=plan.members
+                who,
+                plan.form,
+                plan.config,
+                None,
+                workspace_id=made_id,
+                action="workspace.import",
+                members=plan.members,
+                within=self._with_policies(who, made_id, plan.policies),
             )
         except OSError as exc:
             raise _unwritten(exc) from exc
@@ -88,6 +99,12 @@ class Imports:
             packages=plan.packages,
             left_out=unpacked.left_out,
         )
+
+    def _with_policies(
+        self, who: Principal, made_id: str, policies: list[ArchivedPolicy]
+    ) -> Callable[[Transaction], Awaitable[None]] | None:
+        keeper = self.policies
+        return (lambda tx: keeper.from_archive(tx, who, made_id, policies)) if keeper is not None else None
 
     async def _check_free(self, who: Principal, name: str) -> None:
         check_name(name)
@@ -137,7 +154,10 @@ class Imports:
             # What was possible there may not be here; the files matter more.
             unpacked.leave_out("configuration", problem.message)
         members, known, unknown = await self._find_members(who, told)
-        return _Plan(form, config, members, known, unknown, told.packages if told else [])
+        policies = told.policies if told else []
+        if self.policies is not None:
+            self.policies.check_archived(policies)
+        return _Plan(form, config, members, known, unknown, told.packages if told else [], policies)
 
     async def _find_members(
         self, who: Principal, told: WorkspaceArchive | None
