@@ -176,14 +176,17 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(tmp: Path, *, fresh_seconds: float = 600) -> AsyncIterator[Stage]:
-    """Serve both origins, and the host before them."""
+async def staged(tmp: Path, *, fresh_seconds: float = 600, upstream: str | None = None) -> AsyncIterator[Stage]:
+    """Serve both origins, and the host before them. `upstream`: a real index as `defaults`, in place of the origin."""
     policy = Policy(channels=("acme", "defaults"), internal_names=("acme-*",))
     stage = Stage(tmp, Origin(tmp / "origin"), Origin(tmp / "internal"), policy)
     async with AsyncExitStack() as stack:
         default = await stack.enter_async_context(_serving(stage.origin.app))
         internal = await stack.enter_async_context(_serving(stage.internal.app))
-        indexes = (make_channel("acme", f"{internal}/simple"), make_channel("defaults", f"{default}/simple"))
+        indexes = (
+            make_channel("acme", f"{internal}/simple"),
+            make_channel("defaults", upstream or f"{default}/simple"),
+        )
         # A socket's address must be short.
         control = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/tmp"))) / "c.sock"
         await stack.enter_async_context(_control_plane(stage, control))
