@@ -8,7 +8,7 @@ client as it is. This is the hot path: a bare ASGI application, answers remember
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -26,10 +26,12 @@ from studiolo.contract.errors import (
 )
 from studiolo.contract.ids import IdKind, looks_like_id
 from studiolo.contract.models import SessionState
-from studiolo.engines.base import Engine, Fronts
+from studiolo.engines.base import Fronts
 from studiolo.kit.cache import MomentCache
 from studiolo.kit.db import Database
 from studiolo.server.accounts.authentication import Authentication
+from studiolo.server.engines.calls import FRONT_SECONDS, within
+from studiolo.server.engines.engines import Engines
 from studiolo.server.files import door as files
 from studiolo.server.files.door import FileDoor
 from studiolo.server.fronts import ElsewhereError, front_headers, place
@@ -48,6 +50,7 @@ from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.entry import Entry
 from studiolo.server.sessions.secrets import SessionSecrets
 from studiolo.server.sessions.service import Sessions
+from studiolo.server.sessions.wire import engine_of
 from studiolo.server.shortcuts import Shortcuts
 from studiolo.server.workspaces.access import Access
 
@@ -72,7 +75,7 @@ class Door:
         authentication: Authentication,
         access: Access,
         sessions: Sessions,
-        engines: Mapping[str, Engine],
+        engines: Engines,
         entry: Entry,
         changes: Changes,
         session_secrets: SessionSecrets,
@@ -231,9 +234,10 @@ class Door:
             origin = question.host.origin if question.key is None else None
             if of_kernels := self._kernels.of_session(row, who, origin):
                 return of_kernels
-        engine = self._engines.get(row["engine"])
-        if engine is not None and isinstance(engine, Fronts):
-            return front_headers(row["upstream"], await engine.front(row["handle"]))
+        engine = self._engines.of(engine_of(row))
+        if isinstance(engine, Fronts):
+            front = await within(FRONT_SECONDS, engine.name, engine.front(row["handle"]))
+            return front_headers(row["upstream"], front)
         return self._headers(row, who)
 
     def _check_address(self, question: Question) -> None:

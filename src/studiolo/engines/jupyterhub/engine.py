@@ -23,7 +23,7 @@ from studiolo.engines.base import (
 from studiolo.engines.jupyterhub.api import HubAPI, HubRefusal, away
 from studiolo.engines.jupyterhub.lookout import Lookout
 from studiolo.engines.jupyterhub.names import Key, ServerNames, unknown_person, user_of
-from studiolo.engines.jupyterhub.opening import TOKEN_SECONDS, Fronts
+from studiolo.engines.jupyterhub.opening import TOKEN_SECONDS, Openings
 from studiolo.engines.jupyterhub.servers import HubServer, StartNews, judge
 from studiolo.engines.jupyterhub.settings import HubSettings
 
@@ -50,7 +50,7 @@ class HubEngine:
         self._api = HubAPI(settings)
         self._names = ServerNames(instance)
         self._lookout = Lookout(self._look_around, settings.poll_seconds)
-        self._fronts = Fronts(self._open)
+        self._openings = Openings(self._open)
         self._news: dict[Key, StartNews] = {}
         self._ended: dict[Key, Exit] = {}
         self._asked_to_stop: set[Key] = set()
@@ -62,10 +62,10 @@ class HubEngine:
         user = user_of(spec.person, self._settings)
         server = self._names.of(spec.workload_id, spec.launch)
         try:
-            key = await self._start(Key(user, server), dict(spec.options), spec.person)
+            await self._start(Key(user, server), dict(spec.options), spec.person)
         except HubRefusal as exc:
             raise _refusal(exc) from exc
-        return {"workload_id": spec.workload_id, "launch": spec.launch, "user": key.user, "server": key.server}
+        return {"workload_id": spec.workload_id, "launch": spec.launch, "user": user, "server": server}
 
     async def observe(self, handle: Handle) -> Observation:
         """See Engine.observe. What runs is in the look that all sessions share; what ended is asked for once."""
@@ -86,7 +86,7 @@ class HubEngine:
         )
         if seen.exit is not None and server is not None:
             self._ended[key] = seen.exit
-            self._fronts.forget(key)
+            self._openings.forget(key)
         return seen
 
     async def stop(self, handle: Handle, *, grace: timedelta) -> None:
@@ -99,15 +99,18 @@ class HubEngine:
         """See Watches.watch. A start is followed by the Hub's own stream, the rest by the look that all share."""
         key = _key(handle)
         with contextlib.suppress(Unavailable, HubRefusal):
-            async for news in self._api.progress(key):
-                self._news[key] = news
-                yield
+            # After a restart of the platform most are ready: that is in the look, without a request for each.
+            look = await self._lookout.look(within_seconds=_FRESH_SECONDS)
+            if key not in look or not look[key].ready:
+                async for news in self._api.progress(key):
+                    self._news[key] = news
+                    yield
         async for _ in self._lookout.watch(key):
             yield
 
     async def front(self, handle: Handle) -> Front:
         """See Fronts.front."""
-        return await self._fronts.of(_key(handle))
+        return await self._openings.of(_key(handle))
 
     async def measure(self, handle: Handle) -> Usage | None:
         """See Measures.measure: the Hub tells whether a server runs, not what it uses."""
@@ -158,22 +161,19 @@ class HubEngine:
         await self._lookout.aclose()
         await self._api.aclose()
 
-    async def _start(self, key: Key, options: dict[str, Any], person: str) -> Key:
+    async def _start(self, key: Key, options: dict[str, Any], person: str) -> None:
         servers = await self._api.find_servers(key.user)
         if servers is None:
             if not self._settings.create_users:
                 raise unknown_person(person)
             await self._api.create_user(key.user)
             servers = await self._api.find_servers(key.user) or {}
-        # The Hub may spell its user in another way; what it says is what all else is found by.
-        key = next((known for known in servers if known.server == key.server), key)
         if key in servers:
-            return key
+            return
         for old, server in servers.items():
             if self._is_of_same(old, key) and not server.is_active:
                 await self._remove(old)
         await self._begin(key, options)
-        return key
 
     async def _begin(self, key: Key, options: dict[str, Any]) -> None:
         beginning = asyncio.create_task(self._api.start(key, options))
@@ -231,7 +231,7 @@ class HubEngine:
         self._ended.pop(key, None)
         self._news.pop(key, None)
         self._asked_to_stop.discard(key)
-        self._fronts.forget(key)
+        self._openings.forget(key)
 
     async def _look_around(self) -> dict[Key, HubServer]:
         try:

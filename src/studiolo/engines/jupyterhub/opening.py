@@ -25,7 +25,7 @@ class _Open:
         return time.monotonic() - self.made_at
 
 
-class Fronts:
+class Openings:
     """Remembers how servers are asked. `open_server` finds out anew, with a token that is good for TOKEN_SECONDS."""
 
     def __init__(self, open_server: Callable[[Key], Awaitable[Front]]) -> None:

@@ -9,6 +9,7 @@ from studiolo.contract.errors import Unavailable
 # Seconds. The interface has each call return within seconds; beyond these it is taken for one that hangs.
 START_SECONDS = 30.0
 OBSERVE_SECONDS = 10.0
+FRONT_SECONDS = 10.0
 STOP_SECONDS = 30.0
 LOG_SECONDS = 3.0
 MEASURE_SECONDS = 1.0

@@ -112,7 +112,7 @@ async def _enter(
             return see(f"{origin}/_studiolo/begin?{urlencode({'next': inside})}")
         code = await services.entry.mint(who, session.id, bind)
         return see(f"{origin}/_studiolo/enter?{urlencode({'code': code, 'next': inside})}")
-    if isinstance(services.engines.get(session.engine), Fronts):
+    if isinstance(services.engines.of(session.engine), Fronts):
         raise needs_origin()
     token = await services.entry.enter_shared(who, session.id)
     response = see(_inside(session.id, inside))
