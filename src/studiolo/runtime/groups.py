@@ -96,12 +96,13 @@ class Group:
         return None if used is None else max(0, used - (_member(folder / "memory.stat", names[1]) or 0))
 
     def read_memory_limit(self) -> int | None:
-        """Return the bytes that may be in use at a time; None without a limit."""
+        """Return the bytes that may be in use at a time, by the group's limit or one around it; None without one."""
         if (folder := self.folders.get("memory")) is None:
             return None
-        limit = _number(folder / ("memory.max" if cgroups.is_version_2(folder) else "memory.limit_in_bytes"))
+        name = "memory.max" if cgroups.is_version_2(folder) else "memory.limit_in_bytes"
+        limits = [_number(place / name) for place in (folder, *folder.parents)]
         # Version 1 has no word for "none" but the largest number of pages.
-        return limit if limit is not None and limit < _NO_LIMIT else None
+        return min((limit for limit in limits if limit is not None and limit < _NO_LIMIT), default=None)
 
     def read_memory_peak(self) -> int | None:
         """Return the most bytes that were in use at a time, files' contents included. Version 2: from Linux 5.19 on."""
