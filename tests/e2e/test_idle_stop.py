@@ -1,6 +1,7 @@
 """Real sessions, real reports: what nobody uses stops, what works goes on, whatever is open in a browser."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -11,22 +12,22 @@ from e2e.kernels import channels, execute, send, start_kernel
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
+SLEEP = "import time\ntime.sleep(600)"
 W, S = "/api/v1/jupyter/workspaces", "/api/v1/jupyter/sessions"
 
 
 def test_of_an_idle_and_a_working_session_the_idle_one_stops(make_platform: Callable[..., Platform]) -> None:
-    platform = make_platform(STUDIOLO_SESSIONS__IDLE_STOP="25s", STUDIOLO_SESSIONS__IDLE_WARNING="20s")
+    # The platform looks every quarter of a minute: one look warns, the next stops.
+    platform = make_platform(STUDIOLO_SESSIONS__IDLE_STOP="16s", STUDIOLO_SESSIONS__IDLE_WARNING="10s")
     platform.up()
     client = platform.client()
     client.post(W, json={"name": "idle"})
-    idle, working, kept = (_launch(client, name) for name in ("idle", "working", "kept"))
-    with (
-        # Open tabs, of which one only has a cell that runs.
-        channels(client, idle, start_kernel(client, idle)) as open_tab,
-        channels(client, working, start_kernel(client, working)) as busy,
-    ):
-        execute(open_tab, "x = 1")
-        send(busy, "import time\ntime.sleep(600)")
+    working = _launch(client, "working")
+    # Open tabs, of which one only has a cell that runs.
+    with ExitStack() as tabs:
+        send(tabs.enter_context(channels(client, working, start_kernel(client, working))), SLEEP)
+        kept, idle = _launch(client, "kept"), _launch(client, "idle")
+        execute(tabs.enter_context(channels(client, idle, start_kernel(client, idle))), "x = 1")
         warned = wait_for(lambda: _get(client, kept)["idle_stop_at"], "the warning", seconds=60)
         assert warned
         assert client.post(f"{S}/{kept}/snooze", json={"minutes": 30}).status_code == 200
