@@ -28,8 +28,9 @@ test: $(STAMP) ## run all tests but those on real engines
 	@scripts/test-packages.sh
 	@$(TEST_ENV) $(BIN)/pytest -m "not engine" $(BESIDE) $(PYTEST_ARGS)
 
-test-engines: $(STAMP) ## run the slow tests on real engines
-	@$(TEST_ENV) $(BIN)/pytest -m engine $(PYTEST_ARGS)
+test-engines: $(STAMP) ## run the slow tests on real engines, which it sets up (as root) and ends again
+	@scripts/test-packages.sh
+	@$(TEST_ENV) scripts/test-engines.sh $(BIN)/pytest -m engine $(PYTEST_ARGS)
 
 test-kubernetes: $(STAMP) ## hold a real cluster to the contract of engines (KUBECONFIG, IMAGE, NAMESPACE)
 	@STUDIOLO_TEST_KUBECONFIG="$(KUBECONFIG)" STUDIOLO_TEST_IMAGE="$(IMAGE)" \
