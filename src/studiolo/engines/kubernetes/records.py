@@ -148,9 +148,11 @@ def _explain_pending(record: Record, news: str, now: datetime, image_seconds: fl
             message = f"The image cannot be had ({_words(record.waiting)}): {_sentence(said)}"
             return Observation(Phase.ENDED, exit=Exit("image-missing", message, record.placed_at or record.created_at))
         return Observation(Phase.PENDING, message=f"The image cannot be pulled yet: {_sentence(said)}")
-    if record.waiting in _NOT_MADE and waited.total_seconds() > image_seconds:
+    if record.waiting in _NOT_MADE:
         message = f"The container cannot be made ({_words(record.waiting)}): {_sentence(said)}"
-        return Observation(Phase.ENDED, exit=Exit("never-ready", message, record.placed_at or record.created_at))
+        if waited.total_seconds() > image_seconds:
+            return Observation(Phase.ENDED, exit=Exit("never-ready", message, record.placed_at or record.created_at))
+        return Observation(Phase.PENDING, message=message)
     if record.unplaced:
         return Observation(Phase.PENDING, message=f"Waiting for a place in the cluster: {_sentence(record.unplaced)}")
     if record.placed_at is None:

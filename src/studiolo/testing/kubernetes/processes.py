@@ -1,7 +1,6 @@
 """Running pods for real, as processes of this machine: volumes are folders, each pod has a loopback address."""
 
 import asyncio
-import base64
 import contextlib
 import itertools
 import os
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from studiolo.testing.kubernetes.pods import Object, Pod
 from studiolo.testing.kubernetes.server import FakeCluster
+from studiolo.testing.kubernetes.volumes import make_folders
 
 
 class Processes:
@@ -31,7 +31,7 @@ class Processes:
         # Tests that run side by side must not meet on a port.
         ip = f"127.{16 + os.getpid() % 200}.{next(self._numbers)}.1"
         moves = {"0.0.0.0": ip, **self._mount(pod, container)}  # noqa: S104
-        self._fill_secrets(pod, moves)
+        self._translate_secrets(pod, moves)
         process = await asyncio.create_subprocess_exec(
             *(_move(argument, moves) for argument in container["command"]),
             cwd=_move(container["workingDir"], moves),
@@ -56,21 +56,14 @@ class Processes:
 
     def _mount(self, pod: Pod, container: Object) -> dict[str, str]:
         """Make the folders of a pod's volumes; returns where each mounted path is on this machine."""
-        folders = {}
-        for volume in pod.manifest["spec"]["volumes"]:
-            claim = volume.get("persistentVolumeClaim", {}).get("claimName")
-            folder = self._folder / "claims" / claim if claim else self._folder / pod.name / volume["name"]
-            folder.mkdir(parents=True, exist_ok=True)
-            folders[volume["name"]] = str(folder)
-        return {mount["mountPath"]: folders[mount["name"]] for mount in container["volumeMounts"]}
+        folders = make_folders(self._cluster, pod, self._folder)
+        return {mount["mountPath"]: str(folders[mount["name"]]) for mount in container["volumeMounts"]}
 
-    def _fill_secrets(self, pod: Pod, moves: dict[str, str]) -> None:
-        secrets = {secret["metadata"]["name"]: secret for secret in self._cluster.list_all("secrets")}
+    def _translate_secrets(self, pod: Pod, moves: dict[str, str]) -> None:
         for volume in pod.manifest["spec"]["volumes"]:
             if "secret" in volume:
-                for name, data in secrets[volume["secret"]["secretName"]]["data"].items():
-                    file = self._folder / pod.name / volume["name"] / name
-                    file.write_text(_move(base64.b64decode(data).decode(), moves))
+                for file in (self._folder / pod.name / volume["name"]).iterdir():
+                    file.write_text(_move(file.read_text(), moves))
 
     async def _print(self, pod: Pod, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None

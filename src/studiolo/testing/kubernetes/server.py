@@ -229,7 +229,12 @@ class FakeCluster:
             self.store.remove("pods", pod.manifest)
 
     async def _live(self, pod: Pod) -> None:
-        await self.runner(pod)
+        try:
+            await self.runner(pod)
+        except OSError as exc:
+            # As a node tells of what it cannot make.
+            pod.wait("CreateContainerError", str(exc))
+            await pod.is_stopping.wait()
         if pod.is_stopping.is_set():
             self.store.remove("pods", pod.manifest)
 
