@@ -1,0 +1,68 @@
+"""A whole platform whose sessions run in containers: in a browser, by websocket and from the command line."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from base_environments import small_lock
+from e2e.conftest import Platform, wait_for
+from e2e.kernels import channels, execute, start_kernel
+from e2e.test_modes import enter, run_a_cell
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.engine_podman,
+    pytest.mark.e2e,
+    pytest.mark.browser,
+    pytest.mark.timeout(400),
+]
+
+# The platform, asked by a program inside with the session's own key, and by pip.
+ASK_PLATFORM = """
+import os, pathlib, urllib.request
+bearer = {'Authorization': 'Bearer ' + pathlib.Path(os.environ['STUDIOLO_KEY_FILE']).read_text()}
+request = urllib.request.Request(os.environ['STUDIOLO_URL'] + '/api/v1/jupyter/workspaces', headers=bearer)
+print(os.getuid(), len(os.listdir('/workspace')) > 0, urllib.request.urlopen(request).status)
+"""
+
+
+@pytest.fixture
+def platform(tmp_path: Path, podman: str) -> Iterator[Platform]:
+    """A platform that has containers for sessions that name no engine."""
+    made = Platform(
+        tmp_path,
+        lock=small_lock(),
+        STUDIOLO_ENGINES__DEFAULT="container",
+        STUDIOLO_ENGINES__CONTAINER__URL=podman,
+        STUDIOLO_ENGINES__CONTAINER__IMAGE=os.environ["STUDIOLO_TEST_PODMAN_IMAGE"],
+    )
+    made.up()
+    yield made
+    made.down()
+
+
+@pytest.mark.req("S4-67", "S4-86", "S4-101", "S4-105")
+def test_a_notebook_runs_in_a_container_from_the_browser_and_ends_with_its_session(
+    platform: Platform, chromium: Browser
+) -> None:
+    def isolation() -> bool:
+        return any(one["name"] == "container" and one["isolation"] == "L3" for one in platform.json("engines"))
+
+    wait_for(isolation, "the engine knows what its daemon holds to", 120)
+    context = chromium.new_context()
+    page = enter(context, platform, "boxed")
+    run_a_cell(page)
+    session = next(part for part in page.url.replace("/", ".").split(".") if part.startswith("s-"))
+    context.close()
+    client = platform.client()
+    with channels(client, session, start_kernel(client, session)) as kernel:
+        assert execute(kernel, ASK_PLATFORM).split() == [str(os.geteuid() or 60100), "True", "200"]
+        said = execute(kernel, "!pip install --dry-run requests; echo $PIP_INDEX_URL", timeout=120)
+        assert "/pypi/simple/" in said
+        assert "Connection refused" not in said
+    platform.run("stop", "boxed")
+    folder = platform.data_dir / "engines/container" / session
+    wait_for(lambda: (folder / "1/exit.json").exists(), "the container has ended", 60)
