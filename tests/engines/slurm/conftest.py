@@ -99,7 +99,7 @@ class SlurmBench:
 
     def files(self, handle: Handle) -> LaunchFiles:
         """Return the launch's files."""
-        return LaunchFiles(self.data_dir / "slurm" / str(handle["workload_id"]) / str(handle["launch"]))
+        return LaunchFiles(self.data_dir / "engines" / "slurm" / str(handle["workload_id"]) / str(handle["launch"]))
 
     def client(self, handle: Handle, upstream: str) -> SessionClient:
         """Return a client of the session."""

@@ -5,6 +5,7 @@ import contextlib
 import os
 import shlex
 import signal
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -67,21 +68,25 @@ class Commands:
 
     async def _run(self, command: Command) -> Answer:
         argv = self.line(command)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *argv,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env={name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {"LC_ALL": "C"},
-                # So that all of a prefix's processes end with it.
-                start_new_session=True,
-            )
-        except OSError as exc:
-            raise unavailable(f"{argv[0]} cannot be run: {exc.strerror}", str(exc)) from exc
+        # A file: a program that ends before it has read a pipe would be an error of ours.
+        with tempfile.TemporaryFile() as given:
+            given.write(command.stdin.encode())
+            given.seek(0)
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *argv,
+                    stdin=given,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.PIPE,
+                    env={name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {"LC_ALL": "C"},
+                    # So that all of a prefix's processes end with it.
+                    start_new_session=True,
+                )
+            except OSError as exc:
+                raise unavailable(f"{argv[0]} cannot be run: {exc.strerror}", str(exc)) from exc
         try:
             async with asyncio.timeout(self._timeout):
-                output, error = await process.communicate(command.stdin.encode())
+                output, error = await process.communicate()
         except TimeoutError as exc:
             said = f"{command.argv[0]} did not answer within {self._timeout:g} s"
             raise unavailable(said, " ".join(command.argv)) from exc

@@ -28,7 +28,7 @@ class Requests:
         self._settings = settings
         self._grace = timedelta(seconds=ground.stop_grace)
         self._tools = ground.data_dir / "tools"
-        self._launches = settings.submit_folder or ground.data_dir / "slurm"
+        self._launches = settings.submit_folder or ground.data_dir / "engines" / "slurm"
         # Others may use the same batch system, also other platforms under the same account.
         self._mark = f"studiolo-{ground.instance}-"
 

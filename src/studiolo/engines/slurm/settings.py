@@ -75,7 +75,7 @@ class BatchSettings(BatchOptions):
     submit_folder: Path | None = Field(
         None,
         description="Where the files of launches lie, on a file system that nodes have under the same path; "
-        "empty: `slurm` in the data directory.",
+        "empty: `engines/slurm` in the data directory.",
     )
     node_folder: Path = Field(
         Path("/tmp"),  # noqa: S108
