@@ -138,19 +138,23 @@ class Sizes:
         return True
 
     async def _check(self, config: WorkspaceConfig, *, before: WorkspaceConfig | None = None) -> None:
-        if config.engine or config.min_isolation or (before and before.engine):
-            engine = self._engines.choose(config.engine)
-            if before is not None:
-                self._engines.check_move(before.engine, engine)
-            self._engines.check_isolation(engine, config.min_isolation)
-        if config.profile is None and config.resources == Resources():
+        is_placed = bool(config.engine or config.min_isolation or (before and before.engine))
+        is_sized = config.profile is not None or config.resources != Resources()
+        if not is_placed and not is_sized:
             return
         engine = self._engines.choose(config.engine)
+        # Asked before its isolation is read: some engines know only then how much they keep apart.
+        machine = await self._engines.machine(engine)
+        if before is not None:
+            self._engines.check_move(before.engine, engine)
+        self._engines.check_isolation(engine, config.min_isolation)
+        if not is_sized:
+            return
         decide_allowance(
             profile=config.profile,
             own=config.resources,
             settings=self._settings,
-            machine=capacity_of(await self._engines.machine(engine), Capacity()),
+            machine=capacity_of(machine, Capacity()),
             images=self._engines.images_of(engine),
             check_free=False,
         )
