@@ -85,6 +85,18 @@ def test_start_waits_and_shows_steps_when_it_takes_long(
     assert "Ready after" in ran.err
 
 
+def test_start_says_what_it_waits_for(cli: Run, platform: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studiolo.cli.waiting._PATIENCE_SECONDS", 0.0)
+    told = {"message": "In the queue: Priority.", "waiting": True, "at": "2026-11-21T04:00:00Z"}
+    queued = {**STARTING, "progress": told}
+    platform.answer("POST", "/jupyter/sessions", STARTING)
+    platform.answer("GET", f"/jupyter/sessions/{SESSION['id']}", queued)
+    platform.answer("GET", f"/jupyter/sessions/{SESSION['id']}/progress", events(queued, queued, SESSION))
+    ran = cli("start", "churn")
+    assert ran.code == 0
+    assert ran.err.count("In the queue: Priority.") == 1
+
+
 def test_a_start_that_fails_says_why_and_shows_the_way_to_the_log(cli: Run, platform: StandIn) -> None:
     reason = {"code": "start-timeout", "message": "Not ready after 60 s.", "at": "2026-11-21T04:00:00Z"}
     reason |= {"log_tail": ["boom"]}

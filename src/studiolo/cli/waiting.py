@@ -47,9 +47,10 @@ def cancelling(client: Studiolo, session: Session) -> Iterator[None]:
 def wait_until_ready(client: Studiolo, session: Session) -> Session:
     """Return the session when it runs; use it under `going_on` or `cancelling`.
 
-    Raises Conflict (`session-ended`) if it failed, Unavailable (`timeout`) after ten minutes.
+    Raises Conflict (`session-ended`) if it failed, Unavailable (`timeout`) after ten minutes; what it waits for a
+    place does not count.
     """
-    begun = time.monotonic()
+    begun = placed = time.monotonic()
     shown: set[str] = set()
     if not has_settled(session):
         session = client.sessions.get(session.id, wait_seconds=_PATIENCE_SECONDS)
@@ -57,8 +58,10 @@ def wait_until_ready(client: Studiolo, session: Session) -> Session:
         for seen in client.sessions.progress(session.id):
             session = seen
             _show_steps(session, shown)
-            if time.monotonic() - begun > _LONGEST_WAIT_SECONDS:
-                raise _too_slow(session, time.monotonic() - begun)
+            if session.progress is not None and session.progress.waiting:
+                placed = time.monotonic()
+            if time.monotonic() - placed > _LONGEST_WAIT_SECONDS:
+                raise _too_slow(session, time.monotonic() - placed)
     if session.state is not SessionState.RUNNING:
         raise _ended(session)
     if shown:
