@@ -221,6 +221,14 @@ async def test_a_token_is_asked_for_once_and_kept(engine: HubEngine, hub: Record
     assert "of-the-server" not in repr(fronts[0])
 
 
+async def test_a_hub_with_domains_for_its_users_is_seen_and_not_entered(engine: HubEngine, hub: RecordedHub) -> None:
+    model = {**server(NAME), "url": f"https://ana.hub.test/user/ana/{NAME}/"}
+    hub.answers[LIST] = 200, page(user("ana", model))
+    assert (await engine.observe(HANDLE)).phase is Phase.READY
+    with pytest.raises(Unavailable, match="domain for each"):
+        await engine.front(HANDLE)
+
+
 async def test_a_sweep_ends_nothing_of_others(engine: HubEngine, hub: RecordedHub) -> None:
     foreign = ServerNames("other").of("s-0123456789abcdef", 2)
     unwanted = ServerNames("lab").of("s-0123456789abcdef", 2)

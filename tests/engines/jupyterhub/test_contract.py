@@ -1,5 +1,7 @@
 """The engine keeps the contract of engines on a real JupyterHub."""
 
+import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from urllib.parse import urlsplit
@@ -10,6 +12,7 @@ import pytest
 
 from engines.jupyterhub.conftest import Settings, ending
 from sdk.cutting_proxy import CuttingProxy
+from studiolo.contract.errors import Unavailable
 from studiolo.engines.base import Handle, WorkloadSpec
 from studiolo.engines.jupyterhub.engine import HubEngine
 from studiolo.testing.engine_contract import *  # noqa: F403
@@ -43,6 +46,11 @@ def case(
     async def break_engine() -> None:
         way.accepts = False
         way.cut()
+        # What it saw last counts for a second more.
+        with contextlib.suppress(Unavailable):
+            async with asyncio.timeout(30):
+                while await engine._lookout.look(within_seconds=1):
+                    await asyncio.sleep(0.05)
 
     async def mend_engine() -> None:
         way.accepts = True

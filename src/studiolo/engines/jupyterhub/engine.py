@@ -24,7 +24,7 @@ from studiolo.engines.jupyterhub.api import HubAPI, HubRefusal, away
 from studiolo.engines.jupyterhub.lookout import Lookout
 from studiolo.engines.jupyterhub.names import Key, ServerNames, unknown_person, user_of
 from studiolo.engines.jupyterhub.opening import TOKEN_SECONDS, Openings
-from studiolo.engines.jupyterhub.servers import HubServer, StartNews, judge
+from studiolo.engines.jupyterhub.servers import HubServer, StartNews, is_prefix, judge
 from studiolo.engines.jupyterhub.settings import HubSettings
 
 _FRESH_SECONDS = 1.0
@@ -243,6 +243,12 @@ class HubEngine:
         server = await self._find(key)
         if server is None:
             raise away(LookupError(key.server))
+        if not is_prefix(server.url):
+            raise Unavailable(
+                "engine-unavailable",
+                "The JupyterHub has a domain for each of its users, which the front door does not lead to.",
+                hint="Sessions need a Hub without JupyterHub.subdomain_host.",
+            )
         try:
             token = await self._api.mint_token(key, seconds=TOKEN_SECONDS)
         except HubRefusal as exc:

@@ -16,7 +16,7 @@ _TEXT_LENGTH = 256
 
 
 class ServerModel(BaseModel):
-    """What we read of a server in the Hub's answers. `url`: its path; `pending`: spawn, stop or None."""
+    """What we read of a server in the Hub's answers, as in HubServer."""
 
     url: str = ""
     ready: bool = False
@@ -56,7 +56,9 @@ class ProgressEvent(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class HubServer:
-    """A server of ours or of others. `url`: its path, `/user/NAME/SERVER/`; `pending`: spawn, stop or None."""
+    """A server of ours or of others. `url`: its path, `/user/NAME/SERVER/`, an address at Hubs with a domain for each
+    user; `pending`: spawn, stop or None.
+    """
 
     key: Key
     url: str
@@ -78,10 +80,9 @@ class StartNews:
 
 
 def read_servers(user: UserModel) -> Iterator[HubServer]:
-    """Read a user's servers; those without a path of their own are none that we could have started."""
+    """Read a user's servers; the default one's name is empty."""
     for name, model in user.servers.items():
-        if is_prefix(model.url):
-            yield HubServer(Key(user.name, name), model.url, model.ready, model.pending or None)
+        yield HubServer(Key(user.name, name), model.url, model.ready, model.pending or None)
 
 
 def is_prefix(url: str) -> bool:
