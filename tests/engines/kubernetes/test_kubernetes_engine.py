@@ -217,6 +217,15 @@ async def test_a_cluster_that_is_away_ends_nothing_and_comes_back(
     await settle(engine, handle, Phase.READY)
 
 
+async def test_a_token_that_has_expired_is_read_anew(
+    cluster: FakeCluster, engine: KubernetesEngine, make_spec: Make, tmp_path: Path
+) -> None:
+    await settle(engine, await engine.start(make_spec()), Phase.READY)
+    cluster.token = "token-of-the-next-hour"
+    cluster.kubeconfig(tmp_path)
+    await settle(engine, await engine.start(make_spec()), Phase.READY)
+
+
 async def test_a_watch_that_is_too_old_lists_anew(
     cluster: FakeCluster, engine: KubernetesEngine, make_spec: Make
 ) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 _CALL_SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
+_NOT_SIGNED_IN = 401
 _MERGE = "application/merge-patch+json"
 # Without what a Secret holds.
 _METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
@@ -52,7 +53,7 @@ class RefusedError(Exception):
         if verb := re.search(r'cannot (\w+) resource "(\w+)"', self.message):
             hint = f"Give the platform's service account the verb {verb[1]!r} on {verb[2]} in the sessions' namespace."
             said = f"The platform may not {verb[1]} {verb[2]} in the Kubernetes cluster."
-        elif self.status == 401:
+        elif self.status == _NOT_SIGNED_IN:
             said = "The Kubernetes cluster does not know the platform's account any more."
         elif self.status == 404 and "namespaces" in self.message:
             said = "The namespace for sessions is not there in the Kubernetes cluster."
@@ -152,18 +153,14 @@ class ClusterAPI:
         timeout: aiohttp.ClientTimeout | None = None,
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         timeout = timeout or aiohttp.ClientTimeout(total=_CALL_SECONDS, sock_connect=_CONNECT_SECONDS)
+        given = {"query_params": list(query.items()), "body": body, "_request_timeout": timeout}
         try:
-            client = await self._connect()
-            response = await client.call_api(
-                path,
-                method,
-                query_params=list(query.items()),
-                header_params={"Accept": "*/*", **(headers or {})},
-                body=body,
-                auth_settings=["BearerToken"],
-                _preload_content=False,
-                _request_timeout=timeout,
-            )
+            response = await self._send(method, path, {"Accept": "*/*", **(headers or {})}, given)
+            if response.status == _NOT_SIGNED_IN:
+                # Programs that a kubeconfig names give tokens that last for minutes.
+                response.close()
+                await self._sign_in_anew()
+                response = await self._send(method, path, {"Accept": "*/*", **(headers or {})}, given)
             async with response:
                 if response.status >= 400:
                     raise _read_refusal(response.status, await response.read())
@@ -171,18 +168,39 @@ class ClusterAPI:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
             raise _away(exc) from exc
 
+    async def _send(
+        self, method: str, path: str, headers: dict[str, str], given: Mapping[str, Any]
+    ) -> aiohttp.ClientResponse:
+        client = await self._connect()
+        response: aiohttp.ClientResponse = await client.call_api(
+            path,
+            method,
+            header_params=headers,
+            auth_settings=["BearerToken"],
+            _preload_content=False,
+            **given,
+        )
+        return response
+
     async def _connect(self) -> "ApiClient":
         async with self._connecting:
             if self._client is None:
-                self._client = await _make_client(self._settings)
+                client, configuration = await _configure(self._settings)
+                self._client = client.ApiClient(configuration)
             return self._client
+
+    async def _sign_in_anew(self) -> None:
+        client = await self._connect()
+        _, configuration = await _configure(self._settings)
+        client.configuration.api_key = configuration.api_key
 
 
 class _GoneError(RefusedError):
     """There is no such object."""
 
 
-async def _make_client(settings: KubernetesSettings) -> "ApiClient":
+async def _configure(settings: KubernetesSettings) -> tuple[Any, Any]:
+    """Return the library's module of clients, and a configuration for one."""
     # Seven hundred modules, which take a second and 60 MB: not in the event loop, and only where there is a cluster.
     client, config = await asyncio.to_thread(_import)
     configuration = client.Configuration()
@@ -203,8 +221,7 @@ async def _make_client(settings: KubernetesSettings) -> "ApiClient":
             hint="Name a kubeconfig in engines.kubernetes.kubeconfig, or run the platform in the cluster.",
             detail=str(exc),
         ) from exc
-    made: ApiClient = client.ApiClient(configuration)
-    return made
+    return client, configuration
 
 
 def _import() -> tuple[Any, Any]:

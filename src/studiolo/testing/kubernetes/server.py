@@ -16,7 +16,6 @@ from studiolo.testing.kubernetes.pods import Pod, Runner, now, run_at_once
 from studiolo.testing.kubernetes.rules import KINDS, RefusalError, check, check_quota, check_security
 from studiolo.testing.kubernetes.store import Change, Object, Store
 
-_TOKEN = "token-of-the-tests"  # noqa: S105
 _VERBS = {"GET": "get", "POST": "create", "PATCH": "patch", "DELETE": "delete"}
 _FOLDER = "/api/v1/namespaces/{namespace}/{resource}"
 _POLICIES = "/apis/networking.k8s.io/v1/namespaces/{namespace}/{resource}"
@@ -26,7 +25,7 @@ class FakeCluster:
     """One namespace of a cluster. `runner` runs the pods that are made from now on; `calls` is all that was asked.
 
     `forbidden`: pairs of verb and resource that the account may not; `is_away`: connections are dropped;
-    `logs`: what each pod printed.
+    `token`: what callers sign in with; `logs`: what each pod printed.
     """
 
     def __init__(self, *, namespace: str = "studiolo", runner: Runner = run_at_once) -> None:
@@ -36,6 +35,7 @@ class FakeCluster:
         self.calls: list[tuple[str, str]] = []
         self.forbidden: set[tuple[str, str]] = set()
         self.is_away = False
+        self.token = "token-of-the-tests"  # noqa: S105
         self.bookmark_seconds = 60.0
         self.logs: dict[str, list[str]] = {}
         self.url = ""
@@ -46,7 +46,7 @@ class FakeCluster:
     def kubeconfig(self, folder: Path) -> Path:
         """Write a kubeconfig into `folder`; returns its path."""
         cluster = {"name": "fake", "cluster": {"server": self.url}}
-        user = {"name": "tests", "user": {"token": _TOKEN}}
+        user = {"name": "tests", "user": {"token": self.token}}
         context = {"name": "fake", "context": {"cluster": "fake", "user": "tests", "namespace": self.namespace}}
         config = {"apiVersion": "v1", "kind": "Config", "clusters": [cluster], "users": [user], "contexts": [context]}
         path = folder / "kubeconfig.json"
@@ -132,7 +132,7 @@ class FakeCluster:
         return answer
 
     def _admit(self, request: web.Request, verb: str, resource: str) -> None:
-        if request.headers.get("Authorization") != f"Bearer {_TOKEN}":
+        if request.headers.get("Authorization") != f"Bearer {self.token}":
             raise RefusalError(401, "Unauthorized", "Unauthorized")
         if (verb, resource) in self.forbidden:
             account = 'User "system:serviceaccount:studiolo:studiolo" cannot'
