@@ -253,6 +253,13 @@ class TestAnEngineThatHangs:
         assert {one["id"] for one in stuck} == {name.split(".")[0] for verb, name in pods.calls if verb == "start"}
         assert engine.running() == [(fine["id"], 1)]
 
+    async def test_one_late_answer_makes_no_engine_sick(self, pods: FakeEngine) -> None:
+        engines = Engines({"pods": pods}, remembered_seconds=0)
+        assert (await engines.info("pods", Capacity())).healthy
+        pods.behaviour.hangs = frozenset({"describe"})
+        assert (await engines.info("pods", Capacity())).healthy
+        await engines.aclose()
+
     async def test_what_it_last_said_answers_at_once(self, pods: FakeEngine, engines: Engines) -> None:
         pods.behaviour.hangs = frozenset({"describe"})
         first = await engines.info("pods", Capacity())

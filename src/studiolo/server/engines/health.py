@@ -20,11 +20,15 @@ UNKNOWN = Machine(cpu=None, memory=None, gpu=None, cpu_limits="none", memory_lim
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What an engine said. `message`: why it is not healthy. `at`: by the event loop's clock."""
+    """What an engine said. `message`: why it is not healthy. `at`: when it was asked; `answered_at`: when it answered.
+
+    Times are the event loop's.
+    """
 
     machine: Machine
     message: str | None
     at: float
+    answered_at: float
 
 
 class Health:
@@ -62,9 +66,7 @@ class Health:
         asking = self._ask(name)
         await asyncio.wait({asking}, timeout=_PATIENCE_SECONDS)
         if not asking.done():
-            last, now = self._told.get(name), asyncio.get_running_loop().time()
-            message = f"The engine {name} did not answer within {_PATIENCE_SECONDS:g} s."
-            self._told[name] = Told(last.machine if last else UNKNOWN, message, now)
+            self._told[name] = _unanswered(name, self._told.get(name), asyncio.get_running_loop().time())
         return self._told[name]
 
     def _ask(self, name: str) -> asyncio.Task[None]:
@@ -86,4 +88,14 @@ class Health:
             message = (
                 f"It failed when it was asked how it is ({type(exc).__name__}); the log of the platform says more."
             )
-        self._told[name] = Told(machine, message, asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        self._told[name] = Told(machine, message, now, now)
+
+
+def _unanswered(name: str, last: Told | None, now: float) -> Told:
+    """Return what counts while an answer is awaited: what it said last, as well if that is not long ago."""
+    message = f"The engine {name} did not answer within {_PATIENCE_SECONDS:g} s."
+    if last is None:
+        return Told(UNKNOWN, message, now, now - _LONGEST_SECONDS)
+    is_recent = now - last.answered_at < _LONGEST_SECONDS
+    return Told(last.machine, last.message if is_recent else message, now, last.answered_at)
