@@ -8,7 +8,7 @@ import pytest
 from base_environments import give_base, small_lock
 from e2e.conftest import Platform
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
 def content(folder: Path) -> dict[str, bytes]:
