@@ -82,6 +82,9 @@ def test_records_tell_of_a_job_that_the_queue_forgot() -> None:
     job = SLURM.read_account(f"17|{NAME}|CANCELLED by 0|0:15|1795294894|None\n")
     assert job is not None
     assert (job.id, job.name, job.reason, job.code, job.signal) == ("17", NAME, "cancelled", 0, 15)
+    failed = SLURM.read_account(f"2|{NAME}|FAILED|3:0|1795298645|None\n")
+    assert failed is not None
+    assert (failed.message, failed.code, failed.signal) == ("The job failed.", 3, None)
     assert SLURM.read_account("") is None
 
 

@@ -36,7 +36,7 @@ def explain(job: Job, seen: Seen, *, now: datetime) -> Exit:
     if seen.stop_asked:
         return Exit("stopped", "The session was stopped.", at, code=job.code, signal=job.signal)
     if not seen.has_begun:
-        return Exit("never-ready", f"The session's program did not start: {job.message}", at, job.code, job.signal)
+        return Exit("never-ready", f"The session's program did not start. {job.message}", at, job.code, job.signal)
     # A shim that lives writes down how it ended.
     said = "The session ended without a word: its processes were killed on their node."
     return Exit("vanished", said, at, job.code, job.signal)

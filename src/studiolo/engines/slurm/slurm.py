@@ -180,7 +180,8 @@ def _read_row(
     ended = _ENDS.get(word)
     if ended is not None:
         why, message = ended
-        said = message if message.endswith(".") else f"{message}: {say_reason(reason)}."
+        cause = "" if reason in {"", "None"} else f": {say_reason(reason)}"
+        said = message if message.endswith(".") else f"{message}{cause}."
         return Job(
             job_id,
             name,
