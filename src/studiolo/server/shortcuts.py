@@ -31,6 +31,16 @@ class _Known:
     asking: bool = False
 
 
+def _checked(target: str, upstream: str) -> str:
+    """Return `target`, a socket beside the session's own; raises ValueError for another, where no front door should go.
+
+    Sessions of other accounts (containers) keep nothing at that place, so that none of their words leads anywhere.
+    """
+    if Path(target).parent != Path(upstream.removeprefix("unix/")).with_suffix(""):
+        raise ValueError(f"{target[:200]!r} is not the session's own")
+    return target
+
+
 class Shortcuts:
     """Links in `folder`, named by session and what only the holder sends, to sockets that are that person's.
 
@@ -84,7 +94,7 @@ class Shortcuts:
             reply = await ask_session(
                 session_id, known.upstream, secret, "shortcut", identity, seconds=_TIMEOUT_SECONDS
             )
-            known.target = reply.json()["socket"]
+            known.target = _checked(str(reply.json()["socket"]), known.upstream)
         except (httpx.HTTPError, ValueError, KeyError) as exc:
             # The way by the question goes on working. `asking` stays: it is not tried again for this launch.
             _log.warning("no-shortcut", session=session_id, why=repr(exc))

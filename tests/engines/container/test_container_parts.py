@@ -152,3 +152,10 @@ def test_a_daemon_that_is_nowhere_is_said_to_be_so(monkeypatch: pytest.MonkeyPat
         find_socket({"XDG_RUNTIME_DIR": str(tmp_path), "DOCKER_HOST": "tcp://10.0.0.1:2375"})
     assert refused.value.code == "engine-unavailable"
     assert find_socket({"DOCKER_HOST": "unix:///x.sock"}) == "unix:///x.sock"
+
+
+def test_nothing_of_a_container_lies_where_sessions_of_this_machine_are_believed(launch: Launch) -> None:
+    # The kernel host reads `<sockets>/<launch>/kernels.json`, and shortcuts lead into that folder.
+    assert not (launch.sockets / launch.name).exists()
+    assert launch.run_folder.is_dir()
+    assert not launch.run_folder.is_relative_to(launch.sockets / launch.name)

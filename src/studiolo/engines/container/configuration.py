@@ -108,7 +108,8 @@ def container_config(
             "CapDrop": ["ALL"],
             "SecurityOpt": _SECURITY,
             "RestartPolicy": {"Name": "no"},
-            "LogConfig": {"Config": {"max-size": _LOG_BYTES}},
+            # Podman takes it for its own form. Others know no limit, or none by this name.
+            "LogConfig": {"Type": "json-file", "Config": {"max-size": _LOG_BYTES}},
             **_limits(spec),
             **_network(settings.network, way_out),
             **_user_namespace(host),

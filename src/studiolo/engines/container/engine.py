@@ -22,7 +22,7 @@ from studiolo.engines.container.gpus import Gpus
 from studiolo.engines.container.launches import Launch
 from studiolo.engines.container.launching import Launching
 from studiolo.engines.container.measuring import Facts, read_usage
-from studiolo.engines.container.preparing import Preparing, read_options
+from studiolo.engines.container.preparing import Preparing, no_folders, read_options
 from studiolo.engines.container.settings import ContainerOptions, ContainerSettings
 from studiolo.engines.launch_files import list_deaths, read_exit
 from studiolo.engines.plugins import EngineGround
@@ -91,9 +91,12 @@ class ContainerEngine:
             await asyncio.wait([beginning])
         if not launch.is_known or launch.read_end() is not None:
             return
-        launch.note_stop(grace.total_seconds())
-        await self._launching.cancel(launch)
-        await self._stop(launch, grace)
+        try:
+            launch.note_stop(grace.total_seconds())
+            await self._launching.cancel(launch)
+            await self._stop(launch, grace)
+        except OSError as exc:
+            raise no_folders("stopped", exc) from exc
 
     async def watch(self, handle: Handle) -> AsyncIterator[None]:
         """See Watches.watch. The daemon tells of the end; what the session tells by files is looked at."""
@@ -147,9 +150,12 @@ class ContainerEngine:
             if launch is None or (launch.workload_id, launch.number) in wanted:
                 continue
             if found.get("State") in _ALIVE:
-                launch.note_stop(self._on.stop_grace)
                 swept.append(self._name(launch))
-            await self._stop(launch, timedelta(seconds=self._on.stop_grace))
+            if launch.is_known:
+                await self.stop(launch.handle, grace=timedelta(seconds=self._on.stop_grace))
+            if launch.read_end() is not None or not launch.is_known:
+                # Nothing is left to be told of it.
+                await self._daemon.remove(self._name(launch))
         return swept
 
     async def forget(self, workload_id: str) -> None:

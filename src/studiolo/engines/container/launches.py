@@ -52,8 +52,11 @@ class Launch:
 
     @property
     def run_folder(self) -> Path:
-        """Short and private; the container's sockets are in it."""
-        return self.sockets / self.name
+        """Short and private; the container's sockets are in it.
+
+        Not where sessions of this machine have theirs: what lies there is believed, as to how kernels are started.
+        """
+        return self.sockets / "c" / self.name
 
     @property
     def socket(self) -> Path:
@@ -97,7 +100,7 @@ class Launch:
 
     def make_folders(self) -> None:
         """Make all of them. Raises OSError."""
-        for folder in (self.base, self.private, self.files.folder, self.sockets, self.run_folder, self.home):
+        for folder in (self.private, self.files.folder, self.run_folder.parent, self.run_folder, self.home):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def write_plan(self, image: str, config: Mapping[str, Any], *, pull: bool) -> None:

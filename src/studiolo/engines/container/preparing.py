@@ -59,12 +59,7 @@ class Preparing:
         try:
             return await asyncio.to_thread(self._prepare, spec, launch, host, options, image, gpus)
         except OSError as exc:
-            raise Unavailable(
-                "engine-unavailable",
-                "The session's folders cannot be made, so it cannot be started now.",
-                hint="See that the disk is not full and the data directory can be written.",
-                detail=str(exc),
-            ) from exc
+            raise no_folders("started", exc) from exc
 
     def _prepare(
         self,
@@ -158,6 +153,16 @@ def cover(folder: Path, mounts: Sequence[Mount]) -> list[Mount]:
         if inner:
             covers.append(Mount(folder / closed.relative_to("/"), closed))
     return [*covers, *mounts]
+
+
+def no_folders(what: str, error: OSError) -> Unavailable:
+    """Return the error for a session that cannot be `what` since its folders are out of reach."""
+    return Unavailable(
+        "engine-unavailable",
+        f"The session's folders cannot be written, so it cannot be {what} now.",
+        hint="See that the disk is not full and the data directory can be written.",
+        detail=str(error),
+    )
 
 
 def read_options(options: Mapping[str, Any]) -> ContainerOptions:
