@@ -2,7 +2,9 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
@@ -21,10 +23,16 @@ CHROMIUM_OPTIONS = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with the browser last: Playwright keeps an event loop of its own running, which others cannot share.
 
-    Before and among them, whole platforms come first: side by side, the longest must not begin last.
+    Before and among them, whole platforms come first, then files of many tests: side by side, the longest must not
+    begin last.
     """
     with_browser = {item.path for item in items if "chromium" in getattr(item, "fixturenames", ())}
-    items.sort(key=lambda item: (item.path in with_browser, item.get_closest_marker("e2e") is None))
+    sizes = Counter(item.path for item in items)
+
+    def place(item: pytest.Item) -> tuple[bool, bool, int, Path]:
+        return item.path in with_browser, item.get_closest_marker("e2e") is None, -sizes[item.path], item.path
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

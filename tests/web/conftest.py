@@ -38,10 +38,6 @@ class Visitor:
         page.goto(self.stage.address + path)
         return page
 
-    def patience(self, milliseconds: int) -> None:
-        """Wait for pages and what is on them so long."""
-        self._context.set_default_timeout(milliseconds)
-
     def post(self, path: str, /, **form: str) -> int:
         """Send a form as a foreign program with this browser's cookies would; return the status."""
         reply = self._context.request.post(self.stage.address + path, form=form, max_redirects=0)
@@ -78,7 +74,8 @@ class Visitors:
             reduced_motion="reduce",
             **options,  # type: ignore[arg-type]
         )
-        context.set_default_timeout(8000)
+        # Pages share two cores with whole platforms, and what makes previews loads libraries first.
+        context.set_default_timeout(60_000)
         return Visitor(context, self._stage, name)
 
 

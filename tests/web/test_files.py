@@ -12,9 +12,6 @@ from web.conftest import Visitor, Visitors
 from web.files_stage import FilesStage, fill
 from web.test_every_page import violations
 
-# Workers load libraries first, on a machine that does much else.
-_PATIENCE = 60_000
-
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilesStage]:
@@ -24,10 +21,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilesStage]:
 
 @pytest.fixture(scope="module")
 def guests(chromium: Browser, stage: FilesStage) -> Visitors:
-    made = Visitors(chromium, stage)
-    for name in ("ana", "leo"):
-        made.get(name).patience(_PATIENCE)
-    return made
+    return Visitors(chromium, stage)
 
 
 @pytest.fixture
@@ -221,7 +215,6 @@ def test_a_viewer_sees_the_same_and_is_told_whom_to_ask(ana: Visitor, guests: Vi
 
 def test_forms_do_the_same_without_scripts(ana: Visitor, chromium: Browser, stage: FilesStage) -> None:
     visitor = Visitors(chromium, stage).new("ana", java_script_enabled=False)
-    visitor.patience(_PATIENCE)
     page = visitor.open(at(stage))
     page.get_by_label("Choose train.py").check()
     page.get_by_role("button", name="Delete chosen").click()
@@ -233,7 +226,6 @@ def test_forms_do_the_same_without_scripts(ana: Visitor, chromium: Browser, stag
 
 def test_a_phone_scrolls_down_only(ana: Visitor, guests: Visitors, stage: FilesStage) -> None:
     visitor = guests.get("ana", "phone")
-    visitor.patience(_PATIENCE)
     for path in ("", "data", "survival%20by%20plan.ipynb"):
         page = visitor.open(at(stage, path))
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -14,8 +14,6 @@ pytestmark = pytest.mark.browser
 @pytest.mark.req("S0-63", "S0-64", "S0-65", "S0-69")
 def test_a_refusals_link_leads_to_an_approval_that_open_pages_hear_of(visitors: Visitors, samples: Samples) -> None:
     asking, deciding = visitors.get("leo"), visitors.get("mia")
-    for visitor in (asking, deciding):
-        visitor.patience(30_000)
     watching = deciding.open("/admin")
     before = watching.locator("#rail-requests").inner_text()
     page = asking.open(f"/w/{samples.ids['churn']}/request?package=pytorch")
@@ -44,8 +42,6 @@ def test_a_refusals_link_leads_to_an_approval_that_open_pages_hear_of(visitors: 
 @pytest.mark.req("S0-70")
 def test_a_denial_is_seen_as_its_reader_will_see_it(visitors: Visitors, samples: Samples) -> None:
     asking, deciding = visitors.get("ana"), visitors.get("mia")
-    for visitor in (asking, deciding):
-        visitor.patience(30_000)
     page = asking.open(f"/w/{samples.ids['churn']}/request?package=urllib3")
     expect(page.get_by_text("only an exception does")).to_be_visible()
     page.get_by_role("button", name="Ask for it").click()
@@ -65,7 +61,6 @@ def test_a_denial_is_seen_as_its_reader_will_see_it(visitors: Visitors, samples:
 
 def test_all_notifications_are_marked_as_seen(visitors: Visitors, samples: Samples) -> None:
     visitor = visitors.get("ana")
-    visitor.patience(30_000)
     page = visitor.open("/notifications")
     expect(page.locator("#rail-news")).not_to_be_empty()
     page.get_by_role("button", name="Mark all as seen").click()
