@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from e2e.conftest import Platform, wait_for
-from e2e.test_main_job import create_workspace, open_lab, sign_in
+from e2e.test_main_job import create_workspace, press_open, sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(400)]
 
@@ -49,12 +49,12 @@ def saved_lines(file: Path) -> list[str]:
 
 @contextmanager
 def looking(chromium: Browser, platform: Platform, workspace: str) -> Iterator[Page]:
-    """A browser of its own, signed in, with the workspace's JupyterLab."""
+    """A browser of its own, signed in, at the workspace's JupyterLab."""
     context = sign_in(chromium, platform)
     page = context.new_page()
     page.goto(platform.address)
     page.get_by_role("link", name=workspace, exact=True).first.click()
-    open_lab(page)
+    press_open(page)
     yield page
     context.close()
 

@@ -62,12 +62,17 @@ def create_workspace(page: Page, platform: Platform, name: str) -> None:
     expect(page.get_by_role("heading", name=name)).to_be_visible()
 
 
-def open_lab(page: Page) -> None:
-    """Press Open on a workspace's page and wait for JupyterLab."""
+def press_open(page: Page) -> None:
+    """Press Open on a workspace's page and wait until the browser is at its JupyterLab, which has begun to load."""
     page.get_by_role("button", name="Open", exact=True).or_(
         page.get_by_role("link", name="Open", exact=True)
     ).first.click()
-    page.wait_for_url("**/lab**", timeout=60_000)
+    page.wait_for_url("**/lab**", timeout=60_000, wait_until="commit")
+
+
+def open_lab(page: Page) -> None:
+    """Press Open on a workspace's page and wait for JupyterLab."""
+    press_open(page)
     expect(page.locator("#jp-main-dock-panel")).to_be_visible(timeout=60_000)
 
 
@@ -118,7 +123,7 @@ def test_the_main_job_survives_browser_and_platform(make_platform: Callable[...,
     page = context.new_page()
     page.goto(platform.address)
     page.get_by_role("link", name="churn").first.click()
-    open_lab(page)
+    press_open(page)
     open_notebook(page, "plot.ipynb")
     expect(page.locator(".jp-OutputArea-output img")).to_be_visible(timeout=60_000)
     page.locator(".jp-CodeCell").last.click()

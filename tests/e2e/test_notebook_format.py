@@ -179,7 +179,7 @@ def test_a_cell_that_must_stay_cannot_be_deleted_in_the_editor(
     context = sign_in(chromium, platform)
     page = context.new_page()
     page.goto(f"{platform.address}/go/{files.base.rpartition('/')[2]}")
-    page.wait_for_url("**/lab**", timeout=60_000)
+    page.wait_for_url("**/lab**", timeout=60_000, wait_until="commit")
     open_notebook(page, "stays.ipynb")
     shown = page.locator(".jp-Notebook .jp-Cell")
     expect(shown).to_have_count(2)
