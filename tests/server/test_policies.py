@@ -467,3 +467,9 @@ async def test_a_guards_report_is_of_the_own_workspace_alone(ana: httpx.AsyncCli
     workspace = await make(ana)
     told = await leo.post(f"{at(workspace)}/guard", json={"rule": "socket", "call": "socket.connect"})
     assert (told.status_code, told.json()["code"]) == (404, "workspace-not-found")
+
+
+async def test_the_advice_at_the_start_names_what_is_refused_of_the_shipped_base(admin: httpx.AsyncClient) -> None:
+    got = await admin.get(f"{API}/policy/base")
+    # MLflow and JupyterLab need both; the base's own files install all the same.
+    assert {"requests", "urllib3"} <= {one["name"] for one in got.json()}
