@@ -6,7 +6,8 @@ import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from copy import copy
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,12 +16,13 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from base_environments import small_lock
 from conftest import CHROMIUM_OPTIONS
 from e2e.conftest import Platform
 from e2e.kernels import channels, execute, start_kernel
 from e2e.test_main_job import create_workspace, open_lab
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 browser_test = pytest.mark.browser
 
 DOMAIN = "studio.test"
@@ -62,8 +64,10 @@ def open_platform(context: BrowserContext, platform: Platform) -> Page:
 def enter(context: BrowserContext, platform: Platform, workspace: str) -> Page:
     """Sign in, make a workspace with a notebook of one cell, and open JupyterLab in it."""
     page = open_platform(context, platform)
+    folders = platform.data_dir / "workspaces"
+    before = set(folders.glob("*"))
     create_workspace(page, platform, workspace)
-    [folder] = (platform.data_dir / "workspaces").iterdir()
+    [folder] = set(folders.iterdir()) - before
     (folder / "notebooks" / "product.ipynb").write_text(json.dumps(PRODUCT))
     open_lab(page)
     return page
@@ -94,13 +98,21 @@ def run_a_cell(page: Page, notebook: str = "product", output: str = "text=42") -
     expect(page.locator(".jp-OutputArea-output").locator(output)).to_be_visible(timeout=90_000)
 
 
+@pytest.fixture(scope="module")
+def single_team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A platform for one trusted team, at every address of the machine."""
+    shared = Platform(tmp_path_factory.mktemp("team"), lock=small_lock(), STUDIOLO_SESSIONS__ORIGIN="shared")
+    shared.run("up", "--detach", "--host", "0.0.0.0")
+    yield shared
+    shared.down()
+
+
 @browser_test
 @pytest.mark.parametrize("rule", ["auto", "shared"])
 def test_a_shared_origin_keeps_cookies_apart_and_says_so(
-    make_platform: Callable[..., Platform], chromium: Browser, rule: str
+    request: pytest.FixtureRequest, chromium: Browser, rule: str
 ) -> None:
-    platform = make_platform(STUDIOLO_SESSIONS__ORIGIN=rule)
-    platform.up()
+    platform = copy(request.getfixturevalue("platform" if rule == "auto" else "single_team"))
     # A bare address has no names below it.
     platform.address = f"http://{'127.0.0.1' if rule == 'auto' else 'localhost'}:{platform.port}"
     context = chromium.new_context()
@@ -208,12 +220,10 @@ def test_a_wildcard_certificate_gives_sessions_own_names(
         assert client.get("/api/v1/health", headers={"Host": f"elsewhere.example:{port}"}).status_code == 421
 
 
-def test_every_address_of_the_machine_answers_and_no_other_name(make_platform: Callable[..., Platform]) -> None:
-    platform = make_platform()
-    platform.run("up", "--detach", "--host", "0.0.0.0")
+def test_every_address_of_the_machine_answers_and_no_other_name(single_team: Platform) -> None:
     addresses = [entry.address for entries in psutil.net_if_addrs().values() for entry in entries]
     own = [address for address in addresses if re.fullmatch(r"[0-9.]+", address)]
-    port = platform.port
+    port = single_team.port
     with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
         for name in (*own, "localhost", socket.gethostname()):
             assert client.get("/api/v1/health", headers={"Host": f"{name}:{port}"}).status_code == 200
