@@ -17,7 +17,7 @@ from studiolo.testing.fixtures import SECRET
 from studiolo.testing.local import SessionClient
 from studiolo.testing.ports import free_port
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 INSTANCE = "test"
 
 

@@ -28,6 +28,8 @@ def settings(request: pytest.FixtureRequest, podman: str, run_dir: Path) -> Cont
         "url": f"unix://{run_dir / 'cable.sock'}",
         "image": os.environ["STUDIOLO_TEST_PODMAN_IMAGE"],
         "images": ["127.0.0.1:*"],
+        # A machine full of other tests.
+        "call_seconds": 60,
     }
     return ContainerSettings(**(given | getattr(request, "param", {})))
 
