@@ -117,6 +117,9 @@ async def _get(socket: Path, path: str, headers: dict[str, str]) -> None:
 def main() -> None:
     """Measure and report."""
     report = Report("container", options(__doc__))
+    if "STUDIOLO_TEST_PODMAN" not in os.environ:
+        print("container: left out, there is no Podman for it (scripts/engines/podman.sh)", file=sys.stderr)
+        return
     url, image = os.environ["STUDIOLO_TEST_PODMAN"], os.environ["STUDIOLO_TEST_PODMAN_IMAGE"]
     folder = Path(tempfile.mkdtemp(prefix="studiolo-bench-"))
     (folder / "workspace" / "notebooks").mkdir(parents=True)
