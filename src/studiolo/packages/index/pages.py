@@ -3,9 +3,10 @@
 import gzip
 import hashlib
 import html
-import json
 from functools import lru_cache
 from typing import Any
+
+from pydantic_core import to_json
 
 from studiolo.packages.index.denied import folder_of
 from studiolo.packages.index.judging import Judged
@@ -77,7 +78,7 @@ class Page:
         if self._project.status is not None:
             told = {"status": self._project.status, "reason": self._project.status_reason}
             page["project-status"] = {name: text for name, text in told.items() if text}
-        return json.dumps(page, separators=(",", ":"), ensure_ascii=False).encode()
+        return to_json(page)
 
     def _file(self, file: File, decision: Decision | None) -> dict[str, Any]:
         found: dict[str, Any] = {

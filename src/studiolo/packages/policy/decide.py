@@ -136,11 +136,13 @@ def _judge_pins(policy: Policy, subject: Subject, name: str, *, partly: Sequence
     if subject.version is None:
         return None
     version = subject.version
-    listed = policy.allowed_by_name.get(name, ())
+    listed, pins = policy.allowed_by_name.get(name, ()), policy.pins_by_name.get(name, ())
+    if not listed and not pins:
+        return None
     is_listed = any(rule.covers(version, unreadable=False) for rule in listed)
     if listed and not is_listed and not any(grant.covers(version) for grant in partly):
         return _pinned(subject, "allowlist", listed[0])
-    for rule in policy.pins_by_name.get(name, ()):
+    for rule in pins:
         if not rule.covers(version, unreadable=False):
             return _pinned(subject, "pins", rule)
     return None
