@@ -19,23 +19,23 @@ def test_a_scan_tells_strays_from_what_the_index_delivered(platform: Platform, t
     made = platform.json("create", "strays")
     wait_for(lambda: platform.json("info", "strays")["environment"]["state"] == "ready", "environment is ready", 120)
     assert found_in(platform) == {}, "an untouched workspace has none"
-    platform.run("install", "strays", "six==1.17.0", "colorama")
+    platform.run("install", "strays", "mypy-extensions==1.1.0", "colorama")
     site = next((platform.data_dir / "environments" / made["id"]).glob("lib/python3*/site-packages"))
     with zipfile.ZipFile(make_wheel(tmp_path, "stray", "1.0")) as archive:
         archive.extractall(site)
     (site / "hook.pth").write_text("import os\n")
-    edited = (site / "six.py").read_text() + "import os\n"
+    edited = (site / "mypy_extensions.py").read_text() + "import os\n"
     # As editors do: what other environments share is not written through.
-    (site / "six.py.new").write_text(edited)
-    (site / "six.py.new").replace(site / "six.py")
+    (site / "mypy_extensions.py.new").write_text(edited)
+    (site / "mypy_extensions.py.new").replace(site / "mypy_extensions.py")
     assert found_in(platform) == {
-        "modified-package": ["six 1.17.0"],
+        "modified-package": ["mypy-extensions 1.1.0"],
         "start-hook": [f"lib/{site.parent.name}/site-packages/hook.pth"],
         "unverified-package": ["stray 1.0"],
     }
     report = platform.json("security-scan", "strays", "--latest", "--fail-on", "never")
     origins = {package["name"]: package["origin"] for package in report["packages"]}
-    assert (origins["six"], origins["colorama"], origins["ipykernel"]) == ("index", "index", "base")
+    assert (origins["mypy-extensions"], origins["colorama"], origins["ipykernel"]) == ("index", "index", "base")
     platform.run("delete", "strays", "--yes")
 
 
