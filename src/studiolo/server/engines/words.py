@@ -11,8 +11,8 @@ _LEVELS = {
     "L0": "Processes of one account: convenience for one trusted person or team, no protection between sessions.",
     "L1": "An account for each person: files and signals are kept apart, the network is shared.",
     "L2": "Containers, jobs or pods of their own: processes, files and resources are kept apart.",
-    "L3": "As L2, with an isolated network: sessions cannot reach each other.",
-    "L4": "As L3, hardened by user namespaces or a stronger sandbox.",
+    "L3": "Processes, files and resources are kept apart, and the network is: sessions cannot reach each other.",
+    "L4": "Processes, files, resources and network are kept apart, hardened by user namespaces or a stronger sandbox.",
 }
 _NOTICES = {"L0": "Anyone with a session on this machine can read everyone's files here."}
 
