@@ -15,6 +15,7 @@ from studiolo.engines.slurm.dialect import Dialect, Submission
 from studiolo.engines.slurm.launches import JobLaunch
 from studiolo.engines.slurm.script import job_program, job_script
 from studiolo.engines.slurm.settings import BatchOptions, BatchSettings
+from studiolo.engines.tools import tools_folder
 
 # What holds on the platform's machine only.
 _NOT_THERE = {"TMPDIR", "XDG_RUNTIME_DIR", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "PATH"}
@@ -27,7 +28,7 @@ class Requests:
         self._dialect = dialect
         self._settings = settings
         self._grace = timedelta(seconds=ground.stop_grace)
-        self._tools = ground.data_dir / "tools"
+        self._tools = tools_folder(ground.data_dir)
         self._launches = settings.submit_folder or ground.data_dir / "engines" / "slurm"
         # Others may use the same batch system, also other platforms under the same account.
         self._mark = f"studiolo-{ground.instance}-"
