@@ -28,20 +28,12 @@ SOCK="$D/podman.sock"
 export CONTAINERS_CONF="$D/containers.conf" CONTAINERS_STORAGE_CONF="$D/storage.conf"
 
 say() { printf 'podman: %s\n' "$*" >&2; }
+. "$(dirname "$0")/packages.sh"
 alive() { [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null; }
 
-install_packages() {
-  local missing=() package
-  for package in podman conmon runc netavark aardvark-dns catatonit iptables nftables debootstrap ca-certificates curl; do
-    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
-  done
-  [ ${#missing[@]} -eq 0 ] && return
-  say "installing ${missing[*]}"
-  # RUNLEVEL: packages start no services of their own. The lock: another installer may be at work.
-  local apt=(env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -o DPkg::Lock::Timeout=300 -y --no-install-recommends)
-  "${apt[@]}" install "${missing[@]}" >"$D/apt.log" 2>&1 ||
-    { "${apt[@]}" update >>"$D/apt.log" 2>&1 && "${apt[@]}" install "${missing[@]}" >>"$D/apt.log" 2>&1; } ||
-    { tail -n 20 "$D/apt.log" >&2; exit 1; }
+install_podman() {
+  install_packages "$D/apt.log" \
+    podman conmon runc netavark aardvark-dns catatonit iptables nftables debootstrap ca-certificates curl
 }
 
 write_conf() {
@@ -101,7 +93,7 @@ make_image() {
 up() {
   [ "$(id -u)" = 0 ] || { say "run it as root: control groups and packages need it"; exit 1; }
   mkdir -p "$D"
-  install_packages
+  install_podman
   write_conf
   make_image
   if ! { alive "$D/service.pid" && [ -S "$SOCK" ]; }; then

@@ -24,23 +24,15 @@ export SLURM_CONF="$state/etc/slurm.conf"
 export PATH="$PATH:/usr/sbin:/sbin"
 
 say() { printf 'slurm: %s\n' "$*" >&2; }
+. "$(dirname "$0")/packages.sh"
 lives() { [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null; }
 # Each call is bounded: with a broken munge a client blocks for seconds.
 ask() { timeout 10 "$@" 2>/dev/null; }
 
-install_packages() {
-  local wanted=(munge slurmctld slurmd slurm-client slurm-wlm-basic-plugins) missing=() name
+install_slurm() {
+  local wanted=(munge slurmctld slurmd slurm-client slurm-wlm-basic-plugins)
   [ "$accounting" = 1 ] && wanted+=(slurmdbd slurm-wlm-mysql-plugin mariadb-server)
-  for name in "${wanted[@]}"; do
-    dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'install ok installed' || missing+=("$name")
-  done
-  [ ${#missing[@]} -eq 0 ] && return
-  say "installing ${missing[*]}"
-  # RUNLEVEL=1: the packages' own scripts start no daemons.
-  local apt=(env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -o DPkg::Lock::Timeout=300 -y --no-install-recommends)
-  "${apt[@]}" install "${missing[@]}" >"$state/apt.log" 2>&1 ||
-    { "${apt[@]}" update >>"$state/apt.log" 2>&1 && "${apt[@]}" install "${missing[@]}" >>"$state/apt.log" 2>&1; } ||
-    { tail -n 5 "$state/apt.log" >&2; say "the packages could not be installed"; exit 1; }
+  install_packages "$state/apt.log" "${wanted[@]}"
 }
 
 pick_cgroup() {
@@ -172,7 +164,7 @@ count_idle() { ask sinfo -h -N -p interactive -t idle -o %N | wc -l; }
 
 up() {
   mkdir -p "$state"
-  install_packages
+  install_slurm
   pick_cgroup
   if lives "$state/run/slurmctld.pid" && ask scontrol ping >/dev/null; then
     say "is up already"
