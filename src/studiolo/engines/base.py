@@ -30,6 +30,20 @@ class Limits:
     seconds: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """Storage besides the workspace's folder, found at `/volumes/<name>` on each engine that attaches volumes.
+
+    `path`: a folder of the machine, or of all machines that share it; `claim`: a PersistentVolumeClaim of the cluster.
+    At least one is there; an engine uses the one that it can (see Attaches).
+    """
+
+    name: str
+    path: Path | None = None
+    claim: str | None = None
+    read_only: bool = True
+
+
 class Phase(StrEnum):
     """What an engine can see of a workload."""
 
@@ -53,6 +67,7 @@ class WorkloadSpec:
     `image`: what to run it in, for engines that run images. `datasets`: read-only folders by name. `person` (name of an
     account of ours) and `labels` (words for people, by name) are untrusted text: an engine escapes or leaves out.
     `options`: what the profile says for this engine (a partition, a node selector, …), checked by the engine's model.
+    `volumes`: only of those that the engine can attach (see Attaches).
     """
 
     workload_id: str
@@ -73,6 +88,7 @@ class WorkloadSpec:
     person: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    volumes: tuple[Volume, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +264,13 @@ class Measures(Protocol):
     async def describe(self) -> Machine:
         """Return what the machine has and how limits are enforced, as tried out, not as assumed."""
         ...
+
+
+@runtime_checkable
+class Attaches(Protocol):
+    """Capability: attaches `spec.volumes` at `/volumes/<name>`. `attaches`: which member of a Volume it needs."""
+
+    attaches: Literal["path", "claim"]
 
 
 @runtime_checkable
