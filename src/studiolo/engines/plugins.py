@@ -4,17 +4,19 @@ Built-in ones and those of other packages are found in the same way. What stands
 `[engines.<name>]` is read by the plug-in's own model; an engine without such a table is not there (`local` always is).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from studiolo.contract.errors import InvalidInput
 from studiolo.engines.base import Engine
 
 GROUP = "studiolo.engines"
+Options = TypeVar("Options", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +57,16 @@ def find_plugin(name: str) -> EnginePlugin | None:
 def list_plugins() -> list[str]:
     """Return the names of all that can be had, sorted."""
     return sorted(entry_points(group=GROUP).names)
+
+
+def read_options(engine: str, model: type[Options], given: Mapping[str, Any]) -> Options:
+    """Return what a profile says for `engine` (see WorkloadSpec.options). Raises InvalidInput (`settings-invalid`)."""
+    try:
+        return model.model_validate(dict(given))
+    except ValidationError as exc:
+        wrong = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in exc.errors())
+        raise InvalidInput(
+            "settings-invalid",
+            f"The profile's options for {engine} cannot be used: {wrong}.",
+            hint=f"An administrator corrects `profiles[].engines.{engine}` in the settings.",
+        ) from exc

@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from pydantic import ValidationError
-
 from studiolo.contract.errors import InvalidInput, Unavailable
 from studiolo.engines import logs
 from studiolo.engines.base import AskWanted, Exit, Handle, Machine, Observation, Phase, Storage, Usage, WorkloadSpec
@@ -22,10 +20,10 @@ from studiolo.engines.container.gpus import Gpus
 from studiolo.engines.container.launches import Launch
 from studiolo.engines.container.launching import Launching
 from studiolo.engines.container.measuring import Facts, read_usage
-from studiolo.engines.container.preparing import Preparing, no_folders, read_options
+from studiolo.engines.container.preparing import Preparing, no_folders
 from studiolo.engines.container.settings import ContainerOptions, ContainerSettings
 from studiolo.engines.launch_files import list_deaths, read_exit
-from studiolo.engines.plugins import EngineGround
+from studiolo.engines.plugins import EngineGround, read_options
 from studiolo.kit.files import write_atomically
 
 _READY_POLL_SECONDS = 0.1
@@ -189,7 +187,7 @@ class ContainerEngine:
         return launch.handle
 
     async def _plan(self, spec: WorkloadSpec, launch: Launch) -> None:
-        options = _read(spec.options)
+        options = read_options(self.name, ContainerOptions, spec.options)
         image = self._choose_image(spec, options)
         self._gpus.check(spec.limits)
         facts = self._facts or await self._read_facts()
@@ -315,15 +313,3 @@ class ContainerEngine:
 
     def _name(self, launch: Launch) -> str:
         return container_name(self._instance, launch)
-
-
-def _read(options: Mapping[str, Any]) -> ContainerOptions:
-    try:
-        return read_options(options)
-    except ValidationError as exc:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors())
-        raise InvalidInput(
-            "settings-invalid",
-            f"What the profile says for containers cannot be used: {wrong}.",
-            hint="An administrator corrects `engines.container` of the profile.",
-        ) from exc

@@ -1,7 +1,7 @@
 """Making a launch ready to be begun: its folders, whose they are, its request, and what its container is to be."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -163,8 +163,3 @@ def no_folders(what: str, error: OSError) -> Unavailable:
         hint="See that the disk is not full and the data directory can be written.",
         detail=str(error),
     )
-
-
-def read_options(options: Mapping[str, Any]) -> ContainerOptions:
-    """Read what a profile says for containers. Raises pydantic.ValidationError."""
-    return ContainerOptions.model_validate(dict(options))

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from studiolo.contract.errors import InvalidInput, Unavailable
+from studiolo.contract.errors import Unavailable
 from studiolo.engines.base import AskWanted, Exit, Handle, Machine, Observation, Phase, Storage, Usage, WorkloadSpec
 from studiolo.engines.kubernetes import leftovers, logs, manifests, names
 from studiolo.engines.kubernetes.api import ClusterAPI, RefusedError
@@ -16,7 +16,7 @@ from studiolo.engines.kubernetes.measuring import Measuring
 from studiolo.engines.kubernetes.pods import News, Pods
 from studiolo.engines.kubernetes.records import explain
 from studiolo.engines.kubernetes.settings import KubernetesOptions, KubernetesSettings
-from studiolo.engines.plugins import EngineGround
+from studiolo.engines.plugins import EngineGround, read_options
 
 Key = tuple[str, int]
 _ANSWER_SECONDS = 8.0
@@ -139,15 +139,7 @@ class KubernetesEngine:
         await self._api.aclose()
 
     async def _plan(self, spec: WorkloadSpec) -> Plan:
-        try:
-            options = KubernetesOptions.model_validate(dict(spec.options))
-        except ValueError as exc:
-            raise InvalidInput(
-                "settings-invalid",
-                "The profile's options for kubernetes cannot be used.",
-                hint="See `profiles[].engines.kubernetes` in the settings.",
-                detail=str(exc),
-            ) from exc
+        options = read_options("kubernetes", KubernetesOptions, spec.options)
         known = await self._launching.find_claim(self._instance, manifests.workspace_key(spec))
         claim = known or names.claim_name(manifests.workspace_name(spec), spec.folder)
         return Plan(spec, self._settings, options, self._instance, claim, self._stop_grace)

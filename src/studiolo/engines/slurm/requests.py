@@ -10,7 +10,7 @@ from pathlib import Path
 
 from studiolo.engines.base import WorkloadSpec
 from studiolo.engines.launch_files import Places, make_request, write_request
-from studiolo.engines.plugins import EngineGround
+from studiolo.engines.plugins import EngineGround, read_options
 from studiolo.engines.slurm.dialect import Dialect, Submission
 from studiolo.engines.slurm.launches import JobLaunch
 from studiolo.engines.slurm.script import job_program, job_script
@@ -71,10 +71,10 @@ class Requests:
         write_request(launch.files, request)
 
     def submission(self, spec: WorkloadSpec, launch: JobLaunch) -> Submission:
-        """Return the job. Raises ValueError: an option or a path is wrong (pydantic.ValidationError is one)."""
+        """Return the job. Raises InvalidInput (`settings-invalid`), ValueError: what cannot be written."""
         settings, limits = self._settings, spec.limits
         program = job_program(python=settings.python or Path(sys.executable), folder=launch.folder)
-        options = settings.options_with(BatchOptions.model_validate(dict(spec.options)))
+        options = settings.options_with(read_options("slurm", BatchOptions, spec.options))
         self._dialect.check(options)
         gpu_type = settings.gpu_types.get(limits.gpu_type or "", limits.gpu_type)
         return Submission(

@@ -4,9 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from weakref import WeakValueDictionary
 
-from pydantic import ValidationError
-
-from studiolo.contract.errors import Unavailable
+from studiolo.contract.errors import InvalidInput, Unavailable
 from studiolo.engines.base import Exit, WorkloadSpec
 from studiolo.engines.slurm.commands import Commands, failed, first_line, unavailable
 from studiolo.engines.slurm.dialect import Dialect, Job, Submission, UnreadableAnswerError
@@ -49,9 +47,8 @@ class Submitter:
     async def _prepare_and_submit(self, spec: WorkloadSpec, launch: JobLaunch) -> str | None:
         try:
             submission = self._requests.submission(spec, launch)
-        except ValidationError as exc:
-            wrong = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in exc.errors())
-            await self._refuse(launch, f"The profile's options for this engine are wrong: {wrong}")
+        except InvalidInput as exc:
+            await self._refuse(launch, exc.message.removesuffix("."))
             return None
         except ValueError as exc:
             await self._refuse(launch, f"The job cannot be written: {exc}")
