@@ -132,12 +132,16 @@ def _run_to_exit(link: socket.socket, kind: Kind) -> None:
         os.setsid()
         os.chdir("/")
         processes.name_process("studiolo-warm")
-        status = _wait_as_spare(link, kind)
+        status = wait_as_spare(link, kind)
     finally:
         os._exit(status)
 
 
-def _wait_as_spare(link: socket.socket, kind: Kind) -> int:
+def wait_as_spare(link: socket.socket, kind: Kind) -> int:
+    """Be a spare until a connection comes by `link`, then the shim of its launch; returns its exit code.
+
+    `link` carries a byte once the spare is ready; whoever holds its other end may close it to end the spare.
+    """
     ours, theirs = socket.socketpair()
     me = os.getpid()
     child = os.fork()

@@ -21,7 +21,7 @@ from pathlib import Path
 from studiolo.runtime import keeping
 from studiolo.runtime.groups import Group
 from studiolo.runtime.launch import LaunchFiles, LaunchRequest, RefusedRequestError, read_json, write_json
-from studiolo.runtime.shim import Shim
+from studiolo.runtime.shim import Claim, Shim
 
 # As sysexits.h has them: no request; one that cannot be used; a launch that ran here before; no folders or processes.
 MISSING, UNUSABLE, RAN_BEFORE, NO_MEANS = os.EX_NOINPUT, os.EX_DATAERR, os.EX_UNAVAILABLE, os.EX_OSERR
@@ -46,8 +46,15 @@ class Workload(Shim):
     # The engine made it, and we are in it ourselves.
     owns_group = False
 
-    def __init__(self, request: LaunchRequest, connection: socket.socket, printing: "Printing | None") -> None:
-        super().__init__(request, connection, forks=False)
+    def __init__(
+        self,
+        request: LaunchRequest,
+        connection: socket.socket,
+        printing: "Printing | None",
+        *,
+        claim: Claim | None = None,
+    ) -> None:
+        super().__init__(request, connection, forks=False, claim=claim)
         self._printing = printing
 
     def prepare(self) -> None:
@@ -95,15 +102,16 @@ class Printing:
                 self._offset += os.write(self._output, chunk)
 
 
-def run(folder: Path) -> int:
-    """Run the launch that `folder` asks for; returns its status. Raises WorkloadError."""
+def run(folder: Path, connection: socket.socket | None = None, *, claim: Claim | None = None) -> int:
+    """Run the launch that `folder` asks for; returns its status. Raises WorkloadError.
+
+    `connection` gets the shim's events, if somebody listens; `claim` as in `studiolo.runtime.shim`.
+    """
     request = _take_request(folder)
     printing = Printing(request.files.log, os.dup(1)) if request.log_to_stdout else None
-    # Nobody listens to events here: the launch's files tell all.
-    connection, other = socket.socketpair()
-    other.close()
+    listener = connection or _nobody()
     try:
-        ran = keeping.see_through(request, lambda request: Workload(request, connection, printing))
+        ran = keeping.see_through(request, lambda request: Workload(request, listener, printing, claim=claim))
     except RefusedRequestError as exc:
         raise WorkloadError(UNUSABLE, str(exc)) from exc
     except OSError as exc:
@@ -114,6 +122,13 @@ def run(folder: Path) -> int:
         printing.go_on(patience=_LAST_PRINT_SECONDS)
     ended = read_json(request.files.exit) or {}
     return int(ended["code"]) if ended.get("code") is not None else _ENDED_BY_SIGNAL + (ended.get("signal") or 0)
+
+
+def _nobody() -> socket.socket:
+    """Return a connection at whose other end nobody listens: the launch's files tell all."""
+    connection, other = socket.socketpair()
+    other.close()
+    return connection
 
 
 def _take_request(folder: Path) -> LaunchRequest:
@@ -152,11 +167,15 @@ def main() -> int:
     if len(sys.argv) != 2:
         print("usage: python -m studiolo.runtime.workload FOLDER", file=sys.stderr)
         return os.EX_USAGE
-    folder = Path(sys.argv[1])
+    return serve(Path(sys.argv[1]))
+
+
+def serve(folder: Path, connection: socket.socket | None = None, *, claim: Claim | None = None) -> int:
+    """As `run`, for a program's end: why a launch cannot run is printed, and left where the engine looks for it."""
     # Ours becomes the launch's log.
     errors = os.dup(2)
     try:
-        return run(folder)
+        return run(folder, connection, claim=claim)
     except WorkloadError as exc:
         os.write(errors, f"{exc}\n".encode(errors="replace"))
         _tell_refusal(folder, str(exc))
