@@ -21,6 +21,7 @@ from studiolo.server.accounts.devices import Devices
 from studiolo.server.accounts.invitations import Invitations
 from studiolo.server.accounts.keys import Keys
 from studiolo.server.accounts.mail import Mail
+from studiolo.server.accounts.parts import build_accounts
 from studiolo.server.accounts.service import Accounts
 from studiolo.server.accounts.suspension import Suspension
 from studiolo.server.audit.service import Audit
@@ -248,21 +249,11 @@ def build(
         package_policy=enforcement_of(isolation),
         single_team=hosts.is_single_team,
     )
-    authentication = Authentication(db, clock, master, settings.accounts)
     audit = Audit(db, clock, live)
-    keys = Keys(db, clock, authentication, audit)
-    accounts = Accounts(
-        db,
-        clock,
-        master,
-        settings.accounts,
-        authentication,
-        keys,
-        audit,
-        live,
-        address=settings.address,
-        notice=platform.isolation_notice,
+    of_accounts = build_accounts(
+        settings, clock=clock, db=db, master=master, audit=audit, live=live, notice=platform.isolation_notice
     )
+    authentication, keys, accounts = of_accounts.authentication, of_accounts.keys, of_accounts.accounts
     invitations = Invitations(
         db,
         clock,
