@@ -34,6 +34,15 @@ def new_id(kind: IdKind) -> str:
     return f"{kind}-" + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
 
 
+def id_from(kind: IdKind, digest: str) -> str:
+    """Return the id that a digest (hex, 80 bits or more) stands for, always the same."""
+    number, letters = int(digest, 16), ""
+    for _ in range(_LENGTH):
+        number, digit = divmod(number, len(_ALPHABET))
+        letters += _ALPHABET[digit]
+    return f"{kind}-{letters}"
+
+
 def looks_like_id(text: str, kind: IdKind | None = None) -> bool:
     """Tell whether `text` has the shape of an id (of that kind); says nothing about existence."""
     return bool(_PATTERN.fullmatch(text)) and (kind is None or text[0] == kind)

@@ -65,6 +65,7 @@ class PlatformInfo(Wire):
     isolation_notice: str | None = Field(description="What people must know before they put files here.")
     package_policy: str = Field(description="What of package policies the engines enforce, in a sentence or two.")
     single_team: bool = Field(description="Sessions share the platform's origin (no names for sessions).")
+    signs_in_with: str | None = Field(None, description="What people sign in with besides a password: `JupyterHub`.")
 
 
 class PersonRef(Wire):

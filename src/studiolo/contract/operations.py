@@ -77,6 +77,7 @@ OPERATIONS: dict[str, Operation] = {
         ("platform.health", _PUBLIC, None, None, "Ask whether the API answers"),
         ("platform.describe", _PUBLIC, None, None, "Version, address and how to sign in"),
         ("account.sign-in", _PUBLIC, None, None, "Sign in by password or one-time link"),
+        ("account.sign-in-hub", _PUBLIC, None, None, "Sign in with a JupyterHub"),
         ("account.sign-in-device", _PUBLIC, None, None, "Begin and finish signing in without a browser"),
         ("account.approve-device", _USER, "account:write", None, "Approve a sign-in without a browser"),
         ("account.sign-out", _PUBLIC, None, None, "End this login"),

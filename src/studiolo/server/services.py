@@ -18,6 +18,8 @@ from studiolo.packages.enforcement import enforcement_of
 from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.accounts.banners import Banners
 from studiolo.server.accounts.devices import Devices
+from studiolo.server.accounts.hub_sign_in import TITLE as HUB
+from studiolo.server.accounts.hub_sign_in import HubSignIn
 from studiolo.server.accounts.invitations import Invitations
 from studiolo.server.accounts.keys import Keys
 from studiolo.server.accounts.mail import Mail
@@ -144,6 +146,7 @@ class Services:
     devices: Devices
     invitations: Invitations
     suspension: Suspension
+    hub_sign_in: HubSignIn
     holdings: WorkspaceHoldings
     banners: Banners
     notifications: Notifications
@@ -251,6 +254,7 @@ def build(
     )
     audit = Audit(db, clock, live)
     of_accounts = build_accounts(
+        signs_in_with=HUB if settings.accounts.jupyterhub.url else None,
         settings, clock=clock, db=db, master=master, audit=audit, live=live, notice=platform.isolation_notice
     )
     authentication, keys, accounts = of_accounts.authentication, of_accounts.keys, of_accounts.accounts
@@ -444,6 +448,16 @@ def build(
         banners=banners,
         notifications=notifications,
         directory=Directory(db, clock, of_sessions.sessions),
+        hub_sign_in=HubSignIn(
+            db,
+            clock,
+            master,
+            settings.accounts.jupyterhub,
+            accounts,
+            suspension,
+            audit,
+            address=settings.address,
+        ),
         shares=Shares(db, clock, workspaces, audit),
         access=access,
         workspaces=workspaces,

@@ -165,14 +165,7 @@ class HubAPI:
 
     def _connect(self) -> httpx.AsyncClient:
         if self._client is None:
-            # Each server that starts holds a stream; none may wait for another's.
-            limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-            is_plain = self._settings.url.startswith("http:")
-            # Those that a plain Hub does not have take 20 ms to load.
-            verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_plain else ssl.create_default_context()
-            self._client = httpx.AsyncClient(
-                limits=limits, verify=verify, timeout=self._settings.timeout_seconds, trust_env=False
-            )
+            self._client = connect(self._settings.url, self._settings.timeout_seconds)
         return self._client
 
     def _headers(self) -> dict[str, str]:
@@ -186,6 +179,15 @@ class HubAPI:
                 hint="engines.jupyterhub.token_file names a file that the platform's account can read.",
                 detail=str(exc),
             ) from exc
+
+
+def connect(url: str, timeout_seconds: float) -> httpx.AsyncClient:
+    """Return a client for the Hub at `url`; it follows no redirects and takes nothing from the environment."""
+    # Each server that starts holds a stream; none may wait for another's.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+    # Authorities that a plain Hub does not have take 20 ms to load.
+    verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if url.startswith("http:") else ssl.create_default_context()
+    return httpx.AsyncClient(limits=limits, verify=verify, timeout=timeout_seconds, trust_env=False)
 
 
 def away(cause: Exception) -> Unavailable:

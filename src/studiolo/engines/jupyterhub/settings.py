@@ -41,12 +41,7 @@ class HubSettings(BaseModel):
     @field_validator("url")
     @classmethod
     def _check_url(cls, value: str) -> str:
-        value = value.rstrip("/")
-        if not _URL.fullmatch(value) or not urlsplit(value).hostname:
-            raise ValueError("this is no address such as https://hub.example.org or http://10.0.0.5:8000/jupyter")
-        # Raises ValueError for a port that is none.
-        _ = urlsplit(value).port
-        return value
+        return check_hub_url(value)
 
     @field_validator("user")
     @classmethod
@@ -61,3 +56,13 @@ class HubSettings(BaseModel):
         parts = urlsplit(self.url)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         return f"{parts.scheme}://{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
+def check_hub_url(value: str) -> str:
+    """Return a Hub's address without a slash at the end; raises ValueError for what is none."""
+    value = value.rstrip("/")
+    if not _URL.fullmatch(value) or not urlsplit(value).hostname:
+        raise ValueError("this is no address such as https://hub.example.org or http://10.0.0.5:8000/jupyter")
+    # Raises ValueError for a port that is none.
+    _ = urlsplit(value).port
+    return value

@@ -23,14 +23,20 @@ def check_email(email: str) -> str:
 
 
 async def insert_newcomer(
-    tx: Transaction, form: PersonCreate, now: datetime, *, password_hash: str | None = None
+    tx: Transaction,
+    form: PersonCreate,
+    now: datetime,
+    *,
+    password_hash: str | None = None,
+    person_id: str | None = None,
 ) -> dict[str, Any]:
-    """Add a person and return their row. Raises InvalidInput (`name-invalid`, `email-invalid`).
+    """Add a person and return their row. `person_id`: theirs, where it is derived from who they are elsewhere.
 
+    Raises InvalidInput (`name-invalid`, `email-invalid`).
     A name or address that somebody has reaches the caller as IntegrityError.
     """
     values = {
-        "id": new_id(IdKind.PERSON),
+        "id": person_id or new_id(IdKind.PERSON),
         "name": check_name(form.name, what="person"),
         "display_name": form.display_name or form.name,
         "email": check_email(form.email) if form.email else None,

@@ -18,6 +18,11 @@ async def find_person(connection: AsyncConnection, who: str) -> RowMapping | Non
     return (await connection.execute(query)).mappings().first()
 
 
+async def find_by_id(connection: AsyncConnection, person_id: str) -> RowMapping | None:
+    """Find a person by id alone, suspended and erased ones too."""
+    return (await connection.execute(select(people).where(people.c.id == person_id))).mappings().first()
+
+
 async def list_names(connection: AsyncConnection, limit: int = 1000) -> list[str]:
     """Names of people, for suggestions."""
     return list((await connection.execute(select(people.c.name).limit(limit))).scalars())

@@ -96,8 +96,11 @@ class Accounts:
             raise _link_invalid()
         return await self.begin_login(row, user_agent)
 
-    async def begin_login(self, person: Mapping[str, Any] | RowMapping, user_agent: str) -> str:
-        """Return a new login's token for a person (their row) who has just proved who they are."""
+    async def begin_login(self, person: Mapping[str, Any] | RowMapping, user_agent: str, **detail: str) -> str:
+        """Return a new login's token for a person (their row) who has just proved who they are.
+
+        `detail`: what the record says of how.
+        """
         token, login_id, now = new_token("stl"), new_id(IdKind.LOGIN), self._clock.now()
         person_id, name = person["id"], person["name"]
         who = Principal(person_id, name, person["display_name"], person["is_admin"], via="login", login_id=login_id)
@@ -117,7 +120,7 @@ class Accounts:
             await queries.update_person(
                 tx.connection, person_id, failed_sign_ins=0, locked_until=None, last_seen_at=now
             )
-            await self._record(tx, who, "account.sign-in", name)
+            await self._record(tx, who, "account.sign-in", name, **detail)
         return token
 
     async def sign_out(self, who: Principal) -> None:

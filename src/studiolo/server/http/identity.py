@@ -28,6 +28,8 @@ class CookieNames:
     login: str
     entry: str
     nonce: str
+    # What a browser keeps while it signs in with a JupyterHub.
+    hub: str
     secure: bool
 
     @classmethod
@@ -39,6 +41,7 @@ class CookieNames:
             f"{host}studiolo-login-{settings.instance}",
             settings.entry_cookie,
             f"{host}studiolo-nonce-{settings.instance}",
+            f"{host}studiolo-hub-{settings.instance}",
             secure,
         )
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pydantic import BaseModel, Field
 
 from studiolo.server.settings.durations import Duration
+from studiolo.server.settings.hub_sign_in import HubSignInSettings
 
 
 class AccountSettings(BaseModel):
@@ -17,3 +18,4 @@ class AccountSettings(BaseModel):
     failures_before_delay: int = Field(5, ge=1, description="Failed sign-ins per account before it must wait.")
     failure_ceiling: int = Field(100, ge=1, description="Failed sign-ins per account before it is locked for a day.")
     password_min_length: int = Field(10, ge=8, description="Shortest new password, in characters.")
+    jupyterhub: HubSignInSettings = Field(default_factory=HubSignInSettings)

@@ -26,6 +26,7 @@ from studiolo.server.web import (
     go,
     history,
     home,
+    hub_sign_in,
     join,
     kernels,
     launch,
@@ -48,6 +49,7 @@ from studiolo.server.web.static_files import StaticFiles, static_path
 
 ROUTERS = (
     sign_in.router,
+    hub_sign_in.router,
     join.router,
     device.router,
     home.router,

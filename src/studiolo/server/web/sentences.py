@@ -16,6 +16,7 @@ _SENTENCES = {
     "key.revoke": "{who} revoked the key {target}",
     "person.create": "{who} added {target}",
     "person.sign-in-link": "{who} made a sign-in link for {target}",
+    "person.arrive": "{who} came in from JupyterHub for the first time",
     "person.join": "{who} joined, invited by {by}",
     "person.promote": "{who} made {target} administrator",
     "person.demote": "{who} made {target} administrator no longer",
