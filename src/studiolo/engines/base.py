@@ -140,7 +140,8 @@ class Machine:
     """What the engine's machine has (None: unknown) and how limits are enforced there.
 
     `cpu_limits`, `memory_limits`, `process_limits`: cgroup-v2, cgroup-v1, rlimit, engine (it enforces them by means of
-    its own, measured or documented) or none.
+    its own, measured or documented) or none. `cpu_taken` and the like: how much of it nobody can have now by the
+    engine's own count, which is of others' workloads too; 0 where it does not count.
     """
 
     cpu: float | None
@@ -149,6 +150,9 @@ class Machine:
     cpu_limits: str
     memory_limits: str
     process_limits: str
+    cpu_taken: float = 0
+    memory_taken: int = 0
+    gpu_taken: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,5 +174,11 @@ class Engines(Mapping[str, Engine]):
 
 
 def capacity_of(machine: Machine, claimed: Capacity) -> Capacity:
-    """Return `claimed` with what the machine has."""
-    return claimed.model_copy(update={"cpu": machine.cpu, "memory": machine.memory, "gpu": machine.gpu})
+    """Return `claimed` with what the machine has; of what others took there the engine may know more than we claimed."""
+    has = {"cpu": machine.cpu, "memory": machine.memory, "gpu": machine.gpu}
+    taken = {
+        "cpu_claimed": max(claimed.cpu_claimed, machine.cpu_taken),
+        "memory_claimed": max(claimed.memory_claimed, machine.memory_taken),
+        "gpu_claimed": max(claimed.gpu_claimed, machine.gpu_taken),
+    }
+    return claimed.model_copy(update=has | taken)
