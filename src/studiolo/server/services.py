@@ -251,10 +251,10 @@ def build(
         isolation_notice=isolation_notice(isolation),
         package_policy=enforcement_of(isolation),
         single_team=hosts.is_single_team,
+        signs_in_with=HUB if settings.accounts.jupyterhub.url else None,
     )
     audit = Audit(db, clock, live)
     of_accounts = build_accounts(
-        signs_in_with=HUB if settings.accounts.jupyterhub.url else None,
         settings, clock=clock, db=db, master=master, audit=audit, live=live, notice=platform.isolation_notice
     )
     authentication, keys, accounts = of_accounts.authentication, of_accounts.keys, of_accounts.accounts
