@@ -136,11 +136,26 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
+class GPU:
+    """One GPU. `id`: its UUID, by which CUDA_VISIBLE_DEVICES names it; `type`: as people ask for it; `model`: as its
+    maker calls it. `memory` and `memory_used` in bytes, `utilisation` from 0 to 1; None: not known.
+    """
+
+    id: str
+    type: str
+    model: str = ""
+    memory: int | None = None
+    memory_used: int | None = None
+    utilisation: float | None = None
+
+
 class Machine:
     """What the engine's machine has (None: unknown) and how limits are enforced there.
 
     `cpu_limits`, `memory_limits`, `process_limits`: cgroup-v2, cgroup-v1, rlimit, engine (it enforces them by means of
-    its own, measured or documented) or none. `cpu_taken` and the like: how much of it nobody can have now by the
+    its own, measured or documented) or none. `gpus`: those that the platform leases one by one; of an engine that
+    hands out its own, `gpu` says how many. `cpu_taken` and the like: how much of it nobody can have now by the
     engine's own count, which is of others' workloads too; 0 where it does not count.
     """
 
@@ -151,6 +166,7 @@ class Machine:
     memory_limits: str
     process_limits: str
     cpu_taken: float = 0
+    gpus: tuple[GPU, ...] = ()
     memory_taken: int = 0
     gpu_taken: int = 0
 

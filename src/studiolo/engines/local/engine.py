@@ -12,6 +12,7 @@ from studiolo.contract.errors import Unavailable
 from studiolo.engines import logs
 from studiolo.engines.base import AskWanted, Exit, Handle, Machine, Observation, Phase, Storage, Usage, WorkloadSpec
 from studiolo.engines.launch_files import Places, last_death, make_request
+from studiolo.engines.local.gpus import GPUs
 from studiolo.engines.local.launches import Launch
 from studiolo.engines.local.measuring import Measuring
 from studiolo.engines.local.starting import Starter, StartMethod
@@ -27,7 +28,8 @@ class LocalEngine:
     """Runs each workload as a forked (or spawned) JupyterLab. Implements Engine and all capabilities.
 
     What it knows of a launch lies in `data_dir/sessions/<id>/<launch>`; the handle only names it. Sockets lie
-    in `session_sockets`. `start_method` is as in the settings; `stop_grace` is for stops nobody timed.
+    in `session_sockets`. `start_method` is as in the settings; `stop_grace` is for stops nobody timed;
+    `gpus`: those of the machine that may be used, left out all.
     """
 
     name = "local"
@@ -43,13 +45,14 @@ class LocalEngine:
         fork_server_socket: Path,
         start_method: StartMethod = "auto",
         stop_grace: timedelta = timedelta(seconds=10),
+        gpus: GPUs | None = None,
     ) -> None:
         self._data_dir = data_dir
         self._sessions = data_dir / "sessions"
         self._sockets = session_sockets
         self._stop_grace = stop_grace
         self._starter = Starter(fork_server_socket, start_method)
-        self._measuring = Measuring(data_dir)
+        self._measuring = Measuring(data_dir, gpus or GPUs())
 
     async def start(self, spec: WorkloadSpec) -> Handle:
         """See Engine.start. A launch number is used once: an ended launch is found, not run again."""
@@ -139,6 +142,7 @@ class LocalEngine:
     async def aclose(self) -> None:
         """Let go of all connections; sessions go on."""
         await self._starter.aclose()
+        await self._measuring.aclose()
 
     async def _stop(self, launch: Launch, grace: timedelta) -> None:
         try:

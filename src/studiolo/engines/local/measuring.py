@@ -3,27 +3,25 @@
 import asyncio
 import hashlib
 import os
-import shutil
-import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from studiolo.engines.base import Death, Machine, Usage
 from studiolo.engines.launch_files import list_deaths
+from studiolo.engines.local.gpus import GPUs
 from studiolo.engines.local.launches import Launch
 from studiolo.runtime import cgroups, limits
 from studiolo.runtime.launch import read_json
 from studiolo.runtime.usage import ProcessTable
 
-_GPU_FOLDERS = Path("/proc/driver/nvidia/gpus")
-_GPU_SECONDS = 5.0
-
 
 class Measuring:
     """Tries out this machine once, and measures launches on it. `data_dir` tells platforms on one machine apart."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, gpus: GPUs) -> None:
+        self._gpus = gpus
         self._name = f"studiolo-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:8]}"
         self._lock = asyncio.Lock()
         self._places: dict[str, Path] | None = None
@@ -41,7 +39,12 @@ class Measuring:
         """See Measures.describe. The first call may take some ten milliseconds, with GPUs longer."""
         if self._machine is None:
             self._machine = await asyncio.to_thread(describe_machine, await self.find_places())
-        return self._machine
+        gpus = await self._gpus.look()
+        return replace(self._machine, gpu=len(gpus), gpus=gpus)
+
+    async def aclose(self) -> None:
+        """Look at nothing any more."""
+        await self._gpus.aclose()
 
     async def measure(self, launch: Launch) -> Usage | None:
         """See Measures.measure."""
@@ -75,14 +78,14 @@ class Measuring:
 
 
 def describe_machine(places: Mapping[str, Path]) -> Machine:
-    """Return what this process may use of the machine. Starts a program where there are GPUs."""
+    """Return what this process may use of the machine, GPUs apart."""
     processors = _count_processors()
     quota = cgroups.own_cpu_limit()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return Machine(
         cpu=min(processors, quota) if quota else processors,
         memory=min(memory, cgroups.own_memory_limit() or memory),
-        gpu=_count_gpus(),
+        gpu=None,
         cpu_limits=_kind(places, "cpu", can_be_else=False),
         memory_limits=_kind(places, "memory", can_be_else=limits.can_limit_memory()),
         process_limits=_kind(places, "pids", can_be_else=limits.can_limit_processes()),
@@ -98,17 +101,3 @@ def _kind(places: Mapping[str, Path], controller: str, *, can_be_else: bool) -> 
 
 def _count_processors() -> float:
     return float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-
-
-def _count_gpus() -> int:
-    if _GPU_FOLDERS.is_dir():
-        return len(list(_GPU_FOLDERS.iterdir()))
-    if (program := shutil.which("nvidia-smi")) is None:
-        return 0
-    try:
-        listed = subprocess.run(
-            [program, "-L"], capture_output=True, text=True, check=False, timeout=_GPU_SECONDS
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return 0
-    return sum(line.startswith("GPU ") for line in listed.splitlines())

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from studiolo.contract.errors import InvalidInput
 from studiolo.engines.base import Engine
 from studiolo.engines.local.engine import LocalEngine
+from studiolo.engines.local.gpus import GPUs
 from studiolo.engines.plugins import EngineGround, EnginePlugin, find_plugin, list_plugins
 from studiolo.server.engines.engines import LOCAL, Engines
 from studiolo.server.settings import Settings
@@ -42,6 +43,7 @@ def local_engine(settings: Settings) -> LocalEngine:
         fork_server_socket=settings.fork_server_socket,
         start_method=settings.sessions.start_method,
         stop_grace=settings.sessions.stop_grace,
+        gpus=GPUs(settings.engines.local.gpus, settings.engines.local.gpu_types),
     )
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from studiolo.engines.local.gpus import DeclaredGPU
+
 
 class LocalEngineSettings(BaseModel):
     """The engine of this machine."""
@@ -14,6 +16,21 @@ class LocalEngineSettings(BaseModel):
     enabled: bool = Field(
         True, description="Whether people may run sessions on the platform's own machine; the platform itself may."
     )
+    gpus: list[DeclaredGPU] | None = Field(
+        None, description="GPUs of this machine that may be leased; left out: all that nvidia-smi shows."
+    )
+    gpu_types: dict[str, str] = Field(
+        default_factory=dict,
+        description="Types of this machine's GPUs: for each, a part of the model's name as nvidia-smi shows it.",
+        examples=[{"a100": "A100-SXM4"}],
+    )
+
+    @model_validator(mode="after")
+    def _check_gpus(self) -> "LocalEngineSettings":
+        ids = [gpu.id for gpu in self.gpus or ()]
+        if len(set(ids)) != len(ids):
+            raise ValueError("two GPUs have the same id")
+        return self
 
 
 class EngineSettings(BaseModel):
