@@ -7,37 +7,32 @@ An archive is a zip of the workspace's files as they lie in its folder, and `.st
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from studiolo.contract.models import Wire, Workspace
 from studiolo.contract.operations import Role
 from studiolo.contract.policies import LARGEST_DOCUMENT
+from studiolo.contract.shape import Shape
 
 DESCRIPTION = ".studiolo/workspace.json"
 
 
-class ArchivedMember(BaseModel):
+class ArchivedMember(Shape):
     """Somebody who had access. They are told apart by their address alone."""
-
-    model_config = ConfigDict(frozen=True)
 
     email: str = Field(max_length=254)
     role: Role
 
 
-class ArchivedPolicy(BaseModel):
+class ArchivedPolicy(Shape):
     """A revision of the workspace's own package policy that held. Where it comes in it narrows, and never widens."""
-
-    model_config = ConfigDict(frozen=True)
 
     document: str = Field(max_length=LARGEST_DOCUMENT)
     by_administrator: bool
 
 
-class WorkspaceArchive(BaseModel):
+class WorkspaceArchive(Shape):
     """What an archive says of its workspace; no secrets. `members`: only if an owner made it."""
-
-    model_config = ConfigDict(frozen=True)
 
     format: Literal["studiolo-archive/1"] = "studiolo-archive/1"
     exported_at: datetime

@@ -3,27 +3,28 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from studiolo.contract.models import Member, PersonRef, Request, Wire
 from studiolo.contract.resources import Isolation, Resources
+from studiolo.contract.shape import Shape
 
 _Names = Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=1000)]
 
 
-class Security(BaseModel):
+class Security(Shape):
     """The `security:` part of workspace-config.yaml, kept with the workspace."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
     trusted_channels: _Names | None = None
     blocked_packages: _Names | None = None
 
 
-class EnvironmentConfig(BaseModel):
+class EnvironmentConfig(Shape):
     """The `environment:` part: three reserved keys, every other one is an environment variable (decision A-16)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
     python_version: str | None = Field(None, max_length=20, examples=["3.11"])
     jupyter_version: str | None = Field(None, max_length=20, examples=["latest"])
@@ -31,10 +32,10 @@ class EnvironmentConfig(BaseModel):
     variables: dict[str, str] = Field(default_factory=dict)
 
 
-class WorkspaceConfig(BaseModel):
+class WorkspaceConfig(Shape):
     """All of workspace-config.yaml."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
     profile: str | None = Field(None, max_length=63)
     resources: Resources = Field(default_factory=Resources)

@@ -4,24 +4,23 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from studiolo.contract.operations import Role
 from studiolo.contract.resources import Isolation, MemoryDeath, Resources, UsageSample
+from studiolo.contract.shape import Shape
 
 Item = TypeVar("Item")
 
 
-class Wire(BaseModel):
+class Wire(Shape):
     """Base of all wire models. Requests refuse unknown members (see Request)."""
-
-    model_config = ConfigDict(frozen=True)
 
 
 class Request(Wire):
     """Base of request bodies: an unknown member is an error, so that a typing slip is noticed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
 
 class Page(Wire, Generic[Item]):
@@ -35,7 +34,7 @@ class Page(Wire, Generic[Item]):
 class Problem(Wire):
     """An error reply (RFC 9457, `application/problem+json`). `code` is stable; `kind` names the class."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(extra="allow")
 
     type: str
     title: str

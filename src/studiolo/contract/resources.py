@@ -3,19 +3,20 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, ConfigDict, Field
 
 from studiolo.contract.durations import Seconds
+from studiolo.contract.shape import Shape
 from studiolo.contract.sizes import Size
 
 # Processors may be shared out in hundredths.
 CPU = Annotated[float, Field(ge=0.01, le=4096)]
 
 
-class Resources(BaseModel):
+class Resources(Shape):
     """What is asked for; a member left out means: as the profile, the workspace or the platform says."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
     cpu: CPU | None = Field(None, description="Processors, for example 4 or 0.5.", examples=[4])
     memory: Size | None = None
@@ -30,10 +31,10 @@ class Resources(BaseModel):
         return base.model_copy(update=self.model_dump(exclude_none=True))
 
 
-class Profile(BaseModel):
+class Profile(Shape):
     """A named size that administrators define (a T-shirt size). `resources` may leave members open."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", examples=["medium"])
     title: str = Field("", max_length=100, description="What people read; empty: the name.")
@@ -46,10 +47,8 @@ class Profile(BaseModel):
     )
 
 
-class Profiles(BaseModel):
+class Profiles(Shape):
     """The profiles of a platform, and what may be asked for without one."""
-
-    model_config = ConfigDict(frozen=True)
 
     profiles: list[Profile]
     default: str | None = Field(description="The profile that counts where nothing is said.")
@@ -58,10 +57,8 @@ class Profiles(BaseModel):
     gpu_types: dict[str, str] = Field(default_factory=dict, description="Types of GPU by name, with what they are.")
 
 
-class Capacity(BaseModel):
+class Capacity(Shape):
     """What an engine's machine has, and how much of it sessions have claimed. None: not known."""
-
-    model_config = ConfigDict(frozen=True)
 
     cpu: float | None = None
     cpu_claimed: float = 0
@@ -76,13 +73,11 @@ LimitKind = Literal["cgroup-v2", "cgroup-v1", "rlimit", "engine", "none"]
 Isolation = Literal["L0", "L1", "L2", "L3", "L4"]
 
 
-class Enforcement(BaseModel):
+class Enforcement(Shape):
     """How an engine keeps a session to its limits, said openly: `none` means the number is advice only.
 
     `engine`: it enforces the limit by means of its own (a scheduler, a daemon).
     """
-
-    model_config = ConfigDict(frozen=True)
 
     cpu: LimitKind = "none"
     memory: LimitKind = "none"
@@ -90,10 +85,8 @@ class Enforcement(BaseModel):
     note: str = Field("", description="The same as a sentence for people.")
 
 
-class EngineInfo(BaseModel):
+class EngineInfo(Shape):
     """An engine as people see it."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     isolation: str
@@ -109,10 +102,8 @@ class EngineInfo(BaseModel):
     default: bool = Field(False, description="Whether it runs what names no engine.")
 
 
-class UsageSample(BaseModel):
+class UsageSample(Shape):
     """What a session used at one time. `cpu`: processors, averaged since the sample before."""
-
-    model_config = ConfigDict(frozen=True)
 
     at: datetime
     cpu: float | None
@@ -120,10 +111,8 @@ class UsageSample(BaseModel):
     processes: int | None = None
 
 
-class MemoryDeath(BaseModel):
+class MemoryDeath(Shape):
     """Something of a session ran out of memory and was ended, the session itself or one part of it."""
-
-    model_config = ConfigDict(frozen=True)
 
     at: datetime
     what: Literal["kernel", "terminal", "server", "processes"]
@@ -133,10 +122,8 @@ class MemoryDeath(BaseModel):
     message: str = Field(description="The whole of it as a sentence, with what to do.")
 
 
-class SessionUsage(BaseModel):
+class SessionUsage(Shape):
     """What a session uses now, its limits, and its last hour (a sample a minute, oldest first)."""
-
-    model_config = ConfigDict(frozen=True)
 
     now: UsageSample | None
     limits: Resources
@@ -146,10 +133,8 @@ class SessionUsage(BaseModel):
     deaths: list[MemoryDeath] = Field(default_factory=list, description="What ran out of memory, newest first.")
 
 
-class UsedSpan(BaseModel):
+class UsedSpan(Shape):
     """What all sessions of a workspace used in one hour or day."""
-
-    model_config = ConfigDict(frozen=True)
 
     at: datetime = Field(description="When it began.")
     seconds: int = Field(description="3600 or 86400.")
@@ -158,19 +143,17 @@ class UsedSpan(BaseModel):
     memory_peak: int = Field(description="Bytes: the most that its sessions had together at a minute's look.")
 
 
-class WorkspaceHistory(BaseModel):
+class WorkspaceHistory(Shape):
     """What a workspace's sessions used: hours of the last week, days of a year before that; oldest first."""
-
-    model_config = ConfigDict(frozen=True)
 
     hours: list[UsedSpan]
     days: list[UsedSpan]
 
 
-class Scale(BaseModel):
+class Scale(Shape):
     """Change what a workspace's sessions may use. Applies to running ones at their next start."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     profile: str | None = Field(None, max_length=63, description="A profile's name; free numbers beside it win.")
     resources: Resources = Field(default_factory=Resources, validation_alias=AliasChoices("resources", "limits"))
@@ -180,10 +163,8 @@ class Scale(BaseModel):
     min_isolation: Isolation | None = Field(None, description="The least that a launch must be kept apart by.")
 
 
-class WorkspaceLimits(BaseModel):
+class WorkspaceLimits(Shape):
     """What the next session of a workspace may use, where that comes from, and what holds people to it."""
-
-    model_config = ConfigDict(frozen=True)
 
     resources: Resources = Field(description="What counts: free numbers over profile over platform default.")
     profile: str | None
