@@ -54,7 +54,8 @@ async def _cluster(count: int) -> AsyncIterator[tuple[KubernetesEngine, subproce
         arguments = [sys.executable, program, folder, str(count)]
         with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
             assert server.stdout is not None
-            settings = KubernetesSettings(image="lab", kubeconfig=Path(server.stdout.readline().strip()))
+            here = {"image": "lab", "kubeconfig": server.stdout.readline().strip()}
+            settings = KubernetesSettings.model_validate(here | {"network": {"pod_cidrs": ["127.0.0.0/8"]}})
             ground = EngineGround(Path(folder), Path(folder), "bench", "http://localhost")
             engine = KubernetesEngine(ground, settings)
             yield engine, server

@@ -27,7 +27,7 @@ async def cluster() -> AsyncIterator[FakeCluster]:
 
 @pytest.fixture
 def engines(engine: FakeEngine, cluster: FakeCluster, tmp_path: Path) -> Engines:
-    settings = PLUGIN.settings.model_validate({"image": "lab:1", "kubeconfig": cluster.kubeconfig(tmp_path)})
+    settings = PLUGIN.settings.model_validate(cluster.settings(tmp_path))
     ground = EngineGround(tmp_path, tmp_path, "tests", "http://localhost:1")
     return Engines({"local": engine, "kubernetes": PLUGIN.build(ground, settings)})
 

@@ -26,9 +26,7 @@ async def cluster() -> AsyncIterator[FakeCluster]:
 @pytest.fixture
 async def engine(cluster: FakeCluster, tmp_path: Path) -> AsyncIterator[KubernetesEngine]:
     """The engine, with the settings of an administrator who sets what must be set."""
-    engine = KubernetesEngine(
-        ground(tmp_path), KubernetesSettings(image="lab:1", kubeconfig=cluster.kubeconfig(tmp_path))
-    )
+    engine = KubernetesEngine(ground(tmp_path), KubernetesSettings.model_validate(cluster.settings(tmp_path)))
     yield engine
     await engine.aclose()
 

@@ -51,7 +51,7 @@ async def case(
             yield real
         return
     async with FakeCluster().serve() as cluster:
-        settings = KubernetesSettings(image="lab:1", kubeconfig=cluster.kubeconfig(tmp_path))
+        settings = KubernetesSettings.model_validate(cluster.settings(tmp_path))
         if request.param == "processes":
             environment = build_environment(pytestconfig.cache.mkdir("environments") / "ipykernel-of-pods")
             here = {"python": sys.executable, "environment": str(environment), "port": 28889}

@@ -13,6 +13,7 @@ from engines.kubernetes.conftest import ground, settle
 from studiolo.contract.errors import InvalidInput, Unavailable
 from studiolo.engines.base import Handle, Limits, Phase, WorkloadSpec
 from studiolo.engines.kubernetes import manifests
+from studiolo.engines.kubernetes.claims import Claim
 from studiolo.engines.kubernetes.engine import KubernetesEngine
 from studiolo.engines.kubernetes.manifests import Plan
 from studiolo.engines.kubernetes.settings import KubernetesOptions, KubernetesSettings
@@ -33,7 +34,8 @@ async def _reason(engine: KubernetesEngine, handle: Handle) -> str:
 
 def _plant(cluster: FakeCluster, spec: WorkloadSpec) -> Handle:
     """Have a pod of the engine's run in the cluster that no engine has started; returns its handle."""
-    pod = manifests.pod(Plan(spec, KubernetesSettings(image="lab:1"), KubernetesOptions(), "tests", "workspace-x", 5.0))
+    claim = Claim("workspace-x", ("ReadWriteOnce",))
+    pod = manifests.pod(Plan(spec, KubernetesSettings(image="lab:1"), KubernetesOptions(), "tests", claim, 5.0))
     cluster.plant(pod)
     return {"workload_id": spec.workload_id, "launch": spec.launch, "pod": pod["metadata"]["name"]}
 
@@ -41,8 +43,7 @@ def _plant(cluster: FakeCluster, spec: WorkloadSpec) -> Handle:
 @asynccontextmanager
 async def _another(cluster: FakeCluster, folder: Path) -> AsyncIterator[KubernetesEngine]:
     """The engine of a control plane that has just been started."""
-    settings = KubernetesSettings(image="lab:1", kubeconfig=cluster.kubeconfig(folder))
-    engine = KubernetesEngine(ground(folder), settings)
+    engine = KubernetesEngine(ground(folder), KubernetesSettings.model_validate(cluster.settings(folder)))
     yield engine
     await engine.aclose()
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from studiolo.contract.errors import InvalidInput
 from studiolo.engines.base import Limits, WorkloadSpec
-from studiolo.engines.kubernetes import manifests, names
+from studiolo.engines.kubernetes import claims, manifests, names, policies
 from studiolo.engines.kubernetes.manifests import Manifest, Plan
 from studiolo.engines.kubernetes.settings import KubernetesOptions, KubernetesSettings
 from studiolo.runtime.launch import LaunchRequest
@@ -58,8 +58,18 @@ _OPTIONS = KubernetesOptions.model_validate({"priority_class": "high", "node_sel
 def _plan(
     spec: WorkloadSpec = _SPEC, settings: KubernetesSettings = _PLAIN, options: KubernetesOptions | None = None
 ) -> Plan:
-    claim = names.claim_name(manifests.workspace_name(spec), spec.folder)
-    return Plan(spec, settings, options or KubernetesOptions(), "tests", claim, 10.0)
+    options = options or KubernetesOptions()
+    claim = claims.plan(spec.folder, manifests.workspace_name(spec), settings, "tests", options=options)
+    return Plan(spec, settings, options, "tests", claim, 10.0)
+
+
+def _claim(plan: Plan) -> Manifest:
+    name = manifests.workspace_name(plan.spec)
+    return claims.manifest(plan.claim, plan.spec.folder, name, plan.settings, plan.instance)
+
+
+def _policy(plan: Plan) -> Manifest:
+    return policies.policy(plan.settings, plan.instance, plan.spec.workload_id)
 
 
 _SMALL = _plan(replace(_SPEC, limits=Limits(cpu=0.5, memory=1_500_000_000)))
@@ -77,10 +87,10 @@ def _validate(manifest: Manifest) -> None:
 
 @pytest.mark.req("S2-08", "S2-09", "S2-10", "S2-21", "S2-22", "S2-23")
 @pytest.mark.parametrize("size", ["small", "large"])
-@pytest.mark.parametrize("make", [manifests.pod, manifests.claim, manifests.policy])
-def test_each_manifest_is_the_one_on_record_and_valid(make: Callable[[Plan], Manifest], size: str) -> None:
+@pytest.mark.parametrize(("kind", "make"), [("pod", manifests.pod), ("claim", _claim), ("policy", _policy)])
+def test_each_manifest_is_the_one_on_record_and_valid(kind: str, make: Callable[[Plan], Manifest], size: str) -> None:
     manifest = make(_SMALL if size == "small" else _LARGE)
-    assert manifest == json.loads((_GOLDEN / f"{make.__name__}-{size}.json").read_text())
+    assert manifest == json.loads((_GOLDEN / f"{kind}-{size}.json").read_text())
     _validate(manifest)
 
 
@@ -158,8 +168,9 @@ def test_a_session_has_no_rights_and_no_token() -> None:
     assert spec["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_two_workspaces_of_one_name_have_a_claim_each() -> None:
-    assert names.claim_name("churn", Path("/data/w-1")) != names.claim_name("churn", Path("/data/w-2"))
+def test_workspaces_of_one_name_have_a_claim_each_also_those_of_another_platform() -> None:
+    plans = [("w-1", "one"), ("w-2", "one"), ("w-1", "two")]
+    assert len({claims.plan(Path("/data", folder), "churn", _PLAIN, platform).name for folder, platform in plans}) == 3
 
 
 @given(st.text(max_size=200))

@@ -29,9 +29,8 @@ async def engine(cluster: FakeCluster, run_dir: Path) -> AsyncIterator[Kubernete
     """The engine on a cluster whose node is Podman."""
     run_dir.chmod(0o755)
     cluster.runner = Containers(cluster, run_dir).run
-    engine = KubernetesEngine(
-        ground(run_dir), KubernetesSettings(image=str(_IMAGE), kubeconfig=cluster.kubeconfig(run_dir))
-    )
+    settings = KubernetesSettings.model_validate(cluster.settings(run_dir, image=str(_IMAGE)))
+    engine = KubernetesEngine(ground(run_dir), settings)
     yield engine
     await engine.aclose()
 

@@ -21,13 +21,8 @@ from studiolo.testing.local import SessionClient
 async def engine(cluster: FakeCluster, environment: Path, tmp_path: Path) -> AsyncIterator[KubernetesEngine]:
     """The engine on a cluster that runs what it is told to, with this machine's runtime for the image's."""
     cluster.runner = Processes(cluster, tmp_path / "node").run
-    settings = KubernetesSettings(
-        image="lab:1",
-        kubeconfig=cluster.kubeconfig(tmp_path),
-        python=sys.executable,
-        environment=str(environment),
-        port=28888,
-    )
+    here = {"python": sys.executable, "environment": str(environment), "port": 28888}
+    settings = KubernetesSettings.model_validate(cluster.settings(tmp_path, **here))
     engine = KubernetesEngine(ground(tmp_path), settings)
     yield engine
     await engine.aclose()

@@ -7,23 +7,32 @@ import pytest
 
 from studiolo.engines.base import Observation, Phase
 from studiolo.engines.kubernetes import names, quota
-from studiolo.engines.kubernetes.records import explain, read
+from studiolo.engines.kubernetes.explaining import explain
+from studiolo.engines.kubernetes.records import read
+from studiolo.engines.kubernetes.settings import KubernetesSettings
 
 _NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 _CREATED = "2026-11-21T11:59:00Z"
+_SETTINGS = KubernetesSettings(image="lab:1", image_seconds=120)
 
 
 def _see(status: dict[str, Any], news: str = "", **metadata: Any) -> Observation | None:
     labels = {names.WORKLOAD: "s-1", names.LAUNCH: "2"}
     container = {"ports": [{"containerPort": 8888}], "resources": {"limits": {"memory": "2048Mi"}}}
     pod = {
-        "metadata": {"name": "p", "labels": labels, "creationTimestamp": _CREATED, "resourceVersion": "7"} | metadata,
+        "metadata": {
+            "name": "jupyter-ana-s-1-2",
+            "labels": labels,
+            "creationTimestamp": _CREATED,
+            "resourceVersion": "7",
+        }
+        | metadata,
         "spec": {"containers": [container], "activeDeadlineSeconds": 3600},
         "status": {"startTime": _CREATED} | status,
     }
     record = read(pod)
     assert record is not None
-    return explain(record, news, now=_NOW, image_seconds=120)
+    return explain(record, news, _SETTINGS, now=_NOW)
 
 
 def _ended(**status: Any) -> Any:
@@ -127,5 +136,5 @@ def test_a_full_quota_is_told_in_numbers() -> None:
 @pytest.mark.req("S2-24")
 def test_the_least_of_several_quotas_counts() -> None:
     quotas = [{"spec": {"hard": {"limits.cpu": "16"}}}, {"status": {"hard": {"requests.cpu": "8"}}}]
-    assert quota.least(quotas, "limits.cpu", "requests.cpu") == 8
+    assert quota.least(quotas, "limits.cpu", "requests.cpu") == (8, 0)
     assert quota.least(quotas, "limits.memory") is None

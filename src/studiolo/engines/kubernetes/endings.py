@@ -47,11 +47,15 @@ class Endings:
 
 def read_end(secret: Object) -> Exit | None:
     """Return what a launch's Secret says of its end."""
-    text = secret["metadata"].get("annotations", {}).get(names.ENDED)
+    metadata = secret["metadata"]
+    text = (metadata.get("annotations") or {}).get(names.ENDED)
     if text is None:
         return None
-    told = json.loads(text)
-    return Exit(**{**told, "at": datetime.fromisoformat(told["at"])})
+    try:
+        told = json.loads(text)
+        return Exit(**{**told, "at": datetime.fromisoformat(told["at"])})
+    except (KeyError, TypeError, ValueError):
+        return Exit("vanished", "Somebody has overwritten in the cluster how the session ended.", datetime.now(UTC))
 
 
 def _never_was() -> Exit:

@@ -4,17 +4,20 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from studiolo.contract.errors import Unavailable
 from studiolo.engines.base import AskWanted, Exit, Handle, Machine, Observation, Phase, Storage, Usage, WorkloadSpec
-from studiolo.engines.kubernetes import leftovers, logs, manifests, names
-from studiolo.engines.kubernetes.api import ClusterAPI, RefusedError
+from studiolo.engines.kubernetes import claims, leftovers, logs, names
+from studiolo.engines.kubernetes.api import ClusterAPI, Object, RefusedError
 from studiolo.engines.kubernetes.endings import Endings
+from studiolo.engines.kubernetes.explaining import explain
 from studiolo.engines.kubernetes.launching import Launching
-from studiolo.engines.kubernetes.manifests import Plan
+from studiolo.engines.kubernetes.manifests import Plan, workspace_name
 from studiolo.engines.kubernetes.measuring import Measuring
-from studiolo.engines.kubernetes.pods import News, Pods
-from studiolo.engines.kubernetes.records import explain
+from studiolo.engines.kubernetes.news import News
+from studiolo.engines.kubernetes.pods import Pods
+from studiolo.engines.kubernetes.records import Record, secrets_of
 from studiolo.engines.kubernetes.settings import KubernetesOptions, KubernetesSettings
 from studiolo.engines.plugins import EngineGround, read_options
 
@@ -33,10 +36,11 @@ class KubernetesEngine:
     isolation = "L1"
     storage: Storage = "own"
     runs_images = True
+    attaches: Literal["path", "claim"] = "claim"
 
     def __init__(self, ground: EngineGround, settings: KubernetesSettings) -> None:
         self._settings = settings
-        self._instance = names.label(ground.instance)
+        self._instance = names.label(settings.platform or ground.instance)
         self._stop_grace = ground.stop_grace
         self._api = ClusterAPI(settings)
         self._pods = Pods(self._api, self._instance)
@@ -111,19 +115,17 @@ class KubernetesEngine:
         return await self._measuring.describe()
 
     async def sweep(self, ask_wanted: AskWanted) -> list[str]:
-        """See Sweeps.sweep. Names are those of pods."""
+        """See Sweeps.sweep. Names are those of pods. Also makes anew the policies of sessions that somebody removed."""
         async with _refusals_as_unavailable():
-            found = await leftovers.list_all(self._api, self._instance)
+            await self._know()
+            pods = self._pods.list_all()
+            secrets = await leftovers.list_secrets(self._api, self._instance)
             wanted = await ask_wanted()
-            swept = []
-            for record in (record for record in found.pods if record.key not in wanted):
-                seen = explain(record, "", now=datetime.now(UTC), image_seconds=self._settings.image_seconds)
-                ended = seen.exit if seen else None
-                stopped = Exit("stopped", "The session was not wanted any more and was stopped.", datetime.now(UTC))
-                if record.deleting_at is None:
-                    await self._remove(record.key, record.name, ended or stopped, timedelta(seconds=self._stop_grace))
-                    swept += [] if record.has_ended else [record.name]
-            await leftovers.clear(self._api, self._endings, found, wanted)
+            swept = [pod.name for pod in pods if pod.key not in wanted and await self._sweep(pod)]
+            of_no_pod = {key: secret for key, secret in secrets.items() if self._pods.find(key) is None}
+            await leftovers.clear(self._api, self._endings, of_no_pod, wanted)
+            running = {pod.workload_id for pod in pods if pod.key in wanted and not pod.has_ended}
+            await leftovers.restore_policies(self._api, self._settings, self._instance, running)
         return swept
 
     async def forget(self, workload_id: str) -> None:
@@ -140,17 +142,21 @@ class KubernetesEngine:
 
     async def _plan(self, spec: WorkloadSpec) -> Plan:
         options = read_options("kubernetes", KubernetesOptions, spec.options)
-        known = await self._launching.find_claim(self._instance, manifests.workspace_key(spec))
-        claim = known or names.claim_name(manifests.workspace_name(spec), spec.folder)
+        claim = await claims.find(self._api, self._instance, spec.folder) or claims.plan(
+            spec.folder,
+            workspace_name(spec),
+            self._settings,
+            self._instance,
+            options=options,
+            is_shared=spec.labels.get("people", "1") != "1",
+        )
         return Plan(spec, self._settings, options, self._instance, claim, self._stop_grace)
 
     async def _observe(self, key: Key, name: str) -> Observation:
         await self._know()
         for _ in range(2):
             record = self._pods.find(key)
-            news = self._news.of(record) if record else ""
-            now = datetime.now(UTC)
-            seen = record and explain(record, news, now=now, image_seconds=self._settings.image_seconds)
+            seen = self._explain(record) if record else None
             if record and seen:
                 if seen.phase is Phase.READY:
                     self._news.drop(record)
@@ -161,9 +167,28 @@ class KubernetesEngine:
             pod = None if record else await self._api.find(self._api.path("pods", name))
             if pod is None:
                 await self._endings.write(key, self._pods.removed.get(key) or _cancelled())
-            else:
-                self._pods.take(pod)
-        return Observation(Phase.UNKNOWN, message="The cluster shows the session's pod now and then.")
+            elif self._pods.take(pod) is None:
+                await self._label_anew(key, name, pod)
+        return Observation(Phase.UNKNOWN, message="The cluster does not show the session's pod as it was made.")
+
+    def _explain(self, record: Record) -> Observation | None:
+        return explain(record, self._news.of(record), self._settings, now=self._api.now())
+
+    async def _label_anew(self, key: Key, name: str, pod: Object) -> None:
+        """Give a pod its labels back that somebody has taken from it: its policy holds by them too."""
+        if names.secret_name(*key) in secrets_of(pod):
+            labels = names.of_launch(self._instance, *key)
+            self._pods.take(await self._api.patch(self._api.path("pods", name), {"metadata": {"labels": labels}}))
+
+    async def _sweep(self, pod: Record) -> bool:
+        """End a pod that nobody wants; returns whether it ran."""
+        if pod.deleting_at is not None:
+            return False
+        seen = self._explain(pod)
+        stopped = Exit("stopped", "The session was not wanted any more and was stopped.", datetime.now(UTC))
+        ended = seen.exit if seen and seen.exit else stopped
+        await self._remove(pod.key, pod.name, ended, timedelta(seconds=self._stop_grace))
+        return not pod.has_ended
 
     async def _remove(self, key: Key, name: str, ended: Exit, grace: timedelta) -> None:
         # Written before: a pod that is gone without a word was removed by somebody else.

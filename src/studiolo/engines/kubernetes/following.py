@@ -4,7 +4,6 @@ Source: Kubernetes, "API Concepts": efficient detection of changes, watch bookma
 """
 
 import asyncio
-import json
 import logging
 import random
 import time
@@ -13,15 +12,17 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from studiolo.contract.errors import Unavailable
-from studiolo.engines.kubernetes.api import ClusterAPI, Object, RefusedError
+from studiolo.engines.kubernetes.api import ClusterAPI, Object, RefusedError, items_of, read_object
+from studiolo.engines.kubernetes.refusals import unreadable
 
 _log = logging.getLogger(__name__)
-_PAGE = 250
 # The server ends a watch after that many seconds, so that a connection that died in silence is known soon after.
 _WATCH_SECONDS = 60
 _SILENCE_SECONDS = 75.0
 _RESYNC_SECONDS = 900.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
+# The server has forgotten what is asked for.
+_GONE = 410
 
 
 class Keeps(Protocol):
@@ -43,7 +44,7 @@ class Keeps(Protocol):
 class Follower:
     """Follows one path of the API for as long as it runs. `problem`: why nothing is known now, None if all is well."""
 
-    def __init__(self, api: ClusterAPI, path: str, query: Mapping[str, str], keeps: Keeps) -> None:
+    def __init__(self, api: ClusterAPI, path: str, query: Mapping[str, Any], keeps: Keeps) -> None:
         self._api = api
         self._path = path
         self._query = query
@@ -82,14 +83,14 @@ class Follower:
             except Unavailable as exc:
                 self._fail(exc)
             except RefusedError as exc:
-                self._version = ""
+                # A list costs a server that is busy more than the watch that it could not give.
+                if not exc.is_passing:
+                    self._version = ""
                 self._fail(exc.as_unavailable())
             except Exception as exc:
-                # What cannot be read is asked for anew; nobody else would start this loop again.
+                # Nobody else would start this loop again.
                 _log.exception("the watch of %s failed", self._path)
-                self._version = ""
-                self._fail(Unavailable("engine-unavailable", "The Kubernetes cluster's answers cannot be read.",
-                                       hint="The log has the detail.", detail=repr(exc)))  # fmt: skip
+                self._fail(unreadable(repr(exc)))
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -99,25 +100,25 @@ class Follower:
         await self._watch()
 
     async def _list(self) -> None:
-        objects: list[Object] = []
-        query: dict[str, Any] = dict(self._query, limit=_PAGE)
-        while True:
-            try:
-                page = await self._api.get(self._path, **query)
-            except RefusedError as exc:
-                # A page's place in the list is forgotten after minutes.
-                if exc.status == 410 and query.pop("continue", None):
-                    objects.clear()
-                    continue
+        try:
+            objects, version = await self._collect()
+        except RefusedError as exc:
+            # A page's place in a long list is forgotten after minutes: once more from its beginning.
+            if exc.status != _GONE:
                 raise
-            objects.extend(map(self._keeps.shrink, page.get("items") or []))
-            query["continue"] = page["metadata"].get("continue")
-            if not query["continue"]:
-                break
-        self._version = page["metadata"]["resourceVersion"]
+            objects, version = await self._collect()
+        self._version = version
         self._listed_at = time.monotonic()
-        self._keeps.listed(objects, self._version)
+        self._keeps.listed(objects, version)
         self._succeed()
+
+    async def _collect(self) -> tuple[list[Object], str]:
+        objects: list[Object] = []
+        version = ""
+        async for page in self._api.pages(self._path, **self._query):
+            objects.extend(map(self._keeps.shrink, items_of(page)))
+            version = str(page["metadata"]["resourceVersion"])
+        return objects, version
 
     async def _watch(self) -> None:
         """Take changes until the server ends the watch: as asked, or when it has forgotten our version."""
@@ -127,20 +128,28 @@ class Follower:
             async with watching as lines:
                 self._succeed()
                 async for line in lines:
-                    self._take(json.loads(line))
+                    self._take(line)
         except RefusedError as exc:
-            # Gone: too old. Timeout: the server's own state is older than ours, as after a restoration.
-            if exc.status not in (410, 504):
+            # Timeout: the server's own state is older than ours, as after a restoration.
+            if exc.status not in (_GONE, 504):
                 raise
             self._version = ""
 
-    def _take(self, event: Object) -> None:
-        kind, item = event["type"], event["object"]
+    def _take(self, line: bytes) -> None:
+        try:
+            event = read_object(line)
+            kind, item = event["type"], event["object"]
+            if kind != "ERROR":
+                version = item["metadata"]["resourceVersion"]
+                if kind != "BOOKMARK":
+                    self._keeps.changed(kind, item)
+                self._version = version
+        except Exception:
+            # What cannot be read is asked for anew, by a list.
+            self._version = ""
+            raise
         if kind == "ERROR":
             raise RefusedError(item.get("code", 500), item.get("reason", ""), item.get("message", ""))
-        self._version = item["metadata"]["resourceVersion"]
-        if kind != "BOOKMARK":
-            self._keeps.changed(kind, item)
 
     def _succeed(self) -> None:
         self.problem = None

@@ -3,15 +3,15 @@
 import asyncio
 from datetime import UTC, datetime
 
+from studiolo.contract.errors import Conflict
 from studiolo.engines.base import Exit
-from studiolo.engines.kubernetes import manifests, names, quota
+from studiolo.engines.kubernetes import claims, manifests, names, policies, quota
 from studiolo.engines.kubernetes.api import ClusterAPI, Object, RefusedError
 from studiolo.engines.kubernetes.endings import Endings, read_end
-from studiolo.engines.kubernetes.manifests import Manifest, Plan
+from studiolo.engines.kubernetes.manifests import Manifest, Plan, workspace_name
 
 # A create that failed for another reason stays charged to the quota until the cluster counts again.
 _QUOTA_PAUSES = (0.3, 1.0)
-_CONFLICT = 409
 _NOT_ACCEPTED = (400, 422)
 
 
@@ -22,17 +22,11 @@ class Launching:
         self._api = api
         self._endings = endings
 
-    async def find_claim(self, instance: str, key: str) -> str | None:
-        """Return the name of the claim that a workspace has, whatever it was called when that was made."""
-        wanted = f"{names.INSTANCE}={instance},{names.WORKSPACE}={key}"
-        found = await self._api.list(self._api.path("persistentvolumeclaims"), metadata_only=True, labelSelector=wanted)
-        items = sorted(item["metadata"]["name"] for item in found)
-        return items[0] if items else None
-
     async def launch(self, plan: Plan) -> Object | None:
         """Make all of a launch; returns its pod, None when the launch is over or the cluster will not have it.
 
-        Why it will not is written as the launch's end. Raises RefusedError for what an administrator must mend.
+        Why it will not is written as the launch's end. Raises RefusedError for what an administrator must mend, and
+        Conflict (`engine-refused`) where another platform in the namespace has objects of these names.
         """
         # Made first: what the settings do not allow must not leave anything.
         pod = manifests.pod(plan)
@@ -40,7 +34,7 @@ class Launching:
             return None
         try:
             await asyncio.gather(self._ensure_claim(plan), self._ensure_policy(plan))
-            return await self._create(pod, "pods") or await self._find_pod(pod)
+            return await self._create(pod, "pods") or await self._find("pods", pod)
         except RefusedError as refused:
             if refused.is_quota:
                 ended = Exit("no-capacity", quota.explain(refused.message), datetime.now(UTC))
@@ -57,18 +51,19 @@ class Launching:
         secret = manifests.secret(plan)
         if await self._create(secret, "secrets"):
             return True
-        found = await self._api.find(self._api.path("secrets", secret["metadata"]["name"]), metadata_only=True)
+        found = await self._find("secrets", secret)
         return found is not None and read_end(found) is None
 
     async def _ensure_claim(self, plan: Plan) -> None:
-        if await self.find_claim(plan.instance, manifests.workspace_key(plan.spec)) is None:
-            await self._create(manifests.claim(plan), "persistentvolumeclaims")
+        spec = plan.spec
+        made = claims.manifest(plan.claim, spec.folder, workspace_name(spec), plan.settings, plan.instance)
+        await claims.ensure(self._api, plan.claim, made)
 
     async def _ensure_policy(self, plan: Plan) -> None:
         if not plan.settings.network.policies:
             return
-        policy = manifests.policy(plan)
-        if await self._create(policy, "networkpolicies") is None:
+        policy = policies.policy(plan.settings, plan.instance, plan.spec.workload_id)
+        if await self._create(policy, "networkpolicies") is None and await self._find("networkpolicies", policy):
             # Settings may have changed since the session's last launch.
             path = self._api.path("networkpolicies", policy["metadata"]["name"])
             await self._api.patch(path, {"spec": policy["spec"]})
@@ -79,12 +74,27 @@ class Launching:
             try:
                 return await self._api.create(self._api.path(resource), manifest)
             except RefusedError as refused:
-                if refused.status == _CONFLICT and refused.reason == "AlreadyExists":
+                if refused.is_duplicate:
                     return None
                 if not refused.is_quota or pause is None:
                     raise
             await asyncio.sleep(pause)
         return None
 
-    async def _find_pod(self, pod: Manifest) -> Object | None:
-        return await self._api.find(self._api.path("pods", pod["metadata"]["name"]))
+    async def _find(self, resource: str, manifest: Manifest) -> Object | None:
+        """Return an object of ours that is there, None if it is gone by now."""
+        path = self._api.path(resource, manifest["metadata"]["name"])
+        found = await self._api.find(path, metadata_only=resource == "secrets")
+        if found and _platform(found) not in (_platform(manifest), None):
+            raise Conflict(
+                "engine-refused",
+                f"Another platform in the cluster's namespace has this session's {resource}.",
+                hint="An administrator gives each platform a namespace, or removes what a copy of this one has left.",
+            )
+        return found
+
+
+def _platform(item: Object) -> str | None:
+    """Return whose an object is; None if somebody took its labels."""
+    found = (item["metadata"].get("labels") or {}).get(names.INSTANCE)
+    return None if found is None else str(found)

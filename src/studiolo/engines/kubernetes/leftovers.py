@@ -1,46 +1,50 @@
 """Objects of launches that are over: found by their labels, removed one by one (no right to remove many is needed)."""
 
 import asyncio
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from studiolo.engines.base import Exit
-from studiolo.engines.kubernetes import names
-from studiolo.engines.kubernetes.api import ClusterAPI, Object
+from studiolo.engines.kubernetes import names, policies
+from studiolo.engines.kubernetes.api import ClusterAPI, Object, RefusedError
 from studiolo.engines.kubernetes.endings import Endings, read_end
-from studiolo.engines.kubernetes.records import Record, read
+from studiolo.engines.kubernetes.settings import KubernetesSettings
 
 Key = tuple[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What there was of this platform: its pods, and the Secrets of launches without what they hold."""
-
-    pods: list[Record]
-    secrets: dict[Key, Object]
-
-
-async def list_all(api: ClusterAPI, instance: str) -> Found:
-    """Return all pods and Secrets of this platform, as they are now."""
+async def list_secrets(api: ClusterAPI, instance: str) -> dict[Key, Object]:
+    """Return the Secrets of this platform's launches, without what they hold."""
     selector = f"{names.INSTANCE}={instance},{names.WORKLOAD}"
-    secrets = await api.list(api.path("secrets"), metadata_only=True, labelSelector=selector)
-    pods = await api.list(api.path("pods"), labelSelector=selector)
-    records = [record for pod in pods if (record := read(pod)) is not None]
-    return Found(records, {_key(secret): secret for secret in secrets})
+    found = await api.list(api.path("secrets"), metadata_only=True, labelSelector=selector)
+    return {key: secret for secret in found if (key := _key(secret)) is not None}
 
 
-async def clear(api: ClusterAPI, endings: Endings, found: Found, wanted: set[Key]) -> None:
+async def clear(api: ClusterAPI, endings: Endings, secrets: dict[Key, Object], wanted: set[Key]) -> None:
     """Of launches that are not wanted and have no pod: keep the newest Secret of each session, without its request."""
-    running = {record.key for record in found.pods}
-    newest = dict(sorted(found.secrets))
-    for key, secret in found.secrets.items():
-        if key in wanted or key in running:
+    newest = dict(sorted(secrets))
+    for key, secret in secrets.items():
+        if key in wanted:
             continue
         if newest[key[0]] != key[1]:
             await api.delete(api.path("secrets", secret["metadata"]["name"]))
         elif read_end(secret) is None:
             await endings.write(key, Exit("vanished", "The session's pod is gone.", datetime.now(UTC)))
+
+
+async def restore_policies(api: ClusterAPI, settings: KubernetesSettings, instance: str, running: set[str]) -> None:
+    """Make the policies anew that somebody has removed while their sessions run."""
+    if not settings.network.policies or not running:
+        return
+    selector = f"{names.INSTANCE}={instance},{names.WORKLOAD}"
+    found = await api.list(api.path("networkpolicies"), metadata_only=True, labelSelector=selector)
+    there = {item["metadata"]["name"] for item in found}
+    for workload_id in sorted(running):
+        if names.policy_name(workload_id) not in there:
+            try:
+                await api.create(api.path("networkpolicies"), policies.policy(settings, instance, workload_id))
+            except RefusedError as refused:
+                if not refused.is_duplicate:
+                    raise
 
 
 async def forget(api: ClusterAPI, instance: str, workload_id: str) -> None:
@@ -52,6 +56,7 @@ async def forget(api: ClusterAPI, instance: str, workload_id: str) -> None:
         await asyncio.gather(*(api.delete(path) for path in paths))
 
 
-def _key(secret: Object) -> Key:
-    labels = secret["metadata"]["labels"]
-    return labels[names.WORKLOAD], int(labels[names.LAUNCH])
+def _key(secret: Object) -> Key | None:
+    labels = secret["metadata"].get("labels") or {}
+    launch = labels.get(names.LAUNCH, "")
+    return (labels[names.WORKLOAD], int(launch)) if launch.isdecimal() else None

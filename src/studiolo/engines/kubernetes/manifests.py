@@ -1,7 +1,7 @@
 """What is made in the cluster for a launch, as plain objects. Pure: spec and settings in, manifests out.
 
-A Secret stands for the launch and holds its request, a claim keeps the workspace's files, a NetworkPolicy lets the
-platform in, and a Pod runs it. People's text is only ever a value: sanitised in labels, whole in annotations.
+A Secret stands for the launch and holds its request, and a Pod runs it (see `claims` and `policies` for what else there
+is). People's text is only ever a value: sanitised in labels, whole in annotations.
 """
 
 import fnmatch
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from studiolo.contract.errors import InvalidInput
-from studiolo.engines.base import Limits, WorkloadSpec
+from studiolo.engines.base import Limits, Volume, WorkloadSpec
 from studiolo.engines.kubernetes import names, places
+from studiolo.engines.kubernetes.claims import Claim, workspace_key
 from studiolo.engines.kubernetes.settings import GPUType, KubernetesOptions, KubernetesSettings
 
 Manifest = dict[str, Any]
@@ -24,13 +25,13 @@ _READABLE_BY_GROUP = 0o440
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One launch in one cluster. `claim` is the name of the workspace's claim; `stop_grace` is in seconds."""
+    """One launch in one cluster. `claim` is the workspace's; `stop_grace` is in seconds."""
 
     spec: WorkloadSpec
     settings: KubernetesSettings
     options: KubernetesOptions
     instance: str
-    claim: str
+    claim: Claim
     stop_grace: float
 
 
@@ -43,43 +44,6 @@ def secret(plan: Plan) -> Manifest:
         "metadata": _metadata(plan, names.secret_name(plan.spec.workload_id, plan.spec.launch)),
         "type": "Opaque",
         "stringData": {_REQUEST_KEY: request.to_line().decode()},
-    }
-
-
-def claim(plan: Plan) -> Manifest:
-    """Return the claim that keeps the workspace's files. It belongs to no launch and is never removed by us."""
-    wanted = plan.settings.claims
-    spec: Manifest = {
-        "accessModes": [wanted.access_mode],
-        "resources": {"requests": {"storage": f"{wanted.size_gib}Gi"}},
-    }
-    if wanted.storage_class is not None:
-        spec["storageClassName"] = wanted.storage_class
-    labels = {names.INSTANCE: plan.instance, names.WORKSPACE: workspace_key(plan.spec), **_MANAGED}
-    annotations = {f"{names.DOMAIN}/workspace": workspace_name(plan.spec)}
-    metadata = {"name": plan.claim, "labels": labels, "annotations": annotations}
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
-
-
-def policy(plan: Plan) -> Manifest:
-    """Return the policy of the session: only the platform comes in; only to it, names and what is allowed goes out."""
-    network = plan.settings.network
-    platform = _platform(plan)
-    dns = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
-    more = [{"ipBlock": {"cidr": cidr}} for cidr in network.egress_cidrs]
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {
-            "name": names.policy_name(plan.spec.workload_id),
-            "labels": {names.INSTANCE: plan.instance, names.WORKLOAD: plan.spec.workload_id, **_MANAGED},
-        },
-        "spec": {
-            "podSelector": {"matchLabels": {names.INSTANCE: plan.instance, names.WORKLOAD: plan.spec.workload_id}},
-            "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": platform, "ports": [{"protocol": "TCP", "port": plan.settings.port}]}],
-            "egress": [{"to": [*platform, *more]}, {"ports": dns}],
-        },
     }
 
 
@@ -129,14 +93,6 @@ def workspace_name(spec: WorkloadSpec) -> str:
     return spec.labels.get("workspace", "").rpartition("/")[2] or spec.folder.name
 
 
-def workspace_key(spec: WorkloadSpec) -> str:
-    """Return the value of the label by which a workspace's claim is found, whatever the workspace is called."""
-    return names.digest(str(spec.folder))
-
-
-_MANAGED = {"app.kubernetes.io/managed-by": "studiolo"}
-
-
 def _metadata(plan: Plan, name: str) -> Manifest:
     spec = plan.spec
     person = spec.labels.get("e-mail") or spec.person
@@ -144,11 +100,9 @@ def _metadata(plan: Plan, name: str) -> Manifest:
         "app": CONTAINER,
         "user": names.label(person),
         "workspace": names.label(workspace_name(spec)),
-        **_MANAGED,
-        names.INSTANCE: plan.instance,
-        names.WORKLOAD: spec.workload_id,
-        names.LAUNCH: str(spec.launch),
-        names.WORKSPACE: workspace_key(spec),
+        **names.MANAGED,
+        **names.of_launch(plan.instance, spec.workload_id, spec.launch),
+        names.WORKSPACE: workspace_key(spec.folder),
     }
     told = {"workspace": workspace_name(spec), **spec.labels, "user": person}
     annotations = {f"{names.DOMAIN}/{names.slug(key)}": value for key, value in sorted(told.items()) if value}
@@ -158,12 +112,14 @@ def _metadata(plan: Plan, name: str) -> Manifest:
 def _container(plan: Plan, gpu: GPUType | None) -> Manifest:
     settings = plan.settings
     mounts = [
-        {"name": "workspace", "mountPath": places.WORKSPACE},
+        {"name": names.WORKSPACE_VOLUME, "mountPath": places.WORKSPACE},
         {"name": "request", "mountPath": places.REQUEST, "readOnly": True},
         {"name": "state", "mountPath": places.STATE},
     ]
     if settings.datasets_claim:
         mounts.append({"name": "shared-datasets", "mountPath": places.DATASETS, "readOnly": True})
+    for name, volume in _attached(plan.spec).items():
+        mounts.append({"name": name, "mountPath": f"{places.VOLUMES}/{volume.name}", "readOnly": volume.read_only})
     amounts = _amounts(plan.spec.limits, gpu)
     tracking = plan.spec.variables.get(_TRACKING)
     return {
@@ -190,13 +146,22 @@ def _container(plan: Plan, gpu: GPUType | None) -> Manifest:
 def _volumes(plan: Plan) -> list[Manifest]:
     secret_name = names.secret_name(plan.spec.workload_id, plan.spec.launch)
     volumes: list[Manifest] = [
-        {"name": "workspace", "persistentVolumeClaim": {"claimName": plan.claim}},
+        {"name": names.WORKSPACE_VOLUME, "persistentVolumeClaim": {"claimName": plan.claim.name}},
         {"name": "request", "secret": {"secretName": secret_name, "defaultMode": _READABLE_BY_GROUP}},
         {"name": "state", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}},
     ]
     if name := plan.settings.datasets_claim:
         volumes.append({"name": "shared-datasets", "persistentVolumeClaim": {"claimName": name, "readOnly": True}})
+    for name, volume in _attached(plan.spec).items():
+        # Read-only at the mount alone: one that is so here would be attached read-only for a writer on the same node.
+        volumes.append({"name": name, "persistentVolumeClaim": {"claimName": volume.claim}})
     return volumes
+
+
+def _attached(spec: WorkloadSpec) -> dict[str, Volume]:
+    """Return the volumes that are claims, by a name that a pod's volume may have."""
+    claims = [volume for volume in spec.volumes if volume.claim]
+    return {f"volume-{number}": volume for number, volume in enumerate(claims, start=1)}
 
 
 def _amounts(limits: Limits, gpu: GPUType | None) -> dict[str, str]:
@@ -243,20 +208,11 @@ def _gpu(limits: Limits, settings: KubernetesSettings) -> GPUType | None:
 
 def _beside_others(plan: Plan) -> Manifest | None:
     """A volume that one node mounts at a time takes all pods of its workspace to that node."""
-    if plan.settings.claims.access_mode != "ReadWriteOnce":
+    if not plan.claim.is_of_one_node:
         return None
-    same = {"matchLabels": {names.INSTANCE: plan.instance, names.WORKSPACE: workspace_key(plan.spec)}}
+    same = {"matchLabels": {names.INSTANCE: plan.instance, names.WORKSPACE: workspace_key(plan.spec.folder)}}
     term = {"labelSelector": same, "topologyKey": "kubernetes.io/hostname"}
     return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
-
-
-def _platform(plan: Plan) -> list[Manifest]:
-    network = plan.settings.network
-    pods: Manifest = {"podSelector": {"matchLabels": network.platform_labels}}
-    if network.platform_namespace:
-        named = {"kubernetes.io/metadata.name": network.platform_namespace}
-        pods["namespaceSelector"] = {"matchLabels": named}
-    return [pods, *({"ipBlock": {"cidr": cidr}} for cidr in network.platform_cidrs)]
 
 
 def _literal(text: str) -> str:

@@ -34,22 +34,29 @@ class Measuring:
         return Usage(datetime.now(UTC), cpu_seconds=None, memory=memory, memory_peak=None, processes=None)
 
     async def describe(self) -> Machine:
-        """Return what the namespace's quotas allow; the cluster's own size takes rights that we do not ask for."""
+        """Return what the namespace's quotas allow, and what is left of that.
+
+        The cluster's own size takes rights that we do not ask for.
+        """
         found: list[dict[str, Any]] = []
         try:
             found = await self._api.list(self._api.path("resourcequotas"))
         except RefusedError as refused:
             if refused.status != 403:
                 raise refused.as_unavailable() from refused
+        cpu = quota.least(found, "limits.cpu", "requests.cpu", "cpu")
         memory = quota.least(found, "limits.memory", "requests.memory", "memory")
         gpu = quota.least(found, "requests.nvidia.com/gpu")
         return Machine(
-            cpu=quota.least(found, "limits.cpu", "requests.cpu", "cpu"),
-            memory=None if memory is None else int(memory),
-            gpu=None if gpu is None else int(gpu),
+            cpu=cpu.total if cpu else None,
+            memory=int(memory.total) if memory else None,
+            gpu=int(gpu.total) if gpu else None,
             cpu_limits="engine",
             memory_limits="engine",
             process_limits="none",
+            cpu_taken=cpu.taken if cpu else 0,
+            memory_taken=int(memory.taken) if memory else 0,
+            gpu_taken=int(gpu.taken) if gpu else 0,
         )
 
     async def _ask(self) -> None:
@@ -57,10 +64,9 @@ class Measuring:
         self._good_until = time.monotonic() + _FRESH_SECONDS
         try:
             found = await self._api.list(self._path, labelSelector=self._selector)
-        except (RefusedError, Unavailable):
+            self._memory = {item["metadata"]["name"]: _memory(item) for item in found}
+        except (RefusedError, Unavailable, AttributeError, KeyError, TypeError, ValueError):
             self._memory, self._good_until = {}, time.monotonic() + _ABSENT_SECONDS
-            return
-        self._memory = {item["metadata"]["name"]: _memory(item) for item in found}
 
 
 def _memory(item: dict[str, Any]) -> int:

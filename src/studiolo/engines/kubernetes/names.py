@@ -4,15 +4,17 @@ import hashlib
 import math
 import re
 import unicodedata
-from pathlib import Path
 
 DOMAIN = "studiolo.dev"
 INSTANCE = f"{DOMAIN}/instance"
 WORKLOAD = f"{DOMAIN}/workload"
 LAUNCH = f"{DOMAIN}/launch"
 WORKSPACE = f"{DOMAIN}/workspace"
+MANAGED = {"app.kubernetes.io/managed-by": "studiolo"}
 # An annotation of a launch's Secret: its Exit as JSON, once the launch is over.
 ENDED = f"{DOMAIN}/ended"
+# The volume of a pod that holds the workspace's files, as the seed's template calls it.
+WORKSPACE_VOLUME = "workspace"
 
 _LABEL_LENGTH = 63
 _DIGEST_LENGTH = 10
@@ -41,6 +43,11 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
 
 
+def of_launch(instance: str, workload_id: str, launch: int) -> dict[str, str]:
+    """Return the labels by which the objects of a launch are found."""
+    return {INSTANCE: instance, WORKLOAD: workload_id, LAUNCH: str(launch)}
+
+
 def pod_name(person: str, workload_id: str, launch: int) -> str:
     """Return `jupyter-<person>-<session>-<launch>`."""
     return f"jupyter-{slug(person)}-{workload_id}-{launch}"
@@ -56,9 +63,9 @@ def policy_name(workload_id: str) -> str:
     return f"session-{workload_id}"
 
 
-def claim_name(workspace: str, folder: Path) -> str:
-    """Return `workspace-<slug>-<digest>`: two people's workspaces of one name have a claim each."""
-    return f"workspace-{slug(workspace)}-{digest(str(folder))}"
+def claim_name(workspace: str, owner: str) -> str:
+    """Return `workspace-<slug>-<digest>`: two people's workspaces of one name, or two platforms', have a claim each."""
+    return f"workspace-{slug(workspace)}-{digest(owner)}"
 
 
 def cpu(processors: float) -> str:

@@ -12,6 +12,7 @@ from studiolo.runtime.launch import LaunchFiles, LaunchRequest
 
 WORKSPACE = "/workspace"
 DATASETS = "/datasets"
+VOLUMES = "/volumes"
 REQUEST = "/run/studiolo/request"
 # In memory: the launch's files, keys and sockets.
 STATE = "/run/studiolo/state"

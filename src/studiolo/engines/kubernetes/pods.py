@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any
 
 from studiolo.engines.base import Exit
 from studiolo.engines.kubernetes import names
 from studiolo.engines.kubernetes.api import ClusterAPI, Object
+from studiolo.engines.kubernetes.explaining import explain_removal
 from studiolo.engines.kubernetes.following import Follower
-from studiolo.engines.kubernetes.records import Record, explain_removal, read
+from studiolo.engines.kubernetes.records import Record, read
 
 Key = tuple[str, int]
 _SHRUNK = "record"
@@ -30,6 +30,10 @@ class Pods:
     def find(self, key: Key) -> Record | None:
         """Return what is known of a launch's pod, None if there is none."""
         return self._records.get(key)
+
+    def list_all(self) -> list[Record]:
+        """Return what is known of all pods."""
+        return list(self._records.values())
 
     def find_name(self, name: str) -> Record | None:
         """Return what is known of the pod of that name, as events call it."""
@@ -105,63 +109,3 @@ class Pods:
     def _key(name: str) -> Key | None:
         parts = name.rsplit("-", 3)
         return (f"{parts[-3]}-{parts[-2]}", int(parts[-1])) if len(parts) == 4 and parts[-1].isdigit() else None
-
-
-class News:
-    """What the cluster tells of pods that do not run yet, from one watch of its events: the last of each, in words."""
-
-    def __init__(self, api: ClusterAPI, pods: Pods) -> None:
-        self._pods = pods
-        self._told: dict[str, str] = {}
-        self.follower = Follower(api, api.path("events"), {"fieldSelector": "involvedObject.kind=Pod"}, self)
-
-    def of(self, record: Record) -> str:
-        """Return what was told last of a pod, a sentence, or nothing."""
-        return self._told.get(record.name, "")
-
-    def drop(self, record: Record) -> None:
-        """Forget what was told of a pod: it runs."""
-        self._told.pop(record.name, None)
-
-    def listed(self, objects: list[Object], version: str) -> None:
-        """See Keeps.listed. Old events stay: that they expire says nothing."""
-        for item in objects:
-            self.changed("ADDED", item)
-
-    def changed(self, kind: str, item: Object) -> None:
-        """See Keeps.changed."""
-        name = item.get("involvedObject", {}).get("name", "")
-        said = _SAID.get(item.get("reason", ""))
-        if kind == "DELETED" or said is None or not name.startswith("jupyter-"):
-            return
-        record = self._pods.find_name(name)
-        if record is not None and record.phase != "Pending":
-            return
-        text = " ".join(str(item.get("message", "")).split())[:300].rstrip(".")
-        # Bounded: events also come for pods of other platforms in the namespace.
-        while len(self._told) >= _MOST_NEWS:
-            del self._told[next(iter(self._told))]
-        self._told.pop(name, None)
-        self._told[name] = said.format(text)
-        if record is not None:
-            self._pods.tell(record.key)
-
-    def shrink(self, item: Object) -> Object:
-        """See Keeps.shrink."""
-        kept: dict[str, Any] = {name: item.get(name) for name in ("reason", "message")}
-        return {**kept, "involvedObject": {"name": item.get("involvedObject", {}).get("name", "")}}
-
-
-_MOST_NEWS = 2000
-_SAID = {
-    "FailedScheduling": "Waiting for a place in the cluster: {}.",
-    "TriggeredScaleUp": "The cluster gets another node for the session.",
-    "NotTriggerScaleUp": "Waiting for a place in the cluster, which does not grow: {}.",
-    "Scheduled": "A node was found.",
-    "Pulling": "Pulling the image.",
-    "Pulled": "The image is there.",
-    "FailedMount": "The workspace's volume cannot be mounted yet: {}.",
-    "FailedAttachVolume": "The workspace's volume cannot be attached yet: {}.",
-    "FailedCreatePodSandBox": "The node cannot make the pod yet: {}.",
-    "Failed": "The node tries again: {}.",
-}

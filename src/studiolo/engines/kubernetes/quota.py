@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from studiolo.engines.kubernetes.names import amount
 
@@ -11,11 +11,27 @@ _PART = re.compile(r"(requested|used|limited): ((?:[\w./-]+=[^,\s]+,?)+)")
 _WORDS = {"cpu": "processors", "memory": "memory", "storage": "storage", "pods": "pods"}
 
 
-def least(quotas: Iterable[dict[str, Any]], *resources: str) -> float | None:
-    """Return the least that any quota allows of one of the `resources`; None without such a quota."""
-    hard = [quota.get("status", {}).get("hard") or quota.get("spec", {}).get("hard", {}) for quota in quotas]
-    amounts = [amount(limits[name]) for limits in hard for name in resources if name in limits]
-    return min(amounts, default=None)
+class Share(NamedTuple):
+    """What may be used of a resource, and how much of that nobody can have any more."""
+
+    total: float
+    taken: float
+
+
+def least(quotas: Iterable[dict[str, Any]], *resources: str) -> Share | None:
+    """Return the least that any quota allows of one of the `resources`, and leaves of it; None without such a quota."""
+    totals, rests = [], []
+    for quota in quotas:
+        status = quota.get("status") or {}
+        hard = status.get("hard") or (quota.get("spec") or {}).get("hard") or {}
+        used = status.get("used") or {}
+        for name in filter(hard.__contains__, resources):
+            totals.append(amount(hard[name]))
+            rests.append(max(0.0, amount(hard[name]) - amount(used.get(name, "0"))))
+    if not totals:
+        return None
+    total = min(totals)
+    return Share(total, total - min(total, *rests))
 
 
 def explain(message: str) -> str:

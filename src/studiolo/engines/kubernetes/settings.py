@@ -1,12 +1,21 @@
 """What an administrator says about a cluster, under `[engines.kubernetes]`, and a profile about one of its sizes."""
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+
+
+def _check_network(text: str) -> str:
+    ipaddress.ip_network(text)
+    return text
+
+
+CIDR = Annotated[str, AfterValidator(_check_network)]
 
 
 class _Model(BaseModel):
@@ -37,10 +46,14 @@ class ClaimSettings(_Model):
 
     size_gib: int = Field(default=10, ge=1, description="Size of a new claim, in GiB.")
     storage_class: str | None = Field(default=None, description="Storage class; none: the cluster's default.")
-    access_mode: AccessMode = Field(
-        default="ReadWriteOnce",
+    access_mode: AccessMode | None = Field(
+        default=None,
         description="`ReadWriteMany` lets a workspace's sessions run on several nodes; with `ReadWriteOnce` those that "
-        "run at once are put on one node; with `ReadWriteOncePod` there can be one at a time.",
+        "run at once are put on one node; with `ReadWriteOncePod` there can be one at a time. None: as "
+        "needed, `ReadWriteMany` for a workspace of several people if `shared_storage_class` is named.",
+    )
+    shared_storage_class: str | None = Field(
+        default=None, description="A storage class whose volumes several nodes can mount, for `ReadWriteMany`."
     )
 
 
@@ -53,10 +66,19 @@ class NetworkSettings(_Model):
         description="Labels of the platform's own pods, which reach sessions and are reached by them.",
     )
     platform_namespace: str | None = Field(default=None, description="Their namespace; none: that of the sessions.")
-    platform_cidrs: tuple[str, ...] = Field(
+    platform_cidrs: tuple[CIDR, ...] = Field(
         default=(), description="Addresses of a platform outside of the cluster, for example `10.1.2.3/32`."
     )
-    egress_cidrs: tuple[str, ...] = Field(default=(), description="What else sessions may reach.")
+    egress_cidrs: tuple[CIDR, ...] = Field(default=(), description="What else sessions may reach.")
+    dns_cidrs: tuple[CIDR, ...] = Field(
+        default=("169.254.20.10/32",),
+        description="Where names are looked up besides the pods of kube-system; the default is a node's own cache.",
+    )
+    pod_cidrs: tuple[CIDR, ...] = Field(
+        default=(),
+        description="Addresses that pods have; to others the front door does not connect. None: all but those of the "
+        "machine itself and of its link.",
+    )
 
 
 class KubernetesSettings(_Model):
@@ -65,6 +87,11 @@ class KubernetesSettings(_Model):
     kubeconfig: Path | None = Field(default=None, description="How to reach the cluster; none: as a pod inside of it.")
     context: str | None = Field(default=None, description="Which context of the kubeconfig; none: its current one.")
     namespace: Name = Field(default="studiolo", description="Where sessions run. It must be there.")
+    platform: Name | None = Field(
+        default=None,
+        max_length=40,
+        description="Tells this platform from others in the namespace; none: its data directory's path does.",
+    )
     image: str = Field(min_length=1, description="What sessions run in; it holds our runtime (deploy/images/session).")
     images: tuple[str, ...] = Field(
         default=(), description="Images that sessions may name, `*` for any part of a name; they hold our runtime too."
@@ -104,3 +131,7 @@ class KubernetesOptions(_Model):
     priority_class: Name | None = Field(default=None, description="Priority class of the pod.")
     runtime_class: Name | None = Field(default=None, description="Runtime class of the pod, for example a sandbox.")
     image: str | None = Field(default=None, min_length=1, description="Another image that holds our runtime.")
+    access_mode: AccessMode | None = Field(
+        default=None, description="Access mode of a claim that is made for a session of this size."
+    )
+    storage_class: str | None = Field(default=None, description="Storage class of a claim that is made for it.")

@@ -1,7 +1,7 @@
 """What the API refuses, in its words. Recorded from a real server, 1.36."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -64,8 +64,7 @@ def check(resource: str, item: Object) -> None:
 def check_quota(pod: Object, others: list[Object], quotas: list[Object]) -> None:
     """Raise RefusalError for a pod that a quota does not let in."""
     asked = _charges(pod)
-    running = [other for other in others if other.get("status", {}).get("phase") not in ("Succeeded", "Failed")]
-    used = {name: sum((_charges(other).get(name, Decimal()) for other in running), Decimal()) for name in asked}
+    used = _used(others, asked)
     for quota in quotas:
         hard = {name: (limit, _parse(limit)) for name, limit in quota["spec"]["hard"].items()}
         over = [name for name in sorted(asked) if name in hard and used[name] + asked[name] > hard[name][1]]
@@ -78,6 +77,13 @@ def check_quota(pod: Object, others: list[Object], quotas: list[Object]) -> None
             amounts = ", ".join(f"{part}: {text}" for part, text in told.items())
             start = f'pods "{pod["metadata"]["name"]}" is forbidden: exceeded quota'
             raise RefusalError(403, "Forbidden", f"{start}: {quota['metadata']['name']}, {amounts}")
+
+
+def charge(quota: Object, pods: list[Object]) -> Object:
+    """Return a quota with what is in use of it in its status."""
+    hard = quota["spec"]["hard"]
+    used = {name: _plain(amount) for name, amount in _used(pods, hard).items()}
+    return {**quota, "status": {"hard": hard, "used": used}}
 
 
 def check_security(pod: Object) -> None:
@@ -114,6 +120,11 @@ def _unknown(value: Any, kind: str, path: str) -> Iterator[str]:
             yield inner
         else:
             yield from _unknown(item, known[name], inner)
+
+
+def _used(pods: list[Object], names: Iterable[str]) -> dict[str, Decimal]:
+    running = [_charges(pod) for pod in pods if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")]
+    return {name: sum((charges.get(name, Decimal()) for charges in running), Decimal()) for name in names}
 
 
 def _charges(pod: Object) -> dict[str, Decimal]:

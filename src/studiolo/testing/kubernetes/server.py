@@ -2,18 +2,20 @@
 
 import asyncio
 import base64
-import copy
 import itertools
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from studiolo.testing.kubernetes.answers import fits, merge, view
 from studiolo.testing.kubernetes.pods import Pod, Runner, now, run_at_once
-from studiolo.testing.kubernetes.rules import KINDS, RefusalError, check, check_quota, check_security
+from studiolo.testing.kubernetes.rules import KINDS, RefusalError, charge, check, check_quota, check_security
 from studiolo.testing.kubernetes.store import Change, Object, Store
 
 _VERBS = {"GET": "get", "POST": "create", "PATCH": "patch", "DELETE": "delete"}
@@ -24,8 +26,10 @@ _POLICIES = "/apis/networking.k8s.io/v1/namespaces/{namespace}/{resource}"
 class FakeCluster:
     """One namespace of a cluster. `runner` runs the pods that are made from now on; `calls` is all that was asked.
 
-    `forbidden`: pairs of verb and resource that the account may not; `is_away`: connections are dropped;
-    `token`: what callers sign in with; `logs`: what each pod printed.
+    `forbidden`: pairs of verb and resource that the account may not; `lies`: what is answered to such a pair instead of
+    the truth; `is_away`: connections are dropped; `busy`: how many requests to come are throttled, each with
+    `retry_after` seconds; `ahead`: how many seconds its clock is; `token`: what callers sign in with; `logs`: what each
+    pod printed.
     """
 
     def __init__(self, *, namespace: str = "studiolo", runner: Runner = run_at_once) -> None:
@@ -34,7 +38,11 @@ class FakeCluster:
         self.store = Store()
         self.calls: list[tuple[str, str]] = []
         self.forbidden: set[tuple[str, str]] = set()
+        self.lies: dict[tuple[str, str], str] = {}
         self.is_away = False
+        self.busy = 0
+        self.retry_after = 1
+        self.ahead = 0.0
         self.token = "token-of-the-tests"  # noqa: S105
         self.bookmark_seconds = 60.0
         self.logs: dict[str, list[str]] = {}
@@ -52,6 +60,11 @@ class FakeCluster:
         path = folder / "kubeconfig.json"
         path.write_text(json.dumps({**config, "current-context": "fake"}))
         return path
+
+    def settings(self, folder: Path, **more: Any) -> dict[str, Any]:
+        """Return the engine's settings for this cluster, whose pods are on this machine."""
+        here = {"image": "lab:1", "kubeconfig": self.kubeconfig(folder), "network": {"pod_cidrs": ["127.0.0.0/8"]}}
+        return here | more
 
     def list_all(self, resource: str) -> list[Object]:
         """Return all objects of a kind."""
@@ -76,6 +89,12 @@ class FakeCluster:
     def remove(self, name: str) -> None:
         """Delete a pod as somebody else would."""
         self._delete("pods", self._pods[name].manifest, grace=1)
+
+    def edit(self, resource: str, name: str, change: Object) -> None:
+        """Change an object as somebody else would, by a merge patch."""
+        item = self.store.find(resource, self.namespace, name)
+        assert item is not None
+        self.store.put(resource, merge(item, change))
 
     def evict(self, name: str) -> None:
         """Take a pod away by the Eviction API."""
@@ -122,13 +141,21 @@ class FakeCluster:
         if self.is_away:
             assert request.transport is not None
             request.transport.abort()
+        if self.busy > 0:
+            self.busy -= 1
+            refusal = RefusalError(429, "TooManyRequests", "too many requests, please try again later")
+            headers = {"Retry-After": str(self.retry_after)}
+            return web.json_response(refusal.as_status(), status=429, headers=headers)
         try:
             self._admit(request, verb, resource)
-            answer: web.StreamResponse = await handler(request)
+            lie = self.lies.get((verb, resource))
+            answer: web.StreamResponse = await handler(request) if lie is None else web.Response(text=lie)
         except RefusalError as refusal:
             return web.json_response(refusal.as_status(), status=refusal.status)
         except web.HTTPNotFound:
             return web.json_response(RefusalError(404, "", "404 page not found").as_status(), status=404)
+        if self.ahead and not answer.prepared:
+            answer.headers["Date"] = formatdate(time.time() + self.ahead, usegmt=True)
         return answer
 
     def _admit(self, request: web.Request, verb: str, resource: str) -> None:
@@ -150,14 +177,14 @@ class FakeCluster:
             return web.json_response(self._create(resource, await request.json()), status=201)
         if "watch" in request.query:
             return await self._watch(request, resource)
-        items = [
-            item for item in self.store.list_all(resource, request.match_info["namespace"]) if _fits(request, item)
-        ]
+        items = [item for item in self.store.list_all(resource, request.match_info["namespace"]) if fits(request, item)]
+        if resource == "resourcequotas":
+            items = [charge(item, self.list_all("pods")) for item in items]
         metadata: Object = {"resourceVersion": str(self.store.version)}
         begin, most = int(request.query.get("continue") or 0), int(request.query.get("limit") or len(items) or 1)
         if begin + most < len(items):
             metadata["continue"] = str(begin + most)
-        page = [_view(request, item) for item in items[begin : begin + most]]
+        page = [view(request, item) for item in items[begin : begin + most]]
         return web.json_response({"kind": f"{KINDS[resource]}List", "metadata": metadata, "items": page})
 
     async def _on_object(self, request: web.Request) -> web.StreamResponse:
@@ -166,10 +193,10 @@ class FakeCluster:
         if item is None:
             raise RefusalError(404, "NotFound", f'{resource} "{name}" not found')
         if request.method == "PATCH":
-            item = self.store.put(resource, _merge(item, await request.json()))
+            item = self.store.put(resource, merge(item, await request.json()))
         if request.method == "DELETE":
             self._delete(resource, item, int(request.query.get("gracePeriodSeconds", 30)))
-        return web.json_response(_view(request, item))
+        return web.json_response(view(request, item))
 
     async def _on_log(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
@@ -255,7 +282,7 @@ class FakeCluster:
             return response
 
         def wanted(change: Change) -> bool:
-            return change.resource == resource and _fits(request, change.item)
+            return change.resource == resource and fits(request, change.item)
 
         event = self.store.listen()
         try:
@@ -280,39 +307,3 @@ class FakeCluster:
 
 async def _send(response: web.StreamResponse, kind: str, item: Object) -> None:
     await response.write(json.dumps({"type": kind, "object": item}).encode() + b"\n")
-
-
-def _fits(request: web.Request, item: Object) -> bool:
-    labels = item["metadata"].get("labels", {})
-    for part in filter(None, request.query.get("labelSelector", "").split(",")):
-        name, is_equal, value = part.partition("=")
-        if name not in labels or (is_equal and labels[name] != value):
-            return False
-    for part in filter(None, request.query.get("fieldSelector", "").split(",")):
-        path, _, value = part.partition("=")
-        found: Any = item
-        for name in path.split("."):
-            found = found.get(name, {})
-        if found != value:
-            return False
-    return True
-
-
-def _view(request: web.Request, item: Object) -> Object:
-    """Return what the caller asked to see of an object."""
-    if "PartialObjectMetadata" in request.headers.get("Accept", ""):
-        return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]}
-    return item
-
-
-def _merge(item: Object, change: Object) -> Object:
-    """Return an object with a merge patch applied (RFC 7386)."""
-    merged = copy.deepcopy(item)
-    for name, value in change.items():
-        if value is None:
-            merged.pop(name, None)
-        elif isinstance(value, dict):
-            merged[name] = _merge(merged.get(name) or {}, value)
-        else:
-            merged[name] = value
-    return merged
