@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+import command_lines
 from base_environments import give_base, small_lock
 from studiolo.contract.errors import StudioloError
 from studiolo.server.commands.down import down
@@ -56,16 +57,7 @@ class Platform:
 
     def run(self, *words: str, check: bool = True, program: str = "studiolo") -> subprocess.CompletedProcess[str]:
         """Run the command line as its user would."""
-        done = subprocess.run(
-            [BIN / program, *words],
-            env=self.variables,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        done = command_lines.run(program, words, variables=self.variables, folder=self.folder)
         if check and done.returncode:
             raise AssertionError(f"{program} {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
