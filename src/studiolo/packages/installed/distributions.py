@@ -1,7 +1,11 @@
 """The distributions of one site-packages folder, from their `.dist-info` and `.egg-info`."""
 
+import hashlib
 import json
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
@@ -15,6 +19,46 @@ _MOST_RECORD_BYTES = 256 << 20
 _HEADERS_BYTES = 64 << 10
 _SMALL_BYTES = 16 << 10
 _SHOWN = 200
+_MOST_KEPT_ROWS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What is taken from a RECORD. `reach`: how many folders up its highest path leads; None: it is absolute."""
+
+    paths: tuple[str, ...]
+    fingerprint: str | None
+    reach: int | None
+
+
+class _Known:
+    """RECORD files by their content: nearly all of an environment's are its base's, and each is read many times.
+
+    Bounded by what they name; the oldest go first. For several threads.
+    """
+
+    def __init__(self) -> None:
+        self._records: OrderedDict[bytes, _Record] = OrderedDict()
+        self._rows = 0
+        self._lock = threading.Lock()
+
+    def read(self, content: bytes) -> _Record:
+        """Return what a RECORD says. Raises records.Malformed."""
+        digest = hashlib.sha256(content).digest()
+        record = self._records.get(digest)
+        return record if record is not None else self._keep(digest, _parse(content))
+
+    def _keep(self, digest: bytes, record: _Record) -> _Record:
+        with self._lock:
+            if digest not in self._records:
+                self._records[digest] = record
+                self._rows += len(record.paths)
+            while self._rows > _MOST_KEPT_ROWS:
+                self._rows -= len(self._records.popitem(last=False)[1].paths)
+        return record
+
+
+_known = _Known()
 
 
 def read_distributions(
@@ -35,10 +79,10 @@ def read_distributions(
         if len(found) >= _MOST_DISTRIBUTIONS or left < 0:
             findings.append(Finding("too-many", where, "It holds more distributions than are read."))
             break
-        rows, size = _rows(site, name, path, findings)
+        record, size = _record(site, name, path, findings)
         left -= size
-        owned |= {row.path for row in rows}
-        found.append(_distribution(site, name, path, rows, findings))
+        owned.update(record.paths)
+        found.append(_distribution(site, name, path, record, findings))
     return found, owned
 
 
@@ -48,7 +92,7 @@ def _info_folders(site: int) -> Iterator[str]:
             yield entry.name
 
 
-def _distribution(site: int, name: str, path: str, rows: list[records.Row], findings: list[Finding]) -> Distribution:
+def _distribution(site: int, name: str, path: str, record: _Record, findings: list[Finding]) -> Distribution:
     stem = shown(name).rpartition(".")[0]
     called, _, version = stem.partition("-")
     wheel = name.endswith(".dist-info")
@@ -66,39 +110,48 @@ def _distribution(site: int, name: str, path: str, rows: list[records.Row], find
         folder=path,
         installer=_small(site, name, "INSTALLER"),
         direct_url=_direct_url(site, name),
-        fingerprint=of_rows(rows),
+        fingerprint=record.fingerprint,
     )
 
 
-def _rows(site: int, name: str, path: str, findings: list[Finding]) -> tuple[list[records.Row], int]:
+def _record(site: int, name: str, path: str, findings: list[Finding]) -> tuple[_Record, int]:
     """Return what its RECORD names in this site-packages folder, and the size of that file in bytes."""
+    nothing = _Record((), None, 0)
     if not name.endswith(".dist-info"):
-        return [], 0
+        return nothing, 0
     try:
         with opened(name, site) as folder:
             content = read_file("RECORD", folder, records.MOST_BYTES)
-        rows = records.parse(content)
+        record = _known.read(content)
     except FileNotFoundError:
         findings.append(
             Finding("record-missing", shown(path), "It has no RECORD, so nothing says which files are its own.")
         )
-        return [], 0
+        return nothing, 0
     except (OSError, records.Malformed) as exc:
         findings.append(Finding("record-unreadable", shown(path), f"Its RECORD cannot be read: {str(exc)[:_SHOWN]}."))
-        return [], 0
-    if any(_leaves(row.path, path.count("/")) for row in rows):
+        return nothing, 0
+    if record.reach is None or record.reach > path.count("/"):
         findings.append(Finding("record-outside", shown(path), "Its RECORD names files outside the environment."))
-    return rows, len(content)
+    return record, len(content)
 
 
-def _leaves(path: str, depth: int) -> bool:
-    """Tell whether a path leads out of what lies `depth` folders up: `../../../bin/x` does not, from site-packages."""
-    level = depth
+def _parse(content: bytes) -> _Record:
+    rows = records.parse(content)
+    paths = tuple(row.path for row in rows)
+    # Few paths lead up, and none does without this.
+    odd = [path for path in paths if ".." in path or path.startswith("/")]
+    is_absolute = any(path.startswith("/") for path in odd)
+    return _Record(paths, of_rows(rows), None if is_absolute else max(map(_reach, odd), default=0))
+
+
+def _reach(path: str) -> int:
+    """Return how many folders up a path leads at its highest: 3 for `../../../bin/x`, which is there still."""
+    level = highest = 0
     for name in path.split("/"):
         level += -1 if name == ".." else 0 if name in ("", ".") else 1
-        if level < 0:
-            return True
-    return path.startswith("/")
+        highest = min(highest, level)
+    return -highest
 
 
 def _headers(site: int, folder: str, file: str) -> dict[str, str] | None:

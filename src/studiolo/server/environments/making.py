@@ -11,12 +11,11 @@ from sqlalchemy import RowMapping
 from studiolo.contract.environments import Ecosystem, Plan
 from studiolo.contract.errors import Denied, NotFound, Unavailable
 from studiolo.kit.db import Database
-from studiolo.packages.conda.prefixes import point_scripts
 from studiolo.packages.installed.lock import Lock
 from studiolo.packages.installed.reading import folders_of, read_environment, stamp_of
 from studiolo.server.environments import queries
 from studiolo.server.environments.altering import Steps, steps_for, steps_to, steps_without
-from studiolo.server.environments.clone import base_of, clone, next_of, remove, spare_of, take
+from studiolo.server.environments.clone import base_of, clone, interpreter_of, next_of, remove, spare_of, take
 from studiolo.server.environments.installing import Alteration, IndexAccess, Resolved, Tell
 from studiolo.server.environments.locks import Locks
 from studiolo.server.environments.mirroring import mirror
@@ -111,14 +110,21 @@ class Maker:
     async def _plan(self, job: Job) -> tuple[Steps, str | None]:
         job.tell("Looking for versions that fit")
         closures: list[tuple[Ecosystem, list[Resolved]]] = []
+        live = await asyncio.to_thread(read_environment, job.live)
         for ecosystem, specs in job.wish.specs:
             plan, closure = await self._planner.plan(
-                job.id, specs, ecosystem, upgrade=job.wish.upgrade, channels=job.wish.channels, explain=False
+                job.id,
+                specs,
+                ecosystem,
+                upgrade=job.wish.upgrade,
+                channels=job.wish.channels,
+                explain=False,
+                installed=live,
             )
             if plan.violations:
                 raise refused(plan, job.name)
             closures.append((ecosystem, closure))
-        steps = steps_for(closures, await asyncio.to_thread(read_environment, job.live))
+        steps = steps_for(closures, live)
         job.tell(_count(steps.installed))
         return steps, plan.policy_hash
 
@@ -139,11 +145,12 @@ class Maker:
         if steps.from_base:
             job.tell("Beginning from the base")
             await _finish(asyncio.create_task(asyncio.to_thread(_clone, base_of(job.live), job.fresh)))
+        interpreter = await asyncio.to_thread(interpreter_of, job.live)
         for part in steps.parts:
             installer = self._planner.find(part.ecosystem)
             async with self.index(job) if self.index is not None else nullcontext() as index:
-                await installer.apply(job.fresh, Alteration(part.install, part.remove, index, home=job.live), job.tell)
-        await asyncio.to_thread(point_scripts, job.fresh, job.live)
+                change = Alteration(interpreter, part.install, part.remove, index, home=job.live)
+                await installer.apply(job.fresh, change, job.tell)
 
 
 def refused(plan: Plan, workspace: str) -> Denied:

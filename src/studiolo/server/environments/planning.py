@@ -9,6 +9,7 @@ from studiolo.contract.environments import Ecosystem, Plan
 from studiolo.contract.errors import Conflict, StudioloError, Unavailable
 from studiolo.kit.clock import Clock
 from studiolo.packages.installed.reading import read_environment
+from studiolo.packages.installed.snapshots import Snapshot
 from studiolo.packages.policy.effective import Policy
 from studiolo.server.environments.installing import Installer, Resolved, Wanted
 from studiolo.server.environments.judging import explained, judge, limits_of, names_of, not_after
@@ -21,7 +22,7 @@ ListPassing = Callable[[str, Policy], Awaitable[Sequence[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a plan is made for. `environment`: a prefix, live or a base; `interpreter`: of its base.
+    """What a plan is made for. `environment`: a prefix, live or a base; `interpreter`: one of ours.
 
     `keep`: specs that were asked for before.
     """
@@ -51,16 +52,20 @@ class Planner:
         upgrade: bool = False,
         channels: Sequence[str] = (),
         explain: bool = True,
+        installed: Snapshot | None = None,
     ) -> tuple[Plan, list[Resolved]]:
         """Return the plan for `specs` (as `read_spec` returns them), and the closure that it is about.
 
-        `explain` False leaves out the tree and who needs what, unless there is a violation. Raises Conflict
-        (`package-unsolvable`), Unavailable (`packages-unavailable`, `conda-not-available`).
+        `explain` False leaves out the tree and who needs what, unless there is a violation. `installed`: what is there,
+        if it was read just now. Raises Conflict (`package-unsolvable`), Unavailable (`packages-unavailable`,
+        `conda-not-available`).
         """
         ground = await self.ground(workspace_id)
         number, policy = await self.policy(workspace_id) if self.policy is not None else (None, None)
         installer, asked, now = self.find(ecosystem), names_of(specs), self._clock.now()
-        snapshot = await asyncio.to_thread(read_environment, ground.environment)
+        snapshot = installed
+        if snapshot is None:
+            snapshot = await asyncio.to_thread(read_environment, ground.environment)
         present = {one.name: one.version for one in snapshot.distributions if one.ecosystem == ecosystem}
         wanted = Wanted(
             environment=ground.environment,
