@@ -20,6 +20,7 @@ nodes="${SLURM_NODES:-2}"
 cgroup="${SLURM_CGROUP:-auto}"
 port="${SLURM_BASE_PORT:-26817}"
 accounting="${SLURM_ACCOUNTING:-0}"
+rest="$state/rest/slurmrestd.sock"
 export SLURM_CONF="$state/etc/slurm.conf"
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -30,7 +31,7 @@ lives() { [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null; }
 ask() { timeout 10 "$@" 2>/dev/null; }
 
 install_slurm() {
-  local wanted=(munge slurmctld slurmd slurm-client slurm-wlm-basic-plugins)
+  local wanted=(munge slurmctld slurmd slurmrestd slurm-client slurm-wlm-basic-plugins)
   [ "$accounting" = 1 ] && wanted+=(slurmdbd slurm-wlm-mysql-plugin mariadb-server)
   install_packages "$state/apt.log" "${wanted[@]}"
 }
@@ -83,6 +84,7 @@ JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=2
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
+GresTypes=gpu
 DefMemPerCPU=1024
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=1,sched_min_interval=0,bf_interval=2,batch_sched_delay=0
@@ -103,11 +105,16 @@ END
     # A node loads some cgroup plugin always; here it is used for nothing.
     printf '%s\n' CgroupPlugin=autodetect IgnoreSystemd=yes >"$state/etc/cgroup.conf"
   fi
+  # A GPU that only Slurm believes in.
+  echo 'NodeName=n1 Name=gpu Type=a100 File=/dev/null' >"$state/etc/gres.conf"
   write_accounting
+  local gres
   for number in $(seq "$nodes"); do
     mkdir -p "$state/spool.n$number"
+    gres=
+    [ "$number" != 1 ] || gres=Gres=gpu:a100:1
     echo "NodeName=n$number NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 10 + number)) CPUs=$(nproc)" \
-      "RealMemory=$memory State=UNKNOWN" >>"$SLURM_CONF"
+      "RealMemory=$memory $gres State=UNKNOWN" >>"$SLURM_CONF"
   done
   cat >>"$SLURM_CONF" <<END
 PartitionName=interactive Nodes=n[1-$nodes] Default=YES MaxTime=08:00:00 State=UP OverSubscribe=NO
@@ -160,6 +167,23 @@ start_accounting() {
   ask sacctmgr -i add cluster studiolo >/dev/null || true
 }
 
+start_rest() {
+  lives "$state/run/slurmrestd.pid" && return
+  # Whoever reaches the socket acts as its account. It runs as root here, which it advises against, because jobs do.
+  mkdir -p "$state/rest"
+  chmod 700 "$state/rest"
+  rm -f "$rest"
+  local interfaces=openapi/v0.0.38
+  [ "$accounting" != 1 ] || interfaces+=,openapi/dbv0.0.38
+  SLURMRESTD_SECURITY=disable_user_check slurmrestd -a rest_auth/local -s "$interfaces" "unix:$rest" \
+    >>"$state/log/slurmrestd.log" 2>&1 </dev/null &
+  echo $! >"$state/run/slurmrestd.pid"
+  for _ in $(seq 300); do [ -S "$rest" ] && return; sleep .1; done
+  tail -n 5 "$state/log/slurmrestd.log" >&2
+  say "slurmrestd did not start"
+  exit 1
+}
+
 count_idle() { ask sinfo -h -N -p interactive -t idle -o %N | wc -l; }
 
 up() {
@@ -167,6 +191,7 @@ up() {
   install_slurm
   pick_cgroup
   if lives "$state/run/slurmctld.pid" && ask scontrol ping >/dev/null; then
+    start_rest
     say "is up already"
     return
   fi
@@ -186,6 +211,7 @@ up() {
   done
   for _ in $(seq 600); do [ "$(count_idle)" -eq "$nodes" ] && break; sleep .1; done
   [ "$(count_idle)" -eq "$nodes" ] || { ask sinfo >&2 || true; say "the nodes are not idle; see $state/log"; exit 1; }
+  start_rest
   say "is up, limits by cgroup: $cgroup; SLURM_CONF=$SLURM_CONF"
 }
 
@@ -193,7 +219,7 @@ down() {
   [ -d "$state/run" ] || return 0
   ask scancel --state=RUNNING,PENDING --me || true
   local file pid
-  for file in "$state"/run/slurmd.*.pid "$state"/run/{slurmctld,slurmdbd,mariadb}.pid "$state"/munge/munged.pid; do
+  for file in "$state"/run/slurmd.*.pid "$state"/run/{slurmrestd,slurmctld,slurmdbd,mariadb}.pid "$state"/munge/munged.pid; do
     [ -s "$file" ] || continue
     pid="$(cat "$file")"
     if kill "$pid" 2>/dev/null; then
@@ -207,6 +233,6 @@ down() {
 
 case "${1:-}" in
   up | down) "$1" ;;
-  env) printf 'export SLURM_CONF=%q\n' "$SLURM_CONF" ;;
+  env) printf 'export SLURM_CONF=%q STUDIOLO_TEST_SLURMRESTD=%q\n' "$SLURM_CONF" "$rest" ;;
   *) sed -n '2,16p' "$0" && exit 2 ;;
 esac

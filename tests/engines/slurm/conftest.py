@@ -19,7 +19,8 @@ from studiolo.engines.plugins import EngineGround
 from studiolo.engines.slurm.engine import BatchEngine
 from studiolo.engines.slurm.plugin import PLUGIN
 from studiolo.engines.slurm.settings import BatchSettings
-from studiolo.runtime.launch import LaunchFiles
+from studiolo.runtime.launch import LaunchFiles, read_json
+from studiolo.testing.engine_contract import EngineCase
 from studiolo.testing.fixtures import SECRET, nothing_wanted
 from studiolo.testing.local import SessionClient
 
@@ -188,3 +189,40 @@ async def full_cluster(batch: SlurmBench) -> AsyncIterator[None]:
             await asyncio.sleep(0.1)
     yield
     batch.call("scancel", *jobs)
+
+
+@pytest.fixture
+def case(batch: SlurmBench, controller: Controller) -> EngineCase:
+    """The batch engine as a case of the contract."""
+
+    async def crash(handle: Handle) -> None:
+        known = read_json(batch.files(handle).shim)
+        assert known is not None
+        # The node is this machine.
+        os.kill(known["pid"], signal.SIGKILL)
+
+    async def break_engine() -> None:
+        await controller.kill()
+        # Until then what was listed before still counts.
+        await batch.settle({"workload_id": "s-none", "launch": 1, "job": "999999"}, Phase.UNKNOWN)
+
+    async def describe(handle: Handle) -> str:
+        shown = batch.call("scontrol", "show", "job", "--details", handle["job"])
+        return shown + batch.call("scontrol", "write", "batch_script", handle["job"], "-")
+
+    return EngineCase(
+        engine=batch.engine,
+        make_spec=batch.spec,
+        unknown_handle=lambda: {"workload_id": batch.spec().workload_id, "launch": 1, "job": "999999"},
+        crash=crash,
+        run=batch.run,
+        patience_seconds=60.0,
+        verb_seconds=30.0,
+        notice_seconds=30.0,
+        make_waiting_spec=lambda: batch.spec(options={"partition": "waits"}),
+        break_engine=break_engine,
+        mend_engine=controller.start,
+        describe_object=describe,
+        whole_processors=True,
+        data_dir=batch.data_dir,
+    )

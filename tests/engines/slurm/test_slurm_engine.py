@@ -132,8 +132,8 @@ async def test_an_engine_built_anew_knows_all_from_the_handle(batch: Any) -> Non
 
 
 async def test_a_job_whose_id_was_never_noted_is_found_by_its_name(batch: Any) -> None:
-    spec = batch.spec()
-    handle = await batch.build(extra=["--hold"]).start(spec)
+    spec = batch.spec(options={"partition": "waits"})
+    handle = await batch.engine.start(spec)
     write_json(batch.files(handle).folder / "job.json", {"job": None})
     assert await batch.build().start(spec) == handle
     assert len(batch.call("squeue", "-h", f"--name=studiolo-{batch.instance}-{spec.workload_id}.1").splitlines()) == 1
@@ -145,7 +145,7 @@ async def test_a_job_whose_id_was_never_noted_is_found_by_its_name(batch: Any) -
         ({"options": {"partition": "closed"}}, "partition"),
         ({"options": {"partition": "no-such"}}, "no-such"),
         ({"options": {"constraint": "no-such"}}, "feature"),
-        ({"limits": Limits(gpu=1)}, "gres"),
+        ({"limits": Limits(gpu=1, gpu_type="b200")}, "not available"),
         ({"limits": Limits(memory=2**50)}, "emory"),
         ({"limits": Limits(seconds=10**6)}, "ime limit"),
         ({"options": {"colour": "red"}}, "colour"),
@@ -158,6 +158,13 @@ async def test_what_slurm_refuses_ends_with_its_words(batch: Any, changes: dict[
     assert seen.exit.reason == "no-capacity"
     assert said in seen.exit.message
     assert not batch.files(handle).request.exists()
+
+
+async def test_a_gpu_is_asked_for_by_its_type(batch: Any) -> None:
+    assert (await batch.engine.describe()).gpu == 1
+    handle, _ = await batch.start_ready(limits=Limits(gpu=1, gpu_type="a100"))
+    assert "gres:gpu:a100:1" in batch.call("scontrol", "show", "job", "--details", handle["job"])
+    assert (await batch.run(handle, "import os; print(os.environ['SLURM_JOB_GPUS'])")).strip() == "0"
 
 
 async def test_a_program_that_is_not_on_the_node_is_told_with_the_shells_words(batch: Any) -> None:

@@ -1,4 +1,4 @@
-"""Running a batch system's commands, here or where a prefix leads, each within its time."""
+"""Asking a batch system: by its commands, here or where a prefix leads, each within its time."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -37,7 +38,26 @@ class Answer:
     error: str
 
 
-class Commands:
+class Runner(ABC):
+    """Has what a dialect asks for done."""
+
+    @abstractmethod
+    async def run(self, command: Command) -> Answer:
+        """Run `command`. Raises Unavailable (`engine-unavailable`) when it cannot be run or does not end in time."""
+
+    async def ask(self, command: Command) -> str:
+        """Return what `command` prints. Raises Unavailable (`engine-unavailable`) also when it fails."""
+        answer = await self.run(command)
+        if answer.code:
+            raise failed(command, answer)
+        return answer.output
+
+    async def aclose(self) -> None:
+        """Let go of what is held; nothing is by default."""
+        return
+
+
+class Commands(Runner):
     """Runs commands behind `prefix`, each for at most `timeout` seconds."""
 
     def __init__(self, prefix: Sequence[str], variables: Mapping[str, str], timeout: float) -> None:
@@ -47,16 +67,9 @@ class Commands:
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, command: Command) -> Answer:
-        """Run `command`. Raises Unavailable (`engine-unavailable`) when it cannot be run or does not end in time."""
+        """See Runner.run."""
         async with self._places:
             return await self._run(command)
-
-    async def ask(self, command: Command) -> str:
-        """Return what `command` prints. Raises Unavailable (`engine-unavailable`) also when it fails."""
-        answer = await self.run(command)
-        if answer.code:
-            raise failed(command, answer)
-        return answer.output
 
     def line(self, command: Command) -> tuple[str, ...]:
         """Return all words of what is run. Over ssh a shell reads them there, so that they are quoted for it."""

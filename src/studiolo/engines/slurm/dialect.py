@@ -10,6 +10,8 @@ from pathlib import Path
 from studiolo.engines.base import Machine
 from studiolo.engines.slurm.settings import BatchOptions
 
+# Names of our jobs begin with it, and no others.
+JOB_MARK = "studiolo-"
 UNKNOWN_MACHINE = Machine(
     cpu=None, memory=None, gpu=None, cpu_limits="none", memory_limits="none", process_limits="none"
 )
@@ -77,7 +79,10 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run. `variables` are set for it wherever the prefix leads; `stdin` is text."""
+    """What to run. `variables` are set for it wherever the prefix leads; `stdin` is text.
+
+    For a system that is asked over HTTP (`rest_client`): its name, method, path and query, and the body.
+    """
 
     argv: tuple[str, ...]
     stdin: str = ""

@@ -10,7 +10,7 @@ from studiolo.contract.errors import Unavailable
 from studiolo.engines import launch_files, logs
 from studiolo.engines.base import AskWanted, Exit, Handle, Machine, Observation, Phase, Storage, Usage, WorkloadSpec
 from studiolo.engines.plugins import EngineGround
-from studiolo.engines.slurm.commands import Commands, failed
+from studiolo.engines.slurm.commands import Runner, failed
 from studiolo.engines.slurm.dialect import Command, Dialect, Job, JobState, UnreadableAnswerError
 from studiolo.engines.slurm.judging import explain, forgotten, judge
 from studiolo.engines.slurm.launches import JobLaunch, Seen
@@ -37,14 +37,14 @@ class BatchEngine:
     storage: Storage = "shared"
     runs_images = False
 
-    def __init__(self, ground: EngineGround, settings: BatchSettings, dialect: Dialect) -> None:
+    def __init__(self, ground: EngineGround, settings: BatchSettings, dialect: Dialect, runner: Runner) -> None:
         self._dialect = dialect
         self._settings = settings
-        self._commands = Commands(settings.prefix, settings.variables, settings.timeout_seconds)
-        self._queue = Queue(self._commands, dialect, settings.poll_seconds)
-        self._nodes = Nodes(self._commands, dialect, settings.partition)
+        self._runner = runner
+        self._queue = Queue(runner, dialect, settings.poll_seconds)
+        self._nodes = Nodes(runner, dialect, settings.partition)
         self._requests = Requests(ground, settings, dialect)
-        self._submitter = Submitter(self._commands, dialect, self._queue, self._requests)
+        self._submitter = Submitter(runner, dialect, self._queue, self._requests)
 
     async def start(self, spec: WorkloadSpec) -> Handle:
         """See Engine.start. A job that the system refuses has ended, with what the system said."""
@@ -145,6 +145,7 @@ class BatchEngine:
         """See Closes.aclose."""
         await self._queue.aclose()
         await self._nodes.aclose()
+        await self._runner.aclose()
 
     async def _judge(self, handle: Handle, launch: JobLaunch, seen: Seen) -> Observation:
         listing = await self._queue.look()
@@ -170,7 +171,7 @@ class BatchEngine:
         command = self._dialect.account(handle["job"]) if self._settings.accounting and handle["job"] else None
         if command is not None:
             try:
-                answer = await self._commands.run(command)
+                answer = await self._runner.run(command)
                 job = None if answer.code else self._dialect.read_account(answer.output)
             except (Unavailable, UnreadableAnswerError):
                 job = None
@@ -185,7 +186,7 @@ class BatchEngine:
         return listing
 
     async def _end(self, command: Command) -> None:
-        answer = await self._commands.run(command)
+        answer = await self._runner.run(command)
         if answer.code and not self._dialect.is_gone(answer.error):
             raise failed(command, answer)
         self._queue.hasten()

@@ -4,7 +4,7 @@ import asyncio
 
 from studiolo.contract.errors import Unavailable
 from studiolo.engines.base import Machine
-from studiolo.engines.slurm.commands import Commands
+from studiolo.engines.slurm.commands import Runner
 from studiolo.engines.slurm.dialect import Dialect, UnreadableAnswerError
 
 # Less than those who ask wait; what comes later is there for the next.
@@ -15,8 +15,8 @@ _REMEMBERED_SECONDS = 10.0
 class Nodes:
     """Remembers the last answer for a while; one question is under way at a time."""
 
-    def __init__(self, commands: Commands, dialect: Dialect, partition: str | None) -> None:
-        self._commands = commands
+    def __init__(self, runner: Runner, dialect: Dialect, partition: str | None) -> None:
+        self._runner = runner
         self._dialect = dialect
         self._partition = partition
         self._asking: asyncio.Task[Machine] | None = None
@@ -51,8 +51,8 @@ class Nodes:
         commands = self._dialect.describe(self._partition)
         # A system that is not asked for its nodes is asked for its jobs: whether it answers is said too.
         if not commands:
-            await self._commands.ask(self._dialect.list_jobs())
-        outputs = [await self._commands.ask(command) for command in commands]
+            await self._runner.ask(self._dialect.list_jobs())
+        outputs = [await self._runner.ask(command) for command in commands]
         try:
             return self._dialect.read_machine(outputs)
         except (UnreadableAnswerError, ValueError) as exc:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from studiolo.contract.errors import Unavailable
-from studiolo.engines.slurm.commands import Commands
+from studiolo.engines.slurm.commands import Runner
 from studiolo.engines.slurm.dialect import Dialect, Job, UnreadableAnswerError
 
 # After a submission or an end the queue changes soon: these are the pauses before the next listings, in seconds.
@@ -27,8 +27,8 @@ class Listing:
 class Queue:
     """Lists jobs at most once per `poll_seconds`, sooner after `hasten`, whoever asks."""
 
-    def __init__(self, commands: Commands, dialect: Dialect, poll_seconds: float) -> None:
-        self._commands = commands
+    def __init__(self, runner: Runner, dialect: Dialect, poll_seconds: float) -> None:
+        self._runner = runner
         self._dialect = dialect
         self._poll_seconds = poll_seconds
         self._last = Listing(begun=float("-inf"), failure="The queue has not been listed yet.")
@@ -75,7 +75,7 @@ class Queue:
         clock = asyncio.get_running_loop().time
         begun = clock()
         try:
-            output = await self._commands.ask(self._dialect.list_jobs())
+            output = await self._runner.ask(self._dialect.list_jobs())
             self._last = Listing(begun, {job.id: job for job in self._dialect.read_jobs(output)})
         except Unavailable as exc:
             self._last = Listing(begun, failure=exc.message)

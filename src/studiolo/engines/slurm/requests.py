@@ -11,7 +11,7 @@ from pathlib import Path
 from studiolo.engines.base import WorkloadSpec
 from studiolo.engines.launch_files import Places, make_request, write_request
 from studiolo.engines.plugins import EngineGround, read_options
-from studiolo.engines.slurm.dialect import Dialect, Submission
+from studiolo.engines.slurm.dialect import JOB_MARK, Dialect, Submission
 from studiolo.engines.slurm.launches import JobLaunch
 from studiolo.engines.slurm.script import job_program, job_script
 from studiolo.engines.slurm.settings import BatchOptions, BatchSettings
@@ -31,7 +31,7 @@ class Requests:
         self._tools = tools_folder(ground.data_dir)
         self._launches = settings.submit_folder or ground.data_dir / "engines" / "slurm"
         # Others may use the same batch system, also other platforms under the same account.
-        self._mark = f"studiolo-{ground.instance}-"
+        self._mark = f"{JOB_MARK}{ground.instance}-"
 
     def launch(self, workload_id: str, number: int) -> JobLaunch:
         """Return a launch by its number."""

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from studiolo.contract.durations import Seconds
 
@@ -42,6 +42,36 @@ class BatchOptions(BaseModel):
     reservation: Word | None = Field(None, description="Reservation in whose nodes the jobs run.")
 
 
+class RestSettings(BaseModel):
+    """Slurm's REST daemon, asked in place of the commands: its interface 0.0.38, which Slurm 22.05 to 23.11 have."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(
+        pattern=r"^(unix:/[^\x00-\x1f]+|https?://[A-Za-z0-9.:\[\]-]+)$",
+        description="Where slurmrestd listens: `unix:/run/slurmrestd/socket` or `https://head.example.org:6820`.",
+    )
+    user: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*$", description="Account that the token is for; with token_file."
+    )
+    token_file: Path | None = Field(
+        None,
+        description="File that holds a JSON Web Token of that account (`scontrol token`); read each time. Empty: the "
+        "daemon knows this platform by its socket.",
+    )
+    holds_limits: bool = Field(
+        False,
+        description="Whether the cluster's cgroups hold jobs to their processors and memory, which the daemon does not "
+        "tell (`TaskPlugin=task/cgroup`, ConstrainCores, ConstrainRAMSpace).",
+    )
+
+    @model_validator(mode="after")
+    def _check_token(self) -> "RestSettings":
+        if (self.user is None) != (self.token_file is None):
+            raise ValueError("user and token_file belong together")
+        return self
+
+
 class BatchSettings(BatchOptions):
     """A batch system whose commands can be run here, and a file system that its nodes share with the platform."""
 
@@ -59,6 +89,7 @@ class BatchSettings(BatchOptions):
     poll_seconds: float = Field(
         3.0, ge=0.5, le=300, description="How often the queue is listed, once for all jobs: how late an end is noticed."
     )
+    rest: RestSettings | None = Field(None, description="Ask Slurm's REST daemon, and run no commands.")
     accounting: bool = Field(True, description="Ask the system's records for how a job ended that its queue forgot.")
     time_limit: Seconds | None = Field(
         None, description="Time limit of jobs whose profile sets none; empty: the partition's own."

@@ -20,7 +20,7 @@ _UNIX_TIMES = (("SLURM_TIME_FORMAT", "%s"),)
 _FIELDS = ("%i", "%j", "%T", "%r", "%S", "%e", "%B")
 _ACCOUNT_FIELDS = ("JobIDRaw", "JobName", "State", "ExitCode", "End", "Reason")
 # A refused job and a controller that cannot be reached look alike but for the words.
-_TRANSIENT = re.compile(
+TRANSIENT = re.compile(
     r"unable to contact|time[d-]? ?out|connect|again later|temporarily|authenticat|munge|communication|zero bytes|"
     r"not respond|controller|slurm_receive|slurm_send|unexpected message|database|internal error",
     re.IGNORECASE,
@@ -95,7 +95,7 @@ class Slurm(Dialect):
 
     def is_refusal(self, error: str) -> bool:
         """See Dialect.is_refusal."""
-        return "error:" in error and not _TRANSIENT.search(error)
+        return "error:" in error and not TRANSIENT.search(error)
 
     def list_jobs(self) -> Command:
         """See Dialect.list_jobs: one call for all, ended ones too for as long as the controller keeps them."""
@@ -105,7 +105,7 @@ class Slurm(Dialect):
     def read_jobs(self, output: str) -> list[Job]:
         """See Dialect.read_jobs."""
         rows = (line.split(SEPARATOR) for line in output.splitlines())
-        return [_read_row(*row) for row in rows if len(row) == len(_FIELDS)]
+        return [read_job(*row) for row in rows if len(row) == len(_FIELDS)]
 
     def ask_to_end(self, job_id: str) -> Command:
         """See Dialect.ask_to_end. `--state`: a waiting job cannot be signalled, and the client tries for a minute."""
@@ -132,7 +132,7 @@ class Slurm(Dialect):
             return None
         job_id, name, state, code, end, reason = row
         status, _, signal = code.partition(":")
-        return _read_row(
+        return read_job(
             *(job_id, name, state, reason, "", end, ""),
             code=int(status) if status.isdigit() else None,
             signal=int(signal) if signal.isdigit() and signal != "0" else None,
@@ -149,21 +149,21 @@ class Slurm(Dialect):
         nodes, config = outputs
         # A node of two partitions has two lines.
         rows = {row[0].strip(): row for line in nodes.splitlines() if len(row := line.split("|")) >= 5}
-        usable = [row for row in rows.values() if not re.match(r"down|drain|fail|unk|inval", row[4].strip())]
+        usable = [row for row in rows.values() if is_usable(row[4].strip())]
         known = dict(re.findall(r"^(\w+)\s*= (.*?)\s*$", config, re.MULTILINE))
         by_task = "task/cgroup" in known.get("TaskPlugin", "")
         over_kill = "OverMemoryKill" in known.get("JobAcctGatherParams", "")
         return Machine(
             cpu=float(sum(_whole(row[1]) for row in usable)),
             memory=sum(_whole(row[2]) for row in usable) * 1024**2,
-            gpu=sum(_count_gpus(row[3]) for row in usable),
+            gpu=sum(count_gpus(row[3]) for row in usable),
             cpu_limits="engine" if by_task and known.get("ConstrainCores") == "yes" else "none",
             memory_limits="engine" if (by_task and known.get("ConstrainRAMSpace") == "yes") or over_kill else "none",
             process_limits="none",
         )
 
 
-def _read_row(
+def read_job(
     job_id: str,
     name: str,
     state: str,
@@ -175,6 +175,7 @@ def _read_row(
     code: int | None = None,
     signal: int | None = None,
 ) -> Job:
+    """Return a job from Slurm's own words; times are Unix times, as text, and anything else where there is none."""
     # `CANCELLED by 1000`, as sacct says it.
     word = state.partition(" ")[0].rstrip("+")
     ended = _ENDS.get(word)
@@ -206,6 +207,11 @@ def _read_row(
     )
 
 
+def is_usable(state: str) -> bool:
+    """Tell whether a node of this state runs jobs."""
+    return re.match(r"down|drain|fail|unk|inval|err", state, re.IGNORECASE) is None
+
+
 def _time(text: str) -> datetime | None:
     return datetime.fromtimestamp(int(text), UTC) if text.isdigit() and 0 < int(text) < 2**33 else None
 
@@ -214,6 +220,6 @@ def _whole(text: str) -> int:
     return int(text) if text.strip().isdigit() else 0
 
 
-def _count_gpus(gres: str) -> int:
+def count_gpus(gres: str) -> int:
     """Return how many there are in `gpu:a100:4(S:0-1),gpu:2`."""
     return sum(int(found["count"]) for found in _GPUS.finditer(gres) if found["name"] == "gpu")

@@ -6,7 +6,7 @@ from weakref import WeakValueDictionary
 
 from studiolo.contract.errors import InvalidInput, Unavailable
 from studiolo.engines.base import Exit, WorkloadSpec
-from studiolo.engines.slurm.commands import Commands, failed, first_line, unavailable
+from studiolo.engines.slurm.commands import Runner, failed, first_line, unavailable
 from studiolo.engines.slurm.dialect import Dialect, Job, Submission, UnreadableAnswerError
 from studiolo.engines.slurm.launches import JobLaunch
 from studiolo.engines.slurm.queue import Queue
@@ -16,8 +16,8 @@ from studiolo.engines.slurm.requests import Requests
 class Submitter:
     """Submits jobs. `submitted` says when, by the loop's clock: an older listing does not know the job."""
 
-    def __init__(self, commands: Commands, dialect: Dialect, queue: Queue, requests: Requests) -> None:
-        self._commands = commands
+    def __init__(self, runner: Runner, dialect: Dialect, queue: Queue, requests: Requests) -> None:
+        self._runner = runner
         self._dialect = dialect
         self._queue = queue
         self._requests = requests
@@ -59,7 +59,7 @@ class Submitter:
 
     async def _submit(self, submission: Submission, launch: JobLaunch) -> str | None:
         command = self._dialect.submit(submission)
-        answer = await self._commands.run(command)
+        answer = await self._runner.run(command)
         if answer.code:
             if self._dialect.is_refusal(answer.error):
                 await self._refuse(launch, f"{self._dialect.title} refused the job: {first_line(answer.error)}")
