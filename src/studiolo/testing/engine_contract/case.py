@@ -30,6 +30,8 @@ class EngineCase:
     that waits for a place that is not there; `break_engine` has the engine not answer until `mend_engine`, workloads
     going on; `describe_object` returns all that the engine shows of a launch to those who may look at it.
 
+    `whole_processors`: what a workload may use of them is rounded up to whole ones.
+
     For an isolation of L2 or more: `data_dir` is the platform's data directory, if it is on this machine. With
     `serves_platform` the specs' `platform_url` is served by the test.
     """
@@ -46,6 +48,7 @@ class EngineCase:
     break_engine: Callable[[], Awaitable[None]] | None = None
     mend_engine: Callable[[], Awaitable[None]] | None = None
     describe_object: Callable[[Handle], Awaitable[str]] | None = None
+    whole_processors: bool = False
     data_dir: Path | None = None
     serves_platform: bool = False
 
