@@ -69,22 +69,22 @@ class ClusterAPI:
     async def list(self, path: str, *, metadata_only: bool = False, **query: Any) -> list[Object]:
         """Return all objects that the query selects."""
         pages = self.pages(path, metadata_only=metadata_only, **query)
-        return [item async for page in pages for item in items_of(page)]
+        return [_check(item) async for page in pages for item in items_of(page)]
 
     async def find(self, path: str, *, metadata_only: bool = False) -> Object | None:
         """Return an object, None if there is none."""
         try:
-            return await self._call("GET", path, {}, accept=_METADATA.format("") if metadata_only else None)
+            return _check(await self._call("GET", path, {}, accept=_METADATA.format("") if metadata_only else None))
         except GoneError:
             return None
 
     async def create(self, path: str, body: Object) -> Object:
         """Make an object. The API refuses fields that it does not know."""
-        return await self._call("POST", path, {"fieldValidation": "Strict"}, body)
+        return _check(await self._call("POST", path, {"fieldValidation": "Strict"}, body))
 
     async def patch(self, path: str, body: Object) -> Object:
         """Change an object by a merge patch (RFC 7386)."""
-        return await self._call("PATCH", path, {}, body, content_type=_MERGE)
+        return _check(await self._call("PATCH", path, {}, body, content_type=_MERGE))
 
     async def delete(self, path: str, *, grace_seconds: int | None = None) -> None:
         """Remove an object; one that is gone is no error."""
@@ -138,8 +138,17 @@ def items_of(page: Object) -> list[Object]:
     return items
 
 
-def _metadata(page: Object) -> Object:
-    metadata = page.get("metadata")
+def _check(item: Object) -> Object:
+    """Return an object that says what it is. Raises Unavailable for one that does not."""
+    metadata = _metadata(item)
+    words = [metadata.get(name) or {} for name in ("labels", "annotations")]
+    if not isinstance(metadata.get("name"), str) or not all(isinstance(some, dict) for some in words):
+        raise unreadable(repr(metadata))
+    return item
+
+
+def _metadata(item: Object) -> Object:
+    metadata = item.get("metadata")
     if not isinstance(metadata, dict):
-        raise unreadable("a list without metadata")
+        raise unreadable("an object without metadata")
     return metadata

@@ -16,7 +16,7 @@ from aiohttp import web
 from studiolo.testing.kubernetes.answers import fits, merge, view
 from studiolo.testing.kubernetes.pods import Pod, Runner, now, run_at_once
 from studiolo.testing.kubernetes.rules import KINDS, RefusalError, charge, check, check_quota, check_security
-from studiolo.testing.kubernetes.store import Change, Object, Store
+from studiolo.testing.kubernetes.store import Object, Store
 
 _VERBS = {"GET": "get", "POST": "create", "PATCH": "patch", "DELETE": "delete"}
 _FOLDER = "/api/v1/namespaces/{namespace}/{resource}"
@@ -95,6 +95,13 @@ class FakeCluster:
         item = self.store.find(resource, self.namespace, name)
         assert item is not None
         self.store.put(resource, merge(item, change))
+
+    def tell_of_claim(self, name: str, reason: str, message: str) -> None:
+        """Add an event of a claim."""
+        about = {"kind": "PersistentVolumeClaim", "namespace": self.namespace, "name": name}
+        metadata = {"name": f"{name}.{self.store.version:x}", "namespace": self.namespace}
+        event = {"reason": reason, "message": message, "involvedObject": about, "lastTimestamp": now()}
+        self.store.put("events", {"metadata": metadata, **event})
 
     def evict(self, name: str) -> None:
         """Take a pod away by the Eviction API."""
@@ -249,7 +256,11 @@ class FakeCluster:
         pod = self._pods[item["metadata"]["name"]]
         pod.grace_seconds = min(grace, pod.grace_seconds)
         if not pod.is_stopping.is_set():
-            metadata = {**item["metadata"], "deletionTimestamp": now(later=grace), "deletionGracePeriodSeconds": grace}
+            metadata = {
+                **item["metadata"],
+                "deletionTimestamp": now(later=grace + self.ahead),
+                "deletionGracePeriodSeconds": grace,
+            }
             self.store.put("pods", {**item, "metadata": metadata})
         pod.is_stopping.set()
         if pod.name not in self._lives or self._lives[pod.name].done():
@@ -281,15 +292,12 @@ class FakeCluster:
             await _send(response, "ERROR", gone.as_status())
             return response
 
-        def wanted(change: Change) -> bool:
-            return change.resource == resource and fits(request, change.item)
-
         event = self.store.listen()
         try:
             async with asyncio.timeout(float(request.query.get("timeoutSeconds", 1800))):
                 while not self.is_away:
                     event.clear()
-                    for change in self.store.since(version, wanted):
+                    for change in self.store.since(version, resource, lambda item: fits(request, item)):
                         await _send(response, change.kind, change.item)
                     version = self.store.version
                     try:

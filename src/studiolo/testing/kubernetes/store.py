@@ -3,7 +3,7 @@
 import asyncio
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Object = dict[str, Any]
@@ -11,12 +11,13 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change. `kind`: ADDED, MODIFIED or DELETED; `item`: the object as it was after it."""
+    """One change. `kind`: ADDED, MODIFIED or DELETED; `item`: the object as it was after it, `before`: before it."""
 
     version: int
     kind: str
     resource: str
     item: Object
+    before: Object | None = None
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Store:
     def remove(self, resource: str, item: Object) -> None:
         """Remove an object."""
         key = (resource, item["metadata"]["namespace"], item["metadata"]["name"])
-        if self.objects.pop(key, None) is not None:
+        if key in self.objects:
             self._note("DELETED", key, item)
 
     def compact(self) -> None:
@@ -55,9 +56,13 @@ class Store:
         self.compacted = self.version
         self.changes.clear()
 
-    def since(self, version: int, wanted: Callable[[Change], bool]) -> list[Change]:
-        """Return the changes after a version that are wanted."""
-        return [change for change in self.changes if change.version > version and wanted(change)]
+    def since(self, version: int, resource: str, fits: Callable[[Object], bool]) -> list[Change]:
+        """Return the changes after a version, as a watch of what `fits` tells them.
+
+        To it an object that does not fit any more was deleted, and one that fits from now on was added.
+        """
+        news = [change for change in self.changes if change.version > version and change.resource == resource]
+        return [told for change in news if (told := _as_told(change, fits)) is not None]
 
     def listen(self) -> asyncio.Event:
         """Return an event that is set at each change from now on; give it to `leave` in the end."""
@@ -76,10 +81,31 @@ class Store:
 
     def _note(self, kind: str, key: tuple[str, str, str], item: Object) -> Object:
         self.version += 1
-        kept = copy.deepcopy(item)
-        kept["metadata"]["resourceVersion"] = str(self.version)
-        if kind != "DELETED":
+        kept = _of_version(copy.deepcopy(item), self.version)
+        before = self.objects.get(key)
+        if kind == "DELETED":
+            del self.objects[key]
+        else:
             self.objects[key] = kept
-        self.changes.append(Change(self.version, kind, key[0], kept))
+        self.changes.append(Change(self.version, kind, key[0], kept, before))
         self.wake()
         return kept
+
+
+def _as_told(change: Change, fits: Callable[[Object], bool]) -> Change | None:
+    fitted = change.before is not None and fits(change.before)
+    if change.kind == "DELETED":
+        return change if fitted else None
+    if not fits(change.item):
+        return _as_gone(change) if fitted else None
+    return change if fitted else replace(change, kind="ADDED")
+
+
+def _as_gone(change: Change) -> Change:
+    item = _of_version(copy.deepcopy(change.before or {}), change.version)
+    return replace(change, kind="DELETED", item=item)
+
+
+def _of_version(item: Object, version: int) -> Object:
+    item["metadata"]["resourceVersion"] = str(version)
+    return item
