@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studiolo.engines.slurm.dialect import Job, JobState, Submission, UnreadableAnswerError
+from studiolo.engines.slurm.dialect import Job, JobState, JobUse, Submission, UnreadableAnswerError
 from studiolo.engines.slurm.settings import BatchOptions
 from studiolo.engines.slurm.slurm import SEPARATOR, Slurm
 from studiolo.engines.slurm.words import say_reason
@@ -172,3 +172,15 @@ def test_a_submission_asks_for_all_that_its_launch_may_use() -> None:
         *("--output=/data/50 %%/job.log", "--nice=100", "--no-requeue", f"--job-name={NAME}"),
     }
     assert wanted <= set(words)
+
+
+def test_the_use_of_running_jobs_is_asked_for_at_once_and_read() -> None:
+    command = Slurm().measure(["606", "607"])
+    assert command
+    assert command.argv[-1] == "--jobs=606.batch,607.batch"
+    printed = "606.batch|00:00:02|3004K|1048576\n607.batch|1-02:03:04.5|1.5G|\n608.batch|x|y|z\nno such row\n"
+    assert Slurm().read_uses(printed) == {
+        "606": JobUse(2.0, 3004 * 1024, 1048576),
+        "607": JobUse(93784.5, 3 * 2**29, None),
+        "608": JobUse(None, None, None),
+    }

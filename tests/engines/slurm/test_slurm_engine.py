@@ -10,6 +10,7 @@ import pytest
 
 from studiolo.contract.errors import Unavailable
 from studiolo.engines.base import Limits, Phase
+from studiolo.engines.slurm import usage
 from studiolo.runtime.launch import read_json, write_json
 from studiolo.testing.fixtures import SECRET
 
@@ -158,6 +159,15 @@ async def test_what_slurm_refuses_ends_with_its_words(batch: Any, changes: dict[
     assert seen.exit.reason == "no-capacity"
     assert said in seen.exit.message
     assert not batch.files(handle).request.exists()
+
+
+async def test_what_a_session_uses_is_told(batch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage, "_REMEMBERED_SECONDS", 0.5)
+    handle, _ = await batch.start_ready()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (used := await batch.engine.measure(handle)).memory is None or not used.cpu_seconds:
+            await asyncio.sleep(0.1)
+    assert used.memory_peak >= used.memory > 30 * 1024**2
 
 
 async def test_a_gpu_is_asked_for_by_its_type(batch: Any) -> None:

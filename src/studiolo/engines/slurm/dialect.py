@@ -89,6 +89,15 @@ class Command:
     variables: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class JobUse:
+    """What the processes of a job have used together. Sizes in bytes."""
+
+    cpu_seconds: float | None
+    memory: int | None
+    memory_peak: int | None
+
+
 class UnreadableAnswerError(ValueError):
     """A command printed what this version cannot read; the text says what."""
 
@@ -149,6 +158,14 @@ class Dialect(ABC):
     def read_account(self, output: str) -> Job | None:
         """Return the job of those records, None when they do not have it. Raises UnreadableAnswerError."""
         return None
+
+    def measure(self, job_ids: Sequence[str]) -> Command | None:
+        """Return what asks for the use of running jobs, all at once; None: the system is not asked."""
+        return None
+
+    def read_uses(self, output: str) -> dict[str, JobUse]:
+        """Return the use of jobs by id; leaves out those it cannot read."""
+        return {}
 
     def describe(self, partition: str | None) -> Sequence[Command]:
         """Return what tells about the nodes; nothing when the system is not asked."""

@@ -19,6 +19,7 @@ from studiolo.engines.slurm.queue import Listing, Queue
 from studiolo.engines.slurm.requests import Requests
 from studiolo.engines.slurm.settings import BatchSettings
 from studiolo.engines.slurm.submitting import Submitter
+from studiolo.engines.slurm.usage import Uses
 
 # How often a session that is starting is looked at: its files only, not the queue.
 _STARTING_SECONDS = 0.1
@@ -44,6 +45,7 @@ class BatchEngine:
         self._queue = Queue(runner, dialect, settings.poll_seconds)
         self._nodes = Nodes(runner, dialect, settings.partition)
         self._requests = Requests(ground, settings, dialect)
+        self._uses = Uses(runner, dialect, self._list_running)
         self._submitter = Submitter(runner, dialect, self._queue, self._requests)
 
     async def start(self, spec: WorkloadSpec) -> Handle:
@@ -110,7 +112,7 @@ class BatchEngine:
         return logs.follow(launch.files.log, lines=lines, is_running=lambda: not launch.has_ended)
 
     async def measure(self, handle: Handle) -> Usage | None:
-        """See Measures.measure: only what was killed for lack of memory, since each number would cost a command."""
+        """See Measures.measure. Numbers are as old as the last question for all jobs together."""
         launch = self._launch(handle)
         try:
             seen = await asyncio.to_thread(launch.look)
@@ -119,7 +121,8 @@ class BatchEngine:
             deaths = await asyncio.to_thread(launch_files.list_deaths, launch.files)
         except OSError:
             return None
-        return Usage(datetime.now(UTC), None, None, None, None, tuple(deaths))
+        use = await self._uses.find(handle["job"])
+        return Usage(datetime.now(UTC), use.cpu_seconds, use.memory, use.memory_peak, None, tuple(deaths))
 
     async def describe(self) -> Machine:
         """See Measures.describe: what all nodes together have. Raises Unavailable (`engine-unavailable`)."""
@@ -147,6 +150,7 @@ class BatchEngine:
         await self._nodes.aclose()
         await self._runner.aclose()
 
+        await self._uses.aclose()
     async def _judge(self, handle: Handle, launch: JobLaunch, seen: Seen) -> Observation:
         listing = await self._queue.look()
         job = self._own_job(handle, launch, listing)
@@ -182,6 +186,11 @@ class BatchEngine:
     async def _list_now(self) -> Listing:
         listing = await self._queue.look(since=asyncio.get_running_loop().time())
         if listing.failure is not None:
+    def _list_running(self) -> list[str]:
+        """Return the ids of our jobs that ran when the queue was last listed."""
+        running = (job for job in self._queue.known.values() if job.state is JobState.RUNNING)
+        return [job.id for job in running if self._requests.read_name(job.name) is not None]
+
             raise Unavailable("engine-unavailable", listing.failure, hint="It is asked again by itself.")
         return listing
 

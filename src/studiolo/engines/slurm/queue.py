@@ -50,6 +50,11 @@ class Queue:
             return Listing(begun=clock(), failure=f"The batch system did not answer within {_PATIENCE_SECONDS:g} s.")
         return self._last
 
+    @property
+    def known(self) -> Mapping[str, Job]:
+        """The jobs of the last listing."""
+        return self._last.jobs
+
     def hasten(self) -> None:
         """List sooner, a few times, and wake who waits: something has been done that changes the queue."""
         self._soon = deque(_SOON)

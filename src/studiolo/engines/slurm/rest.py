@@ -78,6 +78,10 @@ class SlurmREST(Slurm):
         """See Dialect.account: the records have an interface of their own, which few daemons serve."""
         return
 
+    def measure(self, job_ids: Sequence[str]) -> None:
+        """See Dialect.measure: the daemon does not tell."""
+        return
+
     def describe(self, partition: str | None) -> Sequence[Command]:
         """See Dialect.describe."""
         nodes = Command((DAEMON, "GET", f"{_API}/nodes"))

@@ -11,7 +11,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from studiolo.engines.base import Machine
-from studiolo.engines.slurm.dialect import Command, Dialect, Job, JobState, Submission, UnreadableAnswerError
+from studiolo.engines.slurm.dialect import (
+    Command,
+    Dialect,
+    Job,
+    JobState,
+    JobUse,
+    Submission,
+    UnreadableAnswerError,
+)
 from studiolo.engines.slurm.words import is_hopeless, say_reason
 
 SEPARATOR = "\x1f"
@@ -19,6 +27,7 @@ _UNIX_TIMES = (("SLURM_TIME_FORMAT", "%s"),)
 # Id, name, state, reason, (expected) start, end by the time limit, the node of the script.
 _FIELDS = ("%i", "%j", "%T", "%r", "%S", "%e", "%B")
 _ACCOUNT_FIELDS = ("JobIDRaw", "JobName", "State", "ExitCode", "End", "Reason")
+_USE_FIELDS = ("JobID", "AveCPU", "AveRSS", "MaxRSS")
 # A refused job and a controller that cannot be reached look alike but for the words.
 TRANSIENT = re.compile(
     r"unable to contact|time[d-]? ?out|connect|again later|temporarily|authenticat|munge|communication|zero bytes|"
@@ -138,6 +147,19 @@ class Slurm(Dialect):
             signal=int(signal) if signal.isdigit() and signal != "0" else None,
         )
 
+    def measure(self, job_ids: Sequence[str]) -> Command | None:
+        """See Dialect.measure. The script's own step is all of a session; its one task makes averages sums."""
+        words = ("sstat", "--noheader", "--parsable2", "--noconvert", f"--format={','.join(_USE_FIELDS)}")
+        return Command((*words, f"--jobs={','.join(f'{job_id}.batch' for job_id in job_ids)}"))
+
+    def read_uses(self, output: str) -> dict[str, JobUse]:
+        """See Dialect.read_uses."""
+        rows = (line.split("|") for line in output.splitlines())
+        return {
+            step.removesuffix(".batch"): JobUse(_seconds(cpu), _bytes(memory), _bytes(peak))
+            for step, cpu, memory, peak in (row for row in rows if len(row) == len(_USE_FIELDS))
+        }
+
     def describe(self, partition: str | None) -> Sequence[Command]:
         """See Dialect.describe."""
         fields = "NodeList:|,CPUs:|,Memory:|,Gres:200|,StateLong:|"
@@ -214,6 +236,21 @@ def is_usable(state: str) -> bool:
 
 def _time(text: str) -> datetime | None:
     return datetime.fromtimestamp(int(text), UTC) if text.isdigit() and 0 < int(text) < 2**33 else None
+
+
+def _seconds(text: str) -> float | None:
+    """Read `1-02:03:04` or `02:03:04.567`."""
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d(?:\.\d+)?)", text)
+    if found is None:
+        return None
+    days, hours, minutes, seconds = found.groups()
+    return ((int(days or 0) * 24 + int(hours)) * 60 + int(minutes)) * 60 + float(seconds)
+
+
+def _bytes(text: str) -> int | None:
+    """Read `3004K`; without a letter it is bytes."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGTP]?)", text)
+    return int(float(found[1]) * 1024 ** " KMGTP".index(found[2] or " ")) if found else None
 
 
 def _whole(text: str) -> int:
