@@ -5,6 +5,7 @@ import http.server
 import logging
 import os
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -20,6 +21,7 @@ from studiolo.kit.egress import is_outside, resolve_outside
 from studiolo.server.services import Services
 from studiolo.server.settings import Settings
 from studiolo.server.settings.egress import EgressSettings
+from studiolo.server.workspaces.cloning import _put
 from studiolo.server.workspaces.git import read_source
 
 W = "/api/v1/jupyter/workspaces"
@@ -123,6 +125,7 @@ async def test_a_private_repository_is_cloned_and_its_token_stays_nowhere(
     assert (folder / "study" / "train.py").read_text() == "print(1)\n"
     assert f"url = {url}\n" in (folder / "study" / ".git" / "config").read_text()
     assert list((folder / ".studiolo" / "parts").iterdir()) == []
+    assert list((settings.data_dir / "clones").iterdir()) == []
     kept = b"".join(path.read_bytes() for path in settings.data_dir.rglob("*") if path.is_file())
     said = caplog.text + (await ana.get(f"{W}/study/activity")).text + str(progress)
     for spelled in (TOKEN, TOKEN.replace("/", "%2F").replace("@", "%40")):
@@ -188,6 +191,34 @@ async def test_what_a_restart_cut_off_is_said(ana: httpx.AsyncClient, server: Se
     assert (told["state"], told["url"]) == ("interrupted", url)
     server.hold.set()
     assert (await ana.post(f"{W}/study/clone", json={"url": url})).status_code == 202
+
+
+async def test_git_works_where_the_people_of_the_workspace_cannot_write(
+    ana: httpx.AsyncClient, server: Server, settings: Settings
+) -> None:
+    server.hold.clear()
+    url = f"http://{server.address}/open/study.git"
+    made = (await ana.post(W, json={"name": "study", "clone": {"url": url}})).json()
+
+    async def is_begun() -> bool:
+        return bool(list(settings.data_dir.glob("clones/*/clone/.git/config")))
+
+    await eventually(is_begun, WITHIN)
+    assert not list(Path(made["path"]).rglob(".git"))
+    assert [path.stat().st_mode & 0o077 for path in (settings.data_dir / "clones").iterdir()] == [0]
+
+
+def test_a_clone_comes_from_another_disk(tmp_path: Path) -> None:
+    if tmp_path.stat().st_dev == Path("/dev/shm").stat().st_dev:
+        pytest.skip("this machine has one disk")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        clone = Path(name) / "clone"
+        clone.mkdir()
+        (clone / "train.py").write_text("print(1)")
+        (tmp_path / ".studiolo/parts").mkdir(parents=True)
+        _put(clone, tmp_path / "study", tmp_path / ".studiolo/parts/clone")
+    assert (tmp_path / "study/train.py").read_text() == "print(1)"
+    assert not (tmp_path / ".studiolo/parts/clone").exists()
 
 
 @pytest.mark.parametrize(

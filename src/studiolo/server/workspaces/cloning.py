@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import shutil
+import subprocess
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +24,7 @@ from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
 from studiolo.kit.egress import resolve_outside
 from studiolo.kit.files import write_atomically
+from studiolo.runtime import landlock
 from studiolo.server.principal import Principal
 from studiolo.server.settings import Settings
 from studiolo.server.workspaces import git
@@ -35,6 +38,7 @@ _LOOK_SECONDS = 2.0
 _TELL_SECONDS = 0.5
 _RESERVE_BYTES = 256 * 1024**2
 _MOST_REMEMBERED = 500
+_SHOWN = 200
 
 
 @dataclass
@@ -143,12 +147,12 @@ class Clones:
         return source, await resolve_outside(source.host, source.port, allow)
 
     async def _run(self, row: RowMapping, job: _Job, source: Source, form: Clone, address: str, folder: Path) -> None:
-        parts = _parts(folder)
+        parts, place = _parts(folder), self._place(row["id"])
         state, message, keep_note = "failed", None, False
         try:
-            await asyncio.to_thread(_prepare, folder, job.progress)
-            await self._clone(row, job, source, form, address, parts / "clone")
-            await asyncio.to_thread(_put, parts / "clone", folder / source.folder)
+            await asyncio.to_thread(_prepare, folder, place, job.progress)
+            await self._clone(row, job, source, form, address, place / "clone")
+            await asyncio.to_thread(_put, place / "clone", folder / source.folder, parts / "clone")
             state = "done"
         except asyncio.CancelledError as exc:
             state, keep_note = "cancelled", "closing" in exc.args
@@ -161,10 +165,14 @@ class Clones:
             message = "An unexpected fault; the log has the detail."
             _log.exception("clone-failed", workspace=row["id"])
         finally:
-            await asyncio.shield(asyncio.to_thread(_clear, parts, keep_note=keep_note))
+            await asyncio.shield(asyncio.to_thread(_clear, parts, place, keep_note=keep_note))
             changes = {"state": state, "message": message, "percent": None if state != "done" else 100}
             job.progress = job.progress.model_copy(update=changes)
             self._publish(row["id"])
+
+    def _place(self, workspace_id: str) -> Path:
+        """Return where git works: among a workspace's files its people could change what git reads as its settings."""
+        return self._settings.data_dir / "clones" / workspace_id
 
     async def _clone(self, row: RowMapping, job: _Job, source: Source, form: Clone, address: str, target: Path) -> None:
         most = self._settings.workspaces.import_max_bytes
@@ -218,8 +226,10 @@ def _parts(folder: Path) -> Path:
     return folder / ".studiolo" / "parts"
 
 
-def _prepare(folder: Path, progress: CloneProgress) -> None:
+def _prepare(folder: Path, place: Path, progress: CloneProgress) -> None:
     parts = _parts(folder)
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(mode=0o700, parents=True)
     # Made, or looked at: no link may stand in for it.
     with Root(folder) as root, root.own("parts"):
         pass
@@ -227,13 +237,25 @@ def _prepare(folder: Path, progress: CloneProgress) -> None:
     write_atomically(parts / "clone.json", progress.model_dump_json())
 
 
-def _put(clone: Path, target: Path) -> None:
+def _put(clone: Path, target: Path, part: Path) -> None:
+    """Move a clone among the files of a workspace; from another disk it comes by `part`. Raises OSError."""
     if os.path.lexists(target):
         raise Conflict("clone-exists", f"Somebody made a {target.name!r} meanwhile; nothing was cloned.")
-    clone.rename(target)
+    try:
+        clone.rename(target)
+    except OSError as exc:
+        if exc.errno != errno.EXDEV:
+            raise
+        # What people put in the way of a copy leads it nowhere else.
+        words = landlock.command([target.parent], ["cp", "-a", "--", str(clone), str(part)])
+        copied = subprocess.run(words, capture_output=True, text=True, check=False)
+        if copied.returncode:
+            raise OSError(errno.EIO, copied.stderr.strip()[-_SHOWN:]) from exc
+        part.rename(target)
 
 
-def _clear(parts: Path, *, keep_note: bool) -> None:
+def _clear(parts: Path, place: Path, *, keep_note: bool) -> None:
+    shutil.rmtree(place, ignore_errors=True)
     shutil.rmtree(parts / "clone", ignore_errors=True)
     if not keep_note:
         with contextlib.suppress(OSError):

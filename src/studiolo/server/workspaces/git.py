@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 from studiolo.contract.errors import InvalidInput, StudioloError, Unavailable
 from studiolo.contract.models import Clone
 from studiolo.kit.processes import dies_with_parent
+from studiolo.runtime import landlock
 
 _PROGRESS = re.compile(r"(?:remote: )?([A-Z][A-Za-z ]+):\s+(\d{1,3})%")
 _LINE_END = re.compile(r"[\r\n]+")
@@ -61,8 +62,9 @@ def read_source(url: str, allow: list[str]) -> Source:
 
 
 async def clone(source: Source, form: Clone, address: str, target: Path, *, max_bytes: int, tell: Tell) -> None:
-    """Clone into the new folder `target`; cancel the task to end it. `address`: where the host was found.
+    """Clone into the new folder `target`, where nobody else can write meanwhile; cancel the task to end it.
 
+    `address`: where the host was found.
     Raises InvalidInput or Unavailable (`clone-failed`) with the reason. The token lies in a private file meanwhile.
     """
     git = await _find_git()
@@ -71,19 +73,21 @@ async def clone(source: Source, form: Clone, address: str, target: Path, *, max_
         if form.token:
             options += ["-c", f"credential.helper={_helper(source, form, Path(private))}"]
         branch = [f"--branch={form.branch}"] if form.branch else []
+        words = [
+            git,
+            *options,
+            "clone",
+            "--progress",
+            "--template=",
+            "--no-local",
+            *branch,
+            "--",
+            source.url,
+            str(target),
+        ]
         process = await asyncio.create_subprocess_exec(
-            *(
-                git,
-                *options,
-                "clone",
-                "--progress",
-                "--template=",
-                "--no-local",
-                *branch,
-                "--",
-                source.url,
-                str(target),
-            ),
+            # Whatever a repository can make git do, it writes nowhere else.
+            *landlock.command([target.parent, private], words),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
