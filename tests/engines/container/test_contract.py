@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,11 +11,20 @@ import pytest
 from engines.container.bench import PATIENCE, Bench
 from studiolo.contract.ids import IdKind, new_id
 from studiolo.engines.base import Handle, WorkloadSpec
+from studiolo.engines.container.settings import ContainerSettings
 from studiolo.testing.engine_contract import *  # noqa: F403
 from studiolo.testing.engine_contract import EngineCase
 from studiolo.testing.ports import free_port
 
 pytestmark = [pytest.mark.engine, pytest.mark.engine_podman]
+
+
+@pytest.fixture(params=[0, 1], ids=["made for it", "waiting for it"])
+def settings(request: pytest.FixtureRequest, settings: ContainerSettings) -> ContainerSettings:
+    """The suite holds both ways: for containers that are made for a launch, and for those that waited for one."""
+    if request.param and os.geteuid() != 0:
+        pytest.skip("only root claims containers that wait")
+    return settings.model_copy(update={"warm": request.param})
 
 
 @pytest.fixture
@@ -33,6 +43,8 @@ async def case(bench: Bench, platform: Any, silent_registry: int) -> EngineCase:
     """The container engine as a case of the contract."""
     # Until the daemon was asked, no isolation is claimed.
     await bench.engine.describe()
+    # Each launch waits until it can have a container that waited for it.
+    bench.engine.pool.patience = PATIENCE
 
     def make_waiting_spec() -> WorkloadSpec:
         return bench.spec(image=f"127.0.0.1:{silent_registry}/waiting:1")
@@ -47,6 +59,7 @@ async def case(bench: Bench, platform: Any, silent_registry: int) -> EngineCase:
         unknown_handle=lambda: {"workload_id": new_id(IdKind.SESSION), "launch": 1},
         crash=bench.kill,
         patience_seconds=PATIENCE,
+        verb_seconds=PATIENCE if bench.settings.warm else 15.0,
         run=bench.run,
         make_waiting_spec=make_waiting_spec,
         break_engine=bench.cable.pull_out,

@@ -4,7 +4,8 @@ Names, variables and paths of people go into values of JSON and into lists of ar
 path of another place, or a part of a text that is read again.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,7 +17,9 @@ from studiolo.engines.container.launches import Launch
 from studiolo.engines.container.settings import ContainerSettings
 
 WORKSPACE, DATASETS = PurePosixPath("/workspace"), PurePosixPath("/datasets")
-INSTANCE, WORKLOAD, LAUNCH, GPUS = "studiolo.instance", "studiolo.workload", "studiolo.launch", "studiolo.gpus"
+# Labels; WAITING names the place of a container that was made ahead.
+INSTANCE, GPUS, WAITING = "studiolo.instance", "studiolo.gpus", "studiolo.waiting"
+PROGRAM = "studiolo.engines.container.inside"
 _SECURITY = ["no-new-privileges"]
 _LOG_BYTES = "10m"
 _RUN_BYTES = 16 * 1024**2
@@ -34,6 +37,11 @@ class Mount:
     def same(cls, path: Path, *, writable: bool = False) -> "Mount":
         """Return a mount at the path's own place, so that paths in settings and notebooks hold."""
         return cls(path, PurePosixPath(path), writable)
+
+    @classmethod
+    def from_api(cls, mount: Mapping[str, Any]) -> "Mount":
+        """Return what `to_api` was asked of."""
+        return cls(Path(mount["Source"]), PurePosixPath(mount["Target"]), not mount["ReadOnly"])
 
     def to_api(self) -> dict[str, Any]:
         """Return it as the API takes it."""
@@ -66,6 +74,16 @@ def container_name(instance: str, launch: Launch) -> str:
     return f"studiolo-{instance}-{launch.workload_id}-{launch.number}"
 
 
+def read_name(instance: str, container: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Return workload id and launch of a container as it is listed; None if it is none of a launch's.
+
+    Whoever may make containers may name them: what a path is made of has nothing else in it.
+    """
+    name = str(next(iter(container.get("Names") or []), "")).removeprefix("/")
+    found = re.fullmatch(rf"studiolo-{re.escape(instance)}-([a-z0-9-]+)-([0-9]+)", name)
+    return (found[1], int(found[2])) if found else None
+
+
 def container_config(
     spec: WorkloadSpec,
     launch: Launch,
@@ -85,18 +103,13 @@ def container_config(
         arguments += [str(way_out.port), str(way_out.socket)]
     return {
         "Image": image,
-        "Entrypoint": [*program, "-P", "-m", "studiolo.engines.container.inside"],
+        "Entrypoint": [*program, "-P", "-m", PROGRAM],
         "Cmd": arguments,
         "User": host.user,
         "Env": ["PYTHONDONTWRITEBYTECODE=1", f"HOME={launch.home}", "LANG=C.UTF-8"],
         "WorkingDir": "/",
         "StopSignal": "SIGTERM",
-        "Labels": {
-            INSTANCE: host.instance,
-            WORKLOAD: spec.workload_id,
-            LAUNCH: str(spec.launch),
-            GPUS: ",".join(gpus),
-        },
+        "Labels": {INSTANCE: host.instance, GPUS: ",".join(gpus)},
         "HostConfig": {
             "Mounts": [mount.to_api() for mount in mounts],
             "Tmpfs": {

@@ -13,13 +13,15 @@ from typing import Any
 from studiolo.contract.errors import InvalidInput, Unavailable
 from studiolo.engines import logs
 from studiolo.engines.base import AskWanted, Exit, Handle, Machine, Observation, Phase, Storage, Usage, WorkloadSpec
-from studiolo.engines.container.configuration import INSTANCE, LAUNCH, WORKLOAD, Host, container_name
+from studiolo.engines.container.claiming import can_mount
+from studiolo.engines.container.configuration import INSTANCE, Host, container_name, read_name
 from studiolo.engines.container.daemon import Daemon
 from studiolo.engines.container.endings import explain, never_was, no_gpu, stopped_in_time
 from studiolo.engines.container.gpus import Gpus
 from studiolo.engines.container.launches import Launch
 from studiolo.engines.container.launching import Launching
 from studiolo.engines.container.measuring import Facts, read_usage
+from studiolo.engines.container.pool import Pool
 from studiolo.engines.container.preparing import Preparing, no_folders
 from studiolo.engines.container.settings import ContainerOptions, ContainerSettings
 from studiolo.engines.launch_files import list_deaths, read_exit
@@ -54,8 +56,16 @@ class ContainerEngine:
         # Names of containers take few characters.
         self._instance = re.sub(r"[^a-zA-Z0-9_.-]", "-", on.instance)
         self._daemon = Daemon(settings.url, settings.call_seconds)
-        self._launching = Launching(self._daemon)
         self._preparing = Preparing(on, settings)
+        self.pool = Pool(
+            self._daemon,
+            settings.warm if can_mount() else 0,
+            folder=on.sockets / "waiting",
+            instance=self._instance,
+            owner=self._preparing.owner,
+            common=self._preparing.common,
+        )
+        self._launching = Launching(self._daemon, self.pool)
         self._gpus = Gpus(settings.gpus)
         self.isolation = "L1"
         self._facts: Facts | None = None
@@ -141,12 +151,14 @@ class ContainerEngine:
     async def sweep(self, ask_wanted: AskWanted) -> list[str]:
         """See Sweeps.sweep. Names are those of the containers. Raises Unavailable (`engine-unavailable`)."""
         listed = await self._daemon.list_labelled(f"{INSTANCE}={self._instance}")
+        await self.pool.sweep(listed)
         wanted = await ask_wanted() if listed else set()
         swept = []
         for found in listed:
-            launch = self._launch_of(found.get("Labels") or {})
-            if launch is None or (launch.workload_id, launch.number) in wanted:
+            key = read_name(self._instance, found)
+            if key is None or key in wanted:
                 continue
+            launch = self._launch(*key)
             if found.get("State") in _ALIVE:
                 swept.append(self._name(launch))
             if launch.is_known:
@@ -174,6 +186,7 @@ class ContainerEngine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._launching.aclose()
+        await self.pool.aclose()
         await self._daemon.aclose()
 
     async def _start(self, spec: WorkloadSpec, launch: Launch) -> Handle:
@@ -303,13 +316,6 @@ class ContainerEngine:
 
     def _launch(self, workload_id: str, number: int) -> Launch:
         return Launch(self._on.data_dir / "engines" / self.name, self._on.sockets, workload_id, number)
-
-    def _launch_of(self, labels: Mapping[str, str]) -> Launch | None:
-        workload_id, number = labels.get(WORKLOAD, ""), labels.get(LAUNCH, "")
-        # Whoever may make containers may write labels; ours have nothing in them that a path is made of.
-        if not re.fullmatch(r"[a-z0-9-]+", workload_id) or not number.isdigit():
-            return None
-        return self._launch(workload_id, int(number))
 
     def _name(self, launch: Launch) -> str:
         return container_name(self._instance, launch)

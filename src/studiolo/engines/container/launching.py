@@ -14,8 +14,10 @@ from aiodocker import Docker
 
 from studiolo.contract.errors import Unavailable
 from studiolo.engines.base import Exit, Observation, Phase
+from studiolo.engines.container.configuration import WAITING
 from studiolo.engines.container.daemon import NOT_FOUND, Daemon, RefusedError
 from studiolo.engines.container.launches import Launch
+from studiolo.engines.container.pool import Pool
 
 # Of large images; what takes longer hangs.
 _PULL_SECONDS = 3600.0
@@ -26,8 +28,9 @@ _log = logging.getLogger(__name__)
 class Launching:
     """Runs one task for each launch whose container has not begun."""
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: Daemon, pool: Pool) -> None:
         self._daemon = daemon
+        self._pool = pool
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._words: dict[str, str] = {}
 
@@ -79,7 +82,8 @@ class Launching:
             launch.keep_end(_image_missing(image, exc))
         else:
             try:
-                await self._create(name, plan["config"])
+                if not await self._pool.claim(launch, name, plan["config"]):
+                    await self._create(name, plan["config"])
             except RefusedError as exc:
                 is_missing = exc.status == NOT_FOUND
                 launch.keep_end(_image_missing(image, exc) if is_missing else _cannot_start(exc))
@@ -112,8 +116,12 @@ class Launching:
             await self._daemon.ask(create, seconds=_BEGIN_SECONDS)
         except RefusedError:
             # Daemons tell in different ways that the name is taken.
-            if await self._daemon.find(name) is None:
+            if (found := await self._daemon.find(name)) is None:
                 raise
+            if found["Config"]["Labels"].get(WAITING):
+                # It was claimed when we went down, and never told whose it is.
+                await self._daemon.remove(name)
+                await self._daemon.ask(create, seconds=_BEGIN_SECONDS)
         await self._daemon.ask(start, seconds=_BEGIN_SECONDS)
 
     def _say(self, launch: Launch, name: str, word: str) -> None:

@@ -1,7 +1,7 @@
 """Making a launch ready to be begun: its folders, whose they are, its request, and what its container is to be."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,6 +13,7 @@ from studiolo.engines.container.configuration import Host, Mount, container_conf
 from studiolo.engines.container.ground import WayOut
 from studiolo.engines.container.launches import Launch
 from studiolo.engines.container.settings import ContainerOptions, ContainerSettings
+from studiolo.engines.container.waiting import Kind, Place
 from studiolo.engines.launch_files import Places, make_request, write_request
 from studiolo.engines.plugins import EngineGround
 from studiolo.engines.tools import offer_tools, tools_folder
@@ -80,13 +81,14 @@ class Preparing:
         for folder in {mount.source for mount in mounts if mount.writable}:
             owners.give(folder, self.owner)
         way_out = ground.find_way_out(spec.platform_url, self._on.door)
+        mounts += [*self._tools(ground.find_interpreters(spec.environment), way_out), *self._extra()]
         return container_config(
             spec,
             launch,
             self._settings,
             host,
             image=image,
-            mounts=cover(launch.cover, [*mounts, *self._tools(spec, way_out)]),
+            mounts=[*cover(launch.cover, mounts), *mounts],
             program=self._program(),
             shm_size=options.shm_size or self._settings.shm_size,
             way_out=way_out,
@@ -114,7 +116,7 @@ class Preparing:
         allowed = (self._on.data_dir / _PEOPLE, launch.jupyter)
         return ground.without_nested(
             folder
-            for folder in (*named, *written)
+            for folder in (*named, *written, Path(request.host_folder))
             if ".." not in folder.parts and any(folder.is_relative_to(place) for place in allowed)
         )
 
@@ -123,36 +125,52 @@ class Preparing:
             return [self._settings.python]
         return [str(ground.own_python())]
 
-    def _tools(self, spec: WorkloadSpec, way_out: WayOut | None) -> list[Mount]:
+    def common(self, place: Place, kind: Kind) -> list[Mount]:
+        """Return what a container has that waits at `place`, whosoever it will be. Raises OSError."""
+        tools = self._tools([], ground.find_way_out(self._on.address, self._on.door))
+        make_places(place.cover, tools)
+        return [*covers(place.cover, kind.covered), *tools]
+
+    def _tools(self, interpreters: Sequence[Path], way_out: WayOut | None) -> list[Mount]:
         """Return what containers read of this machine."""
-        folders = ground.find_interpreters(spec.environment)
+        folders = [*interpreters]
         if self._settings.runtime == "mount":
             folders += [*ground.find_runtime_folders(), offer_tools(self._on.data_dir)]
         if way_out is not None:
             # The folder, since the socket is another file after each start of the front door.
             folders.append(way_out.socket.parent)
         folders += [file for file in self._on.certificates if file.exists()]
-        extra = [Mount(one.source, PurePosixPath(one.target), one.writable) for one in self._settings.mounts]
-        return [*map(Mount.same, ground.without_nested(folders)), *extra]
+        return [*map(Mount.same, ground.without_nested(folders))]
+
+    def _extra(self) -> list[Mount]:
+        return [Mount(one.source, PurePosixPath(one.target), one.writable) for one in self._settings.mounts]
 
 
 def cover(folder: Path, mounts: Sequence[Mount]) -> list[Mount]:
-    """Return `mounts` and, for those in folders that images keep closed, open ones to put them into. Raises OSError.
+    """Return open folders to put those of `mounts` into that lie in what images keep closed. Raises OSError."""
+    make_places(folder, mounts)
+    return covers(folder, [str(one) for one in _CLOSED if any(mount.target.is_relative_to(one) for mount in mounts)])
 
-    `folder` gets the places to mount at: nobody makes them in a folder that is read-only. A tmpfs would not do, since
-    runc gives it the mode of what it covers.
+
+def covers(folder: Path, closed: Iterable[str]) -> list[Mount]:
+    """Return open folders, which lie in `folder`, over the `closed` ones. Raises OSError."""
+    found = [Mount(folder / PurePosixPath(one).relative_to("/"), PurePosixPath(one)) for one in closed]
+    for mount in found:
+        mount.source.mkdir(parents=True, exist_ok=True)
+    return found
+
+
+def make_places(folder: Path, mounts: Iterable[Mount]) -> None:
+    """Make the places for `mounts` in covers, which lie in `folder`. Raises OSError.
+
+    Nobody makes them in a folder that is read-only. A tmpfs would not do: runc gives it the mode of what it covers.
     """
-    covers = []
-    for closed in _CLOSED:
-        inner = [mount for mount in mounts if mount.target.is_relative_to(closed)]
-        for mount in inner:
+    for mount in mounts:
+        if any(mount.target.is_relative_to(closed) for closed in _CLOSED):
             place = folder / mount.target.relative_to("/")
             (place if mount.source.is_dir() else place.parent).mkdir(parents=True, exist_ok=True)
             if not mount.source.is_dir():
                 place.touch()
-        if inner:
-            covers.append(Mount(folder / closed.relative_to("/"), closed))
-    return [*covers, *mounts]
 
 
 def no_folders(what: str, error: OSError) -> Unavailable:

@@ -69,6 +69,13 @@ class ContainerSettings(BaseModel):
     python: str = Field("python3", description="With `runtime = image`: the interpreter that has Studiolo.")
     tmp_size: ByteSize = Field(ByteSize(1024 * _MIB), description="Room in /tmp; counts as the session's memory.")
     shm_size: ByteSize = Field(ByteSize(256 * _MIB), description="Room in /dev/shm; counts as the session's memory.")
+    warm: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="Containers kept ready for each image and size of session that was launched lately (the last "
+        "three); each holds the memory of a session that nobody uses. Needs a platform that runs as root.",
+    )
     call_seconds: float = Field(10.0, gt=0, description="How long the daemon may take to answer.")
 
 
