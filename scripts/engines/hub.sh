@@ -3,10 +3,11 @@
 #
 #   hub.sh up     install it (from PyPI and npm), write its configuration, start it, wait until it answers
 #   hub.sh down   stop the Hub, its proxy and the servers that it started
-#   hub.sh env    print what tests need, for `eval`: STUDIOLO_TEST_HUB_URL, STUDIOLO_TEST_HUB_TOKEN_FILE
+#   hub.sh env    print what tests need, for `eval`: STUDIOLO_TEST_HUB_URL, _TOKEN_FILE and _SIGN_IN_PORT
 #
 # Anybody signs in with the password "test". The service "studiolo" has just the scopes that an engine needs, and may
-# make users. As root the Hub runs as the account studiolo-hub, else as whoever starts it.
+# make users; people of the Hub sign in to a platform on the port ten above the Hub's. As root the Hub runs as the
+# account studiolo-hub, else as whoever starts it.
 #
 #   ENGINES_DIR   where everything lies        (as root /var/lib/studiolo-engines, else ~/.cache/studiolo-engines)
 #   HUB_PYTHON    the interpreter; other accounts must be able to read it          (/usr/bin/python3)
@@ -88,8 +89,16 @@ async def before_spawn(spawner):
 
 c.Spawner.apply_user_options = apply_user_options
 c.Spawner.pre_spawn_hook = before_spawn
-c.JupyterHub.services = [{"name": "studiolo", "api_token": (here / "token").read_text().strip()}]
+c.JupyterHub.services = [
+    {
+        "name": "studiolo",
+        "api_token": (here / "token").read_text().strip(),
+        "oauth_redirect_uri": f"http://localhost:{port + 10}/sign-in/jupyterhub/callback",
+        "oauth_no_confirm": True,
+    }
+]
 c.JupyterHub.load_roles = [
+    {"name": "user", "scopes": ["self", "access:services!service=studiolo"]},
     {
         "name": "studiolo",
         "scopes": ["servers", "list:users", "read:users:name", "tokens", "access:servers", "admin:users"],
@@ -103,8 +112,14 @@ up() {
   mkdir -p "$hub/state/homes"
   chmod 755 "$root" "$hub" "$hub/state"
   install_programs
-  if is_alive "$hub/state/hub.pid" && answers; then say "is up already"; return; fi
+  local before
+  before="$(cat "$hub/state/jupyterhub_config.py" 2>/dev/null || true)"
   write_configuration
+  if is_alive "$hub/state/hub.pid" && answers; then
+    if [ "$before" = "$(cat "$hub/state/jupyterhub_config.py")" ]; then say "is up already"; return; fi
+    say "is up with another configuration, and is started anew"
+    down
+  fi
   # A proxy that outlived its Hub would keep the port.
   ! is_alive "$hub/state/proxy.pid" || kill "$(cat "$hub/state/proxy.pid")" || true
   rm -f "$hub/state/proxy.pid"
@@ -144,8 +159,8 @@ case "${1:-}" in
   up) up ;;
   down) down ;;
   env)
-    printf 'export STUDIOLO_TEST_HUB_URL=%q STUDIOLO_TEST_HUB_TOKEN_FILE=%q\n' \
-      "http://127.0.0.1:$port" "$hub/state/token"
+    printf 'export STUDIOLO_TEST_HUB_URL=%q STUDIOLO_TEST_HUB_TOKEN_FILE=%q STUDIOLO_TEST_HUB_SIGN_IN_PORT=%q\n' \
+      "http://127.0.0.1:$port" "$hub/state/token" "$((port + 10))"
     ;;
-  *) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

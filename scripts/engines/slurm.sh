@@ -190,12 +190,18 @@ up() {
   mkdir -p "$state"
   install_slurm
   pick_cgroup
-  if lives "$state/run/slurmctld.pid" && ask scontrol ping >/dev/null; then
-    start_rest
-    say "is up already"
-    return
-  fi
+  local before
+  before="$(cat "$SLURM_CONF" 2>/dev/null || true)"
   write_configuration
+  if lives "$state/run/slurmctld.pid" && ask scontrol ping >/dev/null; then
+    if [ "$before" = "$(cat "$SLURM_CONF")" ]; then
+      start_rest
+      say "is up already"
+      return
+    fi
+    say "is up with another configuration, and is started anew"
+    down
+  fi
   if ! lives "$state/munge/munged.pid"; then
     # It refuses to run as root.
     setpriv --reuid=munge --regid=munge --init-groups munged --force \
