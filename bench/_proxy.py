@@ -14,8 +14,8 @@ from studiolo.testing.ports import free_port
 
 
 @contextlib.contextmanager
-def configurable_http_proxy(path: str, upstream_port: int) -> Iterator[int]:
-    """Run it with `path` routed to an upstream on loopback; yields the port that it serves."""
+def configurable_http_proxy(path: str, upstream_port: int) -> Iterator[tuple[int, int]]:
+    """Run it with `path` routed to an upstream on loopback; yields the port that it serves and its pid."""
     port, api_port, token = free_port(), free_port(), secrets.token_hex(16)
     argv = (
         str(proxy_program()),
@@ -26,8 +26,8 @@ def configurable_http_proxy(path: str, upstream_port: int) -> Iterator[int]:
     env = clean_environment(CONFIGPROXY_AUTH_TOKEN=token)
     with (
         tempfile.TemporaryDirectory(prefix="studiolo-bench-proxy-") as folder,
-        running(argv, log=Path(folder) / "proxy.log", env=env),
+        running(argv, log=Path(folder) / "proxy.log", env=env) as process,
     ):
         wait_until(lambda: api.answers("/api/routes"), "the proxy's answer")
         api.ask("POST", f"/api/routes{path}", {"target": f"http://127.0.0.1:{upstream_port}"})
-        yield port
+        yield port, process.pid
