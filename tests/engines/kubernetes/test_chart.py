@@ -35,6 +35,20 @@ def test_the_charts_values_keep_its_schema() -> None:
     jsonschema.validate(values, json.loads((_CHART / "values.schema.json").read_text()))
 
 
+@pytest.mark.parametrize(
+    ("pool", "is_valid"),
+    [
+        ({"name": "small", "pods": 2, "resources": {"cpu": "2", "memory": "4Gi"}}, True),
+        ({"name": "small", "pods": 2}, False),
+        ({"name": "Not A Name", "pods": 1, "resources": {"cpu": "2"}}, False),
+    ],
+)
+def test_a_pool_of_places_says_how_large_they_are(pool: dict[str, Any], is_valid: bool) -> None:
+    values = yaml.safe_load((_CHART / "values.yaml").read_text()) | {"warm": {"pools": [pool]}}
+    schema = jsonschema.Draft7Validator(json.loads((_CHART / "values.schema.json").read_text()))
+    assert schema.is_valid(values) is is_valid
+
+
 def test_the_guides_settings_are_those_of_the_plugin() -> None:
     plugin = find_plugin("kubernetes")
     assert plugin is not None

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studiolo.contract.errors import InvalidInput
-from studiolo.engines.base import Limits, WorkloadSpec
+from studiolo.engines.base import Limits, Volume, WorkloadSpec
 from studiolo.engines.kubernetes import claims, manifests, names, policies
 from studiolo.engines.kubernetes.manifests import Manifest, Plan
 from studiolo.engines.kubernetes.settings import KubernetesOptions, KubernetesSettings
@@ -158,6 +158,21 @@ def test_an_image_is_one_that_the_settings_name() -> None:
 def test_a_volume_of_one_node_takes_the_workspaces_sessions_to_one_node() -> None:
     assert "podAffinity" in manifests.pod(_SMALL)["spec"]["affinity"]
     assert "affinity" not in manifests.pod(_LARGE)["spec"]
+
+
+@pytest.mark.req("S3-17")
+def test_attached_volumes_are_claims_at_their_names_and_read_only_where_they_are_said_to_be() -> None:
+    wanted = (Volume("Models 2026", claim="models"), Volume("out", claim="results", read_only=False))
+    spec = manifests.pod(_plan(replace(_SPEC, volumes=(*wanted, Volume("here", path=Path("/srv"))))))["spec"]
+    mounts = {mount["mountPath"]: mount for mount in spec["containers"][0]["volumeMounts"]}
+    claims_of = {one["name"]: one["persistentVolumeClaim"]["claimName"] for one in spec["volumes"][-2:]}
+    found = {
+        path: (claims_of[mount["name"]], mount["readOnly"])
+        for path, mount in mounts.items()
+        if path.startswith("/volumes/")
+    }
+    assert found == {"/volumes/Models 2026": ("models", True), "/volumes/out": ("results", False)}
+    _validate(manifests.pod(_plan(replace(_SPEC, volumes=wanted))))
 
 
 def test_a_session_has_no_rights_and_no_token() -> None:

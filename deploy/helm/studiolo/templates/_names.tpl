@@ -17,3 +17,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "studiolo.data" -}}
 /srv/studiolo/{{ .Release.Namespace }}/{{ .Release.Name }}
 {{- end -}}
+
+{{- /* A priority class is the whole cluster's. */ -}}
+{{- define "studiolo.warm" -}}
+{{ include "studiolo.name" . }}-{{ .Release.Namespace | trunc 12 | trimSuffix "-" }}-warm
+{{- end -}}
