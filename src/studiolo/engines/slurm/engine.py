@@ -43,9 +43,9 @@ class BatchEngine:
         self._settings = settings
         self._runner = runner
         self._queue = Queue(runner, dialect, settings.poll_seconds)
+        self._uses = Uses(runner, dialect, self._list_running)
         self._nodes = Nodes(runner, dialect, settings.partition)
         self._requests = Requests(ground, settings, dialect)
-        self._uses = Uses(runner, dialect, self._list_running)
         self._submitter = Submitter(runner, dialect, self._queue, self._requests)
 
     async def start(self, spec: WorkloadSpec) -> Handle:
@@ -148,9 +148,9 @@ class BatchEngine:
         """See Closes.aclose."""
         await self._queue.aclose()
         await self._nodes.aclose()
+        await self._uses.aclose()
         await self._runner.aclose()
 
-        await self._uses.aclose()
     async def _judge(self, handle: Handle, launch: JobLaunch, seen: Seen) -> Observation:
         listing = await self._queue.look()
         job = self._own_job(handle, launch, listing)
@@ -183,14 +183,14 @@ class BatchEngine:
             return forgotten(seen, now=now)
         return explain(job, seen, now=now)
 
-    async def _list_now(self) -> Listing:
-        listing = await self._queue.look(since=asyncio.get_running_loop().time())
-        if listing.failure is not None:
     def _list_running(self) -> list[str]:
         """Return the ids of our jobs that ran when the queue was last listed."""
         running = (job for job in self._queue.known.values() if job.state is JobState.RUNNING)
         return [job.id for job in running if self._requests.read_name(job.name) is not None]
 
+    async def _list_now(self) -> Listing:
+        listing = await self._queue.look(since=asyncio.get_running_loop().time())
+        if listing.failure is not None:
             raise Unavailable("engine-unavailable", listing.failure, hint="It is asked again by itself.")
         return listing
 
