@@ -172,6 +172,10 @@ CODES: dict[str, str] = {
     "device-code-pending": "Nobody has approved the sign-in yet; poll again.",
     "device-code-expired": "The sign-in was refused, took too long or was finished before.",
     "link-invalid": "A sign-in link was used before, has expired or never existed.",
+    "sign-in-not-begun": "The browser did not begin this sign-in, or it was finished or is too old.",
+    "sign-in-refused": "The identity provider did not confirm the sign-in.",
+    "sign-in-not-linked": "The identity provider knows the person, and no account here belongs to them.",
+    "sign-in-provider-unavailable": "The identity provider does not answer as it should; passwords and links work.",
     "too-many-attempts": "Too many failed sign-ins; the message says when to try again.",
     "not-configured": "The command line knows no platform; start or log in to one.",
     # permission
@@ -181,10 +185,6 @@ CODES: dict[str, str] = {
     "last-owner": "A workspace keeps at least one owner.",
     "last-admin": "The platform keeps at least one administrator.",
     "own-account": "Nobody does this to their own account; another administrator can.",
-    "sign-in-not-begun": "The browser did not begin this sign-in, or it was finished or is too old.",
-    "sign-in-refused": "The identity provider did not confirm the sign-in.",
-    "sign-in-not-linked": "The identity provider knows the person, and no account here belongs to them.",
-    "sign-in-provider-unavailable": "The identity provider does not answer as it should; passwords and links work.",
     "owns-workspaces": "The person still owns workspaces, which must be handed over first.",
     "session-password-needed": "The session was started with a password and it was not given.",
     # objects
