@@ -57,6 +57,11 @@ class Place:
         )
         self.process: subprocess.Popen[str] | None = None
 
+    def relaunch(self, folder: Path) -> None:
+        """Have what begins next be another launch of the session, in `folder`."""
+        self.folder, self.files = folder, LaunchFiles(folder)
+        self.request = dataclasses.replace(self.request, launch_folder=str(folder))
+
     def begin(self, *wrapped: str, **changes: Any) -> subprocess.Popen[str]:
         """Write the request as engines do, and run the program, see `run`."""
         line = dataclasses.replace(self.request, **changes).to_line()

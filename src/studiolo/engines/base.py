@@ -175,7 +175,9 @@ class Machine:
 class Observation:
     """What the engine saw. `upstream` is set when READY: a Caddy upstream, `unix//path` or `host:port`.
 
-    Of an engine that is Fronts it is `http://host:port` or `https://host:port`.
+    Of an engine that is Fronts it is `http://host:port` or `https://host:port`. `kernels`: upstream of the kernel host
+    beside the server of a READY one (decision 009), the same for as long as the launch runs; None: kernels are the
+    server's own.
 
     `message`: for UNKNOWN why; for PENDING and STARTING what happens now ("Pulling the image: 40 %.", "In the queue:
     Priority."), a sentence for people. `expected_start`: when a scheduler expects to begin. `ends_at`: when a time
@@ -189,6 +191,7 @@ class Observation:
     expected_start: datetime | None = None
     ends_at: datetime | None = None
 
+    kernels: str | None = None
 
 @dataclass(frozen=True, slots=True)
 class Front:

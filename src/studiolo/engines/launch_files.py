@@ -32,7 +32,7 @@ class Places:
     """Where a launch has its things, as it sees them itself.
 
     `files`: see LaunchFiles; `run_folder` and `socket` as in LaunchRequest; `private_folder` outlives the launch and
-    holds Jupyter's own files; `tools`: programs that are used where there are no others.
+    holds Jupyter's own files and what its kernels put out; `tools`: programs that are used where there are no others.
     """
 
     files: LaunchFiles
@@ -52,6 +52,7 @@ def make_request(
     listen: str = "",
     advertise: str = "",
     log_to_stdout: bool = False,
+    host_port: int = 0,
 ) -> LaunchRequest:
     """Return what the launch of `spec` is told. `machine`: the variables of which sessions there see a few.
 
@@ -87,6 +88,9 @@ def make_request(
         listen=listen,
         advertise=advertise,
         log_to_stdout=log_to_stdout,
+        # Sessions of a workspace may have one private folder.
+        host_folder=str(places.private_folder / "kernel-host" / spec.workload_id),
+        host_port=host_port,
     )
 
 
@@ -100,6 +104,13 @@ def read_address(files: LaunchFiles) -> str | None:
     """Return where the server listens, as it sees it itself: `unix//path` or `host:port`; None until it does."""
     with suppress(ValidationError):
         return _ADDRESS.validate_python(_read(files.ready).get("address"))
+    return None
+
+
+def read_kernels_address(files: LaunchFiles) -> str | None:
+    """Return where the kernel host beside the server listens, as `read_address`; None where there is none."""
+    with suppress(ValidationError):
+        return _ADDRESS.validate_python(_read(files.ready).get("kernels")) or None
     return None
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import time
 from collections.abc import Awaitable
 from pathlib import Path
@@ -85,6 +86,10 @@ class Host:
             await web.UnixSite(self._runner, str(path)).start()
         finally:
             os.umask(mask)
+
+    async def listen_on(self, listener: socket.socket) -> None:
+        """Listen on a socket that somebody else has bound, and keeps."""
+        await web.SockSite(self._runner, listener).start()
 
     async def listen_tcp(self, address: str, port: int) -> int:
         """Listen on a port, 0 for any free one; return it. Raises OSError."""

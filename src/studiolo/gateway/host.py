@@ -5,11 +5,13 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 
 from studiolo.contract.errors import StudioloError
+from studiolo.gateway.base import Authority, Launcher
 from studiolo.gateway.composition import Host
 from studiolo.gateway.platform import PlatformAuthority
-from studiolo.gateway.settings import PlatformSettings, read_arguments
+from studiolo.gateway.settings import HostSettings, PlatformSettings, read_arguments
 from studiolo.gateway.starting.launching import LocalLauncher
 from studiolo.kit.notify import notify
 
@@ -30,19 +32,28 @@ async def serve(settings: PlatformSettings) -> int:
     """Serve on the unix socket and say READY=1. Raises Conflict, OSError."""
     authority = PlatformAuthority(secret=settings.host.secret, control=settings.control, run=settings.host.run)
     launcher = LocalLauncher(settings.host.kernels, settings.host.run / "k", spares=settings.host.spares)
-    host = await Host.open(settings.host, launcher, authority)
+    try:
+        await run(settings.host, launcher, authority, lambda host: host.listen_unix(settings.socket))
+    finally:
+        await authority.close()
+    return 0
+
+
+async def run(
+    settings: HostSettings, launcher: Launcher, authority: Authority, listen: Callable[[Host], Awaitable[None]]
+) -> None:
+    """Be a host until SIGTERM or SIGINT; its kernels run on. Raises Conflict, and what `listen` raises."""
+    host = await Host.open(settings, launcher, authority)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     try:
-        await host.listen_unix(settings.socket)
+        await listen(host)
         notify(READY="1")
         await stopped.wait()
         notify(STOPPING="1")
     finally:
         await host.close()
-        await authority.close()
-    return 0
 
 
 if __name__ == "__main__":

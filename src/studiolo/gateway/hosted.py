@@ -111,6 +111,7 @@ class Hosted:
         return {
             "id": self.id,
             "scope": self.scope,
+            "spec": self.record.plan.spec_name,
             "state": str(self.state),
             "connections": self.connections,
             "last_active_at": self.last_active_at.isoformat(),

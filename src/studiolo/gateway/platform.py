@@ -4,29 +4,25 @@ import asyncio
 import base64
 import hmac
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import aiohttp
+from aiohttp import UnixConnector
 
-from studiolo.contract.errors import KINDS, NotSignedIn, StudioloError, Unavailable
+from studiolo.contract.errors import NotSignedIn, Unavailable
 from studiolo.gateway.base import Caller, KernelExit, KernelPlan, Right, Wish
-from studiolo.gateway.offers.specs import choose, find_resource_file, listing
+from studiolo.gateway.control_plane import ControlPlane, Way
+from studiolo.gateway.offers.specs import find_resource_file, listing
 from studiolo.gateway.starting.launches import read_launch, session_plan, session_specs
 from studiolo.gateway.starting.plans import BadPlanError, plan_from_json
 
 SECRET_HEADER = "X-Studiolo-Secret"  # noqa: S105
 CALLER_HEADER = "X-Studiolo-Kernels"
 _QUESTION = {"X-Studiolo-Question": "1"}
-# How long a request waits for a control plane that starts again, and how long a list of kernelspecs holds.
-_PATIENCE_SECONDS = 20.0
-_RETRY_SECONDS = 0.25
+# How long a list of kernelspecs holds.
 _REMEMBER_SECONDS = 5.0
-
-_log = logging.getLogger(__name__)
 
 
 class PlatformAuthority:
@@ -41,11 +37,10 @@ class PlatformAuthority:
 
     def __init__(self, *, secret: str, control: Path, run: Path) -> None:
         self._secret = secret
-        self._control = control
+        headers = _QUESTION | {SECRET_HEADER: secret}
+        self._control = ControlPlane(Way("http://control/_kernels", headers, lambda: UnixConnector(str(control))))
         self._run = run
-        self._client: aiohttp.ClientSession | None = None
         self._specs: dict[str, tuple[float, Mapping[str, Any]]] = {}
-        self._later: set[asyncio.Task[None]] = set()
 
     def is_ours(self, headers: Mapping[str, str]) -> bool:
         """Tell whether a request carries the secret that front door, control plane and host share."""
@@ -60,30 +55,27 @@ class PlatformAuthority:
     async def reserve(self, caller: Caller, wish: Wish) -> KernelPlan:
         """Ask the control plane; a session's kernel gets its environment, folder and group from the session."""
         if caller.scope.startswith("w-"):
-            answer = await self._ask("reserve", {"caller": _as_json(caller), "wish": asdict(wish)})
+            answer = await self._control.ask("reserve", {"caller": _as_json(caller), "wish": asdict(wish)})
             try:
                 return plan_from_json(answer.get("plan"))
             except BadPlanError as exc:
                 raise Unavailable("control-plane-unreachable", "The control plane's answer is not understood.") from exc
-        session = read_launch(self._run, caller.scope)
-        spec = choose(await asyncio.to_thread(session_specs, session), wish.spec_name)
-        plan = session_plan(session, caller, spec, wish)
-        named = asdict(wish) | {"spec_name": spec.name}
-        answer = await self._ask("reserve", {"caller": _as_json(caller), "wish": named})
+        plan = await asyncio.to_thread(session_plan, read_launch(self._run, caller.scope), caller, wish)
+        named = asdict(wish) | {"spec_name": plan.spec_name}
+        answer = await self._control.ask("reserve", {"caller": _as_json(caller), "wish": named})
         return replace(plan, **answer.get("limits", {}))
 
     async def started(self, kernel_id: str, *, ok: bool, message: str = "") -> None:
         """Tell how the start went, at once or when the control plane is back."""
-        self._tell_later("started", {"id": kernel_id, "ok": ok, "message": message})
+        self._control.tell_later("started", {"id": kernel_id, "ok": ok, "message": message})
 
     async def ended(self, kernel_id: str, exit: KernelExit) -> None:
         """Tell how a kernel ended, at once or when the control plane is back; the report says it again."""
-        members = asdict(exit) | {"at": exit.at.isoformat()}
-        self._tell_later("ended", {"id": kernel_id, "exit": members})
+        self._control.tell_later("ended", {"id": kernel_id, "exit": exit_as_json(exit)})
 
     async def report(self, kernels: Sequence[Mapping[str, Any]]) -> Sequence[str]:
         """Report what runs and return what nobody wants. Raises Unavailable."""
-        answer = await self._ask("report", {"kernels": list(kernels)})
+        answer = await self._control.ask("report", {"kernels": list(kernels)})
         return [str(kernel_id) for kernel_id in answer.get("unwanted", [])]
 
     async def specs(self, caller: Caller) -> Mapping[str, Any]:
@@ -95,7 +87,7 @@ class PlatformAuthority:
         until, known = self._specs.get(caller.scope, (0.0, {}))
         if now < until:
             return known
-        answer = await self._ask("specs", {"caller": _as_json(caller)})
+        answer = await self._control.ask("specs", {"caller": _as_json(caller)})
         if len(self._specs) > 1000:
             self._specs.clear()
         self._specs[caller.scope] = now + _REMEMBER_SECONDS, answer
@@ -111,48 +103,7 @@ class PlatformAuthority:
 
     async def close(self) -> None:
         """Give up what waits for the control plane, and close connections."""
-        for task in self._later:
-            task.cancel()
-        await asyncio.gather(*self._later, return_exceptions=True)
-        if self._client is not None:
-            await self._client.close()
-
-    def _tell_later(self, what: str, body: Mapping[str, Any]) -> None:
-        task = asyncio.create_task(self._tell(what, body))
-        self._later.add(task)
-        task.add_done_callback(self._later.discard)
-
-    async def _tell(self, what: str, body: Mapping[str, Any]) -> None:
-        try:
-            await self._ask(what, body)
-        except StudioloError as exc:
-            _log.warning("The control plane was not told of %s: %s", what, exc.message)
-
-    async def _ask(self, what: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Post to the control plane, waiting while it starts again; raises what it answers."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _PATIENCE_SECONDS
-        while True:
-            try:
-                return await self._post(what, body)
-            except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError, TimeoutError) as exc:
-                # A reservation that was made and whose answer was lost is reconciled away by the report.
-                if loop.time() > until:
-                    raise Unavailable(
-                        "control-plane-unreachable", "The platform does not answer.", hint="Try again in a moment."
-                    ) from exc
-            await asyncio.sleep(_RETRY_SECONDS)
-
-    async def _post(self, what: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        if self._client is None:
-            connector = aiohttp.UnixConnector(str(self._control))
-            self._client = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30))
-        headers = _QUESTION | {SECRET_HEADER: self._secret}
-        async with self._client.post(f"http://control/_kernels/{what}", json=body, headers=headers) as answer:
-            found = await answer.json(content_type=None) if answer.status != 204 else {}
-            if answer.status >= 400:
-                raise _error(found, answer.status)
-            return found if isinstance(found, dict) else {}
+        await self._control.close()
 
 
 def read_caller(header: str) -> Caller:
@@ -174,15 +125,10 @@ def read_caller(header: str) -> Caller:
         raise NotSignedIn("not-signed-in", "The front door's answer is not understood.", detail=repr(exc)) from exc
 
 
+def exit_as_json(exit: KernelExit) -> dict[str, Any]:
+    """Return how a kernel ended, as the control plane is told of it."""
+    return asdict(exit) | {"at": exit.at.isoformat()}
+
+
 def _as_json(caller: Caller) -> dict[str, Any]:
     return asdict(caller) | {"rights": sorted(caller.rights)}
-
-
-def _error(found: Any, status: int) -> StudioloError:
-    if isinstance(found, dict) and found.get("kind") in KINDS and "code" in found:
-        try:
-            return KINDS[found["kind"]](found["code"], str(found.get("detail", "")), hint=found.get("hint"))
-        except ValueError:
-            # A code of a newer control plane.
-            pass
-    return Unavailable("control-plane-unreachable", f"The platform answered with status {status}.")

@@ -216,12 +216,16 @@ class Keeper(ABC):
         """End all descendants: ask, then kill; returns how many could not be ended."""
         for number, seconds in ((signal.SIGTERM, _LEFTOVER_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
             deadline = time.monotonic() + seconds
-            while left := processes.list_descendants(os.getpid()):
+            while left := self.list_left():
                 if time.monotonic() >= deadline:
                     break
                 processes.send_signal(left, number)
                 self.wait(min(0.25, deadline - time.monotonic()))
-        return len(processes.list_descendants(os.getpid()))
+        return len(self.list_left())
+
+    def list_left(self) -> list[processes.Process]:
+        """Return what is to end with the child: all descendants."""
+        return processes.list_descendants(os.getpid())
 
     def _prepare(self) -> None:
         me = processes.find_process(os.getpid())

@@ -33,6 +33,10 @@ class LaunchRequest:
     `listen`: `tcp://HOST:PORT` for a server that listens there and not on `socket`; port 0 is any free one.
     `advertise`: what others call the host that listens on all its addresses; else its own name. `log_to_stdout`: a
     workload (see `runtime.workload`) also prints its log.
+
+    `host_folder`: where a kernel host beside the server (see `runtime.kernelhost`) keeps what later launches show too;
+    empty: there is to be none. `host_port`: which port it binds where `listen` is one; 0: any free one. `host_address`:
+    what it has bound, noted by the workload itself.
     """
 
     workload_id: str
@@ -58,6 +62,9 @@ class LaunchRequest:
     listen: str = ""
     advertise: str = ""
     log_to_stdout: bool = False
+    host_folder: str = ""
+    host_port: int = 0
+    host_address: str = ""
 
     @property
     def name(self) -> str:
@@ -74,10 +81,18 @@ class LaunchRequest:
         """Which port the server binds there; 0: any free one."""
         return _split_listen(self.listen)[1]
 
-    def address(self, port: int) -> str:
-        """Return what reaches the server, which has bound `port`: `unix//path` or `host:port`, as Caddy dials it."""
+    @property
+    def host_socket(self) -> Path:
+        """Where a kernel host beside the server listens, unless `listen` is a port."""
+        return beside(Path(self.socket))
+
+    def address(self, port: int, *, socket_file: Path | None = None) -> str:
+        """Return what reaches whoever has bound `port`: `unix//path` or `host:port`, as Caddy dials it.
+
+        `socket_file`: what was bound where `listen` is no port; None: `socket`.
+        """
         if not self.listen:
-            return f"unix/{self.socket}"
+            return f"unix/{socket_file or self.socket}"
         host = (self.advertise or socket.gethostname()) if self.host in _ALL_ADDRESSES else self.host
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -122,6 +137,11 @@ class LaunchRequest:
         refuse_relative(request.launch_folder, request.run_folder, request.socket, request.folder, request.environment)
         _split_listen(request.listen)
         return request
+
+
+def beside(server_socket: Path) -> Path:
+    """Return where a kernel host listens beside a server that listens on `server_socket`."""
+    return server_socket.with_suffix(".kernels")
 
 
 def read_members(line: bytes, wanted: set[str]) -> dict[str, Any]:
@@ -176,7 +196,10 @@ class LaunchFiles:
 
     @property
     def ready(self) -> Path:
-        """{address}: exists once the server listens, see LaunchRequest.address. A kernel's is empty."""
+        """{address, kernels}: exists once the server listens, see LaunchRequest.address. A kernel's is empty.
+
+        `kernels`: address of the kernel host beside it, empty where there is none.
+        """
         return self.folder / "ready"
 
     @property

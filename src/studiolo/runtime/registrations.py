@@ -26,11 +26,23 @@ _LONGEST_NAME = 256
 def write_grounds(request: LaunchRequest) -> None:
     """Write what a kernel host needs to start kernels in this session, readable by this account alone. Raises OSError.
 
-    `kernels.json`: {environment, folder, start_folder, variables, groups, group, marker, kernelspecs: [folder],
-    register: folder, limits: {cpu, memory, processes}}. A kernel's registration is `<kernel id>.json` in `register`.
+    A kernel's registration is `<kernel id>.json` in the folder `register`, which is made too.
     """
     request.kernels_folder.mkdir(mode=0o700, exist_ok=True)
-    grounds = {
+    umask = os.umask(0o077)
+    try:
+        write_json(request.grounds_file, describe_grounds(request))
+    finally:
+        os.umask(umask)
+
+
+def describe_grounds(request: LaunchRequest) -> dict[str, Any]:
+    """Return what a kernel host needs to start kernels in this session; it holds secrets.
+
+    {environment, folder, start_folder, variables, groups, group, marker, kernelspecs: [folder], register: folder,
+    limits: {cpu, memory, processes}}.
+    """
+    return {
         "environment": request.environment,
         "folder": request.folder,
         "start_folder": request.start_folder,
@@ -42,11 +54,6 @@ def write_grounds(request: LaunchRequest) -> None:
         "register": str(request.kernels_folder),
         "limits": {"cpu": request.cpu_limit, "memory": request.memory_limit, "processes": request.process_limit},
     }
-    umask = os.umask(0o077)
-    try:
-        write_json(request.grounds_file, grounds)
-    finally:
-        os.umask(umask)
 
 
 def register(file: Path, shim_pid: int, kernel_pid: int, path: str) -> None:

@@ -31,7 +31,7 @@ def run(request: LaunchRequest, connection: socket.socket) -> int:
     _forget_shared()
 
     def tell_ready(port: int) -> None:
-        write_json(request.files.ready, {"address": request.address(port)})
+        write_json(request.files.ready, {"address": request.address(port), "kernels": request.host_address})
         tell(connection, "ready")
         connection.close()
 

@@ -18,8 +18,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from studiolo.runtime import keeping
+from studiolo.runtime import keeping, processes
 from studiolo.runtime.groups import Group
+from studiolo.runtime.kernelhost import KernelHost, NoHostError
 from studiolo.runtime.launch import LaunchFiles, LaunchRequest, RefusedRequestError, read_json, write_json
 from studiolo.runtime.shim import Claim, Shim
 
@@ -40,8 +41,9 @@ class WorkloadError(Exception):
 
 
 class Workload(Shim):
-    """Runs one launch for an engine that has given it a place and limits."""
+    """Runs one launch for an engine that has given it a place and limits, with a kernel host beside the server."""
 
+    # Not by kernel hosts of another machine.
     takes_kernels = False
     # The engine made it, and we are in it ourselves.
     owns_group = False
@@ -56,11 +58,13 @@ class Workload(Shim):
     ) -> None:
         super().__init__(request, connection, forks=False, claim=claim)
         self._printing = printing
+        self._host: KernelHost | None = None
 
     def prepare(self) -> None:
         """See Keeper.prepare. Limits are others', but what they cost the session is told as everywhere."""
         super().prepare()
         self.group = Group.around()
+        self._start_host()
 
     def fork(self, shim_pid: int) -> int:
         """See Keeper.fork. A server that is started anew listens where the first one did."""
@@ -69,6 +73,20 @@ class Workload(Shim):
             port = ready["address"].rpartition(":")[2]
             self.request = replace(self.request, listen=f"{self.request.listen.rpartition(':')[0]}:{port}")
         return super().fork(shim_pid)
+
+    def list_left(self) -> list[processes.Process]:
+        """See Keeper.list_left. While the launch goes on, its kernels and their host do."""
+        left = super().list_left()
+        # Looked for after all others: what began meanwhile is in neither.
+        spared = self._host.list_processes() if self._host else set()
+        return [process for process in left if process not in spared]
+
+    def end_others(self) -> None:
+        """See Keeper.end_others."""
+        super().end_others()
+        if self._host is not None:
+            self._host.clear_up()
+            self._host = None
 
     def look(self, *, seconds: float) -> float:
         """See Keeper.look."""
@@ -79,6 +97,17 @@ class Workload(Shim):
             return seconds
         self._printing.go_on()
         return min(seconds, _PRINT_SECONDS)
+
+    def _start_host(self) -> None:
+        """Have a kernel host beside the server; where there can be none, kernels are the server's own."""
+        host = KernelHost(self.request)
+        try:
+            self.request = replace(self.request, host_address=host.open())
+        except NoHostError as exc:
+            print(f"Kernels end with the session's server: there is no kernel host here ({exc}).", flush=True)
+            return
+        host.start(self.request)
+        self._host = host
 
 
 class Printing:

@@ -54,6 +54,8 @@ class FakeWorkload:
     message: str | None = None
     expected_start: datetime | None = None
     ends_at: datetime | None = None
+    # Upstream of a kernel host beside its server.
+    kernels: str | None = None
     log: list[str] = field(default_factory=list)
     # What it used; change it at any time, or by `use`.
     usage: Usage = field(default_factory=lambda: Usage(datetime.now(UTC), 0.0, 0, 0, 1))
@@ -111,6 +113,7 @@ class FakeEngine:
             expected_start=workload.expected_start,
             ends_at=workload.ends_at,
         )
+            kernels=workload.kernels if phase is Phase.READY else None,
 
     async def stop(self, handle: Handle, *, grace: timedelta) -> None:
         """See Engine.stop."""

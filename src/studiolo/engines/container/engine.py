@@ -247,7 +247,8 @@ class ContainerEngine:
         state = found["State"] if found else None
         if state is not None and state.get("Status") in _ALIVE:
             if launch.was_ready and launch.hold_socket():
-                return Observation(Phase.READY, upstream=f"unix/{launch.upstream}")
+                kernels = f"unix/{launch.kernels}" if launch.hold_kernels() else None
+                return Observation(Phase.READY, upstream=f"unix/{launch.upstream}", kernels=kernels)
             return Observation(Phase.STARTING)
         return Observation(Phase.ENDED, exit=await self._bury(launch, found))
 

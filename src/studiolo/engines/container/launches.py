@@ -18,7 +18,7 @@ from typing import Any
 from studiolo.engines.base import Exit, Handle
 from studiolo.engines.launch_files import last_death, read_exit
 from studiolo.kit.files import write_atomically
-from studiolo.runtime.launch import LaunchFiles, read_json
+from studiolo.runtime.launch import LaunchFiles, beside, read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,11 @@ class Launch:
     def upstream(self) -> Path:
         """The very socket that the server listens on, under a name that the container cannot give to another."""
         return self.sockets / f"{self.name}.sock"
+
+    @property
+    def kernels(self) -> Path:
+        """Likewise of the kernel host beside it."""
+        return self.sockets / f"{self.name}.kernels"
 
     @property
     def home(self) -> Path:
@@ -155,28 +160,16 @@ class Launch:
         return self.was_ready, socket, last_death(self.files)
 
     def hold_socket(self) -> bool:
-        """Give the server's socket the name `upstream`; False while there is none. Repeatable. Raises OSError.
+        """Give the server's socket the name `upstream`; False while there is none. Repeatable. Raises OSError."""
+        return _hold(self.socket, self.upstream)
 
-        A name in the container's folder could be turned into a link to any socket of this machine.
-        """
-        try:
-            theirs = self.socket.lstat()
-            if self.upstream.exists() and os.path.samestat(theirs, self.upstream.lstat()):
-                return True
-            fresh = self.upstream.with_suffix(".new")
-            fresh.unlink(missing_ok=True)
-            os.link(self.socket, fresh, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        if not stat.S_ISSOCK(fresh.lstat().st_mode):
-            fresh.unlink()
-            return False
-        fresh.replace(self.upstream)
-        return True
+    def hold_kernels(self) -> bool:
+        """Give the kernel host's socket the name `kernels`; False where there is none. Repeatable. Raises OSError."""
+        return _hold(beside(self.socket), self.kernels)
 
     def clear_up(self) -> None:
         """Remove what only a running launch needs."""
-        for file in (self.upstream, self.plan, self.files.request):
+        for file in (self.upstream, self.kernels, self.plan, self.files.request):
             with contextlib.suppress(OSError):
                 file.unlink()
         shutil.rmtree(self.run_folder, ignore_errors=True)
@@ -189,3 +182,24 @@ class Launch:
     def _kept(self) -> LaunchFiles:
         # Of the same form as the container's, and not within its reach.
         return LaunchFiles(self.private)
+
+
+def _hold(socket: Path, name: Path) -> bool:
+    """Give a container's socket a name of ours.
+
+    A name in the container's folder could be turned into a link to any socket of this machine.
+    """
+    try:
+        theirs = socket.lstat()
+        if name.exists() and os.path.samestat(theirs, name.lstat()):
+            return True
+        fresh = name.with_name(f"{name.name}.new")
+        fresh.unlink(missing_ok=True)
+        os.link(socket, fresh, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISSOCK(fresh.lstat().st_mode):
+        fresh.unlink()
+        return False
+    fresh.replace(name)
+    return True

@@ -40,6 +40,8 @@ class BatchEngine:
 
     def __init__(self, ground: EngineGround, settings: BatchSettings, dialect: Dialect, runner: Runner) -> None:
         self._dialect = dialect
+        untried = f"Its commands for {dialect.title} are written by the manual and were never tried on a real one."
+        self.remark = "" if dialect.is_tried else untried
         self._settings = settings
         self._runner = runner
         self._queue = Queue(runner, dialect, settings.poll_seconds)
@@ -162,7 +164,8 @@ class BatchEngine:
             return Observation(Phase.UNKNOWN, message=listing.failure)
         if job is None and seen.exit is None and listing.begun <= self._submitter.submitted.get(handle["job"], 0):
             return Observation(Phase.PENDING, message="The job has just been submitted.")
-        judged = judge(seen, job, upstream=self._upstream(job, seen), now=datetime.now(UTC))
+        upstream, kernels = (self._upstream(job, port) for port in (seen.port, seen.kernels_port))
+        judged = judge(seen, job, upstream=upstream, kernels=kernels, now=datetime.now(UTC))
         if judged is None:
             return Observation(Phase.ENDED, exit=await self._ask_records(handle, launch, seen))
         if judged.phase is Phase.READY:
@@ -205,11 +208,11 @@ class BatchEngine:
         job = listing.jobs.get(handle["job"])
         return job if job is not None and job.name == self._requests.job_name(launch) else None
 
-    def _upstream(self, job: Job | None, seen: Seen) -> str | None:
+    def _upstream(self, job: Job | None, port: int | None) -> str | None:
         """Return what the front door dials. The host is the scheduler's word: a session may name only its port."""
-        if job is None or seen.port is None or not _HOST.fullmatch(job.host):
+        if job is None or port is None or not _HOST.fullmatch(job.host):
             return None
-        return f"{self._settings.node_address.replace('{host}', job.host)}:{seen.port}"
+        return f"{self._settings.node_address.replace('{host}', job.host)}:{port}"
 
     def _launch(self, handle: Handle) -> JobLaunch:
         return self._requests.launch(handle["workload_id"], handle["launch"])

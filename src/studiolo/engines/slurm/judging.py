@@ -8,10 +8,13 @@ from studiolo.engines.slurm.dialect import Job, JobState
 from studiolo.engines.slurm.launches import Seen
 
 
-def judge(seen: Seen, job: Job | None, *, upstream: str | None, now: datetime) -> Observation | None:
+def judge(
+    seen: Seen, job: Job | None, *, upstream: str | None, kernels: str | None = None, now: datetime
+) -> Observation | None:
     """Return what is observed of a launch; None when the queue has forgotten its job, which left no word either.
 
-    `job`: from a listing that began after the submission. `upstream`: where its server would be reached on that node.
+    `job`: from a listing that began after the submission. `upstream`: where its server would be reached on that node;
+    `kernels`: the kernel host beside it.
     """
     if seen.exit is not None and not seen.is_vague:
         return _ended(seen.exit)
@@ -21,7 +24,7 @@ def judge(seen: Seen, job: Job | None, *, upstream: str | None, now: datetime) -
         return _ended(explain(job, seen, now=now))
     if job.is_hopeless:
         return _ended(Exit("no-capacity", f"The job cannot run: {job.message.partition(': ')[2] or job.message}", now))
-    return _living(seen, job, upstream)
+    return _living(seen, job, upstream, kernels)
 
 
 def explain(job: Job, seen: Seen, *, now: datetime) -> Exit:
@@ -57,7 +60,7 @@ def _own(own: Exit, seen: Seen) -> Exit:
     return own
 
 
-def _living(seen: Seen, job: Job, upstream: str | None) -> Observation:
+def _living(seen: Seen, job: Job, upstream: str | None, kernels: str | None) -> Observation:
     if seen.exit is not None or job.state is JobState.ENDING:
         return Observation(Phase.UNKNOWN, message="The session's job is ending.", ends_at=job.ends_at)
     if job.state is JobState.WAITING:
@@ -67,7 +70,7 @@ def _living(seen: Seen, job: Job, upstream: str | None) -> Observation:
     if job.state is JobState.HALTED:
         return Observation(Phase.UNKNOWN, message="The batch system has suspended the session's job.")
     if seen.port is not None and upstream is not None:
-        return Observation(Phase.READY, upstream=upstream, ends_at=job.ends_at)
+        return Observation(Phase.READY, upstream=upstream, ends_at=job.ends_at, kernels=kernels)
     where = f" on {job.host}" if job.host else ""
     return Observation(Phase.STARTING, message=f"The job runs{where}; the server is starting.", ends_at=job.ends_at)
 

@@ -20,12 +20,13 @@ class Seen:
     """What the files of a launch say.
 
     `end`: how it ended, as we found it once and for all; `exit`: how its own shim says that it ended. `port`: where its
-    server listens. `stop_asked`: by us. `has_begun`: its program ran.
+    server listens; `kernels_port`: the kernel host beside it. `stop_asked`: by us. `has_begun`: its program ran.
     """
 
     end: Exit | None = None
     exit: Exit | None = None
     port: int | None = None
+    kernels_port: int | None = None
     stop_asked: bool = False
     has_begun: bool = False
 
@@ -66,12 +67,11 @@ class JobLaunch:
     def look(self) -> Seen:
         """Read what the files say."""
         files = self.files
-        address = launch_files.read_address(files)
-        port = address.rpartition(":")[2] if address else ""
         return Seen(
             end=self._read_end(),
             exit=launch_files.read_exit(files),
-            port=int(port) if port.isdecimal() and 1024 <= int(port) <= 65535 else None,
+            port=_port(launch_files.read_address(files)),
+            kernels_port=_port(launch_files.read_kernels_address(files)),
             stop_asked=files.stop.exists(),
             has_begun=files.shim.exists(),
         )
@@ -107,3 +107,8 @@ class JobLaunch:
     def _read_end(self) -> Exit | None:
         known: dict[str, Any] | None = read_json(self._end)
         return Exit(**known | {"at": datetime.fromisoformat(known["at"])}) if known else None
+
+
+def _port(address: str | None) -> int | None:
+    port = address.rpartition(":")[2] if address else ""
+    return int(port) if port.isdecimal() and 1024 <= int(port) <= 65535 else None

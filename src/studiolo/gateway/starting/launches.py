@@ -9,7 +9,7 @@ from studiolo.contract.errors import Conflict, Unavailable
 from studiolo.gateway.base import Caller, KernelPlan, Wish
 from studiolo.gateway.folders import start_folder
 from studiolo.gateway.offers.environments import with_environment
-from studiolo.gateway.offers.specs import Spec, list_specs
+from studiolo.gateway.offers.specs import Spec, choose, list_specs
 from studiolo.gateway.starting.plans import read_json
 from studiolo.gateway.starting.variables import kernel_variables, session_name
 
@@ -39,7 +39,7 @@ def read_launch(run: Path, scope: str) -> SessionLaunch:
     """Read what a session's shim wrote. Raises Conflict (`session-not-running`) when there is nothing."""
     found = read_json(run / "s" / scope / NAME)
     try:
-        return _read(found)
+        return launch_of(found)
     except (KeyError, TypeError, AttributeError) as exc:
         raise Conflict(
             "session-not-running",
@@ -49,12 +49,13 @@ def read_launch(run: Path, scope: str) -> SessionLaunch:
         ) from exc
 
 
-def session_plan(session: SessionLaunch, caller: Caller, spec: Spec, wish: Wish) -> KernelPlan:
-    """Return the plan of a kernel that lives in a session: its variables, its group, its end.
+def session_plan(session: SessionLaunch, caller: Caller, wish: Wish) -> KernelPlan:
+    """Return the plan of a kernel that lives in a session: its variables, its group, its end. Reads the disk.
 
-    Raises Unavailable (`environment-not-ready`) when its program is gone.
+    Raises NotFound (`kernelspec-not-found`), Unavailable (`environment-not-ready`) when its program is gone.
     """
     assert wish.kernel_id is not None
+    spec = choose(session_specs(session), wish.spec_name)
     program = Path(spec.argv[0])
     if program.is_absolute() and not program.exists():
         raise Unavailable(
@@ -93,7 +94,8 @@ def session_specs(session: SessionLaunch) -> dict[str, Spec]:
     return {name: with_environment(spec, resources) for name, spec in found.items()}
 
 
-def _read(found: Any) -> SessionLaunch:
+def launch_of(found: Any) -> SessionLaunch:
+    """Read what `runtime.registrations.describe_grounds` returned. Raises KeyError, TypeError, AttributeError."""
     return SessionLaunch(
         folder=Path(found["folder"]),
         variables={str(name): str(value) for name, value in found["variables"].items()},
