@@ -88,9 +88,20 @@ BODIES: dict[str, Any] = {
     "POST /sessions/{session}/here": {"open": []},
 }
 BY_BODY = {"POST /kernels", "POST /jupyter/sessions", "POST /jupyter/services", "POST /notebook"}
+    "POST /sessions/{session}/kernels/reserve": {"wish": {"kernel_id": ABSENT_KERNEL, "spec_name": "python3"}},
+    "POST /sessions/{session}/kernels/started": {"id": ABSENT_KERNEL, "ok": True},
+    "POST /sessions/{session}/kernels/ended": {
+        "id": ABSENT_KERNEL,
+        "exit": {"reason": "exited", "message": "", "at": "2026-11-22T00:00:00Z"},
+    },
+    "POST /sessions/{session}/kernels/report": {"kernels": []},
 UNSEEN = {"workspace-not-found", "session-not-found", "kernel-not-found"}
 # They answer by who the caller is, whatever the role: a session's key alone may report.
-OWN_RULE = {"POST /sessions/{session}/report", "POST /sessions/{session}/here"}
+OWN_RULE = {
+    "POST /sessions/{session}/report",
+    "POST /sessions/{session}/here",
+    *(f"POST /sessions/{{session}}/kernels/{what}" for what in ("reserve", "started", "ended", "report")),
+}
 
 
 # What a page's form sends, where the page would not come as far as asking for the right without it.

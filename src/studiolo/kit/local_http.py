@@ -9,6 +9,12 @@ import httpx
 _NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
+def way_to(upstream: str) -> tuple[str | None, str]:
+    """Return socket (None: over the network) and base address of a Caddy upstream, `unix//path` or `host:port`."""
+    path = upstream.removeprefix("unix/")
+    return (path, "http://localhost") if path != upstream else (None, f"http://{upstream}")
+
+
 def local_client(socket: str | Path | None, *, seconds: float) -> httpx.AsyncClient:
     """Return a client that asks over a unix socket (None: over the network), never by a proxy of the environment.
 

@@ -163,6 +163,7 @@ def version_1() -> APIRouter:
     return router
 
 
+    router.include_router(kernel_routes.of_session)
 @contextlib.asynccontextmanager
 async def _background(services: Services) -> AsyncIterator[None]:
     tasks = [

@@ -232,12 +232,13 @@ class Door:
             await self._entry.check_password(row["password_hash"], question.password)
         if question.is_of_kernels:
             origin = question.host.origin if question.key is None else None
-            if of_kernels := self._kernels.of_session(row, who, origin):
+            if of_kernels := await self._kernels.of_session(row, who, origin):
                 return of_kernels
         engine = self._engines.of(engine_of(row))
         if isinstance(engine, Fronts):
             front = await within(FRONT_SECONDS, engine.name, engine.front(row["handle"]))
-            return front_headers(row["upstream"], front)
+            login = who.login_id or who.key_id or ""
+            return front_headers(row["upstream"], front, session_id=row["id"], login=login)
         return self._headers(row, who)
 
     def _check_address(self, question: Question) -> None:

@@ -66,6 +66,7 @@ from studiolo.server.kernels.door import KernelDoor
 from studiolo.server.kernels.host import KernelHost
 from studiolo.server.kernels.internal import KernelQuestions
 from studiolo.server.kernels.lookup import KernelLookup
+from studiolo.server.kernels.inside import InsideHosts
 from studiolo.server.kernels.parts import Soil, build_kernels
 from studiolo.server.kernels.reconciler import KernelReconciler
 from studiolo.server.kernels.reports import HostReports
@@ -203,6 +204,7 @@ class Services:
     file_versions: FileVersions
     file_retention: FileRetention
     file_host: FileHost
+    kernel_inside: InsideHosts
     file_door: FileDoor
     file_questions: FileQuestions
     index_door: IndexDoor
@@ -523,6 +525,7 @@ def build(
         scans=build_scans(
             settings,
             clock=clock,
+        kernel_inside=of_kernels.inside,
             db=db,
             master=master,
             audit=audit,

@@ -25,13 +25,13 @@ class HostBeside(ABC):
     """One host of this machine; every call is one request, nothing is kept between them."""
 
     def __init__(self, socket: Path, key_file: Path) -> None:
-        self._socket = socket
+        self._way: tuple[str | None, str] = str(socket), "http://localhost"
         self._key_file = key_file
 
     @property
     def upstream(self) -> str:
         """Where the front door finds it."""
-        return f"unix/{self._socket}"
+        return f"unix/{self._way[0]}"
 
     @property
     def secret(self) -> str:
@@ -55,8 +55,9 @@ class HostBeside(ABC):
         sent = {"Host": "localhost", **(headers or {})}
         try:
             sent[SECRET_HEADER] = self.secret
-            async with local_client(self._socket, seconds=seconds) as client:
-                reply = await client.request(method, f"http://localhost{path}", headers=sent, json=body, params=params)
+            socket, base = self._way
+            async with local_client(socket, seconds=seconds) as client:
+                reply = await client.request(method, f"{base}{path}", headers=sent, json=body, params=params)
         except (httpx.HTTPError, OSError) as exc:
             raise self.unavailable(str(exc)) from exc
         if reply.is_success:

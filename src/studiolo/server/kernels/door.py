@@ -1,6 +1,5 @@
 """The front door's question for kernels: who is it, whose kernels may they reach, and what may they do there?"""
 
-from pathlib import Path
 from urllib.parse import parse_qs
 
 from sqlalchemy import RowMapping
@@ -12,14 +11,13 @@ from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.kernels.callers import ALL, HEADER, SEE, caller_header, rights_of
 from studiolo.server.kernels.default_workspace import DefaultWorkspaces
 from studiolo.server.kernels.host import KernelHost
+from studiolo.server.kernels.hosts import KernelHosts
 from studiolo.server.kernels.lookup import KernelLookup
 from studiolo.server.kernels.places import Place
 from studiolo.server.principal import Principal
 from studiolo.server.workspaces.service import Workspaces
 
 Header = tuple[bytes, bytes]
-# What a session's shim writes for the host of its kernels, see `runtime.registrations`.
-GROUNDS = "kernels.json"
 # Keys of this kind alone may stand in an address.
 GATEWAY_PREFIX = "stg_"
 
@@ -34,43 +32,37 @@ class KernelDoor:
         workspaces: Workspaces,
         lookup: KernelLookup,
         defaults: DefaultWorkspaces,
-        host: KernelHost,
-        *,
-        session_sockets: Path,
+        hosts: KernelHosts,
     ) -> None:
         self._db = db
         self._authentication = authentication
         self._workspaces = workspaces
         self._lookup = lookup
         self._defaults = defaults
-        self._host = host
-        self._sockets = session_sockets
+        self._hosts = hosts
 
     async def answer(self, place: Place, key: str) -> list[Header]:
         """Answer for a place outside sessions. Raises NotSignedIn, Denied, NotFound."""
         who = (await self._authentication.by_key(key)).at_gateway()
         scope, rights = await self._find(place, who)
-        return self._headers(caller_header(who, scope=scope, rights=rights, prefix=place.prefix))
+        header = caller_header(who, scope=scope, rights=rights, prefix=place.prefix)
+        session_id = scope.partition(".")[0] if scope.startswith("s-") else None
+        return _headers(await self._hosts.of_kernels(session_id), header)
 
-    def of_session(self, row: RowMapping, who: Principal, origin: str | None) -> list[Header]:
+    async def of_session(self, row: RowMapping, who: Principal, origin: str | None) -> list[Header]:
         """Answer for somebody who was let into a session; `row`: the session's.
 
-        Empty for a session that was launched before its kernels had a host: its own server has them.
+        Empty for a session whose kernels have no host: its own server has them. Raises Unavailable.
         """
-        scope = f"{row['id']}.{row['handle_launch'] or row['launch']}"
-        if not (self._sockets / scope / GROUNDS).exists():
+        host = await self._hosts.of_session(row)
+        if host is None:
             return []
-        prefix = f"/s/{row['id']}/"
-        return self._headers(caller_header(who, scope=scope, rights=ALL, prefix=prefix, origin=origin))
+        scope, prefix = f"{row['id']}.{row['handle_launch'] or row['launch']}", f"/s/{row['id']}/"
+        return _headers(host, caller_header(who, scope=scope, rights=ALL, prefix=prefix, origin=origin))
 
     def preflight(self) -> list[Header]:
         """Answer for a browser's question whether other sites may ask (CORS), which carries no key."""
-        return self._headers(None)
-
-    def _headers(self, caller: str | None) -> list[Header]:
-        known = [(HEADER.lower().encode(), caller.encode())] if caller else []
-        upstream = (b"x-studiolo-upstream", self._host.upstream.encode())
-        return [upstream, (b"x-studiolo-secret", self._host.secret.encode()), *known]
+        return _headers(self._hosts.here, None)
 
     async def _find(self, place: Place, who: Principal) -> tuple[str, tuple[str, ...]]:
         if place.kind == "workspace":
@@ -92,6 +84,12 @@ class KernelDoor:
             except NotFound:
                 return None
         return row["scope"], _narrowed(rights_of(role), who)
+
+
+def _headers(host: KernelHost, caller: str | None) -> list[Header]:
+    known = [(HEADER.lower().encode(), caller.encode())] if caller else []
+    upstream = (b"x-studiolo-upstream", host.upstream.encode())
+    return [upstream, (b"x-studiolo-secret", host.secret.encode()), *known]
 
 
 def find_key(in_header: str | None, query: str) -> str:

@@ -20,6 +20,8 @@ from studiolo.server.kernels.door import KernelDoor
 from studiolo.server.kernels.grounds import Ground
 from studiolo.server.kernels.host import KernelHost
 from studiolo.server.kernels.internal import KernelQuestions
+from studiolo.server.kernels.hosts import KernelHosts
+from studiolo.server.kernels.inside import InsideHosts
 from studiolo.server.kernels.lookup import KernelLookup
 from studiolo.server.kernels.of_workspaces import WorkspaceKernels
 from studiolo.server.kernels.reconciler import KernelReconciler
@@ -33,6 +35,7 @@ from studiolo.server.packages.clients import Configure
 from studiolo.server.packages.startup import StartupScan
 from studiolo.server.sessions.reports import Reports
 from studiolo.server.sessions.service import Sessions
+from studiolo.server.sessions.secrets import SessionSecrets
 from studiolo.server.sessions.workspace_sessions import WorkspaceSessions
 from studiolo.server.settings import Settings
 from studiolo.server.workspaces.access import Access
@@ -75,6 +78,7 @@ class KernelParts:
     questions: KernelQuestions
     reports: HostReports
     reconciler: KernelReconciler
+    inside: InsideHosts
     closer: KernelCloser
     stopper: KernelStopper
     of_workspaces: WorkspaceKernels
@@ -103,10 +107,11 @@ def build_kernels(on: Soil) -> KernelParts:
     )
     reports = HostReports(on.db, on.clock, on.keys, on.audit, on.live, ground, secrets, on.session_reports)
     defaults = DefaultWorkspaces(on.db, on.workspaces, name=settings.default_workspace)
-    closer, stopper = KernelCloser(on.db, on.clock, host), KernelStopper(on.db, on.keys, host)
+    hosts = KernelHosts(on.db, host, on.engines, SessionSecrets(on.master), on.settings.session_sockets)
+    closer, stopper = KernelCloser(on.db, on.clock, hosts), KernelStopper(on.db, on.keys, host)
     return KernelParts(
         kernels=Kernels(
-            on.db, on.clock, on.workspaces, on.sessions, lookup, on.audit, host, address=on.settings.address
+            on.db, on.clock, on.workspaces, on.sessions, lookup, on.audit, hosts, address=on.settings.address
         ),
         lookup=lookup,
         host=host,
@@ -116,12 +121,12 @@ def build_kernels(on: Soil) -> KernelParts:
             on.workspaces,
             lookup,
             defaults,
-            host,
-            session_sockets=on.settings.session_sockets,
+            hosts,
         ),
         questions=KernelQuestions(host, reservations, reports),
         reports=reports,
-        reconciler=KernelReconciler(on.db, on.clock, host, reports, settings),
+        reconciler=KernelReconciler(on.db, on.clock, hosts, reports, settings),
+        inside=InsideHosts(on.db, on.clock, reservations, reports, ground),
         closer=closer,
         stopper=stopper,
         of_workspaces=WorkspaceKernels(on.workspace_sessions, stopper, closer),

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from studiolo.contract.resources import Capacity
 from studiolo.server.accounts.tables import keys, logins, people
 from studiolo.server.kernels.tables import kernels
+from studiolo.server.sessions.tables import sessions
 from studiolo.server.workspaces.tables import members, workspaces
 
 _owner = people.alias("owner")
@@ -175,6 +176,19 @@ async def list_credentials(connection: AsyncConnection, workspace_id: str, perso
     if person_id is None:
         whose = select(members.c.person_id).where(members.c.workspace_id == workspace_id)
     found: set[str] = set()
+async def list_sessions_elsewhere(
+    connection: AsyncConnection, here: str, *, person_id: str | None = None, workspace_id: str | None = None
+) -> list[RowMapping]:
+    """Bare rows of the sessions (of a person, of a workspace) that run on another engine than `here`."""
+    engine = func.coalesce(sessions.c.handle_engine, sessions.c.engine)
+    query = select(sessions).where(sessions.c.handle_launch.is_not(None), engine != here)
+    if person_id is not None:
+        query = query.where(sessions.c.person_id == person_id)
+    if workspace_id is not None:
+        query = query.where(sessions.c.workspace_id == workspace_id)
+    return list((await connection.execute(query)).mappings())
+
+
     for table in (logins, keys):
         found |= set((await connection.execute(select(table.c.id).where(table.c.person_id.in_(whose)))).scalars())
     return found

@@ -9,8 +9,9 @@ from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
 from studiolo.kit.repeat import repeat
 from studiolo.server.kernels import queries
-from studiolo.server.kernels.host import KernelHost
+from studiolo.server.kernels.hosts import KernelHosts
 from studiolo.server.kernels.reports import CONCLUDED, HostReports
+from studiolo.server.sessions import queries as session_queries
 from studiolo.server.settings.kernels import KernelSettings
 
 _log = structlog.get_logger(__name__)
@@ -23,11 +24,11 @@ class KernelReconciler:
     """Looks now and then. While the host does not answer, nothing is concluded (promise R6)."""
 
     def __init__(
-        self, db: Database, clock: Clock, host: KernelHost, reports: HostReports, settings: KernelSettings
+        self, db: Database, clock: Clock, hosts: KernelHosts, reports: HostReports, settings: KernelSettings
     ) -> None:
         self._db = db
         self._clock = clock
-        self._host = host
+        self._hosts = hosts
         self._reports = reports
         self._settings = settings
 
@@ -39,21 +40,27 @@ class KernelReconciler:
         """Look once. Raises nothing for a host that is away."""
         async with self._db.read() as connection:
             alive = await queries.list_alive(connection)
+            launches = await session_queries.list_launches_alive(connection)
         await self._forget()
         try:
-            told = await self._host.list_kernels()
+            told = await self._hosts.here.list_kernels()
         except StudioloError:
             return
-        known = {str(kernel["id"]) for kernel in told}
+        known, elsewhere = {str(kernel["id"]) for kernel in told}, await self._hosts.scopes_elsewhere()
         for row in alive:
+            if row["scope"] in elsewhere:
+                # Their own host reports them.
+                continue
             if row["id"] not in known and self._is_overdue(row["created_at"], started=row["started_at"] is not None):
                 code, words = (CONCLUDED, "It ended, and nobody saw how.")
-                if row["started_at"] is None:
+                if row["session_id"] is not None and row["scope"] not in launches:
+                    code, words = "session-ended", "It ended with its session."
+                elif row["started_at"] is None:
                     code, words = "not-started", "It was never started."
                 _log.info("kernel-concluded", kernel=row["id"], reason=code)
                 await self._reports.end(row["id"], code, words, self._clock.now())
         for kernel_id in await self._reports.report(told):
-            await self._host.tell(f"kernels/{kernel_id}/stop")
+            await self._hosts.here.tell(f"kernels/{kernel_id}/stop")
 
     def _is_overdue(self, created_at: datetime, *, started: bool) -> bool:
         return started or self._clock.now() - created_at > self._settings.start_timeout + _MARGIN

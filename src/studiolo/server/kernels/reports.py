@@ -83,8 +83,8 @@ class HostReports:
             self._tell(tx, row)
         self._secrets.remove_key(self._ground.key_file(kernel_id))
 
-    async def report(self, kernels: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Take a report of all kernels that run; return the ids of those that nobody wants.
+    async def report(self, kernels: Iterable[Mapping[str, Any]], *, launch: str | None = None) -> list[str]:
+        """Take a report of all kernels that run here, or in a `launch` elsewhere; return ids of those nobody wants.
 
         Each is {id, scope, state, connections, last_active_at, path, output}; members that make no sense are skipped.
         """
@@ -106,7 +106,7 @@ class HostReports:
                     again = {"ended_at": None, "reason": None} if row["ended_at"] else {}
                     await queries.update_kernel(tx.connection, row["id"], **values, **again)
                     self._tell(tx, row)
-        await self._sessions.take_kernels(told)
+        await self._sessions.take_kernels(told, launch=launch, alive=launches)
         return unwanted
 
     def _tell(self, tx: Transaction, row: RowMapping) -> None:

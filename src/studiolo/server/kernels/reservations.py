@@ -108,14 +108,26 @@ class Reservations:
                 SessionState.UNKNOWN,
             ):
                 raise Conflict("session-not-running", "The session does not run.", hint="Start it again.")
-            known = await self._find(tx.connection, scope, wish)
-            if known is not None and known["ended_at"] is None:
-                return
+            await self.add_to_session(tx, who, row, wish, spec)
+
+    async def add_to_session(
+        self, tx: Transaction, who: Principal, row: RowMapping, wish: Wish, spec: Spec | None, *, runs: bool = False
+    ) -> None:
+        """Add a kernel that is to start in the launch of a session that runs; once, however often it is asked for.
+
+        `runs`: it was started already, so that limits on the number of kernels keep it from nothing. Raises Conflict
+        (`kernel-exists`), LimitReached (`too-many-kernels`).
+        """
+        scope = f"{row['id']}.{row['handle_launch']}"
+        known = await self._find(tx.connection, scope, wish)
+        if known is not None and known["ended_at"] is None:
+            return
+        if not runs:
             await self._admission.check_numbers(
                 tx.connection, person_id=who.person_id, workspace_id=row["workspace_id"]
             )
-            # Within a session kernels come and go like cells: its record has the session.
-            await self._insert(tx, who, wish, scope, row["workspace_id"], session_id=session_id, spec=spec)
+        # Within a session kernels come and go like cells: its record has the session.
+        await self._insert(tx, who, wish, scope, row["workspace_id"], session_id=row["id"], spec=spec)
 
     async def _reserve_in_workspace(self, who: Principal, caller: Caller, wish: Wish) -> dict[str, Any]:
         wanted, kernel_id = read_wanted(wish.variables), str(wish.kernel_id)

@@ -1,6 +1,7 @@
 """Use cases of kernels as people see them: list, start, look at, interrupt, restart, stop, read output and log."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from studiolo.kit.db import Database, Transaction
 from studiolo.server.audit.service import Audit
 from studiolo.server.kernels import queries
 from studiolo.server.kernels.callers import ALL, SEE, caller_header, rights_of
-from studiolo.server.kernels.host import KernelHost
+from studiolo.server.kernels.hosts import KernelHosts
 from studiolo.server.kernels.lookup import KernelLookup
 from studiolo.server.kernels.wire import kernel_wire
 from studiolo.server.kernels.wishes import as_variables
@@ -50,7 +51,7 @@ class Kernels:
         sessions: Sessions,
         lookup: KernelLookup,
         audit: Audit,
-        host: KernelHost,
+        hosts: KernelHosts,
         *,
         address: str,
     ) -> None:
@@ -60,7 +61,7 @@ class Kernels:
         self._sessions = sessions
         self._lookup = lookup
         self._audit = audit
-        self._host = host
+        self._hosts = hosts
         self._address = address
 
     async def list_(
@@ -120,7 +121,7 @@ class Kernels:
         body = {"name": form.name, "path": form.path, "env": as_variables(form)}
         body = {name: value for name, value in body.items() if value is not None}
         path = f"/w/{workspace['id']}/api/kernels"
-        made = await self._host.ask("POST", path, caller=caller, body=body, seconds=_START_SECONDS)
+        made = await self._hosts.here.ask("POST", path, caller=caller, body=body, seconds=_START_SECONDS)
         return await self.get(who, made["id"])
 
     async def stop(self, who: Principal, kernel_id: str) -> KernelInfo:
@@ -132,7 +133,7 @@ class Kernels:
                 await queries.update_kernel(tx.connection, row["id"], stop_reason=reason)
                 await self._record(tx, who, "kernel.stop", row)
         if row["ended_at"] is None:
-            await self._host.tell(f"kernels/{row['id']}/stop")
+            await (await self._hosts.of_kernels(row["session_id"])).tell(f"kernels/{row['id']}/stop")
         return await self.get(who, row["id"])
 
     async def interrupt(self, who: Principal, kernel_id: str) -> KernelInfo:
@@ -166,16 +167,16 @@ class Kernels:
     async def list_unread(self, who: Principal, *, workspace: str | None = None) -> list[Unread]:
         """Return the kernels, own or a workspace's, that put something out while nobody was connected.
 
-        Only those whose output the caller may read. When the host does not answer there are none: it is a hint.
+        Only those whose output the caller may read. Where a host does not answer there are none: it is a hint.
         """
         running = await self.list_(who, workspace=workspace, limit=MAX_PAGE)
         left = {one.id: one for one in running.items if one.path and one.output and not one.connections}
         if not left:
             return []
-        try:
-            told = {kernel["id"]: kernel.get("unread_after") for kernel in await self._host.list_kernels()}
-        except StudioloError:
-            return []
+        told: dict[str, int | None] = {}
+        for host in await self._hosts.of_all(kernel.session_id for kernel in left.values()):
+            with suppress(StudioloError):
+                told |= {kernel["id"]: kernel.get("unread_after") for kernel in await host.list_kernels()}
         return [
             Unread(kernel, after)
             for kernel in left.values()
@@ -192,14 +193,15 @@ class Kernels:
             row = await self._lookup.resolve(connection, who, kernel_id, "kernel.execute")
         prefix = f"/s/{row['session_id']}/" if row["session_id"] else f"/w/{row['workspace_id']}/"
         caller = caller_header(who, scope=row["scope"], rights=ALL, prefix=prefix)
-        await self._host.ask("POST", f"{prefix}api/kernels/{row['id']}/notebook", caller=caller, body={})
+        host = await self._hosts.of_kernels(row["session_id"])
+        await host.ask("POST", f"{prefix}api/kernels/{row['id']}/notebook", caller=caller, body={})
 
     async def specs(self, who: Principal, workspace: str) -> list[KernelSpecInfo]:
         """Return the kernelspecs that a workspace offers, the default first."""
         async with self._db.read() as connection:
             row = await self._workspaces.resolve(connection, who, workspace, "kernel.specs")
         caller = self._caller(who, row["id"], rights_of(Role(row["role"])) if row["role"] else SEE)
-        found = await self._host.ask("GET", f"/w/{row['id']}/api/kernelspecs", caller=caller)
+        found = await self._hosts.here.ask("GET", f"/w/{row['id']}/api/kernelspecs", caller=caller)
         specs = [_spec(name, spec["spec"], found["default"]) for name, spec in found["kernelspecs"].items()]
         return sorted(specs, key=lambda spec: (not spec.is_default, spec.name))
 
@@ -210,7 +212,7 @@ class Kernels:
                 words = (row["reason"] or {}).get("message") or "It has ended."
                 raise Conflict("kernel-ended", f"The kernel has ended. {words}", hint="Start another one.")
             await self._record(tx, who, f"kernel.{verb}", row)
-        await self._host.tell(f"kernels/{row['id']}/{verb}")
+        await (await self._hosts.of_kernels(row["session_id"])).tell(f"kernels/{row['id']}/{verb}")
         return await self.get(who, row["id"])
 
     async def _read(self, who: Principal, kernel_id: str, operation: str, what: str, params: dict[str, Any]) -> Any:
@@ -220,7 +222,8 @@ class Kernels:
         caller = caller_header(who, scope=row["scope"], rights=SEE, prefix=prefix)
         seconds = 10.0 + float(params.get("wait", 0))
         path = f"{prefix}api/kernels/{row['id']}/{what}"
-        return await self._host.ask("GET", path, caller=caller, params=params, seconds=seconds)
+        host = await self._hosts.of_kernels(row["session_id"])
+        return await host.ask("GET", path, caller=caller, params=params, seconds=seconds)
 
     async def _record(self, tx: Transaction, who: Principal, action: str, row: RowMapping) -> None:
         topics = ("home", "kernels", f"workspace:{row['workspace_id']}")

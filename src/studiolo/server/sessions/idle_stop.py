@@ -109,7 +109,7 @@ class IdleStop:
     def _decide(self, row: RowMapping) -> Verdict:
         return decide_idle(
             self._memories.get(row["id"]),
-            _seen(row, self._reports.kernels_at, self._clock.now()),
+            _seen(row, self._reports.kernels_at(f"{row['id']}.{row['launch']}"), self._clock.now()),
             self._clock.running(),
             idle_stop=self._settings.idle_stop,
             warning=self._settings.idle_warning,

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from studiolo.kit.local_http import local_client
+from studiolo.kit.local_http import local_client, way_to
 
 
 async def ask_session(
@@ -14,9 +14,7 @@ async def ask_session(
 
     Raises httpx.HTTPError when there is no answer within `seconds`, or none of success.
     """
-    path = upstream.removeprefix("unix/")
-    socket = path if path != upstream else None
-    base = "http://localhost" if socket else f"http://{upstream}"
+    socket, base = way_to(upstream)
     headers = {"X-Studiolo-Secret": secret, "X-Studiolo-Auth": "platform", "Host": "localhost"}
     async with local_client(socket, seconds=seconds) as client:
         reply = await client.post(f"{base}/s/{session_id}/studiolo/{action}", headers=headers, json=body)

@@ -1,6 +1,6 @@
 """Take what is told of a session's activity: by its own extension, and of its kernels by their host."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,10 +21,7 @@ _NOTHING: dict[str, Any] = dict.fromkeys(_COUNTS, 0) | {"last_active_at": None, 
 
 
 class Reports:
-    """A row's activity is the sum of both: `own`, what the session said, and `host`, what its kernels' host said.
-
-    `kernels_at`: when the host last told of all kernels; None: never to this process.
-    """
+    """A row's activity is the sum of both: `own`, what the session said, and `host`, what its kernels' host said."""
 
     def __init__(self, db: Database, clock: Clock, live: Live) -> None:
         self._db = db
@@ -32,7 +29,14 @@ class Reports:
         self._live = live
         # By launch (`s-….3`), as the host last told; None before it has.
         self._told: dict[str, dict[str, Any]] | None = None
-        self.kernels_at: datetime | None = None
+        self._told_at: datetime | None = None
+        # The same of hosts beside sessions elsewhere, each of which tells of one launch.
+        self._elsewhere: dict[str, dict[str, Any]] = {}
+        self._elsewhere_at: dict[str, datetime] = {}
+
+    def kernels_at(self, launch: str) -> datetime | None:
+        """Return when the kernels of a launch (`s-….3`) were last told of; None: never to this process."""
+        return self._elsewhere_at.get(launch, self._told_at)
 
     async def report(
         self, who: Principal, session_id: str, activity: Activity, *, notebook_at: datetime | None = None
@@ -47,21 +51,37 @@ class Reports:
             if row is not None:
                 await self._write(tx, row, own=own)
 
-    async def take_kernels(self, kernels: Iterable[Mapping[str, Any]]) -> None:
-        """Store what the host told of all kernels: {scope, state, connections, last_active_at, path} each."""
+    async def take_kernels(
+        self, kernels: Iterable[Mapping[str, Any]], *, launch: str | None = None, alive: Collection[str] = ()
+    ) -> None:
+        """Store what was told of all kernels here, or in a `launch` elsewhere; `alive`: all launches that run.
+
+        Of each kernel: {scope, state, connections, last_active_at, path}.
+        """
         told = _by_launch(kernels)
+        if launch is not None:
+            await self._take_elsewhere(launch, told.get(launch, _NOTHING))
+            return
+        for gone in self._elsewhere.keys() - set(alive):
+            del self._elsewhere[gone], self._elsewhere_at[gone]
         async with self._db.read() as connection:
             changed = await self._find_changed(connection, told)
         if changed:
             async with self._db.write(durable=False) as tx:
                 for launch in changed:
                     await self._write_launch(tx, launch, told.get(launch, _NOTHING))
-        self._told, self.kernels_at = told, self._clock.now()
+        self._told, self._told_at = told, self._clock.now()
+
+    async def _take_elsewhere(self, launch: str, told: dict[str, Any]) -> None:
+        if self._elsewhere.get(launch) != told:
+            async with self._db.write(durable=False) as tx:
+                await self._write_launch(tx, launch, told)
+        self._elsewhere[launch], self._elsewhere_at[launch] = told, self._clock.now()
 
     async def _find_changed(self, connection: AsyncConnection, told: Mapping[str, dict[str, Any]]) -> list[str]:
         if self._told is None:
             # The first time in this process: what rows say may be of before.
-            return sorted(await queries.list_launches_alive(connection))
+            return sorted(await queries.list_launches_alive(connection) - self._elsewhere.keys())
         return [one for one in {*told, *self._told} if told.get(one, _NOTHING) != self._told.get(one, _NOTHING)]
 
     async def _write_launch(self, tx: Transaction, launch: str, host: dict[str, Any]) -> None:
