@@ -1,6 +1,7 @@
 """How long from the launch of a session in a container until JupyterLab's page answers 200?
 
 Studiolo: the engine's start, its watch until the session is ready, then GET of the page at the upstream it names.
+Warm: the same with `warm = 1`, begun once a container waits and the machine has had a second of rest.
 Plain: create and start of a container of the same image with the same mounts and limits through the same daemon, in
 which the same Python runs `jupyter lab` on a unix socket; GET of the page, tried every 10 ms.
 
@@ -34,14 +35,16 @@ from studiolo.testing.local import SessionClient, build_environment
 
 _POLL_SECONDS = 0.01
 _PATIENCE_SECONDS = 120.0
+_REST_SECONDS = 1.0
 _LIMITS = Limits(cpu=2, memory=2 << 30, processes=500)
 
 
 @dataclass
 class Bench:
-    """An engine and what it needs; `spec` makes a session that was not there before."""
+    """Two engines, without and with a container that waits; `spec` makes a session that was not there before."""
 
     engine: ContainerEngine
+    warm: ContainerEngine
     folder: Path
     environment: Path
     docker: Docker
@@ -58,20 +61,28 @@ class Bench:
             limits=_LIMITS,
         )
 
-    async def ours(self) -> float:
-        """Launch by the engine; returns the seconds until the page was there."""
+    async def claimed(self) -> float:
+        """Launch by the engine that has a container wait."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while not any((self.folder / "w" / "waiting").glob("*/gate/s.sock")):
+                await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(_REST_SECONDS)
+        return await self.ours(self.warm)
+
+    async def ours(self, engine: ContainerEngine) -> float:
+        """Launch by an engine; returns the seconds until the page was there."""
         spec = self.spec()
         began = time.perf_counter()
-        handle = await self.engine.start(spec)
-        async for _ in self.engine.watch(handle):
-            seen = await self.engine.observe(handle)
+        handle = await engine.start(spec)
+        async for _ in engine.watch(handle):
+            seen = await engine.observe(handle)
             if seen.phase is not Phase.STARTING:
                 break
         assert seen.upstream, seen
         client = SessionClient(Path(seen.upstream.removeprefix("unix/")), spec.base_url, spec.secret)
         await _get(client.socket, f"{spec.base_url}lab", client.headers())
         seconds = time.perf_counter() - began
-        await self.engine.forget(spec.workload_id)
+        await engine.forget(spec.workload_id)
         return seconds
 
     async def plain(self, like: dict[str, Any]) -> float:
@@ -126,32 +137,43 @@ def main() -> None:
     with asyncio.Runner() as runner:
 
         async def begin() -> Bench:
-            ground = EngineGround(folder, folder / "s", "bench", "")
-            engine = ContainerEngine(ground, ContainerSettings(url=url, image=image))
-            return Bench(engine, folder, build_environment(folder / "environment"), Docker(url=url))
+            cold, warm = (
+                ContainerEngine(EngineGround(folder, folder / name, f"bench-{name}", ""), settings)
+                for name, settings in (
+                    ("s", ContainerSettings(url=url, image=image)),
+                    ("w", ContainerSettings(url=url, image=image, warm=1)),
+                )
+            )
+            return Bench(cold, warm, folder, build_environment(folder / "environment"), Docker(url=url))
 
         bench = runner.run(begin())
+        # What was launched once is what is kept warm.
+        runner.run(bench.ours(bench.warm))
         like = runner.run(bench.example())
         contenders = {
-            "Studiolo": lambda: runner.run(bench.ours()),
+            "Studiolo": lambda: runner.run(bench.ours(bench.engine)),
+            "Studiolo, warm": lambda: runner.run(bench.claimed()),
             "create, start, wait": lambda: runner.run(bench.plain(like)),
         }
         report.series += alternate(report.options.runs, "s", contenders)
-        ours, plain = report.series
+        ours, warm, plain = report.series
 
         async def finish() -> None:
             async def nothing() -> set[tuple[str, int]]:
                 return set()
 
-            while await bench.engine.sweep(nothing):
-                await asyncio.sleep(0.1)
-            await bench.engine.aclose()
+            for engine in (bench.engine, bench.warm):
+                while await engine.sweep(nothing):
+                    await asyncio.sleep(0.1)
+                await engine.aclose()
             await bench.docker.close()
 
         runner.run(finish())
     shutil.rmtree(folder)
     report.at_most("Studiolo, median", ours.median, 2.5, "s")
     report.at_least("plain / Studiolo", plain.median / ours.median, 1.0)
+    report.at_most("Studiolo, warm, median", warm.median, 0.5, "s")
+    report.at_least("plain / Studiolo, warm", plain.median / warm.median, 3.0)
     report.finish()
 
 

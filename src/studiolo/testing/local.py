@@ -18,6 +18,8 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 
 _FORK_SERVER_SECONDS = 60.0
+# A kernel begins with its first connection; on a loaded machine that takes its time.
+_OPEN_SECONDS = 60.0
 
 
 def build_environment(folder: Path) -> Path:
@@ -106,9 +108,9 @@ class SessionClient:
         url = f"ws://{place}api/kernels/{kernel_id}/channels?session_id={uuid.uuid4().hex}"
         headers = self.headers(auth) if auth else {}
         opening = (
-            connect(url, additional_headers=headers, proxy=None)
+            connect(url, additional_headers=headers, proxy=None, open_timeout=_OPEN_SECONDS)
             if self.address
-            else unix_connect(str(self.socket), url, additional_headers=headers)
+            else unix_connect(str(self.socket), url, additional_headers=headers, open_timeout=_OPEN_SECONDS)
         )
         async with opening as connection:
             yield connection

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studiolo.contract.errors import InvalidInput
-from studiolo.engines.base import Limits, WorkloadSpec
-from studiolo.engines.container.configuration import Host, Mount, container_config, workspace_mounts
+from studiolo.engines.base import Limits, Volume, WorkloadSpec
+from studiolo.engines.container.configuration import Host, Mount, container_config, volume_mounts, workspace_mounts
 from studiolo.engines.container.ground import WayOut, find_way_out, without_nested
 from studiolo.engines.container.launches import Launch
 from studiolo.engines.container.settings import ContainerSettings
@@ -68,6 +68,13 @@ def test_limits_are_the_daemons_and_memory_has_no_swap_beside_it() -> None:
     assert not {"NanoCpus", "Memory", "PidsLimit"} & set(config(spec())["HostConfig"])
 
 
+def test_scratch_space_is_the_profiles_disk_where_that_is_less_than_the_engines() -> None:
+    def size(disk: int | None) -> str:
+        return str(config(spec(limits=Limits(disk=disk)))["HostConfig"]["Tmpfs"]["/tmp"].rpartition("size=")[2])
+
+    assert (size(None), size(1 << 20), size(1 << 50)) == (str(1 << 30), str(1 << 20), str(1 << 30))
+
+
 def test_the_workspace_is_at_its_own_path_and_at_the_common_one() -> None:
     mounts = {mount["Target"]: mount for mount in config(spec())["HostConfig"]["Mounts"]}
     assert mounts["/workspace"]["Source"] == mounts["/data/workspaces/w"]["Source"] == "/data/workspaces/w"
@@ -79,6 +86,16 @@ def test_datasets_cannot_be_written_to() -> None:
     assert [(one["Source"], one["ReadOnly"]) for one in mounts if one["Target"] == "/datasets/iris"] == [
         ("/shares/iris", True)
     ]
+
+
+def test_volumes_are_writable_only_where_they_are_meant_to_be() -> None:
+    volumes = (
+        Volume("open", Path("/v/open"), read_only=False),
+        Volume("shut", Path("/v/shut")),
+        Volume("c", claim="c"),
+    )
+    found = {str(mount.target): mount.writable for mount in volume_mounts(spec(volumes=volumes))}
+    assert found == {"/volumes/open": True, "/volumes/shut": False}
 
 
 @given(st.text() | st.sampled_from(["..", ".", "", "a/b", "../../etc", "a:b", "x,readonly=false", "\0"]))

@@ -11,20 +11,21 @@ import pytest
 from engines.container.bench import PATIENCE, Bench
 from studiolo.contract.ids import IdKind, new_id
 from studiolo.engines.base import Handle, WorkloadSpec
-from studiolo.engines.container.settings import ContainerSettings
 from studiolo.testing.engine_contract import *  # noqa: F403
 from studiolo.testing.engine_contract import EngineCase
 from studiolo.testing.ports import free_port
 
-pytestmark = [pytest.mark.engine, pytest.mark.engine_podman]
-
-
-@pytest.fixture(params=[0, 1], ids=["made for it", "waiting for it"])
-def settings(request: pytest.FixtureRequest, settings: ContainerSettings) -> ContainerSettings:
-    """The suite holds both ways: for containers that are made for a launch, and for those that waited for one."""
-    if request.param and os.geteuid() != 0:
-        pytest.skip("only root claims containers that wait")
-    return settings.model_copy(update={"warm": request.param})
+_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root claims containers that wait")
+# The suite holds both ways: for containers that are made for a launch, and for those that waited for one.
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.engine_podman,
+    pytest.mark.parametrize(
+        "settings",
+        [pytest.param({}, id="made for it"), pytest.param({"warm": 1}, id="waiting for it", marks=_ROOT)],
+        indirect=True,
+    ),
+]
 
 
 @pytest.fixture

@@ -16,6 +16,23 @@ from studiolo.engines.container.engine import ContainerEngine
 pytestmark = [pytest.mark.engine, pytest.mark.engine_podman]
 _MIB = 1024**2
 
+# Fills /tmp, and says how much that took; then what else can be written to that is on a disk.
+_FILL = """
+import os
+written = 0
+try:
+    with open('/tmp/full', 'wb', buffering=0) as file:
+        while True:
+            written += file.write(bytes(65536))
+except OSError:
+    os.remove('/tmp/full')
+print(written)
+for line in open('/proc/self/mountinfo'):
+    place, kind = line.split()[4], line.split(' - ')[1].split()[0]
+    if kind not in ('tmpfs', 'proc', 'sysfs', 'devpts', 'mqueue', 'cgroup') and os.access(place, os.W_OK):
+        print(place)
+"""
+
 
 @pytest.mark.req("S4-67", "S4-86", "S4-101")
 async def test_a_session_answers_who_has_its_secret_and_runs_cells(bench: Bench) -> None:
@@ -56,6 +73,16 @@ async def test_limits_are_in_force_and_the_image_cannot_be_changed(bench: Bench)
     code = "import os\nfor path in ('/usr/x', '/etc/x', os.path.dirname(os.__file__) + '/x'):\n  try: open(path, 'w')\n"
     said = await bench.run(handle, f"{code}  except OSError as error: print(error.errno)")
     assert len(said.split()) == 3
+
+
+async def test_a_session_fills_no_more_than_its_scratch_space_and_folders_of_its_own(bench: Bench) -> None:
+    handle = await bench.start_ready(limits=Limits(memory=700 * _MIB, disk=8 * _MIB))
+    said = await bench.run(handle, _FILL)
+    scratch, *writable = said.split()
+    assert int(scratch) <= 8 * _MIB
+    own = (bench.data_dir, bench.ground.sockets / "c", Path("/workspace"))
+    assert [one for one in writable if not any(Path(one).is_relative_to(folder) for folder in own)] == []
+    assert "/workspace" in writable
 
 
 async def test_a_container_that_somebody_removes_is_noticed_by_whoever_watches(bench: Bench) -> None:

@@ -16,7 +16,7 @@ from studiolo.engines.container.ground import WayOut
 from studiolo.engines.container.launches import Launch
 from studiolo.engines.container.settings import ContainerSettings
 
-WORKSPACE, DATASETS = PurePosixPath("/workspace"), PurePosixPath("/datasets")
+WORKSPACE, DATASETS, VOLUMES = (PurePosixPath(f"/{name}") for name in ("workspace", "datasets", "volumes"))
 # Labels; WAITING names the place of a container that was made ahead.
 INSTANCE, GPUS, WAITING = "studiolo.instance", "studiolo.gpus", "studiolo.waiting"
 PROGRAM = "studiolo.engines.container.inside"
@@ -113,7 +113,7 @@ def container_config(
         "HostConfig": {
             "Mounts": [mount.to_api() for mount in mounts],
             "Tmpfs": {
-                "/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={settings.tmp_size:d}",  # noqa: S108
+                "/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={_scratch(spec, settings):d}",  # noqa: S108
                 "/run": f"rw,noexec,nosuid,nodev,mode=1777,size={_RUN_BYTES}",
             },
             "ShmSize": shm_size,
@@ -140,16 +140,30 @@ def workspace_mounts(spec: WorkloadSpec, launch: Launch, places: Iterable[Path])
     return [
         *(Mount.same(folder, writable=True) for folder in [*own, *places]),
         Mount(spec.folder, WORKSPACE, writable=True),
-        *(Mount(folder, DATASETS / _one_name(name)) for name, folder in spec.datasets.items()),
+        *(Mount(folder, DATASETS / _one_name("dataset", name)) for name, folder in spec.datasets.items()),
     ]
 
 
-def _one_name(name: str) -> str:
+def volume_mounts(spec: WorkloadSpec) -> list[Mount]:
+    """Return the volumes of the workspace; their files are not its own. Raises InvalidInput (`name-invalid`)."""
+    return [
+        Mount(volume.path, VOLUMES / _one_name("volume", volume.name), writable=not volume.read_only)
+        for volume in spec.volumes
+        if volume.path is not None
+    ]
+
+
+def _one_name(what: str, name: str) -> str:
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise InvalidInput(
-            "name-invalid", f"A dataset cannot be shown under the name {name!r}.", hint="Rename the dataset."
+            "name-invalid", f"A {what} cannot be shown under the name {name!r}.", hint=f"Rename the {what}."
         )
     return name
+
+
+def _scratch(spec: WorkloadSpec, settings: ContainerSettings) -> int:
+    # All else that a session can write to are its workspace's folders, which no daemon holds to a size.
+    return min(settings.tmp_size, spec.limits.disk or settings.tmp_size)
 
 
 def _limits(spec: WorkloadSpec) -> dict[str, Any]:

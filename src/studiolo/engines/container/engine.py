@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from studiolo.contract.errors import InvalidInput, Unavailable
 from studiolo.engines import logs
@@ -49,6 +49,7 @@ class ContainerEngine:
     name = "container"
     storage: Storage = "shared"
     runs_images = True
+    attaches: Literal["path", "claim"] = "path"
 
     def __init__(self, on: EngineGround, settings: ContainerSettings) -> None:
         self._on = on

@@ -9,7 +9,7 @@ from typing import Any
 from studiolo.contract.errors import Unavailable
 from studiolo.engines.base import WorkloadSpec
 from studiolo.engines.container import ground, owners
-from studiolo.engines.container.configuration import Host, Mount, container_config, workspace_mounts
+from studiolo.engines.container.configuration import Host, Mount, container_config, volume_mounts, workspace_mounts
 from studiolo.engines.container.ground import WayOut
 from studiolo.engines.container.launches import Launch
 from studiolo.engines.container.settings import ContainerOptions, ContainerSettings
@@ -81,7 +81,8 @@ class Preparing:
         for folder in {mount.source for mount in mounts if mount.writable}:
             owners.give(folder, self.owner)
         way_out = ground.find_way_out(spec.platform_url, self._on.door)
-        mounts += [*self._tools(ground.find_interpreters(spec.environment), way_out), *self._extra()]
+        tools = self._tools(ground.find_interpreters(spec.environment), way_out)
+        mounts += [*tools, *volume_mounts(spec), *self._extra()]
         return container_config(
             spec,
             launch,
