@@ -34,7 +34,8 @@ test-engines: $(STAMP) ## run the slow tests on real engines, which it sets up (
 
 test-kubernetes: $(STAMP) ## hold a real cluster to the contract of engines (KUBECONFIG, IMAGE, NAMESPACE)
 	@STUDIOLO_TEST_KUBECONFIG="$(KUBECONFIG)" STUDIOLO_TEST_IMAGE="$(IMAGE)" \
-	  STUDIOLO_TEST_NAMESPACE="$(or $(NAMESPACE),studiolo)" \
+	  STUDIOLO_TEST_NAMESPACE="$(or $(NAMESPACE),studiolo)" STUDIOLO_TEST_ISOLATION="$(or $(ISOLATION),L1)" \
+	  STUDIOLO_TEST_LIMITS_PROCESSES="$(LIMITS_PROCESSES)" STUDIOLO_TEST_PLATFORM_CIDRS="$(PLATFORM_CIDRS)" \
 	  $(BIN)/pytest tests/engines/kubernetes/test_kubernetes_contract.py -k cluster $(PYTEST_ARGS)
 
 lint: $(STAMP) ## check style, types and who imports whom

@@ -2,12 +2,15 @@
 
 On a fake cluster whose pods are scripted; on one that runs them as processes; and on a real one, where
 STUDIOLO_TEST_KUBECONFIG leads to it (`make test-kubernetes KUBECONFIG=…`). That one's namespace is named by
-STUDIOLO_TEST_NAMESPACE (`studiolo`), the image with our runtime by STUDIOLO_TEST_IMAGE.
+STUDIOLO_TEST_NAMESPACE (`studiolo`), the image with our runtime by STUDIOLO_TEST_IMAGE, the isolation to measure by
+STUDIOLO_TEST_ISOLATION (`L1`: nothing is measured), the address that this machine has for pods by
+STUDIOLO_TEST_PLATFORM_CIDRS. It takes `kubectl`.
 """
 
 import asyncio
 import os
 import sys
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -25,9 +28,10 @@ from studiolo.testing.engine_contract import EngineCase, settle
 from studiolo.testing.kubernetes.pods import Pod, run_at_once
 from studiolo.testing.kubernetes.processes import Processes
 from studiolo.testing.kubernetes.server import FakeCluster
-from studiolo.testing.local import build_environment
+from studiolo.testing.local import SessionClient, build_environment
 
 _REAL = os.environ.get("STUDIOLO_TEST_KUBECONFIG")
+_NAMESPACE = os.environ.get("STUDIOLO_TEST_NAMESPACE", "studiolo")
 _SLOW = (pytest.mark.engine, pytest.mark.engine_kube)
 _NO_CLUSTER = pytest.mark.skipif(not _REAL, reason="STUDIOLO_TEST_KUBECONFIG names no cluster")
 
@@ -109,27 +113,55 @@ def _with_more(case: EngineCase, cluster: FakeCluster, make_spec: Make) -> Engin
 
 @asynccontextmanager
 async def _real_case(make_spec: Make, folder: Path) -> AsyncIterator[EngineCase]:
-    namespace = os.environ.get("STUDIOLO_TEST_NAMESPACE", "studiolo")
-    settings = KubernetesSettings(
-        image=os.environ["STUDIOLO_TEST_IMAGE"], kubeconfig=Path(str(_REAL)), namespace=namespace
+    settings = KubernetesSettings.model_validate(
+        {
+            "image": os.environ["STUDIOLO_TEST_IMAGE"],
+            "kubeconfig": _REAL,
+            "namespace": _NAMESPACE,
+            "network": {"platform_cidrs": os.environ.get("STUDIOLO_TEST_PLATFORM_CIDRS", "").split()},
+            "isolation": os.environ.get("STUDIOLO_TEST_ISOLATION", "L1"),
+            "limits_processes": os.environ.get("STUDIOLO_TEST_LIMITS_PROCESSES") == "1",
+        }
     )
     engine = KubernetesEngine(ground(folder), settings)
-    made: list[WorkloadSpec] = []
+    made: dict[str, WorkloadSpec] = {}
 
     def make() -> WorkloadSpec:
-        made.append(make_spec(folder=Path("/studiolo-tests/workspace")))
-        return made[-1]
+        spec = make_spec(folder=Path("/studiolo-tests/workspace"))
+        made[spec.workload_id] = spec
+        return spec
 
     async def crash(handle: Handle) -> None:
         # Process 1 of a pod cannot be killed from inside; told to end by somebody else, it does.
-        kubectl = ("kubectl", "--kubeconfig", str(_REAL), "--namespace", namespace)
-        process = await asyncio.create_subprocess_exec(*kubectl, "exec", handle["pod"], "--", "/bin/sh", "-c", "kill 1")
-        assert await process.wait() == 0
+        async with _kubectl("exec", handle["pod"], "--", "/bin/sh", "-c", "kill 1") as process:
+            assert await process.wait() == 0
 
-    yield EngineCase(engine, make, _unknown(make_spec), crash, patience_seconds=150)
-    for spec in made:
-        await engine.forget(spec.workload_id)
+    async def run(handle: Handle, code: str) -> str:
+        # The node connects to the pod from inside, where no network policy is asked.
+        async with _kubectl("port-forward", handle["pod"], f":{settings.port}") as process:
+            assert process.stdout is not None
+            told = (await process.stdout.readline()).decode()
+            address = told.removeprefix("Forwarding from ").split(" -> ")[0]
+            spec = made[handle["workload_id"]]
+            client = SessionClient.at(address, spec.base_url, spec.secret)
+            return await client.run(await client.start_kernel(f"{uuid.uuid4().hex}.ipynb"), code)
+
+    yield EngineCase(engine, make, _unknown(make_spec), crash, patience_seconds=150, run=run)
+    for workload_id in made:
+        await engine.forget(workload_id)
     await engine.aclose()
+
+
+@asynccontextmanager
+async def _kubectl(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    program = ("kubectl", "--kubeconfig", str(_REAL), "--namespace", _NAMESPACE)
+    process = await asyncio.create_subprocess_exec(*program, *arguments, stdout=asyncio.subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()
 
 
 def _unknown(make_spec: Make) -> Callable[[], Handle]:

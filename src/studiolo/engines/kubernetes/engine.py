@@ -32,14 +32,14 @@ class KubernetesEngine:
     """
 
     name = "kubernetes"
-    # A cluster gives more; it is claimed once the contract of engines has measured it from inside of a real one.
-    isolation = "L1"
     storage: Storage = "own"
     runs_images = True
     attaches: Literal["path", "claim"] = "claim"
 
     def __init__(self, ground: EngineGround, settings: KubernetesSettings) -> None:
         self._settings = settings
+        # What a cluster gives depends on its network plug-in and nodes: claimed is what was measured there.
+        self.isolation: str = settings.isolation
         self._instance = names.label(settings.platform or ground.instance)
         self._stop_grace = ground.stop_grace
         self._api = ClusterAPI(settings)
@@ -47,7 +47,7 @@ class KubernetesEngine:
         self._news = News(self._api, self._pods)
         self._endings = Endings(self._api)
         self._launching = Launching(self._api, self._endings)
-        self._measuring = Measuring(self._api, namespace=settings.namespace, instance=self._instance)
+        self._measuring = Measuring(self._api, settings, self._instance)
 
     async def start(self, spec: WorkloadSpec) -> Handle:
         """See Engine.start. Raises InvalidInput for a GPU, an image or an option that the settings do not know."""

@@ -33,7 +33,7 @@ def explain(record: Record, news: str, settings: KubernetesSettings, *, now: dat
         return _explain_pending(record, news, now, settings.image_seconds)
     if not (record.is_started and record.ip):
         return Observation(Phase.STARTING, message="JupyterLab is starting.", ends_at=record.ends_at)
-    host = _host(record.ip, settings.network.pod_cidrs)
+    host = host_of(record.ip, settings.network.pod_cidrs)
     if host is None:
         said = f"The cluster gives the pod an address that no pod has: {_sentence(record.ip)}"
         return Observation(Phase.STARTING, message=said)
@@ -48,6 +48,24 @@ def explain_removal(record: Record) -> Exit | None:
     if record.has_ended and record.deleting_at is None:
         return _exit(record)
     return None
+
+
+def host_of(address: str, pod_cidrs: tuple[str, ...]) -> str | None:
+    """Return an address as an upstream names it; None for one that pods do not have.
+
+    What is told is not believed: the front door connects to it from the platform's own place in the network.
+    """
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    if pod_cidrs:
+        is_pods = any(ip in ipaddress.ip_network(cidr) for cidr in pod_cidrs)
+    else:
+        is_pods = not (ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified)
+    if not is_pods:
+        return None
+    return f"[{ip}]" if ip.version == 6 else str(ip)
 
 
 _LOST = "What was not saved is lost."
@@ -101,24 +119,6 @@ def _exit(record: Record) -> Exit:
     reason, message = exits.explain(ending)
     number = _SIGKILL if killed else None
     return Exit(reason, message, at, None if killed else code, number, memory_limit=ending.memory.limit)
-
-
-def _host(address: str, pod_cidrs: tuple[str, ...]) -> str | None:
-    """Return an address as an upstream names it; None for one that pods do not have.
-
-    What is told is not believed: the front door connects to it from the platform's own place in the network.
-    """
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return None
-    if pod_cidrs:
-        is_pods = any(ip in ipaddress.ip_network(cidr) for cidr in pod_cidrs)
-    else:
-        is_pods = not (ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified)
-    if not is_pods:
-        return None
-    return f"[{ip}]" if ip.version == 6 else str(ip)
 
 
 def _words(reason: str) -> str:

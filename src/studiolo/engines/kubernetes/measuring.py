@@ -9,6 +9,7 @@ from studiolo.engines.base import Machine, Usage
 from studiolo.engines.kubernetes import names, quota
 from studiolo.engines.kubernetes.api import ClusterAPI, RefusedError
 from studiolo.engines.kubernetes.records import Record
+from studiolo.engines.kubernetes.settings import KubernetesSettings
 
 # A metrics server measures every fifteen seconds.
 _FRESH_SECONDS = 10.0
@@ -19,9 +20,10 @@ _ABSENT_SECONDS = 300.0
 class Measuring:
     """Asks for all pods at once, at most every ten seconds."""
 
-    def __init__(self, api: ClusterAPI, *, namespace: str, instance: str) -> None:
+    def __init__(self, api: ClusterAPI, settings: KubernetesSettings, instance: str) -> None:
         self._api = api
-        self._path = f"/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods"
+        self._path = f"/apis/metrics.k8s.io/v1beta1/namespaces/{settings.namespace}/pods"
+        self._limits_processes = settings.limits_processes
         self._selector = f"{names.INSTANCE}={instance}"
         self._memory: dict[str, int] = {}
         self._good_until = 0.0
@@ -53,7 +55,7 @@ class Measuring:
             gpu=int(gpu.total) if gpu else None,
             cpu_limits="engine",
             memory_limits="engine",
-            process_limits="none",
+            process_limits="engine" if self._limits_processes else "none",
             cpu_taken=cpu.taken if cpu else 0,
             memory_taken=int(memory.taken) if memory else 0,
             gpu_taken=int(gpu.taken) if gpu else 0,

@@ -119,6 +119,13 @@ class KubernetesSettings(_Model):
     node_selector: dict[str, str] = Field(default_factory=dict, description="Labels of the nodes that sessions run on.")
     tolerations: tuple[Toleration, ...] = Field(default=(), description="Taints that sessions bear.")
     gpu_types: dict[str, GPUType] = Field(default_factory=dict, description="GPUs that can be asked for by their type.")
+    isolation: Literal["L1", "L2", "L3"] = Field(
+        default="L1",
+        description="What this cluster keeps apart, as `make test-kubernetes ISOLATION=…` has measured it from inside.",
+    )
+    limits_processes: bool = Field(
+        default=False, description="Whether the nodes' kubelets have a `podPidsLimit`: nothing else limits processes."
+    )
     start_seconds: int = Field(default=300, ge=10, description="A server that does not listen by then is ended.")
     image_seconds: int = Field(default=120, ge=0, description="How long an image that cannot be pulled is tried for.")
 
