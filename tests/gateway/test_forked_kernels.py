@@ -17,6 +17,7 @@ import pytest
 
 from gateway.kernels import Bench, client_of, ended, run
 from studiolo.runtime import processes
+from studiolo.runtime.kernelcommands import BASE_FILE
 from studiolo.runtime.launch import read_json
 from studiolo.runtime.spool import decode, read_left
 from studiolo.server.environments.clone import clone
@@ -93,6 +94,15 @@ async def benches(folder: Path, environment: Path) -> AsyncIterator[dict[str, Be
         await bench.close()
 
 
+def _base_and_clone(environment: Path, folder: Path) -> tuple[Path, Path]:
+    """Return a base as the platform names them, and a clone beside it."""
+    base, target = folder / "base-test", folder / "clone"
+    clone(environment, base)
+    (base / BASE_FILE).unlink()
+    clone(base, target)
+    return base, target
+
+
 async def _facts(bench: Bench, **changes: Any) -> dict[str, Any]:
     plan = bench.plan(**changes)
     process = await bench.start(plan)
@@ -152,15 +162,14 @@ async def test_forks_share_no_secret(benches: dict[str, Bench]) -> None:
 async def test_a_clone_is_served_by_its_bases_server_and_is_its_own_place(
     folder: Path, environment: Path, benches: dict[str, Bench]
 ) -> None:
-    target = folder / "clone"
-    await asyncio.to_thread(clone, environment, target)
+    base, target = await asyncio.to_thread(_base_and_clone, environment, folder)
     site = next(target.glob("lib/python*/site-packages"))
     (site / "only_here.py").write_text("word = 'mine'")
     (site / "extra.pth").write_text(f"{folder / 'more'}\n")
     (folder / "more").mkdir()
     for mode, bench in benches.items():
-        bench.environment = environment
-        await bench.launcher.prepare(environment)
+        bench.environment = base
+        await bench.launcher.prepare(base)
         bench.environment = target
         if mode == "spare":
             await _until_spare_waits(bench)
@@ -179,8 +188,7 @@ async def test_a_clone_is_served_by_its_bases_server_and_is_its_own_place(
 async def test_an_environment_that_would_import_other_versions_is_not_forked(
     folder: Path, environment: Path, benches: dict[str, Bench]
 ) -> None:
-    target = folder / "clone"
-    await asyncio.to_thread(clone, environment, target)
+    _, target = await asyncio.to_thread(_base_and_clone, environment, folder)
     bench = benches["fork"]
     bench.environment = target
     assert (await bench.start(bench.plan())).spool is not None

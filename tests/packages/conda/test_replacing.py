@@ -10,7 +10,6 @@ from rattler import Gateway
 
 from environments.wheels import make_wheel
 from packages.conda.channels import index, make_package, make_python, python_module
-from studiolo.packages.conda.prefixes import point_scripts
 from studiolo.packages.conda.replacing import drop_replaced, list_of_pip
 from studiolo.packages.conda.solving import read_prefix, subdirs
 
@@ -70,19 +69,3 @@ async def test_what_a_record_names_outside_or_beyond_a_link_is_not_touched(prefi
     assert await _install(prefix) == ["leaf"]
     assert (outside / "kept").exists()
     assert (_site(prefix) / "leaf.py").read_text() == "version = '1.5'\n"
-
-
-def test_programs_of_pip_run_with_the_python_of_where_they_will_be(tmp_path: Path) -> None:
-    prefix, home = tmp_path / "fresh", tmp_path / "live"
-    (prefix / "conda-meta").mkdir(parents=True)
-    (prefix / "bin").mkdir()
-    mine, other = prefix / "bin/mine", prefix / "bin/other"
-    mine.write_text(f"#!{prefix}/bin/python\nprint(1)\n")
-    mine.chmod(0o755)
-    other.write_text("#!/bin/sh\n")
-
-    point_scripts(prefix, home)
-
-    assert mine.read_text() == f"#!{home}/bin/python\nprint(1)\n"
-    assert mine.stat().st_mode & 0o111
-    assert other.read_text() == "#!/bin/sh\n"

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from studiolo.runtime import cgroups
-from studiolo.server.doctor.machine import check_memory
+from studiolo.runtime import cgroups, landlock
+from studiolo.server.doctor.machine import check_builds, check_memory
 from studiolo.server.settings import Settings
 
 
@@ -17,3 +17,9 @@ def test_doctor_says_of_memory_what_the_engine_will_find(tmp_path: Path) -> None
     assert ("as a whole (control groups)" in result.finding) is ("memory" in places)
     assert not [place for place in places.values() if place.exists()]
     assert not list(places["memory"].parent.glob("studiolo-doctor-*") if places else [])
+
+
+def test_doctor_says_whether_builds_are_kept_in_their_environment(tmp_path: Path) -> None:
+    result = check_builds(Settings(data_dir=tmp_path))
+    version = landlock.find_version()
+    assert (f"(Landlock {version})" in result.finding) is (version > 0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studiolo.gateway.base import KernelPlan
-from studiolo.runtime.kernelcommands import BASE_FILE
+from studiolo.runtime.bases import base_of
 
 # Variables of Python's own that are looked at when code runs, or that a fork follows; images often set the last two.
 _HARMLESS = {
@@ -28,11 +28,8 @@ class Imported:
 
 def find_base(environment: Path) -> Path:
     """Return the environment whose kernel server may serve this one: what it is a clone of, or itself."""
-    try:
-        base = Path((environment / BASE_FILE).read_text().strip())
-    except (OSError, ValueError):
-        return environment
-    return base if base.is_absolute() and (base / "bin/python").exists() else environment
+    base = base_of(environment)
+    return base if (base / "bin/python").exists() else environment
 
 
 def is_plain(plan: KernelPlan, machine: Mapping[str, str]) -> bool:

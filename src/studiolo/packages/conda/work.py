@@ -18,7 +18,8 @@ from studiolo.packages.conda.solving import SearchJob, SolveJob, search_job, sol
 
 Job = SolveJob | SearchJob | InstallJob
 Failure = Literal["unsolvable", "invalid", "unavailable", "failed"]
-COMMAND = [sys.executable, "-m", "studiolo.packages.conda.work"]
+# Nothing is to be imported from where the platform happens to stand.
+COMMAND = [sys.executable, "-P", "-m", "studiolo.packages.conda.work"]
 _FAILURES: dict[type[Exception], Failure] = {
     SolverError: "unsolvable",
     InvalidMatchSpecError: "invalid",

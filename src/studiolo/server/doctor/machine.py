@@ -15,7 +15,7 @@ import psutil
 from studiolo.contract.errors import StudioloError
 from studiolo.kit import ports
 from studiolo.kit.filesystem import filesystem_type, is_network
-from studiolo.runtime import cgroups
+from studiolo.runtime import cgroups, landlock
 from studiolo.server.doctor.result import Result, failed
 from studiolo.server.settings import Settings
 from studiolo.server.supervisor import data_directory
@@ -86,6 +86,17 @@ def check_uv(settings: Settings) -> Result:
     except (OSError, subprocess.SubprocessError) as exc:
         return Result("uv", "fail", f"uv does not run: {exc}.", "pip install --force-reinstall uv")
     return Result("uv", "ok", version.stdout.strip() + ".")
+
+
+def check_builds(settings: Settings) -> Result:
+    """Whether links in an environment, which its users can put there, may lead a build's writes elsewhere."""
+    if version := landlock.find_version():
+        return Result("builds", "ok", f"What installs packages writes in its environment alone (Landlock {version}).")
+    finding = "No Landlock: links in an environment may lead what installs packages to write elsewhere."
+    if sys.platform != "linux":
+        return Result("builds", "ok", finding)
+    remedy = "Use Linux 5.13 or newer, with landlock among the names in /sys/kernel/security/lsm."
+    return Result("builds", "warn", finding, remedy)
 
 
 def check_data_directory(settings: Settings) -> Result:

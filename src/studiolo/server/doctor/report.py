@@ -11,6 +11,7 @@ CHECKS: tuple[Callable[[Settings], Result], ...] = (
     machine.check_system,
     machine.check_caddy,
     machine.check_uv,
+    machine.check_builds,
     machine.check_data_directory,
     machine.check_run_directory,
     machine.check_port_free,

@@ -9,12 +9,14 @@ import errno
 import fcntl
 import os
 import stat
+import sys
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from studiolo.packages.installed.handles import opened, read_file
+from studiolo.packages.installed.handles import opened, opened_below, opened_file
+from studiolo.runtime.bases import base_of, is_base
 from studiolo.runtime.kernelcommands import BASE_FILE
 from studiolo.server.environments.stage import READY, claim, discard, is_ready
 
@@ -22,7 +24,6 @@ from studiolo.server.environments.stage import READY, claim, discard, is_ready
 _FICLONE = 0x40049409
 _LINKED_SUFFIXES = (".so", ".pyc", ".pyi")
 _THREADS = 2
-_LONGEST_NAME = 4096
 # What a file system answers that cannot share blocks, or not between these two files.
 _CANNOT_SHARE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV, errno.ENOSYS, errno.EPERM}
 # What it answers when a link is impossible: another device, no links here, or too many of them.
@@ -32,18 +33,13 @@ _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 Carry = Callable[[str, int, int], None]
 
 
-def base_of(environment: Path) -> Path:
-    """Return the base that an environment was made from; the environment itself where that is gone or untold.
+def interpreter_of(environment: Path) -> Path:
+    """Return an interpreter of ours for what is done to an environment: its base's, else the one that runs this.
 
-    Only one that lies beside it: its users can write the file, and what a base brought needs no other proof.
+    Never its own: its users can write that, and whatever it loads at its start.
     """
-    try:
-        with opened(environment) as folder:
-            name = Path(os.fsdecode(read_file(BASE_FILE, folder, _LONGEST_NAME)).strip()).name
-    except (OSError, ValueError):
-        return environment
-    base = environment.parent / name
-    return base if name.startswith("base-") and base.is_dir() and not base.is_symlink() else environment
+    base = base_of(environment)
+    return base / "bin" / "python" if is_base(base) else Path(sys.executable)
 
 
 def clone(base: Path, target: Path) -> None:
@@ -57,9 +53,7 @@ def clone(base: Path, target: Path) -> None:
         return
     with stage:
         _clone_tree(base, stage.path, carrier(base, stage.path))
-        # A clone of a clone was made from the same base.
-        if not (stage.path / BASE_FILE).exists():
-            (stage.path / BASE_FILE).write_text(str(base))
+        _name_base(stage.path, base)
         stage.publish()
 
 
@@ -103,6 +97,19 @@ def remove(target: Path) -> None:
     discard(next_of(target))
 
 
+def _name_base(made: Path, base: Path) -> None:
+    """Write in a clone what it is made from, unless it says so already: a clone of a clone has the same base.
+
+    Where users of the environment put a link, nothing is written through it.
+    """
+    try:
+        descriptor = os.open(made / BASE_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "w") as file:
+        file.write(str(base))
+
+
 def _clone_tree(source: Path, target: Path, carry: Carry) -> None:
     waiting: deque[Future[list[str]]] = deque()
     with ThreadPoolExecutor(_THREADS, "clone") as pool:
@@ -119,21 +126,25 @@ def _clone_tree(source: Path, target: Path, carry: Carry) -> None:
 def _clone_folder(source: Path, target: Path, inner: str, carry: Carry) -> list[str]:
     """Clone the files and links of one folder, make its folders and return their paths below the top."""
     folders = []
-    here = os.open(f"{source}/{inner}", os.O_RDONLY | os.O_DIRECTORY)
-    there = os.open(f"{target}/{inner}", os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with os.scandir(here) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    os.mkdir(entry.name, dir_fd=there)
-                    folders.append(f"{inner}/{entry.name}")
-                elif entry.is_symlink():
-                    os.symlink(os.readlink(entry.name, dir_fd=here), entry.name, dir_fd=there)
-                elif not (inner == "" and entry.name == READY):
-                    carry(entry.name, here, there)
-    finally:
-        os.close(here)
-        os.close(there)
+    names = tuple(filter(None, inner.split("/")))
+    # Its users can put links where folders were, at any moment.
+    with (
+        opened(source) as top,
+        opened_below(top, names) as here,
+        opened(target) as new,
+        opened_below(new, names) as there,
+        os.scandir(here) as entries,
+    ):
+        for entry in entries:
+            if inner == "" and entry.name == READY:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                os.mkdir(entry.name, dir_fd=there)
+                folders.append(f"{inner}/{entry.name}")
+            elif entry.is_symlink():
+                os.symlink(os.readlink(entry.name, dir_fd=here), entry.name, dir_fd=there)
+            else:
+                carry(entry.name, here, there)
     return folders
 
 
@@ -160,8 +171,7 @@ def _is_linked(name: str) -> bool:
 
 def _copy(name: str, here: int, there: int, fill: Callable[[int, int, int], None]) -> None:
     """Make a writable file of its own with the content, the times and the mode of the original."""
-    source = os.open(name, os.O_RDONLY, dir_fd=here)
-    try:
+    with opened_file(name, here) as source:
         seen = os.fstat(source)
         copy = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR, dir_fd=there)
         try:
@@ -171,8 +181,6 @@ def _copy(name: str, here: int, there: int, fill: Callable[[int, int, int], None
             os.utime(copy, ns=(seen.st_atime_ns, seen.st_mtime_ns))
         finally:
             os.close(copy)
-    finally:
-        os.close(source)
 
 
 def _reflink(source: int, copy: int, size: int) -> None:

@@ -62,7 +62,8 @@ class CondaInstaller:
                 login=await asyncio.to_thread(_login, Path(folder), change.index),
             )
             own = change.index.certificates if change.index is not None else None
-            await run_conda(job, tell, {"SSL_CERT_FILE": str(own)} if own is not None else {})
+            variables = {"SSL_CERT_FILE": str(own)} if own is not None else {}
+            await run_conda(job, tell, variables, writes_in=(prefix, Path(folder)))
 
     async def _solve(self, wanted: Wanted, specs: Sequence[str]) -> list[Found]:
         job = SolveJob(

@@ -3,11 +3,13 @@
 import asyncio
 import json
 from asyncio.subprocess import PIPE
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from studiolo.contract.errors import Conflict, InvalidInput, StudioloError, Unavailable
 from studiolo.packages.conda.work import COMMAND, Job, write_job
+from studiolo.runtime import landlock
 from studiolo.server.environments.installing import Tell
 from studiolo.server.settings.environment import plain_environment
 
@@ -16,16 +18,22 @@ _LONGEST = 64 << 20
 
 
 async def run_conda(
-    job: Job, tell: Tell = lambda line: None, variables: Mapping[str, str] | None = None
+    job: Job,
+    tell: Tell = lambda line: None,
+    variables: Mapping[str, str] | None = None,
+    writes_in: Sequence[Path] = (),
 ) -> list[dict[str, Any]]:
     """Have a process do a job, and return its result; `tell` gets lines for people, the process `variables` more.
+
+    `writes_in`: as `run_uv` has it.
 
     Raises Conflict (`package-unsolvable`), InvalidInput (`package-invalid`), Unavailable (`packages-unavailable`,
     `build-failed`).
     """
     environment = plain_environment() | dict(variables or {})
     # What it says besides goes where our own log goes.
-    process = await asyncio.create_subprocess_exec(*COMMAND, stdin=PIPE, stdout=PIPE, env=environment, limit=_LONGEST)
+    words = landlock.command(writes_in, COMMAND) if writes_in else COMMAND
+    process = await asyncio.create_subprocess_exec(*words, stdin=PIPE, stdout=PIPE, env=environment, limit=_LONGEST)
     try:
         assert process.stdin is not None
         assert process.stdout is not None

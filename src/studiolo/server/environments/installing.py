@@ -64,8 +64,11 @@ class Alteration:
     """How an environment is to be changed: `install` at exactly these versions and hashes, `remove` by name.
 
     `index` None: files come from where the machine itself gets them. `home`: where it will be used, for what is written
-    into files; None: where it is.
+    into files; None: where it is. `interpreter`: one of ours, of the same Python; what is in the environment may have
+    been written by its users and is never run.
     """
+
+    interpreter: Path
 
     install: Sequence[Resolved] = ()
     remove: Sequence[str] = ()

@@ -8,8 +8,8 @@ from studiolo.kit.db import Database
 from studiolo.packages.installed.lock import Base, Delivered, Lock, lock_of
 from studiolo.packages.installed.reading import read_environment
 from studiolo.packages.installed.snapshots import Snapshot
+from studiolo.runtime.bases import base_of
 from studiolo.server.environments import queries
-from studiolo.server.environments.clone import base_of
 from studiolo.server.environments.installing import Resolved
 from studiolo.server.workspaces import queries as workspace_queries
 

@@ -13,9 +13,10 @@ from studiolo.contract.errors import Denied, NotFound, Unavailable
 from studiolo.kit.db import Database
 from studiolo.packages.installed.lock import Lock
 from studiolo.packages.installed.reading import folders_of, read_environment, stamp_of
+from studiolo.runtime.bases import base_of
 from studiolo.server.environments import queries
 from studiolo.server.environments.altering import Steps, steps_for, steps_to, steps_without
-from studiolo.server.environments.clone import base_of, clone, interpreter_of, next_of, remove, spare_of, take
+from studiolo.server.environments.clone import clone, interpreter_of, next_of, remove, spare_of, take
 from studiolo.server.environments.installing import Alteration, IndexAccess, Resolved, Tell
 from studiolo.server.environments.locks import Locks
 from studiolo.server.environments.mirroring import mirror

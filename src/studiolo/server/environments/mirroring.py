@@ -5,6 +5,7 @@ import shutil
 import stat
 from pathlib import Path
 
+from studiolo.packages.installed.handles import opened, opened_below
 from studiolo.server.environments.clone import Carry, carrier
 from studiolo.server.environments.stage import READY
 
@@ -25,10 +26,15 @@ def mirror(source: Path, target: Path) -> None:
 def _mirror_folder(source: Path, target: Path, inner: str, carry: Carry) -> list[str]:
     """Mirror the files and links of one folder, make its folders and return their paths below the top."""
     folders = []
-    here = os.open(f"{source}/{inner}", os.O_RDONLY | os.O_DIRECTORY)
-    there = os.open(f"{target}/{inner}", os.O_RDONLY | os.O_DIRECTORY)
-    is_one_device = os.fstat(here).st_dev == os.fstat(there).st_dev
-    try:
+    names = tuple(filter(None, inner.split("/")))
+    # Its users can put links where folders were, at any moment.
+    with (
+        opened(source) as top,
+        opened_below(top, names) as here,
+        opened(target) as new,
+        opened_below(new, names) as there,
+    ):
+        is_one_device = os.fstat(here).st_dev == os.fstat(there).st_dev
         with os.scandir(here) as entries, os.scandir(there) as others:
             known = {other.name: other for other in others if inner or other.name not in _KEPT}
             for entry in entries:
@@ -52,9 +58,6 @@ def _mirror_folder(source: Path, target: Path, inner: str, carry: Carry) -> list
                     carry(entry.name, here, there)
         for other in known.values():
             _remove(target, inner, other)
-    finally:
-        os.close(here)
-        os.close(there)
     return folders
 
 

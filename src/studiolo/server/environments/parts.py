@@ -13,7 +13,7 @@ from studiolo.server.audit.service import Audit
 from studiolo.server.environments import queries
 from studiolo.server.environments.builder import Builder
 from studiolo.server.environments.builds import Builds
-from studiolo.server.environments.clone import base_of
+from studiolo.server.environments.clone import interpreter_of
 from studiolo.server.environments.conda_installer import CondaInstaller
 from studiolo.server.environments.history import History
 from studiolo.server.environments.locks import Locks
@@ -111,7 +111,7 @@ def _ground(db: Database, folders: Folders, environments: Environments) -> Calla
     async def ground(workspace_id: str | None) -> Ground:
         if workspace_id is None:
             base = await environments.default_base()
-            return Ground(base, base / "bin" / "python")
+            return Ground(base, interpreter_of(base))
         live = folders.environment(workspace_id)
         async with db.read() as connection:
             row = await queries.find_live(connection, workspace_id)
@@ -119,7 +119,6 @@ def _ground(db: Database, folders: Folders, environments: Environments) -> Calla
         if not live.is_dir():
             # It will hold what its base holds.
             live = await environments.base_for(workspace_id)
-        base = await asyncio.to_thread(base_of, live)
-        return Ground(live, base / "bin" / "python", asked)
+        return Ground(live, await asyncio.to_thread(interpreter_of, live), asked)
 
     return ground

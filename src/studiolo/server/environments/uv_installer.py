@@ -6,6 +6,7 @@ import tempfile
 import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from packaging.utils import canonicalize_name
 
 from studiolo.contract.errors import Conflict, StudioloError, Unavailable
 from studiolo.server.environments.installing import Alteration, Resolved, Tell, Wanted
+from studiolo.server.environments.programs import point_programs
 from studiolo.server.environments.uv_tool import Outcome, run_uv
 
 _RESOLVE_SECONDS = 120.0
@@ -54,16 +56,22 @@ class UvInstaller:
             }
 
     async def apply(self, prefix: Path, change: Alteration, tell: Tell) -> None:
-        """See Installer.apply. Bytecode is left to the first import, as with uv anywhere."""
+        """See Installer.apply. Bytecode is left to the first import, as with uv anywhere.
+
+        Nothing in `prefix` runs, and links in it lead no write out of it (with Landlock).
+        """
+        _check_python(prefix, change.interpreter)
         with tempfile.TemporaryDirectory(prefix="uv-", dir=prefix.parent) as name:
-            python = ["--python", str(prefix / "bin" / "python"), "--cache-dir", f"{name}/cache"]
+            python = ["--python", str(change.interpreter), "--prefix", str(prefix), "--cache-dir", f"{name}/cache"]
+            run = partial(run_uv, folder=Path(name), writes_in=(prefix, Path(name)), tell=tell)
             if change.remove:
-                _check(await run_uv(["pip", "uninstall", *python, "--", *change.remove], folder=prefix, tell=tell))
+                _check(await run(["pip", "uninstall", *python, "--", *change.remove]))
             if change.install:
                 pins, variables = _write_pins(Path(name), change)
                 # The cache is on the same disk and goes: files move into place, and none is there unasked.
                 options = [*python, "--link-mode", "hardlink", "--no-deps", "--no-build", "--reinstall", "-r", pins]
-                _check(await run_uv(["pip", "install", *options], folder=prefix, variables=variables, tell=tell))
+                _check(await run(["pip", "install", *options], variables=variables))
+                await asyncio.to_thread(point_programs, prefix, change.interpreter)
 
     async def _compile(self, wanted: Wanted, output: Path) -> Outcome:
         limits = output.with_name("limits.txt")
@@ -147,6 +155,17 @@ def _unresolved(outcome: Outcome) -> StudioloError:
         f"What packages there are could not be asked for: {said.removeprefix('error: ')}",
         hint="See that the platform reaches its package index; studiolo doctor asks it.",
     )
+
+
+def _check_python(prefix: Path, interpreter: Path) -> None:
+    """Raise Unavailable (`build-failed`) where an interpreter would install for another Python than is there."""
+    ours, theirs = ({path.name for path in place.glob("lib/python3.*")} for place in (interpreter.parents[1], prefix))
+    if theirs and not ours & theirs:
+        raise Unavailable(
+            "build-failed",
+            f"The environment has {min(theirs)}, and the platform has no interpreter of that version for it.",
+            hint="Install with conda instead, or make a workspace with that python_version.",
+        )
 
 
 def _check(outcome: Outcome) -> None:

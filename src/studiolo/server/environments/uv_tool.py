@@ -8,6 +8,7 @@ from pathlib import Path
 
 import uv
 
+from studiolo.runtime import landlock
 from studiolo.server.environments.installing import Tell
 from studiolo.server.settings.environment import plain_environment
 
@@ -29,16 +30,19 @@ async def run_uv(
     *,
     folder: Path,
     text: str = "",
+    writes_in: Sequence[Path] = (),
     variables: Mapping[str, str] | None = None,
     tell: Tell | None = None,
 ) -> Outcome:
     """Run uv in `folder` with `text` on its input; `tell` gets its lines. It is killed when the call is cancelled.
 
+    `writes_in`: the only folders where it can write anything, as far as the machine has Landlock; none named: anywhere.
     Raises OSError when it cannot be started.
     """
     environment = {name: value for name, value in plain_environment().items() if name not in _FOREIGN}
+    words = [uv.find_uv_bin(), "--color", "never", "--no-progress", *arguments]
     process = await asyncio.create_subprocess_exec(
-        uv.find_uv_bin(), "--color", "never", "--no-progress", *arguments,
+        *(landlock.command(writes_in, words) if writes_in else words),
         stdin=PIPE, stdout=DEVNULL, stderr=PIPE, env=environment | dict(variables or {}), cwd=folder,
     )  # fmt: skip
     try:

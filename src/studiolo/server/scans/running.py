@@ -22,6 +22,7 @@ async def run_scan(job: ScanJob, tell: Callable[[str, int | None], None]) -> Sca
     """Scan, and tell how far it is. Cancelled, it ends the process. Raises Unavailable (`scan-failed`)."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
+        "-P",
         "-m",
         "studiolo.packages.scan.worker",
         stdin=PIPE,
