@@ -37,7 +37,9 @@ def explain(record: Record, news: str, settings: KubernetesSettings, *, now: dat
     if host is None:
         said = f"The cluster gives the pod an address that no pod has: {_sentence(record.ip)}"
         return Observation(Phase.STARTING, message=said)
-    return Observation(Phase.READY, upstream=f"{host}:{record.port}", ends_at=record.ends_at)
+    # Whether somebody listens there is found out by whoever asks: images without our kernel host have none.
+    kernels = f"{host}:{record.kernels_port}" if record.kernels_port else None
+    return Observation(Phase.READY, upstream=f"{host}:{record.port}", ends_at=record.ends_at, kernels=kernels)
 
 
 def explain_removal(record: Record) -> Exit | None:

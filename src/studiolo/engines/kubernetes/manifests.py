@@ -129,7 +129,10 @@ def _container(plan: Plan, gpu: GPUType | None) -> Manifest:
         "command": [settings.python, "-P", "-m", "studiolo.runtime.workload", places.REQUEST],
         "workingDir": places.WORKSPACE,
         "env": [_LAB, *([{"name": _TRACKING, "value": _literal(tracking)}] if tracking else [])],
-        "ports": [{"name": "http", "containerPort": settings.port, "protocol": "TCP"}],
+        "ports": [
+            {"name": "http", "containerPort": settings.port, "protocol": "TCP"},
+            {"name": names.KERNELS_PORT, "containerPort": settings.kernels_port, "protocol": "TCP"},
+        ],
         "resources": {"requests": amounts, "limits": dict(amounts)} if amounts else {},
         "volumeMounts": mounts,
         # `started` never goes back: a server that is busy, or starts anew, is no reason to hide a session.

@@ -15,6 +15,8 @@ MANAGED = {"app.kubernetes.io/managed-by": "studiolo"}
 ENDED = f"{DOMAIN}/ended"
 # The volume of a pod that holds the workspace's files, as the seed's template calls it.
 WORKSPACE_VOLUME = "workspace"
+# Of a pod's container: the kernel host beside the server.
+KERNELS_PORT = "kernels"
 
 _LABEL_LENGTH = 63
 _DIGEST_LENGTH = 10

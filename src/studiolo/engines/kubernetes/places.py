@@ -53,6 +53,7 @@ def request_in_pod(spec: WorkloadSpec, settings: KubernetesSettings, *, stop_gra
         machine={},
         listen=f"tcp://0.0.0.0:{settings.port}",
         log_to_stdout=True,
+        host_port=settings.kernels_port,
     )
 
 

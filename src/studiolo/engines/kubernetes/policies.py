@@ -21,7 +21,12 @@ def policy(settings: KubernetesSettings, instance: str, workload_id: str) -> dic
         "spec": {
             "podSelector": {"matchLabels": pods},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": platform, "ports": [{"protocol": "TCP", "port": settings.port}]}],
+            "ingress": [
+                {
+                    "from": platform,
+                    "ports": [{"protocol": "TCP", "port": port} for port in (settings.port, settings.kernels_port)],
+                }
+            ],
             "egress": [
                 {"to": [*platform, *_blocks(network.egress_cidrs)]},
                 # To anywhere, this port would be a way out.

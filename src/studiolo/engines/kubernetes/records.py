@@ -27,6 +27,7 @@ class Record:
     created_at: datetime
     ip: str = ""
     port: int = 0
+    kernels_port: int = 0
     placed_at: datetime | None = None
     unplaced: str = ""
     is_started: bool = False
@@ -88,6 +89,7 @@ def _read(pod: Any) -> Record | None:
     scheduled, disrupted = conditions.get("PodScheduled", {}), conditions.get("DisruptionTarget", {})
     begun, limit = _time(status.get("startTime")), spec.get("activeDeadlineSeconds")
     memory = (container.get("resources") or {}).get("limits", {}).get("memory")
+    ports = {port.get("name", ""): int(port["containerPort"]) for port in container.get("ports") or []}
     is_placed, is_disrupted = scheduled.get("status") == "True", disrupted.get("status") == "True"
     return Record(
         name=metadata["name"],
@@ -97,7 +99,8 @@ def _read(pod: Any) -> Record | None:
         phase=status.get("phase") or "Pending",
         created_at=_time(metadata.get("creationTimestamp")) or datetime.now(UTC),
         ip=status.get("podIP") or "",
-        port=next((int(port["containerPort"]) for port in container.get("ports") or []), 0),
+        port=next(iter(ports.values()), 0),
+        kernels_port=ports.get(names.KERNELS_PORT, 0),
         placed_at=_time(scheduled.get("lastTransitionTime")) if is_placed else None,
         unplaced=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
         is_started=bool(state.get("started")) and "running" in (state.get("state") or {}),

@@ -110,6 +110,7 @@ class KubernetesSettings(_Model):
     user_id: int = Field(default=1000, ge=1, description="Numeric account that sessions run as.")
     group_id: int = Field(default=1000, ge=1, description="Numeric group that their files belong to.")
     port: int = Field(default=8888, ge=1024, le=65535, description="Port that sessions listen on.")
+    kernels_port: int = Field(default=8889, ge=1024, le=65535, description="Port of the kernel host beside each.")
     claims: ClaimSettings = Field(default=ClaimSettings(), description="Where workspaces' files are kept.")
     datasets_claim: Name | None = Field(
         default=None,
