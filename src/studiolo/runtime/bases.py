@@ -24,6 +24,14 @@ def base_of(environment: Path) -> Path:
     return base if is_base(base) and base.is_dir() and not base.is_symlink() else environment
 
 
+def bases_of(environment: Path) -> list[Path]:
+    """Return the base of an environment; where its users made it untold, all that lie beside it, and itself if none."""
+    base = base_of(environment)
+    if base != environment or is_base(base):
+        return [base]
+    return sorted(path for path in environment.parent.glob(f"{BASE_NAME}*") if path.is_dir()) or [environment]
+
+
 def is_base(environment: Path) -> bool:
     """Tell by its name whether an environment is one that only the platform writes."""
     return environment.name.startswith(BASE_NAME)

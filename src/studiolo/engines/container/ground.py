@@ -2,16 +2,19 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import studiolo
+from studiolo.runtime.bases import bases_of
 
 # An image brings these itself; ours over its own would break it.
 _OF_IMAGES = tuple(map(Path, ("/", "/usr", "/usr/local")))
 _PARTS = ("bin", "lib", "lib64", "include")
+# As many as the system follows.
+_MOST_LINKS = 40
 _PORTS = {"http": 80, "https": 443}
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -52,15 +55,23 @@ def own_python() -> Path:
 
 
 def find_interpreters(environment: Path) -> list[Path]:
-    """Return the folders of the interpreter that an environment was made with, by each of its links. Reads links."""
-    program, found = environment / "bin" / "python", []
-    while program.is_symlink():
-        program = Path(os.path.normpath(program.parent / program.readlink()))
-        # bin/python3.x lies two levels down.
-        found.append(program.parent.parent)
+    """Return the folders of the interpreter that an environment was made with, by each of its links. Reads links.
+
+    Those of its base: its users can have its own links name any folder.
+    """
+    found = [folder for base in bases_of(environment) for folder in _follow(base / "bin" / "python")]
     # Not the whole prefix: it may be somebody's home folder.
     prefixes = [folder for folder in found if folder not in (environment, *_OF_IMAGES)]
     return [part for folder in prefixes for name in _PARTS if (part := folder / name).is_dir()]
+
+
+def _follow(program: Path) -> Iterator[Path]:
+    for _ in range(_MOST_LINKS):
+        if not program.is_symlink():
+            return
+        program = Path(os.path.normpath(program.parent / program.readlink()))
+        # bin/python3.x lies two levels down.
+        yield program.parent.parent
 
 
 def without_nested(folders: Iterable[Path]) -> list[Path]:
