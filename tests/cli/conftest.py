@@ -135,6 +135,8 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         running.answer("POST", "/admin/disk/free", samples.FREED)
         running.answer("POST", f"{workspace}/clone", samples.CLONE, status=202)
         running.answer("GET", f"{workspace}/clone", samples.CLONE)
+        running.answer("POST", f"{churn}/move", samples.MOVE, status=202)
+        running.answer("GET", f"{churn}/move", samples.MOVE)
         running.answer("GET", "/datasets", page(samples.DATASET))
         for policy in (
             "/jupyter/policy",

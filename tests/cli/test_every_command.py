@@ -123,6 +123,7 @@ CALLS = {
     "datasets change": ["billing", "--description", "new"],
     "datasets remove": ["billing", "--yes"],
     "clone": ["churn", "https://example.com/team/study.git"],
+    "move": ["churn", "pods"],
     "report": ["churn"],
     "stats": ["churn"],
     "monitor": ["churn", "--count", "1"],

@@ -144,10 +144,12 @@ def test_the_public_names_are_these() -> None:
         "versions": ["compare", "download", "list", "restore"],
         "workspaces": [
             "cancel_clone",
+            "cancel_move",
             "clear_cache",
             "clone",
             "clone_progress",
             "config",
+            "confirm_move",
             "create",
             "delete",
             "duplicate",
@@ -162,6 +164,8 @@ def test_the_public_names_are_these() -> None:
             "list",
             "members",
             "metadata",
+            "move",
+            "move_progress",
             "remove_member",
             "report",
             "reset",
@@ -175,6 +179,7 @@ def test_the_public_names_are_these() -> None:
             "update",
             "usage",
             "wait_for_clone",
+            "wait_for_move",
         ],
     }
 

@@ -76,6 +76,7 @@ BODIES: dict[str, Any] = {
     "POST /datasets": {"name": "made", "folder": "/srv", "everybody": True},
     "PATCH /datasets/{dataset}": {"description": "changed"},
     "POST /jupyter/workspaces/{workspace}/clone": {"url": "https://127.0.0.1/study.git"},
+    "POST /jupyter/workspaces/{workspace}/move": {"engine": "absent"},
     "POST /jupyter/workspaces/{workspace}/shares": {"path": "a.ipynb"},
     "POST /jupyter/workspaces/{workspace}/files/folders": {"path": "made"},
     "POST /jupyter/workspaces/{workspace}/files/move": {"path": "a.ipynb", "to": "b.ipynb"},
@@ -107,6 +108,7 @@ OWN_RULE = {
 # What a page's form sends, where the page would not come as far as asking for the right without it.
 FORMS: dict[str, dict[str, str]] = {
     "POST /workspaces": {"name": "made"},
+    "POST /w/{workspace}/move": {"engine": "local"},
     "POST /w/{workspace}/people": {"person": "sam", "role": "viewer"},
     "POST /w/{workspace}/people/remove": {"person": "cy"},
     "POST /w/{workspace}/settings": {"name": "changed", "description": "changed"},

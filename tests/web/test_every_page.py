@@ -52,6 +52,7 @@ PAGES: dict[str, tuple[str | None, str]] = {
     "workspace's settings for a viewer": ("ana", "/w/{reading}/settings"),
     "deleted, with undo": ("ana", "/?said=deleted&undo={churn}"),
     "clone": ("ana", "/w/{churn}/clone"),
+    "move": ("ana", "/w/{churn}/move"),
     "datasets, none": ("ana", "/datasets"),
     "bases": ("ana", "/bases"),
     "engines": ("ana", "/engines"),

@@ -43,6 +43,7 @@ COMMANDS = tuple(
                 ("trash erase", f"{_COMMANDS}.trash:erase", "Erase a deleted workspace for good"),
                 ("limits", f"{_COMMANDS}.sizing:limits", "Show what a workspace's sessions may use"),
                 ("scale", f"{_COMMANDS}.sizing:scale", "Change what a workspace's sessions may use"),
+                ("move", f"{_COMMANDS}.moving:move", "Move a workspace to another engine"),
                 ("metadata", f"{_COMMANDS}.describing:metadata", "Show all that is known about a workspace"),
                 ("clone", f"{_COMMANDS}.cloning:clone", "Clone a git repository into a workspace"),
                 ("export", f"{_COMMANDS}.describing:export", "Write a workspace, or its description, to a file"),

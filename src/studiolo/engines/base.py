@@ -1,6 +1,7 @@
 """The engine interface: three repeatable verbs, and small capabilities that an engine may add."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -324,4 +325,92 @@ class Forgets(Protocol):
 
     async def forget(self, workload_id: str) -> None:
         """Drop all that is kept of a workload none of whose launches runs. Repeatable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlace:
+    """Whose files are meant: `folder` is the workspace's on the platform's machine, which names it for good.
+
+    `name`: what people call the workspace, for whoever looks at the engine. `person`: name of its owner here.
+    """
+
+    folder: Path
+    name: str
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """A file, folder or link of a workspace; `path` below its folder, parts parted by `/`, not always text.
+
+    `size` in bytes and `modified_ns` (since 1970) are a file's, `target` is a link's.
+    """
+
+    path: str
+    kind: Literal["folder", "file", "link"]
+    size: int = 0
+    modified_ns: int = 0
+    mode: int = 0
+    target: str = ""
+
+
+class Store(Protocol):
+    """The files of one workspace while they are open. No session of it runs.
+
+    All raise Unavailable (`engine-unavailable` while nobody answers; `move-no-room`, `move-failed`), Conflict
+    (`move-file-changed`) and Denied (`move-file-refused`).
+    """
+
+    def list_entries(self) -> AsyncIterator[StoredEntry]:
+        """Yield all that is there, each folder before what is in it; sockets and devices are left out."""
+        ...
+
+    async def read(self, path: str, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes of a file, fewer at its end."""
+        ...
+
+    async def write(self, path: str, offset: int, block: bytes) -> None:
+        """Write into a file; offset 0 makes it anew. Not whole until it is finished."""
+        ...
+
+    async def finish(self, entry: StoredEntry) -> None:
+        """Give what was made the entry's mode and time, and the one owner that the engine has for the workspace."""
+        ...
+
+    async def make(self, entry: StoredEntry) -> None:
+        """Make a folder or link; one that is there is success."""
+        ...
+
+    async def digest(self, entry: StoredEntry) -> str:
+        """Return the SHA-256 of a file as it is read back there, as hexadecimal digits."""
+        ...
+
+    async def room(self) -> int:
+        """Return how many bytes may still be written."""
+        ...
+
+    async def settle(self) -> None:
+        """Return once what was written would outlive a power cut."""
+        ...
+
+    async def clear(self) -> None:
+        """Remove all that is there."""
+        ...
+
+
+@runtime_checkable
+class Stores(Protocol):
+    """Capability of an engine whose storage is `own`: lets a workspace's files in and out (see Store)."""
+
+    def open_store(self, place: StoredPlace) -> AbstractAsyncContextManager[Store]:
+        """Open the files of a workspace none of whose sessions runs; a place without any is made, empty.
+
+        What an earlier open of it left behind is taken away. May take as long as a start.
+        Raises Unavailable (`engine-unavailable`), NotFound (`engine-person-unknown`).
+        """
+        ...
+
+    async def forget_store(self, place: StoredPlace) -> None:
+        """Remove all that the engine keeps of a workspace. Repeatable; raises as `open_store`."""
         ...

@@ -41,7 +41,7 @@ from studiolo.server.sessions import routes as session_routes
 from studiolo.server.sharing import routes as share_routes
 from studiolo.server.shortcuts import Shortcuts
 from studiolo.server.web import pages
-from studiolo.server.workspaces import archive_routes, clone_routes, dealing_routes
+from studiolo.server.workspaces import archive_routes, clone_routes, dealing_routes, moving_routes
 from studiolo.server.workspaces import routes as workspace_routes
 
 # Where another process of the platform says that it changed what is wanted.
@@ -143,6 +143,7 @@ def version_1() -> APIRouter:
     router.include_router(workspace_routes.router)
     router.include_router(archive_routes.router)
     router.include_router(clone_routes.router)
+    router.include_router(moving_routes.router)
     router.include_router(dealing_routes.router)
     router.include_router(dealing_routes.trash_router)
     router.include_router(environment_routes.router)
@@ -193,6 +194,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
             services.live_environments.runner,
             services.session_reconciler.runner,
             services.request_following.runner,
+            services.move_steps.runner,
         ):
             yield
     finally:

@@ -120,6 +120,8 @@ from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.holdings import WorkspaceHoldings
 from studiolo.server.workspaces.importing import Imports
 from studiolo.server.workspaces.members import Members
+from studiolo.server.workspaces.moving import Moves
+from studiolo.server.workspaces.moving_steps import MoveSteps
 from studiolo.server.workspaces.parts import build_workspaces
 from studiolo.server.workspaces.records import Records
 from studiolo.server.workspaces.resets import Resets
@@ -162,6 +164,8 @@ class Services:
     exports: Exports
     imports: Imports
     clones: Clones
+    moves: Moves
+    move_steps: MoveSteps
     resets: Resets
     trash: Trash
     environments: Environments
@@ -418,6 +422,9 @@ def build(
     of_sessions.reconciler.on_ready = meters.starts.observe
     file_host = FileHost(settings.files_socket, settings.files_key_file)
     of_sessions.admission.beside = kernel_queries.claimed
+    of_workspaces.moves.count_kernels = lambda connection, workspace_id: kernel_queries.count_alive(
+        connection, workspace_id=workspace_id
+    )
     of_workspaces.register.sessions = of_environments.recorder.users = of_kernels.of_workspaces
     invitations.holdings = suspension.holdings = of_workspaces.holdings
     suspension.also_forget = (
@@ -470,6 +477,8 @@ def build(
         exports=of_workspaces.exports,
         imports=of_workspaces.imports,
         clones=of_workspaces.clones,
+        moves=of_workspaces.moves,
+        move_steps=of_workspaces.move_steps,
         resets=of_workspaces.resets,
         trash=of_workspaces.trash,
         environments=environments,

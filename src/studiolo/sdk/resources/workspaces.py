@@ -1,7 +1,7 @@
 """Workspaces and their members."""
 
 from builtins import list as list_of
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from studiolo.contract.details import (
     WorkspaceStats,
 )
 from studiolo.contract.models import Clone, Me, Member, MemberSet, Page, Workspace, WorkspaceCreate, WorkspaceUpdate
+from studiolo.contract.moves import Move, MoveProgress
 from studiolo.contract.operations import Role
 from studiolo.contract.resources import Resources, Scale, WorkspaceHistory, WorkspaceLimits
 from studiolo.sdk.forms import fill
@@ -122,15 +123,24 @@ class Workspaces:
         profile: str | None = None,
         engine: str | None = None,
         min_isolation: str | None = None,
+        volumes: Sequence[str] | None = None,
         revision: int | None = None,
     ) -> WorkspaceLimits:
         """Change what its sessions may use and where they run, from their next start on.
 
         `engine`: empty for the platform's default. `min_isolation` (L0 to L4): a launch with less is refused.
+        `volumes`: what it attaches from then on, in place of what it did (see `platform.profiles`).
         Raises LimitReached (`limit-exceeded`, `capacity-exceeded`), InvalidInput (`profile-unknown`,
-        `engine-unknown`, `engine-storage`, `isolation-too-low`).
+        `engine-unknown`, `engine-storage`, `isolation-too-low`, `volume-unknown`, `volume-not-supported`).
         """
-        body = fill(Scale, profile=profile, resources=resources, engine=engine, min_isolation=min_isolation)
+        body = fill(
+            Scale,
+            profile=profile,
+            resources=resources,
+            engine=engine,
+            min_isolation=min_isolation,
+            volumes=None if volumes is None else list(volumes),
+        )
         return await self._transport.fetch(
             WorkspaceLimits, "POST", f"{_at(workspace)}/scale", body=body, revision=revision
         )
@@ -212,6 +222,40 @@ class Workspaces:
     async def cancel_clone(self, workspace: str) -> None:
         """Cancel the clone; nothing of it stays. Raises NotFound (`clone-not-found`)."""
         await self._transport.send("DELETE", f"{_at(workspace)}/clone")
+
+    async def move(self, workspace: str, engine: str) -> MoveProgress:
+        """Begin to move it to another engine with its files; what it leaves is kept until `confirm_move`.
+
+        Raises InvalidInput (`engine-unknown`, `engine-storage`, `isolation-too-low`), Conflict (`workspace-busy`,
+        `move-running`, `move-needless`).
+        """
+        body = fill(Move, engine=engine)
+        return await self._transport.fetch(MoveProgress, "POST", f"{_at(workspace)}/move", body=body)
+
+    async def move_progress(self, workspace: str) -> MoveProgress:
+        """Return how a move goes, or how the last one ended; `state` is `none` if there was none."""
+        return await self._transport.fetch(MoveProgress, "GET", f"{_at(workspace)}/move")
+
+    async def wait_for_move(
+        self, workspace: str, *, tell: Callable[[MoveProgress], None] = lambda progress: None
+    ) -> MoveProgress:
+        """Wait until nothing of a move is under way; `state` says how it is. `tell` is given what is known by then."""
+        underway = ("copying", "checking", "releasing", "returning")
+        while (progress := await self.move_progress(workspace)).state in underway:
+            tell(progress)
+            await anyio.sleep(_LOOK_SECONDS)
+        return progress
+
+    async def cancel_move(self, workspace: str) -> MoveProgress:
+        """Take a move back that is not confirmed; changes made on the other engine go.
+
+        Raises NotFound (`move-not-found`), Conflict (`workspace-busy`).
+        """
+        return await self._transport.fetch(MoveProgress, "DELETE", f"{_at(workspace)}/move")
+
+    async def confirm_move(self, workspace: str) -> MoveProgress:
+        """Let go of what it left where it came from. Raises NotFound (`move-not-found`)."""
+        return await self._transport.fetch(MoveProgress, "POST", f"{_at(workspace)}/move/confirm")
 
     async def stats(self, workspace: str) -> WorkspaceStats:
         """Return what its sessions use now, and used."""

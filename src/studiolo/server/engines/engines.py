@@ -127,8 +127,9 @@ class Engines(Mapping[str, Engine]):
             return
         raise InvalidInput(
             "engine-storage",
-            f"The engine {own[0]} keeps files itself, so the workspace cannot move from {came} to {after}.",
-            hint=f"Create a workspace on {after} (studiolo create NAME --engine {after}) and upload the files there.",
+            f"The engine {own[0]} keeps files itself, so they must be copied for the workspace to go from {came} "
+            f"to {after}.",
+            hint=f"Move it, with all its files: studiolo move WORKSPACE {after}.",
         )
 
     def images_of(self, name: str) -> Images:

@@ -15,6 +15,7 @@ from studiolo.server.sessions.admission import Amounts, add_claims, amounts, wis
 from studiolo.server.settings.kernels import KernelSettings
 from studiolo.server.settings.resources import ResourceSettings
 from studiolo.server.workspaces.allowance import decide_allowance
+from studiolo.server.workspaces.moving_queries import check_still
 
 
 class KernelAdmission:
@@ -41,7 +42,11 @@ class KernelAdmission:
         return engine, await self._engines.machine(engine)
 
     async def check_numbers(self, connection: AsyncConnection, *, person_id: str, workspace_id: str) -> None:
-        """Raise LimitReached (`too-many-kernels`) within the writing transaction that adds one."""
+        """Raise LimitReached (`too-many-kernels`) within the writing transaction that adds one.
+
+        Also Conflict (`workspace-moving`).
+        """
+        await check_still(connection, workspace_id)
         await session_queries.wait_for_turn(connection)
         limit = self._settings.max_running_per_person
         if await queries.count_alive(connection, person_id=person_id) >= limit:

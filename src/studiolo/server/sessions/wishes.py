@@ -15,6 +15,7 @@ from studiolo.server.sessions.admission import Amounts
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.reconciler import SessionReconciler
 from studiolo.server.sessions.secrets import SessionSecrets
+from studiolo.server.workspaces.moving_queries import check_still
 
 # What belongs to one launch and is unknown again when the next one is wanted.
 _FRESH = dict.fromkeys(
@@ -58,6 +59,7 @@ class Wishes:
 
     async def want_new(self, tx: Transaction, who: Principal, session: dict[str, Any]) -> None:
         """Add a session that is to run; `session` holds id, workspace, name, engine, what it asks and may use."""
+        await check_still(tx.connection, session["workspace_id"])
         now, session_id = self._clock.now(), session["id"]
         values = session | {
             "person_id": who.person_id,
@@ -80,6 +82,7 @@ class Wishes:
         self, tx: Transaction, who: Principal, row: RowMapping, action: str, *, engine: str, allowed: Amounts
     ) -> None:
         """Want a new launch of a session, on `engine`; one that runs ends first, where it runs."""
+        await check_still(tx.connection, row["workspace_id"])
         launch, now = row["launch"] + 1, self._clock.now()
         if row["handle_launch"] == row["launch"]:
             await usage_queries.insert_launch(tx.connection, row, ended_at=now, memory_peak=None, reason="replaced")

@@ -118,8 +118,11 @@ class Folders:
     def discard_files(self, workspace_id: str, at: datetime) -> None:
         """Put all files of a workspace aside in one step, to be erased when the retention is over."""
         self._discarded.mkdir(exist_ok=True)
+        since = int(at.timestamp())
+        while (self._discarded / f"{workspace_id}.{since}").exists():
+            since += 1
         with contextlib.suppress(FileNotFoundError):
-            self.of(workspace_id, None).rename(self._discarded / f"{workspace_id}.{int(at.timestamp())}")
+            self.of(workspace_id, None).rename(self._discarded / f"{workspace_id}.{since}")
 
     def erase_discarded(self, before: datetime) -> None:
         """Remove files that were put aside before a time."""

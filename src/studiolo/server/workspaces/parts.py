@@ -18,6 +18,9 @@ from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.holdings import WorkspaceHoldings
 from studiolo.server.workspaces.importing import Imports
 from studiolo.server.workspaces.members import Members
+from studiolo.server.workspaces.moving import Moves
+from studiolo.server.workspaces.moving_places import MovingPlaces
+from studiolo.server.workspaces.moving_steps import MoveSteps
 from studiolo.server.workspaces.records import Records
 from studiolo.server.workspaces.register import Register
 from studiolo.server.workspaces.resets import Resets
@@ -42,6 +45,8 @@ class WorkspaceParts:
     exports: Exports
     imports: Imports
     clones: Clones
+    moves: Moves
+    move_steps: MoveSteps
 
 
 def build_workspaces(
@@ -63,6 +68,9 @@ def build_workspaces(
     sizes = Sizes(db, register, engines, tools, folders, settings.resources)
     members = Members(db, clock, accounts, access, register)
     workspaces = Workspaces(db, clock, audit, access, folders, register, sizes)
+    places = MovingPlaces(engines, folders, clock)
+    moves, move_steps = Moves(db, clock, engines, register, places), MoveSteps(db, clock, folders, register, places)
+    moves.wake = move_steps.runner.hint
     return WorkspaceParts(
         register=register,
         workspaces=workspaces,
@@ -74,6 +82,8 @@ def build_workspaces(
         exports=Exports(db, clock, folders, register),
         clones=Clones(db, clock, folders, register, workspaces, settings),
         imports=Imports(db, folders, accounts, workspaces, settings.workspaces),
+        moves=moves,
+        move_steps=move_steps,
         resets=Resets(db, clock, folders, register, spoil=spoil_environment),
         trash=Trash(
             db,

@@ -1,6 +1,6 @@
 """Workspaces and their members."""
 
-from sqlalchemy import JSON, Column, ForeignKey, Index, Integer, String, Table, Text, text
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text, text
 
 from studiolo.kit.db import UTCTime
 from studiolo.server.metadata import metadata
@@ -61,4 +61,28 @@ former_names = Table(
     Column("name", String(63), primary_key=True),
     Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("since", UTCTime, nullable=False),
+)
+
+# The last move of each workspace between engines.
+moves = Table(
+    "moves",
+    metadata,
+    Column("workspace_id", ForeignKey("workspaces.id", ondelete="CASCADE"), primary_key=True),
+    Column("came", String(32), nullable=False),
+    Column("goes", String(32), nullable=False),
+    # Whose files they are where an engine keeps them by person: a name, for the way back.
+    Column("person", String(64), nullable=False),
+    Column("asked_by", String(64), nullable=False),
+    # See contract.moves.MoveState.
+    Column("state", String(16), nullable=False),
+    Column("files_total", Integer),
+    Column("files_done", Integer, nullable=False, server_default="0"),
+    Column("bytes_total", BigInteger),
+    Column("bytes_done", BigInteger, nullable=False, server_default="0"),
+    # Why it failed, or what it waits for.
+    Column("code", String(64)),
+    Column("message", Text),
+    Column("began_at", UTCTime, nullable=False),
+    Column("ended_at", UTCTime),
+    Index("ix_moves_state", "state"),
 )
