@@ -7,7 +7,7 @@ from typing import Any
 from engines.container.test_configuration import LAUNCH, config, spec
 from studiolo.engines.base import Limits
 from studiolo.engines.container.configuration import WAITING, Mount, read_name
-from studiolo.engines.container.waiting import Kind, Place, list_missing, waiting_config
+from studiolo.engines.container.waiting import Kind, LaunchedKinds, Place, list_missing, waiting_config
 
 PLACE = Place(Path("/run/s/waiting/x1"))
 
@@ -71,3 +71,26 @@ def test_only_a_launch_has_a_launchs_name() -> None:
     for other in ("studiolo-i-waiting-x12345678", "studiolo-j-s-0a1-3", "studiolo-i-s-../../x-3", "x"):
         assert read_name("i", {"Names": [other]}) is None
     assert read_name("i", {}) is None
+
+
+def test_what_was_launched_last_is_known_after_a_restart_under_the_same_settings(tmp_path: Path) -> None:
+    known = LaunchedKinds(tmp_path / "new" / "waiting.json", "mark", 2)
+    kinds = [kind(config(spec(), shm_size=size)) for size in (1, 2, 3)]
+    for one in kinds:
+        known.note(one)
+    known.save()
+    after = LaunchedKinds(tmp_path / "new" / "waiting.json", "mark", 2)
+    after.load()
+    assert [one.key for one in after] == [one.key for one in kinds[1:]]
+    other = LaunchedKinds(tmp_path / "new" / "waiting.json", "other settings", 2)
+    other.load()
+    assert list(other) == []
+
+
+def test_a_file_that_says_nonsense_is_no_reason_not_to_start(tmp_path: Path) -> None:
+    file = tmp_path / "waiting.json"
+    for text in ("", "[]", '{"mark": "m"}', '{"mark": "m", "kinds": [1]}', '{"mark": "m", "kinds": [[{}, 1]]}'):
+        file.write_text(text)
+        known = LaunchedKinds(file, "m", 2)
+        known.load()
+        assert list(known) == []

@@ -46,7 +46,7 @@ async def test_one_that_died_while_it_waited_costs_the_launch_nothing(bench: Ben
     assert await bench.run(handle, "print(6 * 7)") == "42\n"
 
 
-async def test_those_of_a_control_plane_before_are_removed_and_sessions_stay(bench: Bench) -> None:
+async def test_a_control_plane_that_begins_anew_has_containers_of_its_own_wait_and_sessions_stay(bench: Bench) -> None:
     bench.engine.pool.patience = PATIENCE
     handle = await bench.start_ready()
     before = await wait_for_one(bench)
@@ -54,6 +54,8 @@ async def test_those_of_a_control_plane_before_are_removed_and_sessions_stay(ben
     try:
         await after.sweep(lambda: asyncio.sleep(0, {(handle["workload_id"], handle["launch"])}))
         assert not set(before) & set(await list_waiting(bench))
+        # What was launched before is made ready without another launch.
+        assert await wait_for_one(bench)
         assert (await after.observe(handle)).phase is Phase.READY
         assert await bench.run(handle, "print(open('/proc/self/mountinfo').read().count('/workspace '))") != "0\n"
     finally:
@@ -85,10 +87,17 @@ async def list_waiting(bench: Bench) -> list[str]:
 
 async def wait_for_one(bench: Bench) -> list[str]:
     """Wait until a container waits that can be claimed; returns the names of all that do."""
+    places = bench.ground.sockets / "waiting"
     async with asyncio.timeout(PATIENCE):
-        while not any((bench.ground.sockets / "waiting").glob("*/gate/s.sock")):
+        while True:
+            found = [
+                name
+                for name in await list_waiting(bench)
+                if (places / name.rpartition("-")[2] / "gate/s.sock").exists()
+            ]
+            if found:
+                return found
             await asyncio.sleep(0.1)
-    return await list_waiting(bench)
 
 
 async def kill_those_that_wait(bench: Bench) -> None:

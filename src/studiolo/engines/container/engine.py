@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
+import studiolo
 from studiolo.contract.errors import InvalidInput, Unavailable
 from studiolo.engines import logs
 from studiolo.engines.base import AskWanted, Exit, Handle, Machine, Observation, Phase, Storage, Usage, WorkloadSpec
@@ -24,6 +25,7 @@ from studiolo.engines.container.measuring import Facts, read_usage
 from studiolo.engines.container.pool import Pool
 from studiolo.engines.container.preparing import Preparing, no_folders
 from studiolo.engines.container.settings import ContainerOptions, ContainerSettings
+from studiolo.engines.container.waiting import LaunchedKinds
 from studiolo.engines.launch_files import list_deaths, read_exit
 from studiolo.engines.plugins import EngineGround, read_options
 from studiolo.kit.files import write_atomically
@@ -33,6 +35,8 @@ _FILES_POLL_SECONDS = 1.0
 _ASK_AGAIN_SECONDS = 1.0
 # Beyond its grace a shim takes at most seven seconds to end what is left; then something holds it.
 _OVERDUE_SECONDS = 10.0
+# Memory is held for as many; those launched last.
+_WARM_KINDS = 3
 _ALIVE = {"running", "paused", "restarting", "stopping"}
 _log = logging.getLogger(__name__)
 
@@ -58,14 +62,7 @@ class ContainerEngine:
         self._instance = re.sub(r"[^a-zA-Z0-9_.-]", "-", on.instance)
         self._daemon = Daemon(settings.url, settings.call_seconds)
         self._preparing = Preparing(on, settings)
-        self.pool = Pool(
-            self._daemon,
-            settings.warm if can_mount() else 0,
-            folder=on.sockets / "waiting",
-            instance=self._instance,
-            owner=self._preparing.owner,
-            common=self._preparing.common,
-        )
+        self.pool = self._make_pool()
         self._launching = Launching(self._daemon, self.pool)
         self._gpus = Gpus(settings.gpus)
         self.isolation = "L1"
@@ -189,6 +186,22 @@ class ContainerEngine:
         await self._launching.aclose()
         await self.pool.aclose()
         await self._daemon.aclose()
+
+    def _make_pool(self) -> Pool:
+        if self._settings.warm and not can_mount():
+            _log.warning("no containers are kept warm: the platform does not run as root")
+        # What was made under other settings, or by another version, is of no use.
+        mark = f"{studiolo.__version__} {self._on.address} {self._settings.model_dump_json()}"
+        kept = self._on.data_dir / "engines" / self.name / "waiting.json"
+        return Pool(
+            self._daemon,
+            self._settings.warm if can_mount() else 0,
+            LaunchedKinds(kept, mark, _WARM_KINDS),
+            folder=self._on.sockets / "waiting",
+            instance=self._instance,
+            owner=self._preparing.owner,
+            common=self._preparing.common,
+        )
 
     async def _start(self, spec: WorkloadSpec, launch: Launch) -> Handle:
         if not launch.is_known:

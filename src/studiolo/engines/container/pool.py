@@ -23,10 +23,8 @@ from studiolo.engines.container.claiming import NotTakenError, Waiting, follow, 
 from studiolo.engines.container.configuration import WAITING, Mount
 from studiolo.engines.container.daemon import Daemon, RefusedError
 from studiolo.engines.container.launches import Launch
-from studiolo.engines.container.waiting import Kind, Place, waiting_config
+from studiolo.engines.container.waiting import Kind, LaunchedKinds, Place, waiting_config
 
-# Memory is held for as many; those launched last.
-_KINDS = 3
 # Launches come in bursts, and each has the processors to itself for so long before a container is made ahead again.
 _QUIET_SECONDS = 2.0
 _AFTER_FAILURE_SECONDS = 60.0
@@ -48,6 +46,7 @@ class Pool:
         self,
         daemon: Daemon,
         count: int,
+        kinds: LaunchedKinds,
         *,
         folder: Path,
         instance: str,
@@ -60,7 +59,8 @@ class Pool:
         self._instance = instance
         self._owner = owner
         self._common = common
-        self._kinds: dict[str, Kind] = {}
+        self._kinds = kinds
+        self._is_loaded = False
         self._waiting: dict[str, list[Waiting]] = {}
         # By container: all places that are ours and no launch's.
         self._places: dict[str, Place] = {}
@@ -76,11 +76,12 @@ class Pool:
         """
         if not self._count or (kind := Kind.of(config, launch.cover)) is None:
             return False
+        key = kind.key
         self._want(kind)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.patience), self._made:
-                await self._made.wait_for(lambda: self._waiting.get(kind.key))
-        while waiting := self._waiting.get(kind.key):
+                await self._made.wait_for(lambda: self._waiting.get(key))
+        while waiting := self._waiting.get(key):
             one = waiting.pop(0)
             try:
                 gate = await hand_over(self._daemon, one, launch, name, config)
@@ -103,8 +104,12 @@ class Pool:
     async def sweep(self, listed: Iterable[Mapping[str, Any]]) -> None:
         """Remove what nobody knows any more: containers of a control plane before us, places of those that are gone.
 
-        `listed`: all of ours, as they are at this moment.
+        `listed`: all of ours, as they are at this moment. The first time, what was launched before is made ready again.
         """
+        if self._count and not self._is_loaded:
+            self._is_loaded = True
+            await asyncio.to_thread(self._kinds.load)
+            self._go_on()
         used = {place.folder.name for place in self._places.values()}
         # A place that a container has is its own to its end, else the folders mounted there would go with it.
         labels = [(container.get("Labels") or {}).get(WAITING) for container in listed]
@@ -128,8 +133,10 @@ class Pool:
     def _want(self, kind: Kind) -> None:
         """Have containers of this kind made, once launches leave time for it."""
         self._quiet_until = time.monotonic() + (0 if self.patience else _QUIET_SECONDS)
-        self._kinds.pop(kind.key, None)
-        self._kinds[kind.key] = kind
+        self._kinds.note(kind)
+        self._go_on()
+
+    def _go_on(self) -> None:
         if self._filling is None or self._filling.done():
             self._filling = asyncio.create_task(self._fill())
 
@@ -139,10 +146,11 @@ class Pool:
             if (pause := self._quiet_until - time.monotonic()) > 0:
                 await asyncio.sleep(pause)
                 continue
-            for key in list(self._kinds)[:-_KINDS]:
-                del self._kinds[key]
-                await asyncio.gather(*(self._discard(one.name) for one in self._waiting.pop(key, [])))
-            short = (kind for kind in self._kinds.values() if len(self._waiting.get(kind.key, [])) < self._count)
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(self._kinds.save)
+            for key in self._waiting.keys() - {kind.key for kind in self._kinds}:
+                await self._discard(*(one.name for one in self._waiting.pop(key)))
+            short = (kind for kind in self._kinds if len(self._waiting.get(kind.key, [])) < self._count)
             if (kind := next(short, None)) is None:
                 return
             try:
@@ -150,7 +158,7 @@ class Pool:
             except (OSError, NotTakenError, RefusedError, Unavailable) as exc:
                 _log.warning("no container can be made ahead: %s", exc)
                 # The next launch of its kind has it tried again.
-                self._kinds.pop(kind.key, None)
+                self._kinds.drop(kind)
                 self._quiet_until = time.monotonic() + _AFTER_FAILURE_SECONDS
                 continue
             async with self._made:

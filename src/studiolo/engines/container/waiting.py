@@ -3,15 +3,17 @@
 A launch's container and one that waits for it are the same but for what is mounted when it is known whose it is.
 """
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from studiolo.engines.container.configuration import GPUS, INSTANCE, WAITING, Mount
 from studiolo.engines.container.inside import WAIT
+from studiolo.kit.files import write_atomically
 
 # Of the body of `POST /containers/create`: what makes one container this launch's and no other's.
 _OWN = ("Cmd", "Env", "Labels", "HostConfig")
@@ -25,7 +27,6 @@ class Kind:
     launches need something in.
     """
 
-    key: str
     body: Mapping[str, Any]
     way_out: tuple[str, ...]
     covered: tuple[str, ...]
@@ -40,8 +41,59 @@ class Kind:
         body = {name: value for name, value in config.items() if name not in _OWN} | {"HostConfig": limits}
         covered = tuple(one["Target"] for one in config["HostConfig"]["Mounts"] if _is_in(cover, one))
         way_out = tuple(config["Cmd"][1:])
-        text = json.dumps([body, way_out, covered], sort_keys=True)
-        return cls(hashlib.sha256(text.encode()).hexdigest(), body, way_out, covered)
+        return cls(body, way_out, covered)
+
+    @property
+    def key(self) -> str:
+        """The same for all launches of the kind."""
+        text = json.dumps([self.body, self.way_out, self.covered], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class LaunchedKinds:
+    """The kinds that were launched last, newest last; kept in `file` for the control plane after us.
+
+    `mark`: names the settings; what was launched under others is forgotten.
+    """
+
+    def __init__(self, file: Path, mark: str, count: int) -> None:
+        self._file = file
+        self._mark = mark
+        self._count = count
+        self._kinds: dict[str, Kind] = {}
+        self._is_news = False
+
+    def __iter__(self) -> Iterator[Kind]:
+        return iter(tuple(self._kinds.values()))
+
+    def load(self) -> None:
+        """Know those that a control plane before us wrote down. Blocking."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            known = json.loads(self._file.read_bytes())
+            if known["mark"] == self._mark:
+                for body, way_out, covered in known["kinds"]:
+                    self.note(Kind(body, tuple(way_out), tuple(covered)))
+
+    def note(self, kind: Kind) -> None:
+        """Have `kind` be the newest; the oldest goes if there are too many."""
+        self._is_news = self._is_news or kind.key not in self._kinds
+        self._kinds.pop(kind.key, None)
+        self._kinds[kind.key] = kind
+        for key in list(self._kinds)[: -self._count]:
+            del self._kinds[key]
+
+    def drop(self, kind: Kind) -> None:
+        """Forget a kind until it is launched again."""
+        self._kinds.pop(kind.key, None)
+
+    def save(self) -> None:
+        """Write down what was launched. Blocking. Raises OSError."""
+        if not self._is_news:
+            return
+        kinds = [[one.body, one.way_out, one.covered] for one in self._kinds.values()]
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomically(self._file, json.dumps({"mark": self._mark, "kinds": kinds}))
+        self._is_news = False
 
 
 @dataclass(frozen=True, slots=True)
