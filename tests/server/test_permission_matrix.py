@@ -73,6 +73,7 @@ BODIES: dict[str, Any] = {
     "POST /jupyter/workspaces/{workspace}/duplicate": {"name": "copied"},
     "POST /jupyter/workspaces/{workspace}/transfer": {"person": "ed"},
     "POST /jupyter/workspaces/{workspace}/reset": {"hard": False},
+    "PUT /gpus/notify": {"count": 1},
     "POST /datasets": {"name": "made", "folder": "/srv", "everybody": True},
     "PATCH /datasets/{dataset}": {"description": "changed"},
     "POST /jupyter/workspaces/{workspace}/clone": {"url": "https://127.0.0.1/study.git"},
@@ -87,8 +88,6 @@ BODIES: dict[str, Any] = {
     "POST /jupyter/sessions/{session}/snooze": {"minutes": 5},
     "POST /sessions/{session}/report": {"kernels": 1},
     "POST /sessions/{session}/here": {"open": []},
-}
-BY_BODY = {"POST /kernels", "POST /jupyter/sessions", "POST /jupyter/services", "POST /notebook"}
     "POST /sessions/{session}/kernels/reserve": {"wish": {"kernel_id": ABSENT_KERNEL, "spec_name": "python3"}},
     "POST /sessions/{session}/kernels/started": {"id": ABSENT_KERNEL, "ok": True},
     "POST /sessions/{session}/kernels/ended": {
@@ -96,6 +95,8 @@ BY_BODY = {"POST /kernels", "POST /jupyter/sessions", "POST /jupyter/services", 
         "exit": {"reason": "exited", "message": "", "at": "2026-11-22T00:00:00Z"},
     },
     "POST /sessions/{session}/kernels/report": {"kernels": []},
+}
+BY_BODY = {"POST /kernels", "POST /jupyter/sessions", "POST /jupyter/services", "POST /notebook"}
 UNSEEN = {"workspace-not-found", "session-not-found", "kernel-not-found"}
 # They answer by who the caller is, whatever the role: a session's key alone may report.
 OWN_RULE = {
@@ -108,6 +109,7 @@ OWN_RULE = {
 # What a page's form sends, where the page would not come as far as asking for the right without it.
 FORMS: dict[str, dict[str, str]] = {
     "POST /workspaces": {"name": "made"},
+    "POST /engines/gpus/notify": {"count": "1"},
     "POST /w/{workspace}/move": {"engine": "local"},
     "POST /w/{workspace}/people": {"person": "sam", "role": "viewer"},
     "POST /w/{workspace}/people/remove": {"person": "cy"},

@@ -56,6 +56,10 @@ IsolationOption = Annotated[
     str | None,
     typer.Option("--min-isolation", metavar="LEVEL", help="L0 to L4: a launch that is kept apart by less is refused."),
 ]
+VolumeOption = Annotated[
+    list[str] | None,
+    typer.Option("--volume", metavar="NAME", help="A volume to attach, again for each: studiolo volumes lists them."),
+]
 ProfileOption = Annotated[
     str | None,
     typer.Option(

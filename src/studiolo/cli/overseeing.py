@@ -11,7 +11,7 @@ from studiolo.contract.sizes import describe_size
 
 
 def engines() -> None:
-    """List where sessions can run: isolation, what is free, where files lie, how limits are enforced."""
+    """List where sessions can run: isolation, what is claimed, where files lie, how limits are enforced."""
     with connect() as client:
         found = client.platform.engines()
     rows = [
@@ -22,11 +22,11 @@ def engines() -> None:
             *_free(engine.capacity),
             engine.storage,
             "yes" if engine.images else "no",
-            engine.message or engine.enforcement.note,
+            engine.message or " ".join(filter(None, (engine.remark, engine.enforcement.note))),
         )
         for engine in found
     ]
-    headers = ("ENGINE!", "ISOLATION!", "HEALTH!", "CPU CLAIMED!", "MEMORY CLAIMED!", "STORAGE!", "IMAGES!", "LIMITS")
+    headers = ("ENGINE!", "ISOLATION!", "HEALTH!", "CPU CLAIMED!", "MEMORY CLAIMED!", "GPUS!", "STORAGE!", "IMAGES!", "LIMITS")
 
     def text() -> None:
         print_table(headers, rows, empty="No engines.")
@@ -60,7 +60,9 @@ def health() -> None:
         raise typer.Exit(EXIT_CODE["unavailable"])
 
 
-def _free(capacity: Capacity) -> tuple[str, str]:
+def _free(capacity: Capacity) -> tuple[str, str, str]:
     cpu = f"{capacity.cpu_claimed:g}" + ("" if capacity.cpu is None else f" of {capacity.cpu:g}")
     memory = describe_size(capacity.memory_claimed)
-    return cpu, memory + ("" if capacity.memory is None else f" of {describe_size(capacity.memory)}")
+    memory += "" if capacity.memory is None else f" of {describe_size(capacity.memory)}"
+    gpu = f"{capacity.gpu_claimed} of {capacity.gpu}" if capacity.gpu else "none" if capacity.gpu == 0 else "unknown"
+    return cpu, memory, gpu

@@ -11,6 +11,7 @@ from studiolo.cli.amounts import (
     MemoryOption,
     ProfileOption,
     TimeLimitOption,
+    VolumeOption,
     asked_for,
     describe,
 )
@@ -45,25 +46,29 @@ def scale(
     profile: ProfileOption = None,
     engine: EngineOption = None,
     min_isolation: IsolationOption = None,
+    volume: VolumeOption = None,
     restart: RestartOption = False,
 ) -> None:
     """Change what a workspace's sessions may use and where they run, from their next start on.
 
-    `--engine ""` goes back to the platform's default engine.
+    `--engine ""` goes back to the platform's default engine, `--volume ""` attaches none.
 
     \b
     Examples:
       studiolo scale churn --cpu=8 --memory=16g
       studiolo scale churn --profile large --restart
       studiolo scale churn --engine slurm --time-limit 8h
+      studiolo scale churn --volume reference-genomes --volume results
     """
     wanted = asked_for(
         cpu=cpu, memory=memory, gpu=gpu, gpu_type=gpu_type, disk=disk, image=image, time_limit=time_limit
     )
-    if wanted is None and profile is None and engine is None and min_isolation is None:
+    if wanted is None and all(one is None for one in (profile, engine, min_isolation, volume)):
         raise InvalidInput("usage-invalid", "Nothing to change.", hint="Give --cpu, --memory, --profile, --engine …")
     with connect() as client:
-        scaled = client.workspaces.scale(workspace, wanted, profile=profile, engine=engine, min_isolation=min_isolation)
+        scaled = client.workspaces.scale(
+            workspace, wanted, profile=profile, engine=engine, min_isolation=min_isolation, volumes=volume
+        )
         running = _running(client, workspace)
         for session in running if restart else []:
             client.sessions.restart(session)
@@ -83,7 +88,14 @@ def profiles() -> None:
             f"{profile.name} (default)" if profile.name == found.default else profile.name,
             describe(profile.resources) or "no limits of its own",
             ", ".join(
-                filter(None, (profile.title or profile.description, _too_large(profile.resources, found.largest)))
+                filter(
+                    None,
+                    (
+                        f"Deprecated: {profile.deprecated}" if profile.deprecated else "",
+                        profile.title or profile.description,
+                        _too_large(profile.resources, found.largest),
+                    ),
+                )
             ),
         )
         for profile in found.profiles
@@ -99,6 +111,17 @@ def profiles() -> None:
             say("Only profiles can be asked for here, no free numbers.")
 
     emit(found, text)
+
+
+def volumes() -> None:
+    """List the volumes that workspaces may attach: studiolo scale WORKSPACE --volume NAME attaches one."""
+    with connect() as client:
+        found = client.platform.profiles().volumes
+    rows = [
+        (one.name, "read-only" if one.read_only else "writable", ", ".join(one.engines) or "none", one.description)
+        for one in found
+    ]
+    emit(found, lambda: print_table(("VOLUME!", "USE!", "ENGINES", "DESCRIPTION"), rows, empty="No volumes."))
 
 
 def _too_large(asked: Resources, largest: Resources) -> str:
@@ -117,6 +140,7 @@ def _print_limits(found: WorkspaceLimits) -> None:
             ("The most", describe(found.largest)),
             ("Engine", found.engine),
             ("Isolation", f"at least {found.min_isolation}" if found.min_isolation else ""),
+            ("Volumes", ", ".join(found.volumes)),
             ("Enforced", found.enforcement.note),
             ("Disk", used),
         )

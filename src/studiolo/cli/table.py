@@ -124,6 +124,11 @@ COMMANDS = tuple(
                 ("datasets list", f"{_COMMANDS}.datasets:list_", "List datasets that sessions may read"),
                 ("profiles", f"{_COMMANDS}.sizing:profiles", "List the sizes there are"),
                 ("engines", f"{_COMMANDS}.overseeing:engines", "List where sessions can run"),
+                ("volumes", f"{_COMMANDS}.sizing:volumes", "List volumes that workspaces may attach"),
+                ("gpus", f"{_COMMANDS}.gpus:list_", "List GPUs and who has them"),
+                ("gpus list", f"{_COMMANDS}.gpus:list_", "List GPUs and who has them"),
+                ("gpus notify", f"{_COMMANDS}.gpus:notify", "Be told when GPUs are free"),
+                ("gpus withdraw", f"{_COMMANDS}.gpus:withdraw", "Wait for GPUs no more"),
             ),
         ),
         (

@@ -43,6 +43,9 @@ class WorkspaceConfig(Shape):
     security: Security = Field(default_factory=Security)
     engine: str | None = Field(None, max_length=32, description="Where its sessions run; None: the platform's default.")
     min_isolation: Isolation | None = Field(None, description="A launch with less is refused.")
+    volumes: list[Annotated[str, Field(max_length=63)]] = Field(
+        default_factory=list, max_length=20, description="Volumes that its sessions find at /volumes."
+    )
 
 
 class Duplicate(Request):

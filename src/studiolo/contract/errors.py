@@ -169,6 +169,9 @@ CODES: dict[str, str] = {
     "move-failed": "A workspace could not be moved; the message says why.",
     "isolation-too-low": "The workspace demands more isolation than the engine gives; those that give it are listed.",
     "image-not-supported": "The engine runs no container images; those that do are listed.",
+    "volume-unknown": "No such volume; those there are are listed.",
+    "volume-not-allowed": "The workspace attaches a volume that this person may not use.",
+    "volume-not-supported": "The engine cannot attach the volume; those that can are listed.",
     "gpu-not-available": "The engine has no such GPU.",
     "gpu-type-unknown": "No such type of GPU; those there are are listed.",
     "idempotency-key-invalid": "An Idempotency-Key is empty, too long, or was used for another request.",
@@ -257,6 +260,7 @@ CODES: dict[str, str] = {
     "document-session-not-found": "No notebook or console is joined to a kernel under this id.",
     # limits and availability
     "limit-exceeded": "More was asked for than is allowed, or less than works; the message names both amounts.",
+    "gpus-taken": "Others have the GPUs that were asked for; the message says who, since when.",
     "capacity-exceeded": "The machine has not that much free; the message says what is.",
     "request-interrupted": "The platform was interrupted while it worked on this request (Idempotency-Key).",
     "idempotent-answer-gone": "The request was done before, and its answer was not kept.",

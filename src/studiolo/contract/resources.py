@@ -45,6 +45,21 @@ class Profile(Shape):
         description="Options for single engines, by their names: a partition, a node selector.",
         examples=[{"slurm": {"partition": "gpu"}}],
     )
+    people: list[str] = Field(
+        default_factory=list, max_length=1000, description="Names of those who may use it; empty: everybody."
+    )
+    deprecated: str = Field(
+        "", max_length=500, description="What people read who choose it though they should not; empty: it is current."
+    )
+
+
+class VolumeInfo(Shape):
+    """Storage that a workspace may attach; its sessions find it at `/volumes/<name>` where the engine attaches some."""
+
+    name: str
+    description: str
+    read_only: bool
+    engines: list[str] = Field(description="Engines that can attach it.")
 
 
 class Profiles(Shape):
@@ -55,6 +70,7 @@ class Profiles(Shape):
     only_profiles: bool = Field(description="Whether free numbers beside a profile are refused.")
     largest: Resources = Field(description="The largest that may be asked for.")
     gpu_types: dict[str, str] = Field(default_factory=dict, description="Types of GPU by name, with what they are.")
+    volumes: list[VolumeInfo] = Field(default_factory=list, description="Volumes that you may attach.")
 
 
 class Capacity(Shape):
@@ -100,6 +116,7 @@ class EngineInfo(Shape):
         "shared", description="`shared`: sessions use the workspace's own folder; `own`: the engine keeps the files."
     )
     default: bool = Field(False, description="Whether it runs what names no engine.")
+    remark: str = Field("", description="What people must know before they rely on it.")
 
 
 class UsageSample(Shape):
@@ -161,6 +178,9 @@ class Scale(Shape):
         None, max_length=32, description="Where its sessions run from their next start on; empty: the default."
     )
     min_isolation: Isolation | None = Field(None, description="The least that a launch must be kept apart by.")
+    volumes: list[str] | None = Field(
+        None, max_length=20, description="Volumes that it attaches, in place of those before."
+    )
 
 
 class WorkspaceLimits(Shape):
@@ -175,3 +195,4 @@ class WorkspaceLimits(Shape):
     engine: str = Field("", description="Where its next session runs.")
     own_engine: str | None = Field(None, description="The engine that the workspace itself names.")
     min_isolation: Isolation | None = None
+    volumes: list[str] = Field(default_factory=list, description="Volumes that it attaches.")

@@ -137,7 +137,6 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-@dataclass(frozen=True, slots=True)
 class GPU:
     """One GPU. `id`: its UUID, by which CUDA_VISIBLE_DEVICES names it; `type`: as people ask for it; `model`: as its
     maker calls it. `memory` and `memory_used` in bytes, `utilisation` from 0 to 1; None: not known.
@@ -151,6 +150,7 @@ class GPU:
     utilisation: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
 class Machine:
     """What the engine's machine has (None: unknown) and how limits are enforced there.
 
@@ -166,8 +166,8 @@ class Machine:
     cpu_limits: str
     memory_limits: str
     process_limits: str
-    cpu_taken: float = 0
     gpus: tuple[GPU, ...] = ()
+    cpu_taken: float = 0
     memory_taken: int = 0
     gpu_taken: int = 0
 
@@ -191,8 +191,8 @@ class Observation:
     message: str | None = None
     expected_start: datetime | None = None
     ends_at: datetime | None = None
-
     kernels: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Front:
@@ -295,6 +295,13 @@ class Attaches(Protocol):
     """Capability: attaches `spec.volumes` at `/volumes/<name>`. `attaches`: which member of a Volume it needs."""
 
     attaches: Literal["path", "claim"]
+
+
+@runtime_checkable
+class Remarks(Protocol):
+    """Capability: what people must know before they rely on it, in a sentence; empty where there is nothing."""
+
+    remark: str
 
 
 @runtime_checkable

@@ -24,6 +24,7 @@ from studiolo.sdk.resources import (
     datasets,
     environments,
     files,
+    gpus,
     kernels,
     notifications,
     people,
@@ -344,6 +345,14 @@ class Datasets(Blocking[datasets.Datasets]):
     delete = _blocking(datasets.Datasets.delete)
 
 
+class GPUs(Blocking[gpus.GPUs]):
+    """See GPUs and who has them, and be told when some are free."""
+
+    get = _blocking(gpus.GPUs.get)
+    notify = _blocking(gpus.GPUs.notify)
+    withdraw = _blocking(gpus.GPUs.withdraw)
+
+
 class Policies(Blocking[policies.Policies]):
     """See, set and try package policies."""
 
@@ -451,6 +460,7 @@ class Studiolo:
         self.platform = Platform(client.platform, portal)
         self.backups = Backups(client.backups, portal)
         self.datasets = Datasets(client.datasets, portal)
+        self.gpus = GPUs(client.gpus, portal)
         self.policies = Policies(client.policies, portal)
         self.scans = Scans(client.scans, portal)
 

@@ -17,6 +17,7 @@ from studiolo.sdk.resources.backups import Backups
 from studiolo.sdk.resources.datasets import Datasets
 from studiolo.sdk.resources.environments import Bases, Environments, Packages
 from studiolo.sdk.resources.files import Files
+from studiolo.sdk.resources.gpus import GPUs
 from studiolo.sdk.resources.kernels import Kernels
 from studiolo.sdk.resources.notifications import Notifications
 from studiolo.sdk.resources.people import Banners, Invitations, People
@@ -72,6 +73,7 @@ class AsyncStudiolo:
         self.platform = Platform(self._transport)
         self.backups = Backups(self._transport)
         self.datasets = Datasets(self._transport)
+        self.gpus = GPUs(self._transport)
         self.policies = Policies(self._transport)
         self.scans = Scans(self._transport)
 

@@ -24,6 +24,7 @@ from studiolo.server.files import internal as file_questions
 from studiolo.server.files import routes as file_routes
 from studiolo.server.files import search_routes as file_search_routes
 from studiolo.server.files import versions_routes as version_routes
+from studiolo.server.gpus import routes as gpu_routes
 from studiolo.server.http import description, problems
 from studiolo.server.http.answers import KnownAnswers
 from studiolo.server.http.edge import ASGIApp, Edge, Receive, Scope, Send
@@ -132,6 +133,7 @@ def version_1() -> APIRouter:
     """Return all routes of the API, without what stands before their paths."""
     router = APIRouter()
     router.include_router(platform_routes.router)
+    router.include_router(gpu_routes.router)
     router.include_router(disk_routes.router)
     router.include_router(account_routes.router)
     router.include_router(people_routes.router)
@@ -182,6 +184,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(services.kernel_reconciler.look_forever()),
         asyncio.create_task(services.trash.empty_forever()),
         asyncio.create_task(services.notifications.expire_forever()),
+        asyncio.create_task(services.gpus.tell_forever()),
         asyncio.create_task(services.backups.look_forever()),
         asyncio.create_task(services.datasets.load_forever()),
         asyncio.create_task(services.file_retention.look_forever()),

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.details import AdminHealth, PartHealth
 from studiolo.contract.errors import StudioloError
-from studiolo.contract.resources import Capacity, EngineInfo, Profiles
+from studiolo.contract.resources import Capacity, EngineInfo, Profile, Profiles, VolumeInfo
 from studiolo.contract.sizes import describe_size
 from studiolo.kit.db import Database
 from studiolo.server.backup.service import BackupService
@@ -20,7 +20,9 @@ from studiolo.server.environments.service import Environments
 from studiolo.server.principal import Principal
 from studiolo.server.sessions.service import Sessions
 from studiolo.server.settings import Settings
+from studiolo.server.settings.resources import VolumeOffer
 from studiolo.server.workspaces.allowance import largest_allowed
+from studiolo.server.workspaces.volumes import can_attach
 
 _CONNECT_SECONDS = 1.0
 
@@ -47,15 +49,20 @@ class Inspection:
     async def profiles(self, who: Principal) -> Profiles:
         """Return the sizes that sessions can be launched with."""
         who.require("engine.list")
-        settings = self._settings.resources
+        settings = self._settings.resources.of_person(who.name)
         machine = await self._engines.machine(self._engines.default)
         return Profiles(
-            profiles=settings.profiles,
+            profiles=settings.profiles if who.is_admin else [_without_people(one) for one in settings.profiles],
             default=settings.default_profile or None,
             only_profiles=settings.only_profiles,
             largest=largest_allowed(settings, capacity_of(machine, Capacity())),
             gpu_types=settings.gpu_types,
+            volumes=[self._volume(offer) for offer in settings.volumes if offer.is_for(who.name)],
         )
+
+    def _volume(self, offer: VolumeOffer) -> VolumeInfo:
+        able = [name for name in self._engines.usable if can_attach(self._engines[name], offer)]
+        return VolumeInfo(name=offer.name, description=offer.description, read_only=offer.read_only, engines=able)
 
     async def engines(self, who: Principal) -> list[EngineInfo]:
         """Return where sessions can run, and what is claimed there."""
@@ -123,6 +130,10 @@ class Inspection:
 
     async def _package_index(self) -> PartHealth:
         return await _beside("package index", self._settings.index_socket, "what is installed is not touched")
+
+
+def _without_people(profile: Profile) -> Profile:
+    return profile.model_copy(update={"people": []})
 
 
 async def _beside(name: str, socket: Path, without: str) -> PartHealth:

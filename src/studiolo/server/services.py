@@ -57,6 +57,8 @@ from studiolo.server.files.retention import FileRetention
 from studiolo.server.files.searching import FileSearches
 from studiolo.server.files.service import Files
 from studiolo.server.files.versions import FileVersions
+from studiolo.server.gpus.leases import Leases
+from studiolo.server.gpus.service import GPUService
 from studiolo.server.http.hosts import Hosts
 from studiolo.server.http.identity import CookieNames, Identity
 from studiolo.server.inspection import Inspection
@@ -64,9 +66,9 @@ from studiolo.server.kernels import queries as kernel_queries
 from studiolo.server.kernels.closing import KernelCloser
 from studiolo.server.kernels.door import KernelDoor
 from studiolo.server.kernels.host import KernelHost
+from studiolo.server.kernels.inside import InsideHosts
 from studiolo.server.kernels.internal import KernelQuestions
 from studiolo.server.kernels.lookup import KernelLookup
-from studiolo.server.kernels.inside import InsideHosts
 from studiolo.server.kernels.parts import Soil, build_kernels
 from studiolo.server.kernels.reconciler import KernelReconciler
 from studiolo.server.kernels.reports import HostReports
@@ -96,6 +98,7 @@ from studiolo.server.requests.service import Requests
 from studiolo.server.scans.parts import build_scans
 from studiolo.server.scans.service import Scans
 from studiolo.server.schema import database_url
+from studiolo.server.sessions import queries as session_queries
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.closing import SocketCloser
 from studiolo.server.sessions.entry import Entry
@@ -147,9 +150,9 @@ class Services:
     keys: Keys
     accounts: Accounts
     devices: Devices
+    hub_sign_in: HubSignIn
     invitations: Invitations
     suspension: Suspension
-    hub_sign_in: HubSignIn
     holdings: WorkspaceHoldings
     banners: Banners
     notifications: Notifications
@@ -199,6 +202,7 @@ class Services:
     kernel_host: KernelHost
     kernel_door: KernelDoor
     kernel_questions: KernelQuestions
+    kernel_inside: InsideHosts
     kernel_reports: HostReports
     kernel_reconciler: KernelReconciler
     kernel_closer: KernelCloser
@@ -208,13 +212,13 @@ class Services:
     file_versions: FileVersions
     file_retention: FileRetention
     file_host: FileHost
-    kernel_inside: InsideHosts
     file_door: FileDoor
     file_questions: FileQuestions
     index_door: IndexDoor
     index_questions: IndexQuestions
     index_credentials: IndexCredentials
     disk: Disk
+    gpus: GPUService
     inspection: Inspection
     metrics: Metrics
     backups: BackupService
@@ -368,6 +372,7 @@ def build(
         policies=of_packages.policies,
     )
     find_policy = of_packages.policies.effective
+    leases = Leases(db, clock)
     clients, startup = PackageClients(settings, folders, find_policy), StartupScan(find_policy)
     of_packages.base_files.more_locks = bases.locks
     of_environments.join(of_packages.policies, of_packages.grants, clients, of_index.credentials)
@@ -389,6 +394,7 @@ def build(
             configure=clients.configure,
             startup=startup,
             datasets=datasets.folders,
+            leases=leases,
         )
     )
     of_kernels = build_kernels(
@@ -411,6 +417,7 @@ def build(
             workspace_sessions=of_sessions.of_workspaces,
             configure=clients.configure,
             startup=startup,
+            leases=leases,
         )
     )
     backups = BackupService(settings, db, clock, audit)
@@ -425,6 +432,7 @@ def build(
     of_workspaces.moves.count_kernels = lambda connection, workspace_id: kernel_queries.count_alive(
         connection, workspace_id=workspace_id
     )
+    leases.living = (session_queries.list_wanted, kernel_queries.list_holders)
     of_workspaces.register.sessions = of_environments.recorder.users = of_kernels.of_workspaces
     invitations.holdings = suspension.holdings = of_workspaces.holdings
     suspension.also_forget = (
@@ -451,12 +459,6 @@ def build(
         keys=keys,
         accounts=accounts,
         devices=Devices(db, clock, master, keys, audit, address=settings.address),
-        invitations=invitations,
-        suspension=suspension,
-        holdings=of_workspaces.holdings,
-        banners=banners,
-        notifications=notifications,
-        directory=Directory(db, clock, of_sessions.sessions),
         hub_sign_in=HubSignIn(
             db,
             clock,
@@ -467,6 +469,12 @@ def build(
             audit,
             address=settings.address,
         ),
+        invitations=invitations,
+        suspension=suspension,
+        holdings=of_workspaces.holdings,
+        banners=banners,
+        notifications=notifications,
+        directory=Directory(db, clock, of_sessions.sessions),
         shares=Shares(db, clock, workspaces, audit),
         access=access,
         workspaces=workspaces,
@@ -512,6 +520,7 @@ def build(
         kernel_host=of_kernels.host,
         kernel_door=of_kernels.door,
         kernel_questions=of_kernels.questions,
+        kernel_inside=of_kernels.inside,
         kernel_reports=of_kernels.reports,
         kernel_reconciler=of_kernels.reconciler,
         kernel_closer=of_kernels.closer,
@@ -528,13 +537,13 @@ def build(
         index_questions=of_index.questions,
         index_credentials=of_index.credentials,
         file_questions=FileQuestions(db, authentication, workspaces, audit, file_host),
+        gpus=GPUService(db, clock, running, audit, notifications, leases),
         inspection=Inspection(settings, db, running, environments, of_sessions.sessions, backups),
         backups=backups,
         datasets=datasets,
         scans=build_scans(
             settings,
             clock=clock,
-        kernel_inside=of_kernels.inside,
             db=db,
             master=master,
             audit=audit,

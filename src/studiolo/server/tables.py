@@ -5,6 +5,7 @@ from studiolo.server.audit import tables as _audit
 from studiolo.server.datasets import tables as _datasets
 from studiolo.server.disk import tables as _disk
 from studiolo.server.environments import tables as _environments
+from studiolo.server.gpus import tables as _gpus
 from studiolo.server.http import tables as _http
 from studiolo.server.kernels import tables as _kernels
 from studiolo.server.metadata import metadata
@@ -19,6 +20,6 @@ from studiolo.server.workspaces import tables as _workspaces
 __all__ = ["metadata"]
 
 _ = (
-    *(_accounts, _audit, _datasets, _disk, _environments, _http, _kernels, _notifications, _packages, _requests),
+    *(_accounts, _audit, _datasets, _disk, _environments, _gpus, _http, _kernels, _notifications, _packages, _requests),
     *(_scans, _sessions, _sharing, _workspaces),
 )

@@ -74,6 +74,7 @@ class FakeEngine:
         self.isolation = isolation
         self.storage: Storage = "shared"
         self.runs_images = False
+        self.remark = ""
         self.behaviour = Behaviour()
         self.machine = Machine(
             cpu=None, memory=None, gpu=0, cpu_limits="none", memory_limits="none", process_limits="none"
@@ -112,8 +113,8 @@ class FakeEngine:
             message=workload.message,
             expected_start=workload.expected_start,
             ends_at=workload.ends_at,
-        )
             kernels=workload.kernels if phase is Phase.READY else None,
+        )
 
     async def stop(self, handle: Handle, *, grace: timedelta) -> None:
         """See Engine.stop."""

@@ -6,7 +6,7 @@ from typing import get_args
 
 from studiolo.contract.errors import InvalidInput
 from studiolo.contract.resources import Capacity, EngineInfo, Isolation
-from studiolo.engines.base import Closes, Engine, Machine
+from studiolo.engines.base import Closes, Engine, Machine, Remarks
 from studiolo.kit.repeat import repeat
 from studiolo.server.engines.health import REMEMBERED_SECONDS, UNKNOWN, Health
 from studiolo.server.engines.missing import MissingEngine
@@ -160,6 +160,7 @@ class Engines(Mapping[str, Engine]):
             images=engine.runs_images,
             storage=engine.storage,
             default=name == self.default,
+            remark=engine.remark if isinstance(engine, Remarks) else "",
         )
 
     async def look_forever(self) -> None:

@@ -7,11 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.errors import InvalidInput, LimitReached
 from studiolo.engines.base import Machine
-from studiolo.server.engines.engines import Engines, capacity_of
+from studiolo.server.engines.engines import Engines
+from studiolo.server.gpus.leases import Holder, Leases
 from studiolo.server.kernels import queries
 from studiolo.server.kernels.wishes import Wanted
 from studiolo.server.sessions import queries as session_queries
-from studiolo.server.sessions.admission import Amounts, add_claims, amounts, wish
+from studiolo.server.sessions.admission import Amounts, add_claims, amounts, capacity_to_admit, wish
 from studiolo.server.settings.kernels import KernelSettings
 from studiolo.server.settings.resources import ResourceSettings
 from studiolo.server.workspaces.allowance import decide_allowance
@@ -21,8 +22,9 @@ from studiolo.server.workspaces.moving_queries import check_still
 class KernelAdmission:
     """Admits kernels one after the other: what was counted still holds when the row is written."""
 
-    def __init__(self, engines: Engines, settings: KernelSettings, resources: ResourceSettings) -> None:
+    def __init__(self, engines: Engines, settings: KernelSettings, resources: ResourceSettings, leases: Leases) -> None:
         self._engines = engines
+        self._leases = leases
         self._settings = settings
         self._resources = resources
 
@@ -65,11 +67,12 @@ class KernelAdmission:
         machine: Machine,
         wanted: Wanted,
         config: Mapping[str, Any] | None,
+        holder: Holder,
     ) -> Amounts:
         """Return what a headless kernel may use, after `check_numbers` in the same transaction.
 
-        `config`: the workspace's. Raises LimitReached (`limit-exceeded`, `capacity-exceeded`), InvalidInput
-        (`engine-storage`, `isolation-too-low`, …).
+        `config`: the workspace's. GPUs are leased to the kernel. Raises LimitReached (`limit-exceeded`,
+        `capacity-exceeded`, `gpus-taken`), InvalidInput (`engine-storage`, `isolation-too-low`, …).
         """
         of_workspace = config or {}
         self._engines.check_move(of_workspace.get("engine"), engine)
@@ -79,11 +82,12 @@ class KernelAdmission:
         allowed = decide_allowance(
             profile=profile,
             own=own,
-            settings=self._resources,
-            machine=capacity_of(machine, claimed),
+            settings=self._resources.of_person(holder.person),
+            machine=capacity_to_admit(machine, claimed),
             images=self._engines.images_of(engine),
             check_free=True,
         )
+        await self._leases.lease(connection, engine, machine, allowed, holder)
         return amounts(profile or self._resources.default_profile or None, allowed)
 
 

@@ -21,6 +21,7 @@ from studiolo.gateway.starting.variables import session_name
 from studiolo.packages.clients.configuration import Configuration
 from studiolo.packages.clients.sources import without_sources
 from studiolo.runtime.toolfiles import write_files, write_netrc
+from studiolo.server.gpus.leases import Leases
 from studiolo.server.kernels.secrets import netrc_file
 from studiolo.server.packages.clients import Configure
 from studiolo.server.packages.startup import StartupScan
@@ -41,6 +42,7 @@ class Ground:
     of_workspace: Callable[[Mapping[str, Any]], Mapping[str, str]]
     configure: Configure
     startup: StartupScan
+    leases: Leases
 
     def specs(self, workspace_id: str) -> dict[str, Spec]:
         """Return the kernelspecs of a workspace by name, with the environment's hash. Reads files."""
@@ -78,6 +80,7 @@ class Ground:
         await asyncio.to_thread(self._write, wish.kernel_id, tools)
         root = self.folders.of(workspace["id"], workspace["root"])
         groups = await self.places()
+        gpus = await self.leases.variables(machine, wish.kernel_id)
         marker = f"k-{wish.kernel_id}"
         studiolo = {"environment": (spec.metadata.get("studiolo") or {}).get("environment")}
         studiolo |= {"workspace": workspace["id"], "resources": resources.model_dump(exclude_none=True)}
@@ -90,7 +93,7 @@ class Ground:
             folder=start_folder(root, wish.path),
             root=root,
             path=wish.path,
-            variables=self._variables(workspace, who, wish, spec, resources, machine, environment, places, tools),
+            variables=self._variables(workspace, who, wish, spec, resources, machine, environment, places, tools, gpus),
             interrupt_mode=spec.interrupt_mode,
             language=spec.language,
             metadata={**spec.metadata, "display_name": spec.display_name, "studiolo": studiolo},
@@ -113,6 +116,7 @@ class Ground:
         environment: Path,
         places: Mapping[str, str],
         tools: Configuration,
+        gpus: Mapping[str, str],
     ) -> dict[str, str]:
         root = self.folders.of(workspace["id"], workspace["root"])
         of_person = {"workspace_id": workspace["id"], "person_id": who.person_id, "config": workspace["config"]}
@@ -127,6 +131,7 @@ class Ground:
             **({"STUDIOLO_CA_FILE": str(authority)} if authority else {}),
             "STUDIOLO_WORKSPACE": f"{workspace['owner_name']}/{workspace['name']}",
             **tools.variables,
+            **gpus,
         }
         own = {
             "KERNEL_ID": str(wish.kernel_id),

@@ -13,15 +13,16 @@ from studiolo.server.accounts.keys import Keys
 from studiolo.server.audit.service import Audit
 from studiolo.server.engines.engines import Engines
 from studiolo.server.environments.service import Environments
+from studiolo.server.gpus.leases import Leases
 from studiolo.server.kernels.admission import KernelAdmission
 from studiolo.server.kernels.closing import KernelCloser
 from studiolo.server.kernels.default_workspace import DefaultWorkspaces
 from studiolo.server.kernels.door import KernelDoor
 from studiolo.server.kernels.grounds import Ground
 from studiolo.server.kernels.host import KernelHost
-from studiolo.server.kernels.internal import KernelQuestions
 from studiolo.server.kernels.hosts import KernelHosts
 from studiolo.server.kernels.inside import InsideHosts
+from studiolo.server.kernels.internal import KernelQuestions
 from studiolo.server.kernels.lookup import KernelLookup
 from studiolo.server.kernels.of_workspaces import WorkspaceKernels
 from studiolo.server.kernels.reconciler import KernelReconciler
@@ -34,8 +35,8 @@ from studiolo.server.live import Live
 from studiolo.server.packages.clients import Configure
 from studiolo.server.packages.startup import StartupScan
 from studiolo.server.sessions.reports import Reports
-from studiolo.server.sessions.service import Sessions
 from studiolo.server.sessions.secrets import SessionSecrets
+from studiolo.server.sessions.service import Sessions
 from studiolo.server.sessions.workspace_sessions import WorkspaceSessions
 from studiolo.server.settings import Settings
 from studiolo.server.workspaces.access import Access
@@ -65,6 +66,7 @@ class Soil:
     workspace_sessions: WorkspaceSessions
     configure: Configure
     startup: StartupScan
+    leases: Leases
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,9 @@ class KernelParts:
     host: KernelHost
     door: KernelDoor
     questions: KernelQuestions
+    inside: InsideHosts
     reports: HostReports
     reconciler: KernelReconciler
-    inside: InsideHosts
     closer: KernelCloser
     stopper: KernelStopper
     of_workspaces: WorkspaceKernels
@@ -89,9 +91,15 @@ def build_kernels(on: Soil) -> KernelParts:
     settings, secrets, lookup = on.settings.kernels, KernelSecrets(on.master), KernelLookup(on.access)
     host = KernelHost(on.settings.kernels_socket, on.settings.kernels_key_file)
     ground = Ground(
-        on.settings, on.folders, _places(on.engines), on.workspaces.launch_variables, on.configure, on.startup
+        on.settings,
+        on.folders,
+        _places(on.engines),
+        on.workspaces.launch_variables,
+        on.configure,
+        on.startup,
+        on.leases,
     )
-    admission = KernelAdmission(on.engines, settings, on.settings.resources)
+    admission = KernelAdmission(on.engines, settings, on.settings.resources, on.leases)
     reservations = Reservations(
         on.db,
         on.clock,
@@ -105,9 +113,9 @@ def build_kernels(on: Soil) -> KernelParts:
         ground,
         secrets,
     )
+    hosts = KernelHosts(on.db, host, on.engines, SessionSecrets(on.master), on.settings.session_sockets)
     reports = HostReports(on.db, on.clock, on.keys, on.audit, on.live, ground, secrets, on.session_reports)
     defaults = DefaultWorkspaces(on.db, on.workspaces, name=settings.default_workspace)
-    hosts = KernelHosts(on.db, host, on.engines, SessionSecrets(on.master), on.settings.session_sockets)
     closer, stopper = KernelCloser(on.db, on.clock, hosts), KernelStopper(on.db, on.keys, host)
     return KernelParts(
         kernels=Kernels(
@@ -124,9 +132,9 @@ def build_kernels(on: Soil) -> KernelParts:
             hosts,
         ),
         questions=KernelQuestions(host, reservations, reports),
+        inside=InsideHosts(on.db, on.clock, reservations, reports, ground),
         reports=reports,
         reconciler=KernelReconciler(on.db, on.clock, hosts, reports, settings),
-        inside=InsideHosts(on.db, on.clock, reservations, reports, ground),
         closer=closer,
         stopper=stopper,
         of_workspaces=WorkspaceKernels(on.workspace_sessions, stopper, closer),

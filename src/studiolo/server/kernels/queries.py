@@ -120,6 +120,12 @@ async def claimed(connection: AsyncConnection) -> Capacity:
     return Capacity(cpu_claimed=cpu or 0, memory_claimed=int(memory or 0), gpu_claimed=int(gpu or 0))
 
 
+async def list_holders(connection: AsyncConnection) -> set[tuple[str, int]]:
+    """Headless kernels that have not ended, as those who may hold GPUs (see gpus.leases)."""
+    query = select(kernels.c.id).where(kernels.c.ended_at.is_(None), kernels.c.session_id.is_(None))
+    return {(kernel_id, 0) for kernel_id in (await connection.execute(query)).scalars()}
+
+
 async def insert_kernel(connection: AsyncConnection, values: dict[str, Any]) -> None:
     """Add a kernel."""
     await connection.execute(insert(kernels).values(**values))
@@ -170,12 +176,6 @@ async def list_scopes(connection: AsyncConnection, workspace_id: str) -> set[str
     return {workspace_id, *(await connection.execute(query.distinct())).scalars()}
 
 
-async def list_credentials(connection: AsyncConnection, workspace_id: str, person_id: str | None) -> set[str]:
-    """Ids of all logins and keys of a person, or of all members of a workspace."""
-    whose: Any = [person_id]
-    if person_id is None:
-        whose = select(members.c.person_id).where(members.c.workspace_id == workspace_id)
-    found: set[str] = set()
 async def list_sessions_elsewhere(
     connection: AsyncConnection, here: str, *, person_id: str | None = None, workspace_id: str | None = None
 ) -> list[RowMapping]:
@@ -189,6 +189,12 @@ async def list_sessions_elsewhere(
     return list((await connection.execute(query)).mappings())
 
 
+async def list_credentials(connection: AsyncConnection, workspace_id: str, person_id: str | None) -> set[str]:
+    """Ids of all logins and keys of a person, or of all members of a workspace."""
+    whose: Any = [person_id]
+    if person_id is None:
+        whose = select(members.c.person_id).where(members.c.workspace_id == workspace_id)
+    found: set[str] = set()
     for table in (logins, keys):
         found |= set((await connection.execute(select(table.c.id).where(table.c.person_id.in_(whose)))).scalars())
     return found

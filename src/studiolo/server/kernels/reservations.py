@@ -20,6 +20,7 @@ from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.accounts.keys import Keys
 from studiolo.server.audit.service import Audit
 from studiolo.server.environments.service import Environments
+from studiolo.server.gpus.leases import Holder
 from studiolo.server.kernels import queries
 from studiolo.server.kernels.admission import KernelAdmission
 from studiolo.server.kernels.grounds import Ground, without
@@ -147,7 +148,14 @@ class Reservations:
                 allowed = known["allowed"]
             else:
                 await self._admission.check_numbers(tx.connection, person_id=who.person_id, workspace_id=row["id"])
-                allowed = await self._admission.admit(tx.connection, engine, machine, wanted, row["config"])
+                allowed = await self._admission.admit(
+                    tx.connection,
+                    engine,
+                    machine,
+                    wanted,
+                    row["config"],
+                    Holder(kernel_id, who.person_id, who.name, row["id"]),
+                )
                 await self._insert(tx, who, wish, row["id"], row["id"], spec=spec, allowed=allowed)
                 await self._record(tx, who, row, wish, spec)
         await asyncio.to_thread(self._secrets.write_key, self._ground.key_file(kernel_id), kernel_id)

@@ -10,10 +10,12 @@ from studiolo.contract.errors import LimitReached
 from studiolo.contract.resources import Capacity, Resources
 from studiolo.engines.base import Machine
 from studiolo.server.engines.engines import Engines, capacity_of
+from studiolo.server.gpus.leases import Holder, Leases
 from studiolo.server.sessions import queries
 from studiolo.server.settings.resources import ResourceSettings
 from studiolo.server.settings.sessions import SessionSettings
 from studiolo.server.workspaces.allowance import decide_allowance
+from studiolo.server.workspaces.volumes import check_volumes
 
 # What a row keeps as `asked` and `allowed`: {"profile": name or None, "resources": those members that were given};
 # with "engine" where one was asked for.
@@ -23,8 +25,11 @@ Amounts = dict[str, Any]
 class Admission:
     """Admits launches one after the other: what was counted still holds when the launch is written."""
 
-    def __init__(self, engines: Engines, sessions: SessionSettings, resources: ResourceSettings) -> None:
+    def __init__(
+        self, engines: Engines, sessions: SessionSettings, resources: ResourceSettings, leases: Leases
+    ) -> None:
         self._engines = engines
+        self._leases = leases
         self._sessions = sessions
         self._resources = resources
         # What runs beside the sessions and claims its share; set by the composition root.
@@ -41,33 +46,36 @@ class Admission:
         machines: Mapping[str, Machine],
         *,
         engine: str,
-        person_id: str,
+        holder: Holder,
         asked: Mapping[str, Any] | None,
         config: Mapping[str, Any] | None,
-        session_id: str | None = None,
     ) -> Amounts:
-        """Return what the launch may use, within the writing transaction that adds it.
+        """Return what the launch `holder` may use, within the writing transaction that adds it.
 
-        `config`: the workspace's. `session_id`: the session that is launched again; what it holds itself counts
-        as free. Raises LimitReached (`too-many-sessions`, `limit-exceeded`, `capacity-exceeded`), InvalidInput.
+        `config`: the workspace's. What the session holds itself counts as free. GPUs are leased to it.
+        Raises LimitReached (`too-many-sessions`, `limit-exceeded`, `capacity-exceeded`, `gpus-taken`), InvalidInput,
+        Denied (`volume-not-allowed`).
         """
         await queries.wait_for_turn(connection)
-        await self._check_numbers(connection, person_id, session_id)
+        await self._check_numbers(connection, holder.person_id, holder.id)
+        volumes = (config or {}).get("volumes") or ()
+        check_volumes(volumes, self._resources.volumes, self._engines, engine, person=holder.person)
         profile, own = wish(asked, config)
-        claimed = await queries.claimed(connection, engine, besides=session_id)
+        claimed = await queries.claimed(connection, engine, besides=holder.id)
         if self.beside is not None and engine == self._engines.here:
             claimed = add_claims(claimed, await self.beside(connection))
         allowed = decide_allowance(
             profile=profile,
             own=own,
-            settings=self._resources,
-            machine=capacity_of(machines[engine], claimed),
+            settings=self._resources.of_person(holder.person),
+            machine=capacity_to_admit(machines[engine], claimed),
             images=self._engines.images_of(engine),
             check_free=True,
         )
+        await self._leases.lease(connection, engine, machines[engine], allowed, holder)
         return amounts(profile or self._resources.default_profile or None, allowed)
 
-    async def _check_numbers(self, connection: AsyncConnection, person_id: str, session_id: str | None) -> None:
+    async def _check_numbers(self, connection: AsyncConnection, person_id: str, session_id: str) -> None:
         limit = self._sessions.max_running_per_person
         if await queries.count_alive(connection, person_id, besides=session_id) >= limit:
             raise LimitReached(
@@ -81,6 +89,11 @@ class Admission:
                 f"{self._sessions.max_running} sessions run on this platform, which is its limit.",
                 hint="Try again when somebody has stopped one, or ask an administrator.",
             )
+
+
+def capacity_to_admit(machine: Machine, claimed: Capacity) -> Capacity:
+    """Return what a launch is compared with. Where GPUs are leased one by one the leases say which are free."""
+    return capacity_of(machine, claimed.model_copy(update={"gpu_claimed": 0}) if machine.gpus else claimed)
 
 
 def add_claims(one: Capacity, other: Capacity) -> Capacity:

@@ -9,12 +9,15 @@ from sqlalchemy import RowMapping
 from studiolo.contract.resources import Profile, Resources
 from studiolo.engines.base import Engine, Limits, Machine, WorkloadSpec
 from studiolo.packages.clients.sources import without_sources
+from studiolo.server.gpus.leases import Leases
 from studiolo.server.packages.clients import Configure
 from studiolo.server.packages.startup import StartupScan
 from studiolo.server.sessions.secrets import SessionSecrets
 from studiolo.server.sessions.wire import limits_of
+from studiolo.server.settings.resources import VolumeOffer
 from studiolo.server.settings.sessions import SessionSettings
 from studiolo.server.workspaces.folders import Folders
+from studiolo.server.workspaces.volumes import volumes_of
 
 # Libraries that start a thread for each processor of the machine unless they are told how many they have.
 _THREAD_POOLS = (
@@ -30,7 +33,7 @@ _THREAD_POOLS = (
 class LaunchSpecs:
     """Builds specs. `variables`: for all sessions; `of_workspace`: those that a workspace's people set.
 
-    `datasets`: read-only folders by name. `profiles`: hold options for single engines.
+    `datasets`: read-only folders by name. `profiles`: hold options for single engines. `volumes`: all on offer.
     """
 
     def __init__(
@@ -46,7 +49,11 @@ class LaunchSpecs:
         startup: StartupScan,
         datasets: Callable[[RowMapping], Mapping[str, Path]],
         profiles: Sequence[Profile],
+        volumes: Sequence[VolumeOffer],
+        leases: Leases,
     ) -> None:
+        self._volumes = volumes
+        self._leases = leases
         self._folders = folders
         self._secrets = session_secrets
         self._settings = settings
@@ -70,6 +77,7 @@ class LaunchSpecs:
         allowed, environment = limits_of(row), self.environment(row)
         await self._startup.check(row["workspace_id"], environment)
         api_key = self._secrets.api_key(row["id"], row["launch"])
+        gpus = await self._leases.variables(machine, row["id"], row["launch"])
         tools = await self._configure(row["workspace_id"], row["person_id"], environment, api_key)
         return WorkloadSpec(
             workload_id=row["id"],
@@ -100,11 +108,13 @@ class LaunchSpecs:
                 **({"e-mail": row["person_email"]} if row["person_email"] else {}),
             },
             options=self._options.get((row["allowed"] or {}).get("profile") or "", {}).get(row["engine"], {}),
+            volumes=volumes_of(row["config"], self._volumes, engine, row["person_name"]),
             variables={
                 **limit_variables(allowed, machine),
                 **without_sources(self._of_workspace(row)),
                 **self._variables,
                 **tools.variables,
+                **gpus,
                 **own_places(self._folders.of_person(row["workspace_id"], row["person_id"])),
                 "STUDIOLO_WORKSPACE": f"{row['owner_name']}/{row['workspace_name']}",
             },

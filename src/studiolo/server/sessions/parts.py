@@ -13,6 +13,7 @@ from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.accounts.keys import Keys
 from studiolo.server.audit.service import Audit
 from studiolo.server.engines.engines import Engines
+from studiolo.server.gpus.leases import Leases
 from studiolo.server.live import Live
 from studiolo.server.packages.clients import Configure
 from studiolo.server.packages.startup import StartupScan
@@ -62,6 +63,7 @@ class Ground:
     configure: Configure
     startup: StartupScan
     datasets: Callable[[RowMapping], Mapping[str, Path]]
+    leases: Leases
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,13 @@ def build_sessions(on: Ground) -> SessionParts:
         startup=on.startup,
         datasets=on.datasets,
         profiles=on.settings.resources.profiles,
+        volumes=on.settings.resources.volumes,
+        leases=on.leases,
     )
     observations = Observations(on.db, on.clock, on.keys, on.audit, on.live, changes)
     reconciler = SessionReconciler(on.db, on.clock, on.engines, observations, deaths, specs, settings)
     wishes = Wishes(on.clock, on.keys, on.audit, changes, secrets, reconciler)
-    admission = Admission(on.engines, settings, on.settings.resources)
+    admission = Admission(on.engines, settings, on.settings.resources, on.leases)
     sessions = Sessions(on.db, on.clock, on.engines, on.workspaces, lookup, on.audit, admission, wishes, view)
     reports = Reports(on.db, on.clock, on.live)
     closer = SocketCloser(on.db, on.clock, secrets)

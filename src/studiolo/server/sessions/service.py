@@ -20,6 +20,7 @@ from studiolo.server.accounts.passwords import hash_password
 from studiolo.server.audit.service import Audit
 from studiolo.server.engines.calls import LOG_SECONDS, within
 from studiolo.server.engines.engines import Engines
+from studiolo.server.gpus.leases import Holder
 from studiolo.server.principal import Principal
 from studiolo.server.sessions import queries
 from studiolo.server.sessions.admission import Admission, amounts
@@ -63,7 +64,7 @@ class Sessions:
 
         Raises NotFound for the workspace, Conflict (`session-exists`), InvalidInput (`engine-unknown`,
         `engine-storage`, `isolation-too-low`, `profile-unknown`, …), LimitReached (`too-many-sessions`,
-        `limit-exceeded`, `capacity-exceeded`).
+        `limit-exceeded`, `capacity-exceeded`, `gpus-taken`).
         """
         who.require("session.launch")
         if not form.workspace:
@@ -84,7 +85,7 @@ class Sessions:
                     tx.connection,
                     machines,
                     engine=engine,
-                    person_id=who.person_id,
+                    holder=Holder(session_id, who.person_id, who.name, row["id"], launch=1),
                     asked=asked,
                     config=row["config"],
                 )
@@ -260,10 +261,11 @@ class Sessions:
             tx.connection,
             machines,
             engine=engine,
-            person_id=row["person_id"],
+            holder=Holder(
+                row["id"], row["person_id"], row["person_name"], row["workspace_id"], launch=row["launch"] + 1
+            ),
             asked=asked,
             config=row["config"],
-            session_id=row["id"],
         )
         await self._wishes.want_again(tx, who, row, action, engine=engine, allowed=allowed)
 

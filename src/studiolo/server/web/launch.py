@@ -98,7 +98,7 @@ async def _show(
     problem: StudioloError | None = None,
 ) -> Response:
     own = await services.workspaces.get(who, reference)
-    settings, most = services.settings.resources, services.settings.sessions.max_running_per_person
+    settings, most = services.settings.resources.of_person(who.name), services.settings.sessions.max_running_per_person
     last = max(await _list_own(services, who, own.id), key=last_used, default=None)
     choice = given if given is not None else last_choice(last, settings)
     engines = await services.inspection.engines(who)

@@ -1,7 +1,7 @@
 """What the form "Open with…" offers: sizes, whether each could start now, and what a choice would start. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from pydantic import ValidationError
@@ -72,6 +72,7 @@ class Tile:
     amount: str
     note: str
     refusal: str | None
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ def list_tiles(workspace: Workspace, settings: ResourceSettings, engine: EngineI
     """Return the sizes: as the workspace says, then each profile."""
     usual = _tile("", "As the workspace", workspace.profile, _own_of(workspace, settings), settings, engine)
     named = [
-        _tile(one.name, one.title or one.name, one.name, Resources(), settings, engine) for one in settings.profiles
+        replace(_tile(one.name, one.title or one.name, one.name, Resources(), settings, engine), warning=one.deprecated)
+        for one in settings.profiles
     ]
     return [usual, *named]
 

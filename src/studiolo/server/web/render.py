@@ -9,8 +9,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from studiolo.contract.ids import IdKind, looks_like_id
-from studiolo.contract.models import PlatformInfo
+from studiolo.contract.models import PlatformInfo, Session, Workspace
 from studiolo.kit.clock import Clock
+from studiolo.server.engines.words import isolation_notice
 from studiolo.server.principal import Principal
 from studiolo.server.services import Services
 from studiolo.server.web.kernel_words import kernel_look
@@ -33,6 +34,8 @@ SAID = {
     "taken-down": "Taken down.",
     "suspended": "Suspended. What they had open is being closed.",
     "reinstated": "Let back in. They sign in anew.",
+    "will-be-told": "You will be told, once.",
+    "waits-no-more": "You wait no more.",
     "withdrawn": "Withdrawn. The link counts no longer.",
     "copied": "Copied. This is the copy.",
     "denied": "Denied. Who asked reads your reason.",
@@ -95,6 +98,8 @@ async def render(
         "problem": None,
         # Where a workspace's next session runs.
         "runs_on": lambda workspace: services.engines.describe_place(workspace.engine),
+        # What people must know of where the page's session, workspace or all of them run.
+        "isolation_notice": _notice(services, context),
         # Where a page that answers a form can be loaded again.
         "canonical": None,
     }
@@ -108,6 +113,19 @@ def _moved(request: Request, context: dict[str, Any]) -> Response | None:
     rest = request.url.path.removeprefix("/w/").partition("/")[2]
     query = f"?{request.url.query}" if request.url.query else ""
     return RedirectResponse(f"/w/{shown.id}" + (f"/{rest}" if rest else "") + query, status_code=308)
+
+
+def _notice(services: Services, context: dict[str, Any]) -> str | None:
+    """The sidebar's warning: of the engine that a page is about, else of all that have one, by name."""
+    engines, session, workspace = services.engines, context.get("session"), context.get("workspace")
+    if isinstance(session, Session):
+        return session.isolation_notice
+    if isinstance(workspace, Workspace):
+        return isolation_notice(engines.of(workspace.engine or engines.default).isolation)
+    noted = [name for name in engines.usable if isolation_notice(engines.of(name).isolation)]
+    if len(noted) == len(engines.usable) or not noted:
+        return services.platform.isolation_notice
+    return f"On {', '.join(noted)}: {services.platform.isolation_notice}"
 
 
 def _as_met(services: Services, request: Request) -> PlatformInfo:

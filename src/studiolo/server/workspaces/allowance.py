@@ -45,6 +45,9 @@ def decide_allowance(
             hint=_describe_profiles(settings),
         )
     asked = own.over(chosen.resources if chosen else _NOTHING)
+    if asked.gpu_type and asked.gpu is None:
+        # Who names a type wants one of it.
+        asked = asked.model_copy(update={"gpu": 1})
     _check_image(asked, images)
     _check_gpu(asked, settings, machine)
     _check_least(asked)

@@ -7,6 +7,7 @@ environment: {python_version: "3.11", jupyter_version: latest, ANY_VARIABLE: tex
 security: {trusted_channels: [conda-forge], blocked_packages: [aiohttp]}
 engine: slurm
 min_isolation: L2
+volumes: [reference-genomes]
 ```
 """
 
@@ -27,7 +28,7 @@ from studiolo.server.workspaces import configuration as rules
 
 _OTHER_BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")
 _MOST_FAULTS = 50
-_SECTIONS = ("profile", "resources", "environment", "security", "engine", "min_isolation")
+_SECTIONS = ("profile", "resources", "environment", "security", "engine", "min_isolation", "volumes")
 
 
 def read_config_file(content: str | bytes) -> WorkspaceConfig:
@@ -48,6 +49,7 @@ def read_config_file(content: str | bytes) -> WorkspaceConfig:
         "security": _security(sections.get("security"), faults),
         "engine": read_text(sections.get("engine"), "engine", faults, rules.read_engine),
         "min_isolation": read_text(sections.get("min_isolation"), "min_isolation", faults, rules.read_isolation),
+        "volumes": _volumes(sections.get("volumes"), faults),
     }
     if faults:
         raise _invalid(faults.in_order())
@@ -72,6 +74,7 @@ def write_config_file(config: WorkspaceConfig) -> str:
         "security": config.security.model_dump(exclude_none=True),
         "engine": config.engine,
         "min_isolation": config.min_isolation,
+        "volumes": config.volumes,
     }
     given = {name: value for name, value in sections.items() if value}
     # These PyYAML writes as plain line breaks and reads back as spaces, unless everything odd is escaped.
@@ -113,6 +116,11 @@ def _security(node: yaml.Node | None, faults: Faults) -> Security:
         items = read_list(value, f"security.{key}", faults, most=rules.MOST_NAMES, example='["conda-forge"]')
         lists[key] = [read_text(item, where, faults, rules.SECURITY[key]) for where, item in items or ()]
     return Security(**lists) if not faults else Security()
+
+
+def _volumes(node: yaml.Node | None, faults: Faults) -> list[str]:
+    items = read_list(node, "volumes", faults, most=rules.MOST_VOLUMES, example='["reference-genomes"]')
+    return [name for where, item in items or () if (name := read_text(item, where, faults, rules.read_volume))]
 
 
 def _invalid(faults: list[dict[str, Any]]) -> InvalidInput:

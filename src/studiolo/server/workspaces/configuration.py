@@ -24,6 +24,7 @@ _RESERVED = ("STUDIOLO_", "PYTHONHOME")
 _LONGEST_VALUE = 32_768
 _MOST_VARIABLES = 500
 MOST_NAMES = 1000
+MOST_VOLUMES = 20
 
 
 def read_cpu(text: str) -> float:
@@ -89,6 +90,7 @@ RESERVED_KEYS: dict[str, Callable[[str], str]] = {
 }
 read_profile = _read_word(63)
 read_engine = _read_word(32)
+read_volume = _read_word(63)
 
 
 def read_isolation(text: str) -> str:
@@ -131,6 +133,7 @@ def configuration_of(form: WorkspaceCreate, of_file: WorkspaceConfig) -> Workspa
         security=of_file.security.model_copy(update=security.model_dump(exclude_none=True)),
         engine=form.engine or of_file.engine,
         min_isolation=form.min_isolation or of_file.min_isolation,
+        volumes=of_file.volumes,
     )
 
 

@@ -17,6 +17,7 @@ from studiolo.server.workspaces.allowance import decide_allowance, foresee_resou
 from studiolo.server.workspaces.config_file import read_config_file, write_config_file
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.register import Register, config_of
+from studiolo.server.workspaces.volumes import check_volumes
 
 
 class Tools(Protocol):
@@ -72,7 +73,8 @@ class Sizes:
         """Change profile, free numbers, engine; a profile replaces the numbers that adjusted the one before.
 
         Raises LimitReached (`limit-exceeded`, `capacity-exceeded`), InvalidInput (`profile-unknown`,
-        `engine-unknown`, `engine-storage`, `isolation-too-low`, …), Conflict (`workspace-changed`).
+        `engine-unknown`, `engine-storage`, `isolation-too-low`, `volume-not-supported`, …),
+        Conflict (`workspace-changed`).
         """
         if form == Scale():
             raise InvalidInput("request-invalid", "Say what to change: a profile, or numbers such as cpu and memory.")
@@ -84,6 +86,7 @@ class Sizes:
                 "resources": form.resources.over(kept),
                 "engine": before.engine if form.engine is None else form.engine or None,
                 "min_isolation": form.min_isolation or before.min_isolation,
+                "volumes": before.volumes if form.volumes is None else [name for name in form.volumes if name],
             }
             after = before.model_copy(update=asked)
             # Outside of the transaction, since it asks an engine; so it is decided again if somebody was faster.
@@ -132,13 +135,14 @@ class Sizes:
                 "profile": after.profile,
                 "resources": after.resources.model_dump(exclude_none=True),
                 **({"engine": after.engine} if after.engine != before.engine else {}),
+                **({"volumes": after.volumes} if after.volumes != before.volumes else {}),
                 **({"min_isolation": after.min_isolation} if after.min_isolation != before.min_isolation else {}),
             }
             await self._register.change(tx, who, row, "workspace.scale", dict(values), **detail)
         return True
 
     async def _check(self, config: WorkspaceConfig, *, before: WorkspaceConfig | None = None) -> None:
-        is_placed = bool(config.engine or config.min_isolation or (before and before.engine))
+        is_placed = bool(config.engine or config.min_isolation or config.volumes or (before and before.engine))
         is_sized = config.profile is not None or config.resources != Resources()
         if not is_placed and not is_sized:
             return
@@ -148,6 +152,7 @@ class Sizes:
         if before is not None:
             self._engines.check_move(before.engine, engine)
         self._engines.check_isolation(engine, config.min_isolation)
+        check_volumes(config.volumes, self._settings.volumes, self._engines, engine)
         if not is_sized:
             return
         decide_allowance(
@@ -173,6 +178,7 @@ class Sizes:
             engine=engine,
             own_engine=config.engine,
             min_isolation=config.min_isolation,
+            volumes=config.volumes,
         )
 
 
