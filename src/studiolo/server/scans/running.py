@@ -11,6 +11,7 @@ import structlog
 
 from studiolo.contract.errors import Unavailable
 from studiolo.packages.scan.job import ScanJob, ScanOutcome, ScanStep
+from studiolo.runtime import landlock
 
 _log = structlog.get_logger(__name__)
 # A report of thousands of findings is one line.
@@ -20,11 +21,11 @@ _LOGGED = 2000
 
 async def run_scan(job: ScanJob, tell: Callable[[str, int | None], None]) -> ScanOutcome:
     """Scan, and tell how far it is. Cancelled, it ends the process. Raises Unavailable (`scan-failed`)."""
+    place = job.osv_index.parent
+    await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True)
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",
-        "-m",
-        "studiolo.packages.scan.worker",
+        # Whatever the libraries that read foreign content can be led to do, they write nowhere else.
+        *landlock.command([place], [sys.executable, "-P", "-m", "studiolo.packages.scan.worker"]),
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
