@@ -75,6 +75,7 @@ def case(
         break_engine=break_engine,
         mend_engine=mend_engine,
         describe_object=describe_object,
+        carries_files=True,
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +17,8 @@ from studiolo.engines.base import (
     Observation,
     Phase,
     Storage,
+    Store,
+    StoredPlace,
     Usage,
     WorkloadSpec,
 )
@@ -26,6 +28,7 @@ from studiolo.engines.jupyterhub.names import Key, ServerNames, unknown_person, 
 from studiolo.engines.jupyterhub.opening import TOKEN_SECONDS, Openings
 from studiolo.engines.jupyterhub.servers import HubServer, StartNews, is_prefix, judge
 from studiolo.engines.jupyterhub.settings import HubSettings
+from studiolo.engines.jupyterhub.storing import HubStores
 
 _FRESH_SECONDS = 1.0
 # The Hub may hold its answer for 10 s; whoever launches sees what it tells of the start meanwhile.
@@ -34,7 +37,7 @@ _MACHINE = Machine(None, None, None, cpu_limits="none", memory_limits="none", pr
 
 
 class HubEngine:
-    """Implements Engine, Watches, Fronts, Measures, Sweeps, Forgets and Closes. `instance`: the platform's.
+    """Implements Engine, Watches, Fronts, Measures, Sweeps, Forgets, Stores and Closes. `instance`: the platform's.
 
     A launch's server is found by its name. The Hub keeps a server that ended under its name until its workload is
     launched again or forgotten: so that a launch number is used once.
@@ -56,6 +59,7 @@ class HubEngine:
         self._asked_to_stop: set[Key] = set()
         self._starting: set[asyncio.Task[None]] = set()
         self._missing_scopes: list[str] | None = None
+        self._stores = HubStores(self._api, settings, instance, self._start)
 
     async def start(self, spec: WorkloadSpec) -> Handle:
         """See Engine.start. Raises NotFound (`engine-person-unknown`), Denied or InvalidInput (`engine-refused`)."""
@@ -152,6 +156,22 @@ class HubEngine:
         """See Forgets.forget. The Hub forgets the servers' names; files there are its user's and stay."""
         for key in [key for key in self._ended if self._is_of(key, workload_id)]:
             await self._remove(key)
+
+    @contextlib.asynccontextmanager
+    async def open_store(self, place: StoredPlace) -> AsyncGenerator[Store]:
+        """See Stores.open_store."""
+        try:
+            async with self._stores.open(place) as store:
+                yield store
+        except HubRefusal as exc:
+            raise _refusal(exc) from exc
+
+    async def forget_store(self, place: StoredPlace) -> None:
+        """See Stores.forget_store."""
+        try:
+            await self._stores.forget(place)
+        except HubRefusal as exc:
+            raise _refusal(exc) from exc
 
     async def aclose(self) -> None:
         """Let go of all connections; servers run on."""

@@ -7,7 +7,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from studiolo.contract.errors import Unavailable
-from studiolo.engines.base import AskWanted, Exit, Handle, Machine, Observation, Phase, Storage, Usage, WorkloadSpec
+from studiolo.engines.base import (
+    AskWanted,
+    Exit,
+    Handle,
+    Machine,
+    Observation,
+    Phase,
+    Storage,
+    Store,
+    StoredPlace,
+    Usage,
+    WorkloadSpec,
+)
 from studiolo.engines.kubernetes import claims, leftovers, logs, names
 from studiolo.engines.kubernetes.api import ClusterAPI, Object, RefusedError
 from studiolo.engines.kubernetes.endings import Endings
@@ -19,6 +31,7 @@ from studiolo.engines.kubernetes.news import News
 from studiolo.engines.kubernetes.pods import Pods
 from studiolo.engines.kubernetes.records import Record, secrets_of
 from studiolo.engines.kubernetes.settings import KubernetesOptions, KubernetesSettings
+from studiolo.engines.kubernetes.storing import ClaimStores
 from studiolo.engines.plugins import EngineGround, read_options
 
 Key = tuple[str, int]
@@ -48,6 +61,7 @@ class KubernetesEngine:
         self._endings = Endings(self._api)
         self._launching = Launching(self._api, self._endings)
         self._measuring = Measuring(self._api, settings, self._instance)
+        self._stores = ClaimStores(self._api, settings, self._instance)
 
     async def start(self, spec: WorkloadSpec) -> Handle:
         """See Engine.start. Raises InvalidInput for a GPU, an image or an option that the settings do not know."""
@@ -134,6 +148,17 @@ class KubernetesEngine:
             await leftovers.forget(self._api, self._instance, workload_id)
         self._endings.forget(workload_id)
         self._pods.forget(workload_id)
+
+    @asynccontextmanager
+    async def open_store(self, place: StoredPlace) -> AsyncGenerator[Store]:
+        """See Stores.open_store."""
+        async with _refusals_as_unavailable(), self._stores.open(place) as store:
+            yield store
+
+    async def forget_store(self, place: StoredPlace) -> None:
+        """See Stores.forget_store."""
+        async with _refusals_as_unavailable():
+            await self._stores.forget(place)
 
     async def aclose(self) -> None:
         """See Closes.aclose."""

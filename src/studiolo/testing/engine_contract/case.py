@@ -32,6 +32,8 @@ class EngineCase:
 
     `whole_processors`: what a workload may use of them is rounded up to whole ones.
 
+    With `carries_files` the engine is Stores, and what is stored is really kept.
+
     For an isolation of L2 or more: `data_dir` is the platform's data directory, if it is on this machine. With
     `serves_platform` the specs' `platform_url` is served by the test.
     """
@@ -49,6 +51,7 @@ class EngineCase:
     mend_engine: Callable[[], Awaitable[None]] | None = None
     describe_object: Callable[[Handle], Awaitable[str]] | None = None
     whole_processors: bool = False
+    carries_files: bool = False
     data_dir: Path | None = None
     serves_platform: bool = False
 
