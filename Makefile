@@ -9,8 +9,9 @@ STAMP := .venv/.installed
 # The command line's own choice of a platform must not leak in from the surroundings.
 export STUDIOLO_DATA_DIR ?= $(CURDIR)/.studiolo
 DATA_DIR_LOG := $(STUDIOLO_DATA_DIR)/logs/supervisor.log
-# Side by side, a file of tests each; the order is the tests' own (tests/conftest.py). One after the other: WORKERS=0.
-WORKERS ?= 2
+# Side by side, a file of tests each, in an order of their own (tests/conftest.py). Tests wait for half of their time, so
+# that three keep two processors busy. One after the other: WORKERS=0.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
 BESIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 TEST_ENV := env -u STUDIOLO_DATA_DIR -u STUDIOLO_PORT -u STUDIOLO_URL -u STUDIOLO_KEY -u STUDIOLO_CONFIG
 

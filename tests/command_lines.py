@@ -18,15 +18,16 @@ _FORKS.set_forkserver_preload([*_LOADED, *sorted({entry.target.partition(":")[0]
 
 
 def run(
-    program: str, words: Sequence[str], *, variables: Mapping[str, str], folder: Path
+    program: str, words: Sequence[str], *, variables: Mapping[str, str], folder: Path, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run `studiolo`, `ml` or `jupyter-studiolo` to its end, as its entry point does, with nothing on stdin.
+    """Run `studiolo`, `ml` or `jupyter-studiolo` to its end, as its entry point does.
 
     Raises subprocess.TimeoutExpired.
     """
     with tempfile.TemporaryDirectory(prefix="st-") as place:
-        out, err = Path(place, "out"), Path(place, "err")
-        process = _FORKS.Process(target=_become, args=(program, words, dict(variables), folder, out, err))
+        streams = given, out, err = Path(place, "in"), Path(place, "out"), Path(place, "err")
+        given.write_text(stdin)
+        process = _FORKS.Process(target=_become, args=(program, words, dict(variables), folder, streams))
         process.start()
         process.join(_SECONDS)
         if process.exitcode is None:
@@ -36,14 +37,16 @@ def run(
 
 
 def _become(
-    program: str, words: Sequence[str], variables: Mapping[str, str], folder: Path, out: Path, err: Path
+    program: str, words: Sequence[str], variables: Mapping[str, str], folder: Path, streams: Sequence[Path]
 ) -> None:
     os.environ.clear()
     os.environ.update(variables)
     os.chdir(folder)
-    for number, path in ((1, out), (2, err)):
-        with path.open("w") as file:
+    for number, path in enumerate(streams):
+        with path.open("w" if number else "r") as file:
             os.dup2(file.fileno(), number)
+    # Forks get one that is empty.
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.argv = [program, *words]
     from studiolo.cli.main import main, main_ml
 
