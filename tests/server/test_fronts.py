@@ -47,7 +47,7 @@ async def mia(people: People, services: Services) -> AsyncIterator[Mia]:
         yield Browser(people, await login(services, "mia"), services.cookies), key, session
 
 
-async def test_a_program_is_led_to_the_servers_own_path(mia: Mia, people: People) -> None:
+async def test_a_program_is_led_to_the_servers_own_path(mia: Mia, people: People, services: Services) -> None:
     _, key, session = mia
     reply = await ask(people, f"/s/{session['id']}/api/contents/a%20b?type=file", Authorization=f"token {key}")
     assert reply.status_code == 200
@@ -57,6 +57,8 @@ async def test_a_program_is_led_to_the_servers_own_path(mia: Mia, people: People
         "x-studiolo-front-host": "hub.test:8000",
         "x-studiolo-front-origin": "http://hub.test:8000",
         "x-studiolo-front-authorization": f"token of-{session['id']}",
+        "x-studiolo-front-session": session["id"],
+        "x-studiolo-login": (await services.keys.list_keys(await services.authentication.by_key(key)))[0].id,
         "x-studiolo-front-prefix": PREFIX,
         "x-studiolo-front-uri": f"{PREFIX}api/contents/a%20b?type=file",
         "x-studiolo-cookie": "",

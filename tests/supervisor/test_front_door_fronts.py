@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 import websockets
 
+from studiolo.server.relay import Relay
 from studiolo.testing.ports import free_port
 from supervisor.conftest import Door
 from supervisor.front_door import StandIn, caddy
@@ -96,18 +97,37 @@ async def test_what_a_client_says_of_fronts_is_not_believed(door: Door) -> None:
     assert not [name for name in seen.headers if name.startswith("x-studiolo-front")]
 
 
-async def test_a_websocket_of_a_fronted_server_is_carried(door: Door) -> None:
-    door.allow(**{name: value for name, value in ANSWER.items() if name != "x-studiolo-front-uri"})
+async def test_a_websocket_of_a_fronted_server_is_carried_until_its_login_ends(
+    door: Door, short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, relay = StandIn("hub"), Relay(door.settings.relay_socket)
     host = f"s-0123456789abcdef.localhost:{door.settings.port}"
     url = f"ws://{host}/user/ana/lab-1/api/kernels/k/channels?session_id=x%3F&token=old"
-    page = "http://page.test"
-    async with websockets.connect(url, host="127.0.0.1", origin=page, proxy=None) as socket:  # type: ignore[arg-type]
-        await socket.send("one")
-        assert await socket.recv() == "one"
-    seen = door.session.seen[0]
+    forged = {"Studiolo-Relay-To": "127.0.0.1:1", "Studiolo-Relay-Login": "l-2"}
+    async with serving_tls(hub, short_folder) as (port, certificate), relay.serving():
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        whose = {"x-studiolo-front-session": "s-1", "x-studiolo-login": "l-1"}
+        where = {"x-studiolo-upstream": f"127.0.0.1:{port}", "x-studiolo-front-tls": "1"}
+        door.allow(
+            **{name: value for name, value in ANSWER.items() if name != "x-studiolo-front-uri"}, **where, **whose
+        )
+        async with websockets.connect(
+            url,
+            host="127.0.0.1",
+            origin="http://page.test",  # type: ignore[arg-type]
+            additional_headers=forged,
+            proxy=None,
+        ) as socket:
+            await socket.send("one")
+            assert await socket.recv() == "one"
+            relay.close("s-1", {"l-1"})
+            with pytest.raises(websockets.ConnectionClosed):
+                await asyncio.wait_for(socket.recv(), 5)
+    seen = hub.seen[0]
     assert seen.header("authorization") == "token of-the-server"
-    assert seen.header("origin") == "https://hub.test"
+    assert (seen.header("origin"), seen.header("host")) == ("https://hub.test", "hub.test")
     assert (seen.path, seen.query) == ("/user/ana/lab-1/api/kernels/k/channels", "session_id=x%3F")
+    assert not [name for name in seen.headers if "studiolo" in name]
 
 
 async def test_a_fronted_server_behind_tls_is_reached_and_its_certificate_checked(

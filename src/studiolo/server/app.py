@@ -191,13 +191,16 @@ async def _background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(_write_seen(services)),
     ]
     try:
-        async with running(
-            services.environments.runner,
-            services.builder.runner,
-            services.live_environments.runner,
-            services.session_reconciler.runner,
-            services.request_following.runner,
-            services.move_steps.runner,
+        async with (
+            services.relay.serving(),
+            running(
+                services.environments.runner,
+                services.builder.runner,
+                services.live_environments.runner,
+                services.session_reconciler.runner,
+                services.request_following.runner,
+                services.move_steps.runner,
+            ),
         ):
             yield
     finally:

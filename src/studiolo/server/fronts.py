@@ -26,10 +26,11 @@ def has_front(upstream: str) -> bool:
     return "://" in upstream
 
 
-def front_headers(upstream: str, front: Front) -> list[Header]:
+def front_headers(upstream: str, front: Front, *, session_id: str, login: str) -> list[Header]:
     """Return what the front door is to know of a server at `http://host:port` or `https://host:port`.
 
-    It is shown no secret and no person of ours. Of `front.headers` the front door sends Authorization.
+    It is shown no secret and no person of ours. Of `front.headers` the front door sends Authorization. `login`: the id
+    of whoever's login or key asks, by which the relay closes their sockets; it goes no further.
     """
     scheme, _, address = upstream.partition("://")
     host = address.removesuffix(":443" if scheme == "https" else ":80")
@@ -39,6 +40,8 @@ def front_headers(upstream: str, front: Front) -> list[Header]:
         (b"x-studiolo-front-host", host.encode()),
         (b"x-studiolo-front-origin", f"{scheme}://{host}".encode()),
         (b"x-studiolo-front-authorization", secret.get("authorization", "").encode()),
+        (b"x-studiolo-front-session", session_id.encode()),
+        (b"x-studiolo-login", login.encode()),
         (_PREFIX, front.prefix.encode()),
     ]
     return [*headers, (b"x-studiolo-front-tls", b"1")] if scheme == "https" else headers

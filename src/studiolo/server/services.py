@@ -91,6 +91,7 @@ from studiolo.server.packages.parts import build_packages
 from studiolo.server.packages.policies import PolicyRevisions
 from studiolo.server.packages.startup import StartupScan
 from studiolo.server.principal import Principal
+from studiolo.server.relay import Relay
 from studiolo.server.requests.deciding import Decisions
 from studiolo.server.requests.following import Following
 from studiolo.server.requests.parts import build_requests, waiting_in
@@ -197,6 +198,7 @@ class Services:
     lab: Lab
     entry: Entry
     socket_closer: SocketCloser
+    relay: Relay
     kernels: Kernels
     kernel_lookup: KernelLookup
     kernel_host: KernelHost
@@ -423,6 +425,8 @@ def build(
     backups = BackupService(settings, db, clock, audit)
     watch, banners = DiskWatch(settings.data_dir), Banners(db, clock, audit, live)
     watch.on_change = lambda: live.tell_everybody("usage")
+    relay = Relay(settings.relay_socket)
+    of_sessions.closer.close_carried = relay.close
     of_sessions.lab.sources += [watch.notices, _banner_notices(banners)]
     meters = Meters()
     audit.on_recorded = lambda action: meters.events.labels(action).inc()
@@ -515,6 +519,7 @@ def build(
         lab=of_sessions.lab,
         entry=of_sessions.entry,
         socket_closer=of_sessions.closer,
+        relay=relay,
         kernels=of_kernels.kernels,
         kernel_lookup=of_kernels.lookup,
         kernel_host=of_kernels.host,

@@ -1,6 +1,7 @@
 """Close what ended logins, keys and memberships have open inside sessions."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 import httpx
@@ -25,6 +26,8 @@ class SocketCloser(Closer):
     def __init__(self, db: Database, clock: Clock, session_secrets: SessionSecrets) -> None:
         super().__init__(db, clock)
         self._secrets = session_secrets
+        # Closes sockets to servers that are not ours; set by the composition root.
+        self.close_carried: Callable[[str, set[str]], None] = lambda session_id, logins: None
 
     def _among(self) -> Select[tuple[str]]:
         return queries.people_with_sessions()
@@ -46,7 +49,8 @@ class SocketCloser(Closer):
 
     async def _tell(self, session_id: str, launch: int, upstream: str, logins: set[str]) -> None:
         if has_front(upstream):
-            # Nothing of ours is there that could close them: the front door lets none stand for long.
+            # Nothing of ours is there that could close them.
+            self.close_carried(session_id, logins)
             return
         secret, body = self._secrets.of_launch(session_id, launch), {"logins": sorted(logins)}
         ask = partial(ask_session, session_id, upstream, secret, "close", body, seconds=TRY_SECONDS)

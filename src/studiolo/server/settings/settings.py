@@ -163,6 +163,11 @@ class Settings(BaseSettings):
         return self.runtime_dir / "control.sock"
 
     @property
+    def relay_socket(self) -> Path:
+        """Where the control plane carries websockets to servers that are not ours."""
+        return self.runtime_dir / "relay.sock"
+
+    @property
     def fork_server_socket(self) -> Path:
         """Where the fork server listens."""
         return self.runtime_dir / "forkserver.sock"

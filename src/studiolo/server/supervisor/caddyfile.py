@@ -66,6 +66,7 @@ def caddyfile(settings: Settings) -> str:
     return Template(files(__package__).joinpath(_TEMPLATE).read_text()).substitute(
         storage=_quote(front_door_folder(settings) / "storage"),
         control=_quote(f"unix/{settings.control_socket}"),
+        relay=_quote(f"unix/{settings.relay_socket}"),
         session_hosts=f"*.{settings.domain}",
         shortcuts=settings.shortcuts,
         entry_cookie=settings.entry_cookie,
