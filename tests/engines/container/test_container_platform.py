@@ -10,6 +10,7 @@ from playwright.sync_api import Browser
 from base_environments import small_lock
 from e2e.conftest import Platform, wait_for
 from e2e.kernels import channels, execute, start_kernel
+from e2e.outliving import outlive_server_and_platform
 from e2e.test_modes import enter, run_a_cell
 
 pytestmark = [
@@ -66,3 +67,9 @@ def test_a_notebook_runs_in_a_container_from_the_browser_and_ends_with_its_sessi
     platform.run("stop", "boxed")
     folder = platform.data_dir / "engines/container" / session
     wait_for(lambda: (folder / "1/exit.json").exists(), "the container has ended", 60)
+
+
+def test_a_kernel_in_a_container_outlives_its_server_and_the_platform_and_loses_no_output(platform: Platform) -> None:
+    platform.run("create", "kept")
+    platform.run("start", "kept")
+    outlive_server_and_platform(platform, "kept", "engines/container/{}/1/files")

@@ -11,6 +11,7 @@ import pytest
 from base_environments import small_lock
 from e2e.conftest import Platform, wait_for
 from e2e.kernels import channels, execute, start_kernel
+from e2e.outliving import outlive_server_and_platform
 
 pytestmark = [pytest.mark.engine, pytest.mark.engine_slurm, pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -61,3 +62,9 @@ def test_a_session_is_a_job_that_runs_kernels_waits_its_turn_and_ends_as_slurm_s
     platform.run("stop", "queue")
     words = ["squeue", "--noheader", "--states=pending,running", "--format=%j"]
     assert waiting["id"] not in subprocess.run(words, capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+def test_a_kernel_in_a_job_outlives_its_server_and_the_platform_and_loses_no_output(platform: Platform) -> None:
+    platform.run("create", "kept")
+    platform.run("start", "kept")
+    outlive_server_and_platform(platform, "kept", "engines/slurm/{}/1")
