@@ -80,7 +80,7 @@ async def test_a_session_fills_no_more_than_its_scratch_space_and_folders_of_its
     said = await bench.run(handle, _FILL)
     scratch, *writable = said.split()
     assert int(scratch) <= 8 * _MIB
-    own = (bench.data_dir, bench.ground.sockets / "c", Path("/workspace"))
+    own = (bench.data_dir, bench.ground.sockets / "c", bench.environment, Path("/workspace"))
     assert [one for one in writable if not any(Path(one).is_relative_to(folder) for folder in own)] == []
     assert "/workspace" in writable
 
