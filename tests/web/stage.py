@@ -31,7 +31,7 @@ from studiolo.contract.models import (
 )
 from studiolo.contract.operations import Role
 from studiolo.contract.people import Grant, InvitationCreate
-from studiolo.engines.base import Death, Exit, Machine, Phase
+from studiolo.engines.base import GPU, Death, Exit, Machine, Phase
 from studiolo.server.app import create_app
 from studiolo.server.principal import OPERATOR, Principal
 from studiolo.server.schema import check_schema
@@ -77,7 +77,8 @@ class Stage:
         self.address = f"http://localhost:{self.port}"
         self.clock = ShiftedClock()
         self.engine = FakeEngine()
-        self.engine.machine = Machine(16, 64 * _GIB, 0, "cgroup-v2", "cgroup-v2", "cgroup-v2")
+        cards = tuple(GPU(f"GPU-5a3e7d5{n}-2c5f-0f0e-8b7c-3f1d0a9e4b11", "a100", memory=40 * _GIB) for n in (1, 2))
+        self.engine.machine = Machine(16, 64 * _GIB, 2, "cgroup-v2", "cgroup-v2", "cgroup-v2", gpus=cards)
         # A sample that starts goes on starting, however long the tests take.
         patient = SessionSettings(start_timeout=timedelta(hours=1))
         self.settings = Settings(
