@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from server.conftest import eventually
+from server.test_moving_pages import Browser, browser
 from studiolo.engines.base import StoredPlace
 from studiolo.kit.reconcile import running
 from studiolo.server.engines.engines import Engines
@@ -19,6 +20,7 @@ from studiolo.server.services import Services
 from studiolo.testing.fake_engine import FakeEngine
 from studiolo.testing.keeping_engine import KeepingEngine
 
+__all__ = ["browser"]
 W = "/api/v1/jupyter/workspaces"
 S = "/api/v1/jupyter/sessions"
 WITHIN = timedelta(seconds=60)
@@ -285,3 +287,48 @@ async def test_an_administrator_releases_what_a_move_left(ana: httpx.AsyncClient
     await reach(ana, "moved")
     assert (await admin.post(f"{W}/ana~churn/move/confirm")).status_code == 200
     assert (await reach(ana, "done"))["code"] is None
+
+
+@pytest.mark.usefixtures("mover")
+async def test_the_page_moves_a_workspace_says_how_it_goes_and_confirms(
+    browser: Browser,
+) -> None:
+    made = await browser.post("/workspaces", name="churn")
+    page = f"{made.headers['location'].partition('?')[0]}/move"
+    assert "Its sessions run on local." in await browser.get(page)
+    assert page in await browser.get(page.replace("/move", "/settings"))
+    assert (await browser.post(page, engine="nowhere")).status_code == 422
+    assert (await browser.post(page, engine="pods")).headers["location"] == page
+
+    async def is_shown(words: str) -> bool:
+        return words in await browser.get(page)
+
+    await eventually(lambda: is_shown("Moved, not confirmed"), WITHIN)
+    assert "What it left on local is kept" in await browser.get(page)
+    assert (await browser.post(f"{page}/confirm")).status_code == 303
+    await eventually(lambda: is_shown(">Engine</label>"), WITHIN)
+    await browser.post(page, engine="batch")
+    await eventually(lambda: is_shown("Take back"), WITHIN)
+    await browser.post(f"{page}/cancel")
+    await eventually(lambda: is_shown("Taken back</span>"), WITHIN)
+
+
+@pytest.mark.req("S0-80")
+@pytest.mark.usefixtures("mover")
+async def test_an_engine_lets_go_of_the_files_of_an_erased_workspace(
+    ana: httpx.AsyncClient, pods: KeepingEngine, folder: Path
+) -> None:
+    await move(ana)
+    await reach(ana, "moved")
+    assert kept(pods, folder).exists()
+    await ana.delete(f"{W}/churn")
+    trashed = (await ana.get("/api/v1/jupyter/trash")).json()["items"][0]["id"]
+    assert kept(pods, folder).exists()
+    erased = await ana.delete(f"/api/v1/jupyter/trash/{trashed}", params={"confirm": "churn"})
+    assert erased.status_code == 204, erased.text
+
+    async def is_gone() -> bool:
+        return not kept(pods, folder).exists()
+
+    await eventually(is_gone, WITHIN)
+    assert not folder.exists()

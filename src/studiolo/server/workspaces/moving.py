@@ -11,8 +11,9 @@ from studiolo.contract.moves import Move, MoveProgress
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database, Transaction
 from studiolo.server.engines.engines import Engines
-from studiolo.server.principal import Principal
+from studiolo.server.principal import PLATFORM, Principal
 from studiolo.server.workspaces import moving_queries as queries
+from studiolo.server.workspaces import queries as workspace_queries
 from studiolo.server.workspaces.moving_places import MovingPlaces
 from studiolo.server.workspaces.register import Register, config_of
 from studiolo.server.workspaces.sizes import stored
@@ -104,6 +105,21 @@ class Moves:
             await queries.change(tx.connection, row["id"], ("moved",), state="releasing", message=None)
             await self._change(tx, who, row, "workspace.move-confirm", None, came=move["came"], goes=move["goes"])
         return await self.progress(who, row["id"])
+
+    async def release_erased(self, tx: Transaction, row: RowMapping) -> None:
+        """Have the engine that keeps an erased workspace's files remove them, once this is durable."""
+        move = await queries.find(tx.connection, row["id"])
+        if move is not None and move["state"] in queries.DUE:
+            return
+        at = [config_of(row).engine or self._engines.default, *([move["came"]] if move is not None else [])]
+        keeps = next((name for name in at if name in self._engines and self._engines[name].storage == "own"), None)
+        if keeps is None:
+            return
+        owner = await workspace_queries.find_person_name(tx.connection, row["owner_id"]) or ""
+        person = move["person"] if move is not None else owner
+        values = {"came": keeps, "goes": keeps, "person": person, "asked_by": PLATFORM.name, "state": "releasing"}
+        await queries.replace(tx.connection, {"workspace_id": row["id"], "began_at": self._clock.now(), **values})
+        tx.after_commit(lambda: self.wake(row["id"]))
 
     async def _find(
         self, tx: Transaction, who: Principal, reference: str, states: tuple[str, ...]

@@ -92,6 +92,7 @@ def build_workspaces(
             folders,
             register,
             remove_environment=remove_environment,
+            release=moves.release_erased,
             retention=settings.workspaces.trash_retention,
         ),
     )

@@ -1,7 +1,7 @@
 """Deleted workspaces: seen, brought back, erased; and what is emptied by itself when its time is over."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -41,6 +41,7 @@ class Trash:
         register: Register,
         *,
         remove_environment: Callable[[Path], None],
+        release: Callable[[Transaction, RowMapping], Awaitable[None]],
         retention: timedelta,
     ) -> None:
         self._db = db
@@ -49,6 +50,8 @@ class Trash:
         self._folders = folders
         self._register = register
         self._remove_environment = remove_environment
+        # Has engines let go of the files that they keep of a workspace.
+        self._release = release
         self._retention = retention
         self.on_restored: Callable[[str], None] = lambda workspace_id: None
 
@@ -158,6 +161,7 @@ class Trash:
         if not await queries.mark_erased(tx.connection, row["id"], self._clock.now()):
             return False
         await self._register.record(tx, who, "workspace.erase", row["name"], row["id"])
+        await self._release(tx, row)
         return True
 
     def _remove(self, workspace_id: str) -> None:
