@@ -4,6 +4,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Shape(BaseModel):
-    """Frozen. Its validator is made when it is first used: a command imports all of them and needs a few."""
+    """Frozen."""
 
-    model_config = ConfigDict(frozen=True, defer_build=True)
+    model_config = ConfigDict(frozen=True)
