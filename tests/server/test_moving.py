@@ -1,8 +1,10 @@
 """A workspace moves between engines with its files: copied, checked, kept until confirmed; taken back whole if not."""
 
+import asyncio
 import contextlib
 import hashlib
 import os
+import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -250,21 +252,44 @@ class TestFailing:
         await reach(ana, "cancelled")
 
 
-async def test_a_copying_that_was_cut_off_goes_on_where_it_was(
-    ana: httpx.AsyncClient, services: Services, pods: KeepingEngine, folder: Path
-) -> None:
+# A control plane's mover that stands still before one file.
+_MOVER = """
+import asyncio, sys
+from pathlib import Path
+from studiolo.server.services import build
+from studiolo.server.settings import Settings
+from studiolo.testing.fake_engine import FakeEngine
+from studiolo.testing.keeping_engine import KeepingEngine
+
+async def main(data_dir, run_dir, folder):
+    pods = KeepingEngine("pods", Path(folder))
     pods.holds_at = "run.sh"
     pods.may_write.clear()
+    settings = Settings(data_dir=Path(data_dir), port=28888, run_dir=Path(run_dir))
+    await build(settings, engines={"local": FakeEngine(), "pods": pods}).move_steps.runner.run()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_copying_whose_control_plane_was_killed_goes_on_where_it_was(
+    ana: httpx.AsyncClient, services: Services, pods: KeepingEngine, folder: Path
+) -> None:
+    await move(ana)
+    places = (services.settings.data_dir, services.settings.run_dir, pods.folder)
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", _MOVER, *map(str, places))
 
     async def is_at_the_next() -> bool:
-        return "nothing" in pods.written
+        assert killed.returncode is None
+        return (kept(pods, folder) / "nothing").exists()
 
-    async with running(services.move_steps.runner):
-        await move(ana)
+    try:
         await eventually(is_at_the_next, WITHIN)
+    finally:
+        killed.kill()
+        await killed.wait()
     assert (await ana.get(f"{W}/churn/move")).json()["state"] == "copying"
-    pods.may_write.set()
-    pods.written.clear()
+    assert not (kept(pods, folder) / "run.sh").exists()
     async with running(services.move_steps.runner):
         await reach(ana, "moved")
     assert contents(kept(pods, folder)) == contents(folder)
