@@ -73,6 +73,11 @@ class Inside:
             f"/api/v1/sessions/{session or self.session}/kernels/{what}", json=body, headers=headers
         )
 
+    async def report_activity(self, **members: Any) -> httpx.Response:
+        """Report as the session's own server does."""
+        headers = {"Authorization": f"Bearer {self._key}"}
+        return await self._client.post(f"/api/v1/sessions/{self.session}/report", json=members, headers=headers)
+
     async def reserve(self, kernel_id: str = "") -> tuple[str, httpx.Response]:
         kernel_id = kernel_id or str(uuid.uuid4())
         wish = {"kernel_id": kernel_id, "spec_name": "python3", "path": "a.ipynb"}
@@ -262,3 +267,12 @@ async def test_kernels_elsewhere_are_not_concluded_from_what_this_machine_has_an
         await services.kernel_reconciler.look()
     row = (await ana.get(f"{K}/{kernel}")).json()
     assert (row["state"], row["reason"]["message"]) == ("ended", "It ended with its session.")
+
+
+@pytest.mark.parametrize("survive", [True, False])
+async def test_whether_kernels_outlive_the_sessions_server_is_said(
+    ana: httpx.AsyncClient, inside: Inside, survive: bool
+) -> None:
+    assert (await inside.report_activity(kernels_survive=survive)).status_code == 204
+    activity = (await ana.get(f"/api/v1/jupyter/sessions/{inside.session}")).json()["activity"]
+    assert activity["kernels_survive"] is survive

@@ -101,7 +101,7 @@ def _show_session(session: Session) -> None:
                 ("Uses", _uses(session)),
                 ("Stops", f"{ago(session.idle_stop_at)} if nobody uses it" if session.idle_stop_at else ""),
                 ("Ends", f"{ago(session.ends_at)}: its time limit" if session.ends_at else ""),
-                ("Kernels", f"{busy(session)} busy" if activity else ""),
+                ("Kernels", _kernels(session)),
                 ("Notebook", (activity.notebook or "") if activity else ""),
                 ("Last active", ago(activity.last_active_at) if activity else ""),
                 ("Launches", str(session.launch)),
@@ -112,6 +112,13 @@ def _show_session(session: Session) -> None:
             say("\n".join(("", "End of its log:", *session.reason.log_tail)))
 
     emit(session, text)
+
+
+def _kernels(session: Session) -> str:
+    if session.activity is None:
+        return ""
+    fragile = "" if session.activity.kernels_survive else "; they end with the session's server (its log says why)"
+    return f"{busy(session)} busy{fragile}"
 
 
 def _uses(session: Session) -> str:

@@ -326,6 +326,7 @@ class Activity(Wire):
     connections: int = Field(description="Open kernel websockets; open but idle tabs count here only.")
     last_active_at: datetime | None
     notebook: str | None = Field(None, description="Path of the notebook last run or saved.")
+    kernels_survive: bool = Field(True, description="Whether kernels outlive the session's own server.")
 
 
 class WorkspaceRef(Wire):

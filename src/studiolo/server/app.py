@@ -30,6 +30,7 @@ from studiolo.server.http.answers import KnownAnswers
 from studiolo.server.http.edge import ASGIApp, Edge, Receive, Scope, Send
 from studiolo.server.http.idempotency import Idempotency
 from studiolo.server.http.identity import check_operations
+from studiolo.server.kernels import inside_routes
 from studiolo.server.kernels import internal as kernel_questions
 from studiolo.server.kernels import routes as kernel_routes
 from studiolo.server.notifications import routes as notification_routes
@@ -163,10 +164,10 @@ def version_1() -> APIRouter:
     router.include_router(session_routes.reports)
     router.include_router(kernel_routes.collection)
     router.include_router(kernel_routes.of_workspace)
+    router.include_router(inside_routes.of_session)
     return router
 
 
-    router.include_router(kernel_routes.of_session)
 @contextlib.asynccontextmanager
 async def _background(services: Services) -> AsyncIterator[None]:
     tasks = [

@@ -55,7 +55,8 @@ class KernelHosts:
         self._engines = engines
         self._secrets = session_secrets
         self._sockets = session_sockets
-        self._known: dict[str, KernelHost] = {}
+        # By launch; None: it has none.
+        self._known: dict[str, KernelHost | None] = {}
 
     async def of_session(self, row: RowMapping) -> KernelHost | None:
         """Return the host of a running session's kernels; None: they are its own server's.
@@ -65,13 +66,9 @@ class KernelHosts:
         scope = f"{row['id']}.{row['handle_launch'] or row['launch']}"
         if (self._sockets / scope / GROUNDS).exists():
             return self.here
-        known = self._known.get(scope)
-        if known is None and row["handle"] is not None and (upstream := await self._look(row)) is not None:
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            secret = self._secrets.of_launch(row["id"], row["handle_launch"])
-            known = self._known[scope] = HostElsewhere(upstream, secret)
-        return known
+        if scope not in self._known and row["handle"] is not None:
+            await self._find_out(scope, row)
+        return self._known.get(scope)
 
     async def of_kernels(self, session_id: str | None) -> KernelHost:
         """Return the host of a session's kernels, None: of headless ones.
@@ -121,15 +118,21 @@ class KernelHosts:
             return await self.of_session(row)
         return None
 
-    async def _look(self, row: RowMapping) -> str | None:
+    async def _find_out(self, scope: str, row: RowMapping) -> None:
         engine = self._engines.of(engine_of(row))
         seen: Observation = await within(OBSERVE_SECONDS, engine.name, engine.observe(row["handle"]))
         if seen.phase is Phase.UNKNOWN:
             # Its own server is not asked instead: kernels would be started there, beside those that run.
             raise _not_reached(seen.message or "")
-        if seen.phase is Phase.READY and seen.kernels is not None and await _is_there(seen.kernels):
-            return seen.kernels
-        return None
+        if seen.phase is not Phase.READY:
+            return
+        found = None
+        if seen.kernels is not None and await _is_there(seen.kernels):
+            found = HostElsewhere(seen.kernels, self._secrets.of_launch(row["id"], row["handle_launch"]))
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        # Its socket is bound before the server is ready: what is true now stays so.
+        self._known[scope] = found
 
 
 async def _is_there(upstream: str) -> bool:

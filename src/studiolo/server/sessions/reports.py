@@ -123,6 +123,7 @@ def _merge(own: Mapping[str, Any] | None, host: Mapping[str, Any] | None, report
         "notebook": later["notebook"],
         "notebook_at": later["notebook_at"],
         "reported_at": reported_at,
+        "kernels_survive": own.get("kernels_survive", True),
     }
 
 

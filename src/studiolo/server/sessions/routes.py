@@ -179,6 +179,7 @@ class Report(Request):
     last_active_at: AwareDatetime | None = None
     notebook: Annotated[str, Field(max_length=4096)] | None = None
     notebook_at: AwareDatetime | None = None
+    kernels_survive: bool = True
 
 
 @reports.post("/sessions/{session}/report", status_code=204)
