@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from studiolo.contract.ids import IdKind, new_id
 from studiolo.engines.base import Handle, Observation, Phase, WorkloadSpec
@@ -14,6 +15,8 @@ from studiolo.engines.kubernetes.settings import KubernetesSettings
 from studiolo.engines.plugins import EngineGround
 from studiolo.testing.fixtures import SECRET
 from studiolo.testing.kubernetes.server import FakeCluster
+
+CHART = Path(__file__).parents[3] / "deploy/helm/studiolo"
 
 
 @pytest.fixture
@@ -50,6 +53,13 @@ def make_spec(tmp_path: Path) -> Callable[..., WorkloadSpec]:
         return WorkloadSpec(**(values | given))
 
     return make
+
+
+def read_role() -> list[dict[str, Any]]:
+    """Return the rules of the chart's Role."""
+    text = (CHART / "templates/rights.yaml").read_text()
+    rules: list[dict[str, Any]] = yaml.safe_load(text.split("\nrules:\n")[1].split("\n---\n")[0])
+    return rules
 
 
 def ground(folder: Path) -> EngineGround:

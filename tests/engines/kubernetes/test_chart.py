@@ -5,14 +5,13 @@ import json
 import tomllib
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
 
-from engines.kubernetes.conftest import settle
+from engines.kubernetes.conftest import CHART, read_role, settle
 from studiolo.engines.base import Phase, WorkloadSpec
 from studiolo.engines.kubernetes.engine import KubernetesEngine
 from studiolo.engines.plugins import find_plugin
@@ -20,19 +19,12 @@ from studiolo.testing.fixtures import nothing_wanted
 from studiolo.testing.kubernetes.rules import KINDS
 from studiolo.testing.kubernetes.server import FakeCluster
 
-_CHART = Path(__file__).parents[3] / "deploy/helm/studiolo"
 _VERBS = ("get", "list", "watch", "create", "delete", "patch")
 
 
-def _rules() -> list[dict[str, Any]]:
-    text = (_CHART / "templates/rights.yaml").read_text()
-    rules: list[dict[str, Any]] = yaml.safe_load(text.split("\nrules:\n")[1].split("\n---\n")[0])
-    return rules
-
-
 def test_the_charts_values_keep_its_schema() -> None:
-    values = yaml.safe_load((_CHART / "values.yaml").read_text())
-    jsonschema.validate(values, json.loads((_CHART / "values.schema.json").read_text()))
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    jsonschema.validate(values, json.loads((CHART / "values.schema.json").read_text()))
 
 
 @pytest.mark.parametrize(
@@ -44,15 +36,15 @@ def test_the_charts_values_keep_its_schema() -> None:
     ],
 )
 def test_a_pool_of_places_says_how_large_they_are(pool: dict[str, Any], is_valid: bool) -> None:
-    values = yaml.safe_load((_CHART / "values.yaml").read_text()) | {"warm": {"pools": [pool]}}
-    schema = jsonschema.Draft7Validator(json.loads((_CHART / "values.schema.json").read_text()))
+    values = yaml.safe_load((CHART / "values.yaml").read_text()) | {"warm": {"pools": [pool]}}
+    schema = jsonschema.Draft7Validator(json.loads((CHART / "values.schema.json").read_text()))
     assert schema.is_valid(values) is is_valid
 
 
 def test_the_guides_settings_are_those_of_the_plugin() -> None:
     plugin = find_plugin("kubernetes")
     assert plugin is not None
-    guide = (_CHART.parents[2] / "docs/how-to/engine-kubernetes.md").read_text()
+    guide = (CHART.parents[2] / "docs/how-to/engine-kubernetes.md").read_text()
     tables = [block.split("```")[0].replace("\n   ", "\n") for block in guide.split("```toml\n")[1:]]
     found = [tomllib.loads(table)["engines"]["kubernetes"] for table in tables]
     assert len(found) == 2
@@ -64,7 +56,7 @@ def test_the_guides_settings_are_those_of_the_plugin() -> None:
 async def test_the_charts_role_is_enough_for_all_that_the_engine_does(
     cluster: FakeCluster, engine: KubernetesEngine, make_spec: Callable[..., WorkloadSpec]
 ) -> None:
-    allowed = {(verb, resource) for rule in _rules() for resource in rule["resources"] for verb in rule["verbs"]}
+    allowed = {(verb, resource) for rule in read_role() for resource in rule["resources"] for verb in rule["verbs"]}
     cluster.forbidden = {(verb, resource) for verb in _VERBS for resource in KINDS} - allowed
     spec = make_spec()
     handle = await engine.start(spec)

@@ -1,6 +1,7 @@
 """The Kubernetes engine keeps the contract of engines.
 
-On a fake cluster whose pods are scripted; on one that runs them as processes; and on a real one, where
+On a fake cluster whose pods are scripted; on one that runs them as processes; on a real API server with such a node,
+where STUDIOLO_TEST_APISERVER names a folder with `etcd` and `kube-apiserver`; and on a real cluster, where
 STUDIOLO_TEST_KUBECONFIG leads to it (`make test-kubernetes KUBECONFIG=…`). That one's namespace is named by
 STUDIOLO_TEST_NAMESPACE (`studiolo`), the image with our runtime by STUDIOLO_TEST_IMAGE, the isolation to measure by
 STUDIOLO_TEST_ISOLATION (`L1`: nothing is measured), the address that this machine has for pods by
@@ -18,13 +19,14 @@ from pathlib import Path
 
 import pytest
 
-from engines.kubernetes.conftest import ground
+from engines.kubernetes.conftest import ground, read_role
 from studiolo.engines.base import Handle, Phase, WorkloadSpec
 from studiolo.engines.kubernetes.engine import KubernetesEngine
 from studiolo.engines.kubernetes.names import WORKLOAD
 from studiolo.engines.kubernetes.settings import KubernetesSettings
 from studiolo.testing.engine_contract import *  # noqa: F403
 from studiolo.testing.engine_contract import EngineCase, settle
+from studiolo.testing.kubernetes.apiserver import APIServer
 from studiolo.testing.kubernetes.pods import Pod, run_at_once
 from studiolo.testing.kubernetes.processes import Processes
 from studiolo.testing.kubernetes.server import FakeCluster
@@ -33,6 +35,8 @@ from studiolo.testing.local import SessionClient, build_environment
 _REAL = os.environ.get("STUDIOLO_TEST_KUBECONFIG")
 _NAMESPACE = os.environ.get("STUDIOLO_TEST_NAMESPACE", "studiolo")
 _SLOW = (pytest.mark.engine, pytest.mark.engine_kube)
+_PROGRAMS = os.environ.get("STUDIOLO_TEST_APISERVER")
+_NO_SERVER = pytest.mark.skipif(not _PROGRAMS, reason="STUDIOLO_TEST_APISERVER names no folder with its programs")
 _NO_CLUSTER = pytest.mark.skipif(not _REAL, reason="STUDIOLO_TEST_KUBECONFIG names no cluster")
 
 Make = Callable[..., WorkloadSpec]
@@ -43,6 +47,7 @@ _WAITS = "waits"
     params=[
         "scripted",
         pytest.param("processes", marks=_SLOW),
+        pytest.param("apiserver", marks=(*_SLOW, _NO_SERVER)),
         pytest.param("cluster", marks=(*_SLOW, _NO_CLUSTER)),
     ]
 )
@@ -53,6 +58,15 @@ async def case(
     if request.param == "cluster":
         async with _real_case(make_spec, tmp_path) as real:
             yield real
+        return
+    if request.param == "apiserver":
+        async with APIServer(Path(str(_PROGRAMS)), tmp_path, read_role()).serve() as server:
+            settings = KubernetesSettings.model_validate(server.settings(tmp_path))
+            engine = KubernetesEngine(ground(tmp_path), settings)
+            yield EngineCase(
+                engine, make_spec, _unknown(make_spec), lambda handle: server.kill(handle["pod"]), patience_seconds=60
+            )
+            await engine.aclose()
         return
     async with FakeCluster().serve() as cluster:
         settings = KubernetesSettings.model_validate(cluster.settings(tmp_path))

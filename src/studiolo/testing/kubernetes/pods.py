@@ -3,18 +3,30 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-from studiolo.testing.kubernetes.store import Store
+from typing import Any, Protocol
 
 Object = dict[str, Any]
 _TERMINATED = 128 + 15
 
 
+class Keeps(Protocol):
+    """Where pods stand as they are, and where what is said of them goes."""
+
+    version: int
+
+    def find(self, resource: str, namespace: str, name: str) -> Object | None:
+        """Return an object as it stands."""
+        ...
+
+    def put(self, resource: str, item: Object) -> Object:
+        """Add or replace an object."""
+        ...
+
+
 class Pod:
     """A pod that somebody runs. `is_stopping` is set when it is deleted and has `grace_seconds` left."""
 
-    def __init__(self, store: Store, namespace: str, name: str) -> None:
+    def __init__(self, store: Keeps, namespace: str, name: str) -> None:
         self._store = store
         self.namespace = namespace
         self.name = name
