@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from importlib.metadata import metadata
 from pathlib import Path
 
-import notebooks
 import studiolo
 
 # As a distribution, and what a lock calls it.
@@ -50,8 +49,9 @@ def write_client_wheel(folder: Path) -> tuple[Path, str]:
 
 
 def _list_files() -> Iterator[tuple[str, bytes]]:
-    ours, theirs = Path(studiolo.__file__).parent, Path(notebooks.__file__).parent
-    for part in (*(ours / name for name in _PARTS), theirs):
+    ours = Path(studiolo.__file__).parent
+    # Its sibling is named and not imported: with it comes the whole client.
+    for part in (*(ours / name for name in _PARTS), ours.parent / "notebooks"):
         found = sorted(part.rglob("*")) if part.is_dir() else [part]
         for file in found:
             if file.suffix in (".py", ".typed"):

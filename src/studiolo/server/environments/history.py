@@ -30,7 +30,6 @@ from studiolo.server.environments import queries
 from studiolo.server.environments.locks import Locks
 from studiolo.server.environments.planning import Planner
 from studiolo.server.environments.progress import Progress
-from studiolo.server.environments.sbom import write_sbom
 from studiolo.server.environments.specs import read_spec
 from studiolo.server.environments.wire import build_of, change_of
 from studiolo.server.http.streaming import AskWho
@@ -166,7 +165,7 @@ class History:
         async with self._db.read() as connection:
             row = await self._find(connection, who, reference)
         lock = await self.lock(who, row["id"], number)
-        return await asyncio.to_thread(write_sbom, lock, workspace=row["name"], at=self._clock.now())
+        return await asyncio.to_thread(_write_sbom, lock, row["name"], self._clock.now())
 
     async def check(self, who: Principal, reference: str | None, form: PackageCheck) -> Plan:
         """Return what installing packages comes to, in a workspace or, without one, by the platform's policy.
@@ -240,3 +239,10 @@ def _no_build(row: RowMapping, number: int | None) -> NotFound:
         f"{row['name']!r} has no build {number}." if number is not None else f"{row['name']!r} has no build yet.",
         hint=f"studiolo environment history {row['name']} lists them.",
     )
+
+
+def _write_sbom(lock: Lock, workspace: str, at: datetime) -> str:
+    # Loaded where it is used, in a thread: the model of bills of materials takes long.
+    from studiolo.server.environments.sbom import write_sbom
+
+    return write_sbom(lock, workspace=workspace, at=at)
