@@ -4,34 +4,12 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
+from deploy.files import DEPLOY, image_variables, service, unit
 from studiolo.engines.container.settings import ContainerSettings
 from studiolo.server.settings import load_settings
-
-DEPLOY = Path(__file__).parents[2] / "deploy"
-_GIVEN = re.compile(r"\$\{(\w+):-([^}]*)\}")
-
-
-def services(*names: str) -> dict[str, Any]:
-    """The platform's service in compose files, the later ones over the former, as they are when nothing is chosen."""
-    merged: dict[str, Any] = {}
-    for name in names:
-        text = _GIVEN.sub(lambda found: found[2], (DEPLOY / "compose" / name).read_text())
-        for key, value in yaml.safe_load(text)["services"]["platform"].items():
-            merged[key] = {**merged[key], **value} if key == "environment" and key in merged else value
-    return merged
-
-
-def unit() -> list[tuple[str, str]]:
-    """The lines of the unit's [Service]; a name may stand there more than once."""
-    text = (DEPLOY / "systemd/studiolo.service").read_text().partition("[Service]")[2].partition("\n[")[0]
-    return [
-        (name, value) for name, _, value in (line.partition("=") for line in text.splitlines() if line[:1].isupper())
-    ]
 
 
 @pytest.fixture(autouse=True)
@@ -42,37 +20,32 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def set_all(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
     for name, value in variables.items():
-        monkeypatch.setenv(name, str(value))
-
-
-def image_variables() -> dict[str, str]:
-    text = (DEPLOY / "images/platform/Containerfile").read_text()
-    return dict(re.findall(r"\b(STUDIOLO_\w+)=(\S+)", text))
+        monkeypatch.setenv(name, value)
 
 
 def test_one_container_listens_where_its_port_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
-    service = services("compose.yaml")
-    set_all(monkeypatch, image_variables() | service["environment"])
+    platform = service("compose.yaml")
+    set_all(monkeypatch, image_variables() | platform["environment"])
     settings = load_settings()
     assert (settings.host, settings.port, str(settings.data_dir)) == ("0.0.0.0", 8888, "/data")
-    assert service["ports"] == [f"127.0.0.1:{settings.port}:{settings.port}"]
-    assert "data:/data" in service["volumes"]
+    assert platform["ports"] == [f"127.0.0.1:{settings.port}:{settings.port}"]
+    assert "data:/data" in platform["volumes"]
     assert settings.address == "http://localhost:8888"
 
 
 def test_a_platform_beside_the_daemon_has_its_folders_at_the_machines_paths(monkeypatch: pytest.MonkeyPatch) -> None:
-    service = services("compose.yaml", "containers.yaml")
-    set_all(monkeypatch, image_variables() | service["environment"])
+    platform = service("compose.yaml", "containers.yaml")
+    set_all(monkeypatch, image_variables() | platform["environment"])
     settings = load_settings()
     container = ContainerSettings.model_validate(settings.engines.tables["container"])
     assert settings.engines.default == "container"
     assert container.runtime == "image"
-    assert service["image"] == container.image
-    outside, inside = service["volumes"][0].split(":")
+    assert platform["image"] == container.image
+    outside, inside = platform["volumes"][1].split(":")
     assert outside == inside
     assert settings.data_dir.is_relative_to(inside)
     assert settings.runtime_dir.is_relative_to(inside)
-    assert container.url == "unix://" + service["volumes"][1].split(":")[1]
+    assert container.url == "unix://" + platform["volumes"][2].split(":")[1]
 
 
 def test_the_unit_sets_what_the_platform_understands_and_keeps_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
