@@ -27,7 +27,7 @@ async def cluster() -> AsyncIterator[FakeCluster]:
 
 @pytest.fixture
 def engines(engine: FakeEngine, cluster: FakeCluster, tmp_path: Path) -> Engines:
-    settings = PLUGIN.settings.model_validate(cluster.settings(tmp_path))
+    settings = PLUGIN.settings.model_validate(cluster.settings(tmp_path, claims={"shared_storage_class": "nfs"}))
     ground = EngineGround(tmp_path, tmp_path, "tests", "http://localhost:1")
     return Engines({"local": engine, "kubernetes": PLUGIN.build(ground, settings)})
 
@@ -46,7 +46,20 @@ async def test_a_workspace_whose_engine_is_kubernetes_runs_in_a_pod_of_its_perso
     pod = cluster.list_all("pods")[0]
     assert pod["metadata"]["name"].startswith("jupyter-ana-s-")
     assert pod["metadata"]["annotations"]["studiolo.dev/workspace"] == "ana/churn"
-    assert cluster.list_all("persistentvolumeclaims")[0]["metadata"]["name"].startswith("workspace-churn-")
+    claim = cluster.list_all("persistentvolumeclaims")[0]
+    assert claim["metadata"]["name"].startswith("workspace-churn-")
+    assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+
+
+@pytest.mark.req("A-25")
+async def test_the_claim_of_a_workspace_of_several_people_can_be_mounted_by_several_nodes(
+    ana: httpx.AsyncClient, leo: httpx.AsyncClient, cluster: FakeCluster
+) -> None:
+    await ana.post(W, json={"name": "churn", "engine": "kubernetes"})
+    await ana.put(f"{W}/churn/members", json={"person": "leo", "role": "editor"})
+    await ana.post(S, json={"workspace": "churn"}, params={"wait": 30})
+    spec = cluster.list_all("persistentvolumeclaims")[0]["spec"]
+    assert (spec["accessModes"], spec["storageClassName"]) == (["ReadWriteMany"], "nfs")
 
 
 async def test_waiting_for_a_place_is_told_with_the_schedulers_words(

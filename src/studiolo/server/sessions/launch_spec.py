@@ -106,6 +106,7 @@ class LaunchSpecs:
                 "workspace": f"{row['owner_name']}/{row['workspace_name']}",
                 "person": row["person_display_name"],
                 **({"e-mail": row["person_email"]} if row["person_email"] else {}),
+                "people": str(row["member_count"]),
             },
             options=self._options.get((row["allowed"] or {}).get("profile") or "", {}).get(row["engine"], {}),
             volumes=volumes_of(row["config"], self._volumes, engine, row["person_name"]),

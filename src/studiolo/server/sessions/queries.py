@@ -14,6 +14,9 @@ from studiolo.server.workspaces.tables import members, workspaces
 
 _owner = people.alias("owner")
 _launcher = people.alias("launcher")
+_member_count = (
+    select(func.count()).where(members.c.workspace_id == sessions.c.workspace_id).correlate(sessions).scalar_subquery()
+)
 ALIVE = ("starting", "running", "stopping", "unknown")
 # Any number that nothing else of ours locks.
 _ADMISSION_LOCK = 0x5354554C
@@ -35,6 +38,7 @@ def _described() -> Any:
             _launcher.c.name.label("person_name"),
             _launcher.c.display_name.label("person_display_name"),
             _launcher.c.email.label("person_email"),
+            _member_count.label("member_count"),
         )
         .join(workspaces, workspaces.c.id == sessions.c.workspace_id)
         .join(_owner, _owner.c.id == workspaces.c.owner_id)
