@@ -439,10 +439,12 @@ def build(
     leases.living = (session_queries.list_wanted, kernel_queries.list_holders)
     of_workspaces.register.sessions = of_environments.recorder.users = of_kernels.of_workspaces
     invitations.holdings = suspension.holdings = of_workspaces.holdings
+    gpus = GPUService(db, clock, running, audit, notifications, leases)
     suspension.also_forget = (
         notifications.forget_person,
         of_requests.requests.forget_person,
         of_packages.policies.forget_person,
+        gpus.forget_person,
     )
     accounts.on_ended = keys.on_ended = suspension.on_ended = _close_both(of_sessions.closer, of_kernels.closer)
     keys.find_workspace = _finder(workspaces)
@@ -542,7 +544,7 @@ def build(
         index_questions=of_index.questions,
         index_credentials=of_index.credentials,
         file_questions=FileQuestions(db, authentication, workspaces, audit, file_host),
-        gpus=GPUService(db, clock, running, audit, notifications, leases),
+        gpus=gpus,
         inspection=Inspection(settings, db, running, environments, of_sessions.sessions, backups),
         backups=backups,
         datasets=datasets,

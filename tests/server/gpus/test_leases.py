@@ -7,12 +7,15 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import RowMapping, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.conftest import eventually
 from server.test_kernels import Asking, asking
 from studiolo.engines.base import GPU
 from studiolo.kit.clock import ManualClock
 from studiolo.server.gpus.choosing import TURN
+from studiolo.server.gpus.tables import gpu_waits
 from studiolo.server.services import Services, build
 from studiolo.server.settings import Settings
 from studiolo.testing.fake_engine import FakeEngine
@@ -130,6 +133,10 @@ async def test_kernels_hold_theirs_beside_sessions(asking: Asking) -> None:
     assert set((await held(asking.client)).values()) == {None}
 
 
+async def list_all_waits(connection: AsyncConnection) -> list[RowMapping]:
+    return list((await connection.execute(select(gpu_waits))).mappings())
+
+
 class TestTelling:
     async def told(self, client: httpx.AsyncClient, services: Services) -> list[str]:
         await services.gpus.tell()
@@ -163,6 +170,20 @@ class TestTelling:
         await ana.put(f"{G}/notify", json={"count": 1})
         await launch(ana, gpu=1)
         assert (await ana.get(G)).json()["waiting"] is None
+
+    async def test_who_was_suspended_is_not_told_and_who_was_erased_waits_no_more(
+        self, admin: httpx.AsyncClient, leo: httpx.AsyncClient, services: Services
+    ) -> None:
+        await leo.put(f"{G}/notify", json={"count": 1})
+        suspended = await admin.post("/api/v1/people/leo/suspend")
+        assert suspended.status_code < 300, suspended.text
+        await services.gpus.tell()
+        async with services.db.read() as connection:
+            assert [wait["told_at"] for wait in await list_all_waits(connection)] == [None]
+        erased = await admin.delete("/api/v1/people/leo", params={"confirm": "leo"})
+        assert erased.status_code < 300, erased.text
+        async with services.db.read() as connection:
+            assert await list_all_waits(connection) == []
 
     async def test_a_wait_can_be_withdrawn(self, ana: httpx.AsyncClient, services: Services) -> None:
         await ana.put(f"{G}/notify", json={"type": "v100"})

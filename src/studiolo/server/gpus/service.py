@@ -96,6 +96,10 @@ class GPUService:
             if await queries.delete_waits(tx.connection, [who.person_id]):
                 await self._audit.record(tx, who, "gpu.withdraw", who.name, topics=(TOPIC,))
 
+    async def forget_person(self, tx: Transaction, person_id: str, display_name: str) -> None:
+        """Have an erased person wait no more (promise S15)."""
+        await queries.delete_waits(tx.connection, [person_id])
+
     async def tell_forever(self) -> None:
         """Tell those whose turn it is, now and then."""
         await repeat(self.tell, every_seconds=_LOOK_SECONDS, failed="gpu-waits-not-told")
