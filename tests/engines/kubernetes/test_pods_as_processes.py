@@ -42,6 +42,10 @@ async def test_a_session_in_a_pod_runs_cells_in_its_claim_and_ends_when_told(
     assert list((tmp_path / "node" / "claims").glob("workspace-churn-*/made"))
     async with client.http(auth=None) as stranger:
         assert (await stranger.get("api/contents")).status_code == 403
+    # Its port is the one that the policy lets the platform reach.
+    assert seen.kernels == f"{seen.upstream.rpartition(':')[0]}:8889"
+    async with SessionClient.at(seen.kernels, "/", SECRET).http() as host:
+        assert (await host.get("_host/kernels")).json() == {"kernels": []}
     assert await engine.tail(handle, lines=1)
     await engine.stop(handle, grace=timedelta(seconds=20))
     ended = await settle(engine, handle, Phase.ENDED)

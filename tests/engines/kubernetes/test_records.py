@@ -16,9 +16,14 @@ _CREATED = "2026-11-21T11:59:00Z"
 _SETTINGS = KubernetesSettings(image="lab:1", image_seconds=120)
 
 
-def _see(status: dict[str, Any], news: str = "", **metadata: Any) -> Observation | None:
+_PORTS: tuple[dict[str, Any], ...] = ({"containerPort": 8888},)
+
+
+def _see(
+    status: dict[str, Any], news: str = "", *, ports: tuple[dict[str, Any], ...] = _PORTS, **metadata: Any
+) -> Observation | None:
     labels = {names.WORKLOAD: "s-1", names.LAUNCH: "2"}
-    container = {"ports": [{"containerPort": 8888}], "resources": {"limits": {"memory": "2048Mi"}}}
+    container = {"ports": list(ports), "resources": {"limits": {"memory": "2048Mi"}}}
     pod = {
         "metadata": {
             "name": "jupyter-ana-s-1-2",
@@ -44,6 +49,17 @@ def _ended(**status: Any) -> Any:
 
 def _container(**state: Any) -> list[dict[str, Any]]:
     return [{"state": state, "started": "running" in state}]
+
+
+@pytest.mark.parametrize(
+    ("ports", "kernels"),
+    [(_PORTS, None), (({"name": "http", "containerPort": 80}, {"name": "kernels", "containerPort": 8889}), 8889)],
+)
+def test_a_pod_that_runs_says_where_its_server_and_its_kernels_are(ports: Any, kernels: int | None) -> None:
+    seen = _see({"phase": "Running", "podIP": "10.1.2.3", "containerStatuses": _container(running={})}, ports=ports)
+    assert seen is not None
+    assert seen.upstream == f"10.1.2.3:{ports[0]['containerPort']}"
+    assert seen.kernels == (f"10.1.2.3:{kernels}" if kernels else None)
 
 
 def test_a_pod_without_a_node_says_why_it_waits() -> None:
