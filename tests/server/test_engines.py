@@ -154,7 +154,7 @@ async def test_an_engine_is_told_all_that_it_may_need(ana: httpx.AsyncClient, po
     assert (spec.limits.gpu, spec.limits.gpu_type, spec.limits.disk) == (2, "a100", 20 * 1024**3)
     assert spec.limits.seconds == 8 * 3600
     assert (spec.person, spec.options) == ("ana", {"partition": "gpu"})
-    assert spec.labels == {"workspace": "ana/churn", "person": "ana", "e-mail": "ana@example.com"}
+    assert spec.labels == {"workspace": "ana/churn", "person": "ana", "e-mail": "ana@example.com", "people": "1"}
 
 
 @pytest.mark.usefixtures("churn")
