@@ -8,11 +8,14 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from server.test_moving_pages import Browser, browser
 from studiolo.contract.resources import Profile, Resources
 from studiolo.engines.base import Engine, Volume
 from studiolo.server.settings import Settings
 from studiolo.server.settings.resources import ResourceSettings, VolumeOffer
 from studiolo.testing.fake_engine import FakeEngine
+
+__all__ = ["browser"]
 
 W = "/api/v1/jupyter/workspaces"
 
@@ -113,6 +116,15 @@ async def test_a_profile_is_for_those_whom_it_names(ana: httpx.AsyncClient, leo:
     assert (await launch(ana, "churn", profile="secret"))["profile"] == "secret"
     [old, secret] = (await ana.get("/api/v1/profiles")).json()["profiles"]
     assert (old["deprecated"], secret["people"]) == ("Goes in May; take small.", [])
+
+
+async def test_pages_offer_the_profiles_that_a_person_may_use_and_say_which_go(browser: Browser) -> None:
+    churn = (await browser.post("/workspaces", name="churn")).headers["location"].partition("?")[0]
+    for page in ("launch", "settings"):
+        shown = await browser.get(f"{churn}/{page}")
+        assert 'value="old"' in shown, page
+        assert 'value="secret"' not in shown, page
+    assert "Goes in May; take small." in await browser.get(f"{churn}/launch")
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ async def _show_workspace(
         kernels=found.items,
         allowed={kernel.id: may(kernel, own, who) for kernel in found.items},
         ended=ended,
-        profiles=services.settings.resources.profiles,
+        profiles=services.settings.resources.of_person(who.name).profiles,
         form={"name": "", "profile": "", "path": ""} | (given or {}),
         problem=problem,
         canonical=f"/w/{own.id}/kernels" if problem else None,

@@ -131,7 +131,7 @@ async def show_settings(
         status=status_of(problem),
         workspace=own,
         limits=limits,
-        profiles=services.settings.resources.profiles,
+        profiles=services.settings.resources.of_person(who.name).profiles,
         engines=services.engines,
         only_profiles=services.settings.resources.only_profiles,
         policy=await services.policy_revisions.show(who, own.id),
