@@ -60,6 +60,8 @@ async def case(
             yield real
         return
     if request.param == "apiserver":
+        if {"tail", "log"} & set(request.node.name.split("[")[0].split("_")):
+            pytest.skip("a node that is played serves no logs")
         async with APIServer(Path(str(_PROGRAMS)), tmp_path, read_role()).serve() as server:
             settings = KubernetesSettings.model_validate(server.settings(tmp_path))
             engine = KubernetesEngine(ground(tmp_path), settings)
