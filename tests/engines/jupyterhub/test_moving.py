@@ -9,9 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from engines.jupyterhub.conftest import Settings, ending
 from server.conftest import People, clock, empty_database, eventually, people, services, settings
 from server.test_moving import W, contents
-from studiolo.engines.base import Engine
+from studiolo.contract.errors import NotFound
+from studiolo.engines.base import Engine, StoredPlace
 from studiolo.engines.jupyterhub.engine import HubEngine
 from studiolo.kit.reconcile import running
 from studiolo.server.services import Services
@@ -58,3 +60,12 @@ async def reach(client: httpx.AsyncClient, state: str) -> None:
         return bool(told["state"] == state)
 
     await eventually(is_there, _WITHIN)
+
+
+async def test_somebody_whom_the_hub_does_not_know_has_nothing_there(make_settings: Settings) -> None:
+    place = StoredPlace(Path("/data/workspaces/w-1"), "churn", f"nobody-{secrets.token_hex(4)}")
+    async with ending(make_settings(create_users=False)) as engine:
+        await engine.forget_store(place)
+        with pytest.raises(NotFound, match="has no user"):
+            async with engine.open_store(place):
+                pass

@@ -18,7 +18,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from studiolo.contract.errors import Unavailable
+from studiolo.contract.errors import NotFound, Unavailable
 from studiolo.engines.base import Store, StoredPlace
 from studiolo.engines.carrying import CarriedStore, calls_by
 from studiolo.engines.jupyterhub.api import HubAPI, HubRefusal
@@ -66,8 +66,10 @@ class HubStores:
 
     async def forget(self, place: StoredPlace) -> None:
         """See Stores.forget_store."""
-        async with self._kernel(place) as kernel:
-            await kernel.run("shutil.rmtree(_studiolo_root)")
+        # Who is nobody there has no files there.
+        with suppress(NotFound):
+            async with self._kernel(place) as kernel:
+                await kernel.run("shutil.rmtree(_studiolo_root)")
 
     @asynccontextmanager
     async def _kernel(self, place: StoredPlace) -> AsyncGenerator["_Kernel"]:

@@ -27,8 +27,6 @@ _log = structlog.get_logger(__name__)
 _TELL_SECONDS = 0.5
 _AGAIN = timedelta(seconds=5)
 _SOON = timedelta(seconds=1)
-# What only an administrator can mend.
-_LATER = timedelta(minutes=5)
 # Each holds a place open at both ends, and blocks of files in memory.
 _AT_ONCE = 4
 
@@ -125,7 +123,7 @@ class MoveSteps:
             # What is being taken back after a failure says why it failed.
             if not move["code"]:
                 await self._set(move, (move["state"],), message=message)
-            return _AGAIN if is_away else _LATER
+            return _AGAIN
         async with self._db.write() as tx:
             failed = {"state": "returning", "code": problem.code, "message": message}
             if await moving_queries.change(tx.connection, move["workspace_id"], moving_queries.COPYING, **failed):
