@@ -20,6 +20,8 @@ from deploy.files import DEPLOY, service
 from e2e.kernels import channels, execute, start_kernel
 from engines.container.bench import Cable
 from engines.container.conftest import podman  # noqa: F401
+from studiolo.engines.container.configuration import INSTANCE
+from studiolo.server.settings import Settings
 from studiolo.testing.ports import free_port
 
 pytestmark = [
@@ -219,3 +221,7 @@ def test_beside_the_daemon_sessions_outlive_the_platforms_container(image: str, 
                 assert container.stop() == 0
         finally:
             container.remove()
+            # A session's container goes on, whatever became of the platform's.
+            mine = f"label={INSTANCE}={Settings(data_dir=Path(folder, 'data')).instance}"
+            for left in call("ps", "--all", "--quiet", "--filter", mine).split():
+                call("rm", "--force", "--time", "1", left)
