@@ -26,7 +26,8 @@ def engines() -> None:
         )
         for engine in found
     ]
-    headers = ("ENGINE!", "ISOLATION!", "HEALTH!", "CPU CLAIMED!", "MEMORY CLAIMED!", "GPUS!", "STORAGE!", "IMAGES!", "LIMITS")
+    told = ("ENGINE!", "ISOLATION!", "HEALTH!")
+    headers = (*told, "CPU CLAIMED!", "MEMORY CLAIMED!", "GPUS!", "STORAGE!", "IMAGES!", "LIMITS")
 
     def text() -> None:
         print_table(headers, rows, empty="No engines.")

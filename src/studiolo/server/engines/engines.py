@@ -176,7 +176,7 @@ class Engines(Mapping[str, Engine]):
 
 
 def capacity_of(machine: Machine, claimed: Capacity) -> Capacity:
-    """Return `claimed` with what the machine has; of what others took there the engine may know more than we claimed."""
+    """Return `claimed` with what the machine has; of what others took the engine may know more than we claimed."""
     has = {"cpu": machine.cpu, "memory": machine.memory, "gpu": machine.gpu}
     taken = {
         "cpu_claimed": max(claimed.cpu_claimed, machine.cpu_taken),
