@@ -21,9 +21,7 @@ def upgrade() -> None:
         sa.Column("person_id", sa.String(length=18), nullable=False),
         sa.Column("workspace_id", sa.String(length=18), nullable=False),
         sa.Column("since", time, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["person_id"], ["people.id"], name=op.f("fk_gpu_leases_person_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_gpu_leases_person_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
             ["workspace_id"], ["workspaces.id"], name=op.f("fk_gpu_leases_workspace_id"), ondelete="CASCADE"
         ),
@@ -38,8 +36,6 @@ def upgrade() -> None:
         sa.Column("type", sa.String(length=100), nullable=True),
         sa.Column("since", time, nullable=False),
         sa.Column("told_at", time, nullable=True),
-        sa.ForeignKeyConstraint(
-            ["person_id"], ["people.id"], name=op.f("fk_gpu_waits_person_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_gpu_waits_person_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("person_id", name=op.f("pk_gpu_waits")),
     )
