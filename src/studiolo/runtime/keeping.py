@@ -177,6 +177,8 @@ class Keeper(ABC):
         self._watch_memory(kills_told)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         self.wait(0)
+        # A stop that was heard while it rested waits for nothing else.
+        self._follow_stop()
         self._look_after()
         self._end(self._observe_ending())
 

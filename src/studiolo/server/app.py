@@ -33,6 +33,7 @@ from studiolo.server.http.identity import check_operations
 from studiolo.server.kernels import inside_routes
 from studiolo.server.kernels import internal as kernel_questions
 from studiolo.server.kernels import routes as kernel_routes
+from studiolo.server.moves import routes as move_routes
 from studiolo.server.notifications import routes as notification_routes
 from studiolo.server.packages import internal as index_questions
 from studiolo.server.packages import routes as policy_routes
@@ -43,7 +44,7 @@ from studiolo.server.sessions import routes as session_routes
 from studiolo.server.sharing import routes as share_routes
 from studiolo.server.shortcuts import Shortcuts
 from studiolo.server.web import pages
-from studiolo.server.workspaces import archive_routes, clone_routes, dealing_routes, moving_routes
+from studiolo.server.workspaces import archive_routes, clone_routes, dealing_routes
 from studiolo.server.workspaces import routes as workspace_routes
 
 # Where another process of the platform says that it changed what is wanted.
@@ -146,7 +147,7 @@ def version_1() -> APIRouter:
     router.include_router(workspace_routes.router)
     router.include_router(archive_routes.router)
     router.include_router(clone_routes.router)
-    router.include_router(moving_routes.router)
+    router.include_router(move_routes.router)
     router.include_router(dealing_routes.router)
     router.include_router(dealing_routes.trash_router)
     router.include_router(environment_routes.router)

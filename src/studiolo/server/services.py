@@ -76,6 +76,8 @@ from studiolo.server.kernels.service import Kernels
 from studiolo.server.kernels.stopping import KernelStopper
 from studiolo.server.live import Live
 from studiolo.server.metrics import Meters, Metrics
+from studiolo.server.moves.service import Moves
+from studiolo.server.moves.steps import MoveSteps
 from studiolo.server.notifications.service import Notifications
 from studiolo.server.packages.clients import PackageClients
 from studiolo.server.packages.closures import Closures
@@ -124,8 +126,6 @@ from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.holdings import WorkspaceHoldings
 from studiolo.server.workspaces.importing import Imports
 from studiolo.server.workspaces.members import Members
-from studiolo.server.workspaces.moving import Moves
-from studiolo.server.workspaces.moving_steps import MoveSteps
 from studiolo.server.workspaces.parts import build_workspaces
 from studiolo.server.workspaces.records import Records
 from studiolo.server.workspaces.resets import Resets

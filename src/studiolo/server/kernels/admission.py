@@ -11,12 +11,12 @@ from studiolo.server.engines.engines import Engines
 from studiolo.server.gpus.leases import Holder, Leases
 from studiolo.server.kernels import queries
 from studiolo.server.kernels.wishes import Wanted
+from studiolo.server.moves.queries import check_still
 from studiolo.server.sessions import queries as session_queries
 from studiolo.server.sessions.admission import Amounts, add_claims, amounts, capacity_to_admit, wish
 from studiolo.server.settings.kernels import KernelSettings
 from studiolo.server.settings.resources import ResourceSettings
 from studiolo.server.workspaces.allowance import decide_allowance
-from studiolo.server.workspaces.moving_queries import check_still
 
 
 class KernelAdmission:

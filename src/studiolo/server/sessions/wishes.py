@@ -9,13 +9,13 @@ from studiolo.kit.clock import Clock
 from studiolo.kit.db import Transaction
 from studiolo.server.accounts.keys import Keys
 from studiolo.server.audit.service import Audit
+from studiolo.server.moves.queries import check_still
 from studiolo.server.principal import Principal
 from studiolo.server.sessions import queries, usage_queries
 from studiolo.server.sessions.admission import Amounts
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.reconciler import SessionReconciler
 from studiolo.server.sessions.secrets import SessionSecrets
-from studiolo.server.workspaces.moving_queries import check_still
 
 # What belongs to one launch and is unknown again when the next one is wanted.
 _FRESH = dict.fromkeys(

@@ -9,6 +9,9 @@ from studiolo.kit.db import Database
 from studiolo.server.accounts.service import Accounts
 from studiolo.server.audit.service import Audit
 from studiolo.server.engines.engines import Engines
+from studiolo.server.moves.places import MovingPlaces
+from studiolo.server.moves.service import Moves
+from studiolo.server.moves.steps import MoveSteps
 from studiolo.server.settings import Settings
 from studiolo.server.workspaces.access import Access
 from studiolo.server.workspaces.cloning import Clones
@@ -18,9 +21,6 @@ from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.holdings import WorkspaceHoldings
 from studiolo.server.workspaces.importing import Imports
 from studiolo.server.workspaces.members import Members
-from studiolo.server.workspaces.moving import Moves
-from studiolo.server.workspaces.moving_places import MovingPlaces
-from studiolo.server.workspaces.moving_steps import MoveSteps
 from studiolo.server.workspaces.records import Records
 from studiolo.server.workspaces.register import Register
 from studiolo.server.workspaces.resets import Resets

@@ -1,0 +1,1 @@
+"""Moves of workspaces between engines, with their files (decision 010)."""
