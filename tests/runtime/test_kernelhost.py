@@ -138,6 +138,10 @@ async def test_kernels_end_with_the_workload_and_a_later_launch_shows_their_outp
     assert (await place.end())[0] == 0
     assert processes.find_process(pid) is None
     assert [process for process in started if process.is_running() and process.status() != "zombie"] == []
+    # It was asked, not killed with its shim.
+    ended = read_json(place.folder.parent / "kept" / "kernels" / kernel / "exit.json")
+    assert ended is not None
+    assert (ended["reason"], ended["signal"]) == ("stopped", signal.SIGTERM)
     assert not client.socket.exists()
     later = place.folder.parent / "later"
     later.mkdir()
