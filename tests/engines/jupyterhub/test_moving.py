@@ -11,7 +11,7 @@ import pytest
 
 from engines.jupyterhub.conftest import Settings, ending
 from server.conftest import People, clock, empty_database, eventually, people, services, settings
-from server.test_moving import W, contents
+from server.test_moves import W, contents
 from studiolo.contract.errors import NotFound
 from studiolo.engines.base import Engine, StoredPlace
 from studiolo.engines.jupyterhub.engine import HubEngine
