@@ -121,10 +121,17 @@ async def test_a_host_that_is_killed_is_started_anew_and_has_all_output(place: P
     os.kill(first, signal.SIGKILL)
     # Who asks meanwhile waits for the next one.
     assert await until_counted(client, kernel) == "".join(f"{n}\n" for n in range(COUNT))
-    assert pid_of(place, "studiolo.gateway.inside") not in (None, first)
+    second = pid_of(place, "studiolo.gateway.inside")
+    assert second not in (None, first)
     async with client.http() as http:
         (listed,) = (await http.get("api/kernels")).json()
     assert listed["id"] == kernel
+    # Killed itself, the workload takes them along.
+    own = int(await client.run(kernel, "import os; print(os.getpid())"))
+    assert place.process is not None
+    place.process.kill()
+    await place.end()
+    await eventually(lambda: not any(processes.find_process(pid) for pid in (own, second or 0)))
 
 
 async def test_kernels_end_with_the_workload_and_a_later_launch_shows_their_output(place: Place) -> None:

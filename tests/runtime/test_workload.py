@@ -112,6 +112,10 @@ def place(run_dir: Path, environment: Path) -> Iterator[Place]:
     place = Place(run_dir, environment)
     yield place
     if place.process is not None and place.process.poll() is None:
+        # Killed, it would leave the folders of what it started to be removed first.
+        place.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            place.process.communicate(timeout=SECONDS)
         place.process.kill()
         place.process.communicate()
 

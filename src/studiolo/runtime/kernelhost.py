@@ -2,12 +2,14 @@
 
 A *watcher*, forked from the workload's shim, waits until the host is needed (somebody connects, or the server is
 ready), starts `python -m studiolo.gateway.inside DESCRIPTOR` with the launch's request on its standard input, and reaps
-what host and kernels leave behind. What descends from it outlives a server that is started anew.
+what host and kernels leave behind. What descends from it outlives a server that is started anew, and ends with the shim
+even if that is killed.
 """
 
 import contextlib
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from pathlib import Path
 from studiolo.runtime import keeping, processes
 from studiolo.runtime.descriptors import close_inherited
 from studiolo.runtime.launch import LaunchRequest
+from studiolo.runtime.registrations import end_kernels
 
 # Named, not imported: our runtime lives where these may be missing.
 _PROGRAM = "studiolo.gateway.inside"
@@ -106,7 +109,13 @@ def _bind(request: LaunchRequest) -> socket.socket:
 
 def _watch(request: LaunchRequest, listener: socket.socket, shim: int) -> None:
     """Be the watcher, until the shim ends."""
+
+    def give_up(number: int, frame: object) -> None:
+        end_kernels(request.kernels_folder)
+        os._exit(0)
+
     keeping.become_child(shim)
+    signal.signal(signal.SIGTERM, give_up)
     processes.become_subreaper()
     processes.name_process("studiolo-watch")
     close_inherited(keep=listener.fileno())
@@ -126,12 +135,14 @@ def _start(request: LaunchRequest, listener: socket.socket) -> int:
     """Start the host; return its process id. It may end before it has read what it is told."""
     # Its own interpreter must not be led astray by what is meant for the workspace's.
     variables = {name: value for name, value in request.variables.items() if not name.startswith("PYTHON")}
+    watcher = os.getpid()
     host = subprocess.Popen(
         [sys.executable, "-P", "-m", _PROGRAM, str(listener.fileno())],
         stdin=subprocess.PIPE,
         env=variables,
         cwd="/",
         pass_fds=[listener.fileno()],
+        preexec_fn=lambda: processes.end_with_parent(watcher),
     )
     assert host.stdin is not None
     with contextlib.suppress(BrokenPipeError), host.stdin as feed:
