@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -17,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from base_environments import small_lock
-from conftest import CHROMIUM_OPTIONS
+from conftest import CHROMIUM_OPTIONS, find_chromium
 from e2e.conftest import Platform
 from e2e.kernels import channels, execute, start_kernel
 from e2e.test_main_job import create_workspace, open_lab
@@ -202,9 +201,7 @@ def test_a_wildcard_certificate_gives_sessions_own_names(
     platform.address = f"https://{DOMAIN}:{platform.port}"
     platform.run("up", "--detach", "--domain", DOMAIN, "--tls-cert", str(certificate), "--tls-key", str(key))
     resolve = f"--host-resolver-rules=MAP {DOMAIN} 127.0.0.1, MAP *.{DOMAIN} 127.0.0.1"
-    browser = chromium.browser_type.launch(
-        executable_path=shutil.which("chromium") or shutil.which("chromium-browser"), args=[*CHROMIUM_OPTIONS, resolve]
-    )
+    browser = chromium.browser_type.launch(executable_path=find_chromium(), args=[*CHROMIUM_OPTIONS, resolve])
     context = browser.new_context(ignore_https_errors=True)
     page = enter(context, platform, "wild")
     assert not is_shared(page, platform)

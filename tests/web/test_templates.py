@@ -104,6 +104,7 @@ def render(name: str, *, single_team: bool = False, **context: Any) -> str:
         "canonical": None,
         "news": 0,
         "requests_waiting": 0,
+        "isolation_notice": None,
     }
     return environment(ManualClock(NOW + timedelta(hours=1))).get_template(name).render(common | context)
 
