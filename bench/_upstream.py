@@ -6,6 +6,7 @@ Listens on a unix socket and on loopback; answers paths that end in `/large` wit
 import asyncio
 import json
 import sys
+from pathlib import Path
 from typing import cast
 
 import uvloop
@@ -43,12 +44,13 @@ class Upstream(asyncio.Protocol):
 
     def _open_shortcut(self) -> None:
         """Do as a session does when the platform lets somebody in: serve them on a socket of their own."""
-        path = f"{sys.argv[1]}.shortcut"
-        body = json.dumps({"socket": path}).encode()
+        folder = Path(sys.argv[1]).with_suffix("")
+        folder.mkdir(exist_ok=True)
+        body = json.dumps({"socket": str(folder / "shortcut")}).encode()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
 
         async def answer() -> None:
-            await asyncio.get_running_loop().create_unix_server(Upstream, path)
+            await asyncio.get_running_loop().create_unix_server(Upstream, folder / "shortcut")
             self._transport.write(head.encode() + body)
 
         self._task = asyncio.ensure_future(answer())
