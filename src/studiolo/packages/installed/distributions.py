@@ -19,7 +19,9 @@ _MOST_RECORD_BYTES = 256 << 20
 _HEADERS_BYTES = 64 << 10
 _SMALL_BYTES = 16 << 10
 _SHOWN = 200
-_MOST_KEPT_ROWS = 200_000
+_MOST_KEPT_BYTES = 32 << 20
+# What one costs besides its text.
+_KEPT_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +36,27 @@ class _Record:
 class _Known:
     """RECORD files by their content: nearly all of an environment's are its base's, and each is read many times.
 
-    Bounded by what they name; the oldest go first. For several threads.
+    Bounded by their size, since anybody can write some; the oldest go first. For several threads.
     """
 
     def __init__(self) -> None:
-        self._records: OrderedDict[bytes, _Record] = OrderedDict()
-        self._rows = 0
+        self._records: OrderedDict[bytes, tuple[_Record, int]] = OrderedDict()
+        self._bytes = 0
         self._lock = threading.Lock()
 
     def read(self, content: bytes) -> _Record:
         """Return what a RECORD says. Raises records.Malformed."""
         digest = hashlib.sha256(content).digest()
-        record = self._records.get(digest)
-        return record if record is not None else self._keep(digest, _parse(content))
+        known = self._records.get(digest)
+        return known[0] if known is not None else self._keep(digest, _parse(content), len(content) + _KEPT_BYTES)
 
-    def _keep(self, digest: bytes, record: _Record) -> _Record:
+    def _keep(self, digest: bytes, record: _Record, size: int) -> _Record:
         with self._lock:
             if digest not in self._records:
-                self._records[digest] = record
-                self._rows += len(record.paths)
-            while self._rows > _MOST_KEPT_ROWS:
-                self._rows -= len(self._records.popitem(last=False)[1].paths)
+                self._records[digest] = record, size
+                self._bytes += size
+            while self._bytes > _MOST_KEPT_BYTES:
+                self._bytes -= self._records.popitem(last=False)[1][1]
         return record
 
 
