@@ -3,18 +3,21 @@
     python bench/backup.py [--workspaces 10000] [--files 10] [--bytes 200000] [--folder FOLDER]
 
 Prints seconds and rates, and how long a program waits that meanwhile writes and syncs a small file every 50 ms, as a
-session does that saves: without and with a backup beside it.
+session does that saves: without and with a backup beside it. The files are lost before they are restored, and what
+comes back is compared with what was written. The disk needs room for all of it twice.
 """
 
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from studiolo.contract.ids import IdKind, new_id
@@ -59,17 +62,20 @@ class Saver:
         return f"median {statistics.median(ordered) * 1e3:.1f}, p99 {late * 1e3:.1f}, worst {ordered[-1] * 1e3:.1f} ms"
 
 
-def fill(settings: Settings, workspaces: int, files: int, size: int) -> None:
-    """Make workspaces with files."""
+def fill(settings: Settings, workspaces: int, files: int, end: bytes) -> dict[str, bytes]:
+    """Make workspaces with files; return how those of each begin, by its id. All end with `end`."""
     settings.data_dir.mkdir(parents=True)
     check_schema(settings)
-    block = os.urandom(size)
+    begins = {}
     for number in range(workspaces):
-        folder = settings.data_dir / "workspaces" / new_id(IdKind.WORKSPACE) / "notebooks"
+        workspace = new_id(IdKind.WORKSPACE)
+        begins[workspace] = number.to_bytes(8, "big")
+        folder = settings.data_dir / "workspaces" / workspace / "notebooks"
         folder.mkdir(parents=True)
         for name in range(files):
-            (folder / f"{name}.bin").write_bytes(number.to_bytes(8, "big") + block[8:])
+            (folder / f"{name}.bin").write_bytes(begins[workspace] + end)
     os.sync()
+    return begins
 
 
 def back_up(settings: Settings) -> tuple[float, int]:
@@ -84,6 +90,14 @@ def back_up(settings: Settings) -> tuple[float, int]:
     return seconds, read_manifest(list_backups(backup_folder(settings))[0]).copied_bytes
 
 
+def check(settings: Settings, begins: Mapping[str, bytes], files: int, end: bytes) -> None:
+    """Compare each file with what was written. Ends the benchmark if one differs."""
+    for workspace, begin in begins.items():
+        folder = settings.data_dir / "workspaces" / workspace / "notebooks"
+        for name in range(files):
+            assert (folder / f"{name}.bin").read_bytes() == begin + end, folder
+
+
 def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -94,7 +108,8 @@ def main() -> None:
     asked = options.parse_args()
     with tempfile.TemporaryDirectory(dir=asked.folder) as name:
         settings = Settings(data_dir=Path(name) / "data", run_dir=Path(name) / "run")
-        fill(settings, asked.workspaces, asked.files, asked.bytes)
+        end = os.urandom(asked.bytes - 8)
+        begins = fill(settings, asked.workspaces, asked.files, end)
         with Saver(Path(name)) as alone:
             time.sleep(10)
         print(f"saves alone:       {alone.words()}")
@@ -104,10 +119,14 @@ def main() -> None:
         print(f"saves beside it:   {beside.words()}")
         seconds, copied = back_up(settings)
         print(f"unchanged backup:  {seconds:.1f} s, {copied / 1e6:.1f} MB copied")
+        backup = settings.data_dir.rename(Path(name) / "lost") / "backups"
+        shutil.rmtree(Path(name) / "lost" / "workspaces")
+        restored = Settings(data_dir=Path(name) / "restored")
         began = time.perf_counter()
-        manifest = restore(list_backups(backup_folder(settings))[0], Settings(data_dir=Path(name) / "restored"))
+        manifest = restore(list_backups(backup)[0], restored)
         seconds = time.perf_counter() - began
-        words = f"{seconds:.1f} s, {manifest.files} files"
+        check(restored, begins, asked.files, end)
+        words = f"{seconds:.1f} s, {manifest.files} files, all as they were"
         print(f"restored, checked: {words}, {manifest.size_bytes / 1e6 / seconds:.0f} MB/s")
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import _report
@@ -22,7 +22,7 @@ import psutil
 from _index_host import SECRET
 from _index_peer import proxpi
 from _index_work import first_page_milliseconds, wheels_folder
-from _measure import Contender, Series, alternate
+from _measure import Contender, alternate
 from _platform import Platform, studiolo
 from _processes import clean_environment, running, wait_until
 from _wrk import requests_per_second
@@ -75,29 +75,31 @@ def measure_installs(report: _report.Report, platform: Platform, index: str) -> 
     """Compare direct, warm and cold, with the peer's."""
     direct = find_default_index(os.environ)
     with proxpi(direct) as peer:
+
+        def cold(forget: Callable[[], None], address: str) -> float:
+            forget()
+            return install(address)
+
         for filled in (index, peer.address):
             install(filled)
+        # Whoever was made cold is warm after it.
         found = alternate(
             report.options.runs,
             "s",
             {
                 "direct": lambda: install(direct),
+                "Studiolo, cold": lambda: cold(lambda: make_cold(platform, index), index),
                 "Studiolo, warm": lambda: install(index),
+                "proxpi, cold": lambda: cold(peer.make_cold, peer.address),
                 "proxpi, warm": lambda: install(peer.address),
             },
         )
-        cold, peers = Series("Studiolo, cold", "s"), Series("proxpi, cold", "s")
-        for _ in range(max(1, report.options.runs // 2)):
-            make_cold(platform, index)
-            cold.values.append(install(index))
-            peer.make_cold()
-            peers.values.append(install(peer.address))
-    report.series += [*found, cold, peers]
-    base = found[0].median
-    report.at_most("warm, of direct", found[1].median / base, 1, "times")
-    report.at_most("cold, of direct", cold.median / base, 1.3, "times")
-    report.at_most("warm, of proxpi's", found[1].median / found[2].median, 1, "times")
-    report.at_most("cold, of proxpi's", cold.median / peers.median, 1, "times")
+    base, ours_cold, ours, theirs_cold, theirs = (series.median for series in found)
+    report.series += found
+    report.at_most("warm, of direct", ours / base, 1, "times")
+    report.at_most("cold, of direct", ours_cold / base, 1.3, "times")
+    report.at_most("warm, of proxpi's", ours / theirs, 1, "times")
+    report.at_most("cold, of proxpi's", ours_cold / theirs_cold, 1, "times")
 
 
 def measure_rates(report: _report.Report, index: str, key: str) -> None:

@@ -187,4 +187,6 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         printed = samples.published(1, "stream", {"name": "stdout", "text": "epoch 1\n"})
         running.answer("GET", f"{kernel}/output", {"last": 1, "next": 1, "more": False, "entries": [printed]})
         running.answer("GET", "/workspaces/churn/kernelspecs", [samples.KERNELSPEC])
+        running.answer("POST", "/workspaces/churn/kernelspecs", samples.KERNELSPEC, status=201)
+        running.answer("DELETE", "/workspaces/churn/kernelspecs/big", None, status=204)
         yield running

@@ -220,6 +220,7 @@ KERNEL = {
     "display_name": "Python 3 (ipykernel)",
     "workspace": SESSION["workspace"],
     "session_id": None,
+    "engine": "local",
     "person": ANA,
     "path": "train.ipynb",
     "state": "idle",

@@ -2,6 +2,7 @@ import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -156,8 +157,14 @@ def test_open_launches_where_there_was_none(cli: Run, platform: StandIn) -> None
 
 
 def test_open_lands_on_a_file(cli: Run, platform: StandIn) -> None:
-    ran = cli("open", "churn/notebooks/a b.ipynb", "--no-browser")
-    assert ran.out.strip() == f"{SESSION['notebook_url']}?next=lab%2Ftree%2Fnotebooks%2Fa%20b.ipynb"
+    ran = cli("open", "churn/notebooks/50% a?b.ipynb", "--no-browser")
+    asked = parse_qs(urlsplit(ran.out.strip()).query)
+    assert asked == {"next": ["lab/tree/notebooks/50%25%20a%3Fb.ipynb"]}
+
+
+def test_space_is_not_erased_for_good_unasked(cli: Run, platform: StandIn) -> None:
+    ran = cli("free", "trash", "--json")
+    assert (ran.code, ran.data["code"]) == (2, "confirmation-needed")
 
 
 def test_delete_asks_nobody_without_a_terminal(cli: Run, platform: StandIn) -> None:

@@ -148,6 +148,8 @@ CALLS = {
     "kernels logs": ["0b9e2c34"],
     "kernels output": ["0b9e2c34"],
     "kernels specs": ["churn"],
+    "kernels add-spec": ["churn", "big"],
+    "kernels remove-spec": ["churn", "big"],
 }
 # Signing in, and what needs a notebook, or a session or kernel that answers, have tests of their own.
 APART = {"cp", "files cp", "login", "logout", "completion", "exec", "shell", "kernels attach"}

@@ -44,21 +44,33 @@ def test_the_table_says_state_clients_and_output(cli: Run, platform: StandIn) ->
         "KERNEL",
         "WORKSPACE",
         "NOTEBOOK",
+        "ENGINE",
         "STATE",
         "CLIENTS",
-        "OUTPUT",
+        "OUT",
         "ACTIVE",
     ]
-    assert ran.out.splitlines()[1].split()[:6] == ["0b9e2c34", "python3", "churn", "train.ipynb", "●", "idle"]
+    assert ran.out.splitlines()[1].split()[:7] == [
+        "0b9e2c34",
+        "python3",
+        "churn",
+        "train.ipynb",
+        "local",
+        "●",
+        "idle",
+    ]
 
 
 def test_a_start_sends_resources_and_variables(cli: Run, platform: StandIn) -> None:
-    ran = cli("kernels", "start", "churn", "-k", "bash", "--memory=4g", "-e", "A=1", "--env", "B=x=y", "--quiet")
+    ran = cli(
+        "kernels", "start", "churn", "-k", "bash", "--memory=4g", "-e", "A=1", "-e", "B=x=y", "--engine=gpus", "-q"
+    )
     assert ran.out == f"{ID}\n"
     sent = platform.last("POST").body
     assert sent == {
         "workspace": "churn",
         "name": "bash",
+        "engine": "gpus",
         "resources": {"memory": 4 << 30},
         "variables": {"A": "1", "B": "x=y"},
     }

@@ -55,6 +55,14 @@ def test_what_is_no_notebook_is_named(cli: Run, platform: StandIn, notebook: Pat
     assert notebook.read_bytes() == content
 
 
+def test_no_workspace_is_made_for_what_is_no_notebook(cli: Run, platform: StandIn, notebook: Path) -> None:
+    notebook.write_bytes(b"{}")
+    ran = cli("environment", "restore", str(notebook), "--new", "churn")
+    assert ran.code != 0
+    assert "cannot be used as a notebook" in ran.err
+    assert not [asked for asked in platform.asked if asked.method == "POST"]
+
+
 def cell(environment: object, at: str) -> dict[str, object]:
     return {"cell_type": "code", "metadata": {"studiolo": {"environment": environment, "at": at}}}
 

@@ -1,13 +1,14 @@
 """Whole platforms: real processes and sockets, one browser, everything under the test's own folder."""
 
 import contextlib
+import functools
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,15 @@ from base_environments import give_base, small_lock
 from studiolo.contract.errors import StudioloError
 from studiolo.server.commands.down import down
 from studiolo.testing.ports import free_port
+from studiolo.testing.waiting import wait_for
 
 BIN = Path(sys.executable).parent
+_W = "/api/v1/jupyter/workspaces"
 
 
-def wait_for(check: Callable[[], Any], what: str, seconds: float = 30) -> Any:
-    """Look until `check` returns something true; fail with `what` otherwise."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := check():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s: {what}")
+def fresh(name: str) -> str:
+    """Return a name that nobody and nothing on the shared platform has: workspaces go with their test, people stay."""
+    return f"{name}-{secrets.token_hex(3)}"
 
 
 class Platform:
@@ -86,6 +84,31 @@ class Platform:
             httpx.Client(base_url=self.address, headers={"Authorization": f"Bearer {key}"}, timeout=60)
         )
         return self._clients[-1]
+
+    @contextlib.contextmanager
+    def tidied(self, *, only_failed: bool = False) -> Iterator[None]:
+        """Delete the workspaces that the block makes, as it ends or (`only_failed`) if it fails."""
+        before = self._workspaces()
+        try:
+            yield
+        except BaseException:
+            self._delete(self._workspaces() - before)
+            raise
+        if not only_failed:
+            self._delete(self._workspaces() - before)
+
+    def _workspaces(self) -> set[str]:
+        # A part of it may have been killed a moment ago.
+        self.wait_up()
+        return {one["id"] for one in self._operator.get(_W, params={"all": "true", "limit": 200}).json()["items"]}
+
+    def _delete(self, workspaces: set[str]) -> None:
+        for workspace in workspaces:
+            self._operator.delete(f"{_W}/{workspace}", params={"stop_sessions": "true"}).raise_for_status()
+
+    @functools.cached_property
+    def _operator(self) -> httpx.Client:
+        return self.client()
 
     def is_up(self) -> bool:
         """Whether the API answers."""
@@ -169,6 +192,27 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     shared.up()
     yield shared
     shared.down()
+
+
+@pytest.fixture(autouse=True)
+def tidied(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test leaves no workspace on the shared platform, so that it can run again there under the same names."""
+    if "platform" not in request.fixturenames:
+        yield
+        return
+    with request.getfixturevalue("platform").tidied():
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, Any, Any]:
+    """Nor does a fixture of a file that fails; what it makes otherwise is its own to delete."""
+    if fixturedef.scope != "module" or "platform" not in fixturedef.argnames:
+        return (yield)
+    with request.getfixturevalue("platform").tidied(only_failed=True):
+        return (yield)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A plain Jupyter client over the front door: starts a kernel, runs code, with nothing but a key."""
 
 import json
+import socket
 import ssl
 import uuid
 from typing import Any
@@ -24,12 +25,16 @@ def channels(
     ssl_context: ssl.SSLContext | None = None,
     *,
     place: str | None = None,
+    way: socket.socket | None = None,
 ) -> ClientConnection:
-    """Open the kernel's websocket, with the client's key or other headers. `place`: where it is, if in no session."""
+    """Open the kernel's websocket, with the client's key or other headers. `place`: where it is, if in no session.
+
+    `way`: a connection that leads to the platform; None: straight there.
+    """
     address = str(client.base_url).rstrip("/").replace("http", "ws", 1)
     headers = headers or {"Authorization": client.headers["Authorization"]}
     url = f"{address}{place or f'/s/{session_id}'}/api/kernels/{kernel_id}/channels"
-    return connect(url, additional_headers=headers, ssl=ssl_context, max_size=None, open_timeout=30)
+    return connect(url, additional_headers=headers, ssl=ssl_context, sock=way, max_size=None, open_timeout=30)
 
 
 def send(socket: ClientConnection, code: str) -> str:

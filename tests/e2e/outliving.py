@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from e2e.conftest import Platform, wait_for
+from e2e.conftest import Platform
 from e2e.kernels import channels, execute, send, start_kernel
+from studiolo.testing.waiting import wait_for
 
 COUNT = 80
 COUNTING = f"import time\nfor n in range({COUNT}):\n    print(n, flush=True); time.sleep(0.1)"

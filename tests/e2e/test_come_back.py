@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from e2e.conftest import Platform, wait_for
+from e2e.conftest import Platform
 from e2e.test_main_job import create_workspace, press_open, sign_in
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(400)]
 

@@ -12,9 +12,10 @@ import anyio
 import httpx
 import pytest
 
-from e2e.conftest import Platform, wait_for
+from e2e.conftest import Platform
 from e2e.kernels import channels, execute, start_kernel
 from packages.conda.channels import index, make_package, make_python, python_module
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 SECONDS = 120.0
@@ -101,4 +102,3 @@ def test_conda_packages_are_installed_and_listed_from_the_command_line(platform:
     assert listed["matplotlib"] == "conda"
     environment = Path(platform.data_dir, "environments", platform.json("info", "plots")["id"])
     assert (environment / "conda-meta").is_dir()
-    platform.run("delete", "plots", "--yes")

@@ -8,8 +8,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from e2e.conftest import Platform, sign_in_cookie, wait_for
+from e2e.conftest import Platform, fresh, sign_in_cookie
 from e2e.kernels import channels, execute, start_kernel
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 
@@ -81,10 +82,11 @@ def test_signing_out_everywhere_closes_pages_and_sessions(
 
 def test_a_suspended_person_loses_all_that_is_open_on_every_door(platform: Platform) -> None:
     admin = platform.client()
-    invited = admin.post("/api/v1/invitations", json={"to": "sue"}).json()["url"].partition("invitation=")[2]
-    form = {"token": invited, "name": "sue", "password": "violet-harbour-otter"}
+    name = fresh("sue")
+    invited = admin.post("/api/v1/invitations", json={"to": name}).json()["url"].partition("invitation=")[2]
+    form = {"token": invited, "name": name, "password": "violet-harbour-otter"}
     key = httpx.post(f"{platform.address}/api/v1/join", json=form).json()["key"]
-    cookies = sign_in_cookie(platform, "sue")
+    cookies = sign_in_cookie(platform, name)
     host = f"127.0.0.1:{platform.port}"
     sent = {"Cookie": "; ".join(f"{c.name}={c.value}" for c in cookies.jar), "Origin": f"http://{host}"}
     headers = {"Authorization": f"Bearer {key}"}
@@ -105,7 +107,7 @@ def test_a_suspended_person_loses_all_that_is_open_on_every_door(platform: Platf
             ):
                 assert execute(of_session, "print(1)").strip() == "1"
                 assert execute(of_gateway, "print(2)").strip() == "2"
-                assert admin.post("/api/v1/people/sue/suspend").status_code == 204
+                assert admin.post(f"/api/v1/people/{name}/suspend").status_code == 204
                 began = time.monotonic()
                 for socket in (of_session, of_gateway, page):
                     seconds_until_closed(socket)

@@ -19,9 +19,10 @@ from websockets import Origin
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from e2e.conftest import Platform, sign_in_cookie, wait_for
+from e2e.conftest import Platform, sign_in_cookie
 from e2e.kernels import channels, execute, start_kernel
 from studiolo.contract.errors import CODES
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -184,8 +185,6 @@ def test_sessions_start_while_the_fork_server_is_killed(platform: Platform, clie
     assert {session["state"] for session in sessions} <= {"running", "failed"}
     assert all(session["reason"]["message"] for session in sessions if session["state"] == "failed")
     assert launch(client, "killed-after")["state"] == "running"
-    for number in (*range(6), "after"):
-        client.delete(f"{W}/killed-{number}", params={"stop_sessions": "true"})
 
 
 def fork_server(platform: Platform) -> psutil.Process | None:
@@ -373,7 +372,6 @@ def test_a_session_takes_any_password(client: httpx.Client) -> None:
     assert code_of(client.get(path)) == "session-password-needed"
     header = {"Studiolo-Session-Password": password.encode()}
     assert client.get(path, headers=header).status_code == 200
-    client.delete(f"{W}/passwords", params={"stop_sessions": "true"})
 
 
 # Sockets of browsers
@@ -408,4 +406,3 @@ def test_pages_of_others_open_no_socket_and_an_ended_login_keeps_none(platform: 
             with pytest.raises(ConnectionClosed):
                 read_on(live)
         assert browser.get(f"/s/{session['id']}/api/status").status_code == 401
-    client.delete(f"{W}/foreign", params={"stop_sessions": "true"})

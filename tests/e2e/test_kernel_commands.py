@@ -15,7 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from e2e.conftest import BIN, Platform, wait_for
+from e2e.conftest import BIN, Platform
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 _SECONDS = 60.0

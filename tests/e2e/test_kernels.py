@@ -14,9 +14,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from e2e.conftest import Platform, wait_for
+from e2e.conftest import Platform
 from e2e.kernels import channels, execute, send
 from e2e.test_survival import Running
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -101,6 +102,39 @@ def test_a_headless_kernel_is_started_used_and_stopped_with_a_gateway_key(
     assert client.post(f"{K}/{headless.id}/stop").status_code == 200
     wait_for(lambda: client.get(f"{K}/{headless.id}").json()["state"] == "ended", "it has ended")
     assert client.get(f"{K}/{headless.id}").json()["reason"]["code"] == "stopped-by-person"
+
+
+@pytest.mark.req("S1-04", "S1-08")
+def test_a_kernelspec_is_made_for_a_workspace_used_and_removed(headless: Headless, client: httpx.Client) -> None:
+    workspace = client.get(f"{K}/{headless.id}").json()["workspace"]["id"]
+    at = f"/api/v1/workspaces/{workspace}/kernelspecs"
+    form = {
+        "name": "loud",
+        "display_name": "Loud",
+        "variables": {"VOLUME": "11", "KERNEL_USERNAME": "root"},
+        "memory": "1g",
+        "metadata": {"a": 1},
+    }
+    made = client.post(at, json=form)
+    assert (made.status_code, made.json()["base"]) == (201, "python3"), made.text
+    assert client.post(at, json=form).json()["code"] == "kernelspec-exists"
+    offered = headless.gateway.get("/api/kernelspecs").json()["kernelspecs"]["loud"]
+    assert offered["spec"]["display_name"] == "Loud"
+    assert offered["spec"]["metadata"]["a"] == 1
+    assert offered["spec"]["env"]["VOLUME"] == "11"
+    assert "KERNEL_USERNAME" not in offered["spec"]["env"]
+    kernel = headless.gateway.post("/api/kernels", json={"name": "loud"}).json()
+    assert client.get(f"{K}/{kernel['id']}").json()["resources"]["memory"] == 1 << 30
+    first, headless.id = headless.id, kernel["id"]
+    with headless.connect() as socket:
+        assert execute(socket, "import os; print(os.environ['VOLUME'])").strip() == "11"
+    client.post(f"{K}/{kernel['id']}/stop")
+    headless.id = first
+    assert client.delete(f"{at}/loud").status_code == 204
+    assert client.delete(f"{at}/loud").json()["code"] == "kernelspec-not-found"
+    assert "loud" not in headless.gateway.get("/api/kernelspecs").json()["kernelspecs"]
+    happened = client.get(f"/api/v1/jupyter/workspaces/{workspace}/activity").json()["items"]
+    assert {"kernelspec.create", "kernelspec.remove"} <= {one["action"] for one in happened}
 
 
 @pytest.mark.req("S1-26")

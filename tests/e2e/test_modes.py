@@ -20,6 +20,7 @@ from conftest import CHROMIUM_OPTIONS, find_chromium
 from e2e.conftest import Platform
 from e2e.kernels import channels, execute, start_kernel
 from e2e.test_main_job import create_workspace, open_lab
+from sdk.cutting_proxy import CuttingProxy
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 browser_test = pytest.mark.browser
@@ -148,6 +149,7 @@ def test_own_origins_get_no_cookie_of_the_platform(make_platform: Callable[..., 
     context.close()
 
 
+@pytest.mark.req("S1-19")
 @browser_test
 def test_a_local_authority_serves_platform_sessions_and_clients(
     make_platform: Callable[..., Platform], chromium: Browser
@@ -169,13 +171,20 @@ def test_a_local_authority_serves_platform_sessions_and_clients(
     with httpx.Client(base_url=platform.address, verify=trust, headers={"Authorization": f"Bearer {key}"}) as client:
         assert client.get("/api/v1/me").json()["name"]
         assert client.get(f"/s/{session}/api/status").status_code == 200
-        with channels(client, session, start_kernel(client, session), ssl_context=trust) as kernel:
+        running = start_kernel(client, session)
+        with channels(client, session, running, ssl_context=trust) as kernel:
             assert execute(kernel, ASK_OVER_TLS).strip() == "200"
             # Tools that install trust the local authority too, and are answered by name and key.
             for tool in ("pip install -q --dry-run", "uv pip install --dry-run"):
                 said = execute(kernel, f"!{tool} requests; echo $PIP_INDEX_URL", timeout=120)
                 assert f"{platform.address}/pypi/denied/BLOCKED-requests" in said, said
                 assert f"{platform.address}/pypi/simple/" in said
+        # Proxies on the way carry what they cannot read: the certificate is the platform's own.
+        with CuttingProxy(platform.port) as near, CuttingProxy(near.port) as far:
+            way = socket.create_connection(("127.0.0.1", far.port))
+            with channels(client, session, running, ssl_context=trust, way=way) as kernel:
+                assert execute(kernel, "print('across')").strip() == "across"
+            assert (near.connections, far.connections) == (1, 1)
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{platform.address}/api/v1/health")
     # The one port speaks TLS alone.

@@ -9,10 +9,11 @@ from typing import Any
 import psutil
 import pytest
 
-from e2e.conftest import Platform, wait_for
+from e2e.conftest import Platform
 from e2e.kernels import channels, execute, send
 from studiolo.runtime import cgroups
 from studiolo.runtime.launch import LaunchFiles
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 

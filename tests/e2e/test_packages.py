@@ -12,8 +12,9 @@ import httpx
 import pytest
 from websockets.sync.client import ClientConnection
 
-from e2e.conftest import BIN, Platform, wait_for
+from e2e.conftest import BIN, Platform
 from e2e.kernels import channels, execute, start_kernel
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

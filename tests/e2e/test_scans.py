@@ -7,9 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from e2e.conftest import Platform, wait_for
+from e2e.conftest import Platform
 from e2e.kernels import channels, execute
 from environments.wheels import make_wheel
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -36,7 +37,6 @@ def test_a_scan_tells_strays_from_what_the_index_delivered(platform: Platform, t
     report = platform.json("security-scan", "strays", "--latest", "--fail-on", "never")
     origins = {package["name"]: package["origin"] for package in report["packages"]}
     assert (origins["mypy-extensions"], origins["colorama"], origins["ipykernel"]) == ("index", "index", "base")
-    platform.run("delete", "strays", "--yes")
 
 
 @pytest.mark.req("S0-53", "S0-54", "S0-55")
@@ -56,7 +56,6 @@ def test_kernels_heed_code_rules_where_the_policy_says_guard(platform: Platform,
         assert "pip " in execute(socket, "!pip --version")
     told = wait_for(lambda: guarded(client), "the platform heard of each rule")
     assert {(one["actor"]["name"], one["detail"]["kernel"]) for one in told} == {(made["owner"]["name"], kernel)}
-    platform.run("delete", "guarded", "--yes")
 
 
 def guarded(client: httpx.Client) -> list[dict[str, Any]]:

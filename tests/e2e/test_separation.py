@@ -12,10 +12,11 @@ import jupyterlab
 import pytest
 from websockets.sync.client import connect
 
-from e2e.conftest import Platform, wait_for
+from e2e.conftest import Platform
 from e2e.kernels import channels, execute, start_kernel
 from studiolo.kit.crypto import MasterKey
 from studiolo.server.sessions.secrets import SessionSecrets
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

@@ -13,8 +13,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from e2e.conftest import Platform, wait_for
+from e2e.conftest import Platform, fresh
 from e2e.kernels import channels, execute, send, start_kernel
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -34,7 +35,8 @@ class Leo:
     """Another person, signed in with a browser at the bare address."""
 
     def __init__(self, platform: Platform, ana: httpx.Client) -> None:
-        link = ana.post("/api/v1/people", json={"name": "leo", "display_name": "Leo"}).json()["url"]
+        self.name = fresh("leo")
+        link = ana.post("/api/v1/people", json={"name": self.name, "display_name": "Leo"}).json()["url"]
         self.origin = f"http://127.0.0.1:{platform.port}"
         self.browser = httpx.Client(base_url=self.origin, headers={"Origin": self.origin}, timeout=30)
         token = link.partition("link=")[2]
@@ -178,7 +180,7 @@ def seconds_until_closed(socket: Any) -> float:
 def test_who_loses_access_loses_pages_sockets_and_keys(
     platform: Platform, ana: httpx.Client, leo: Leo, how: str
 ) -> None:
-    ana.put(f"{W}/in-full/members", json={"person": "leo", "role": "editor"})
+    ana.put(f"{W}/in-full/members", json={"person": leo.name, "role": "editor"})
     workspace = ana.get(f"{W}/in-full").json()["id"]
     theirs = leo.post(S, json={"workspace": workspace}, params={"wait": 60}).json()
     assert theirs["state"] == "running", theirs
@@ -196,9 +198,9 @@ def test_who_loses_access_loses_pages_sockets_and_keys(
         key = execute(socket, "print(open(__import__('os').environ['STUDIOLO_KEY_FILE']).read())").strip()
         assert httpx.get(f"{platform.address}{W}", headers={"Authorization": f"Bearer {key}"}).status_code == 200
         if how == "removed":
-            ana.delete(f"{W}/in-full/members/leo")
+            ana.delete(f"{W}/in-full/members/{leo.name}")
         else:
-            ana.put(f"{W}/in-full/members", json={"person": "leo", "role": "viewer"})
+            ana.put(f"{W}/in-full/members", json={"person": leo.name, "role": "viewer"})
         assert seconds_until_closed(socket) < 5
         topics = set()
         until = time.monotonic() + 5

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from e2e.conftest import Platform, sign_in_cookie, wait_for
+from e2e.conftest import Platform, sign_in_cookie
 from studiolo.server.settings import load_settings
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 

@@ -13,8 +13,9 @@ import httpx
 import psutil
 import pytest
 
-from e2e.conftest import Platform, wait_for
+from e2e.conftest import Platform
 from e2e.kernels import channels, execute, send, start_kernel
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 

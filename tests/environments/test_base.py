@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from studiolo.contract.errors import Unavailable
+from studiolo.contract.errors import InvalidInput, Unavailable
 from studiolo.server.environments.base import ensure_base
 from studiolo.server.environments.clone import clone
+from studiolo.server.settings import load_settings
 
 _BUILD = """
 import asyncio, sys
@@ -178,3 +179,11 @@ async def test_compiled_code_stays_valid_in_a_clone(tmp_path: Path, lock: Path) 
     said = subprocess.run([target / "bin" / "python", "-v", "-c", code], capture_output=True, text=True, check=True)
     assert f"{target.name}/lib/python" in said.stdout
     assert "/tiny/__init__.py" in "".join(line for line in said.stderr.splitlines() if ".pyc matches" in line)
+
+
+def test_a_lock_file_that_is_not_there_is_refused_with_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUDIOLO_ENVIRONMENTS__LOCK_FILE", str(tmp_path / "absent.txt"))
+    with pytest.raises(InvalidInput, match=r"lock_file.*absent\.txt is no file"):
+        load_settings(data_dir=tmp_path)

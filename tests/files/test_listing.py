@@ -2,12 +2,15 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from studiolo.contract.errors import StudioloError
-from studiolo.contract.files import FileKind, FileSort
-from studiolo.files.listing import describe, list_folder
+from studiolo.contract.files import FileEntry, FileKind, FileSort
+from studiolo.contract.models import Page
+from studiolo.files import listing
+from studiolo.files.listing import describe
 from studiolo.files.names import from_wire
 from studiolo.files.root import Root
 
@@ -24,8 +27,12 @@ def root(tmp_path: Path) -> Root:
     return Root(tmp_path)
 
 
-def names(root: Root, **asked: object) -> list[str]:
-    return [entry.name for entry in list_folder(root, "", **asked).items]  # type: ignore[arg-type]
+def list_folder(root: Root, path: str, **asked: Any) -> Page[FileEntry]:
+    return Page[FileEntry].model_validate_json(listing.list_folder(root, path, **asked))
+
+
+def names(root: Root, **asked: Any) -> list[str]:
+    return [entry.name for entry in list_folder(root, "", **asked).items]
 
 
 def test_folders_come_first_and_our_own_never(root: Root) -> None:
@@ -75,6 +82,14 @@ def test_a_name_that_is_no_text_is_listed_and_found(root: Root) -> None:
     assert not entry.is_text
     assert from_wire(entry.path) == "caf\udce9"
     assert describe(root, entry.path).kind is FileKind.FILE
+
+
+def test_names_of_signs_that_json_escapes_are_listed_as_they_are(root: Root) -> None:
+    name = 'a "b" \\ \n\x01\u2028\x7f'
+    (root.folder / name).mkdir()
+    (root.folder / name / name).touch()
+    (entry,) = list_folder(root, name).items
+    assert (entry.name, entry.path) == (name, f"{name}/{name}")
 
 
 def test_a_time_that_no_calendar_has_is_left_out(root: Root) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.standing import KEY, SECONDS, Gateway, is_alive, running_gateway, send, wait_until
+from gateway.standing import KEY, SECONDS, Gateway, is_alive, running_gateway, send
+from studiolo.testing.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,8 @@ def test_a_kernel_is_shown_as_jupyter_server_shows_it(gateway: Gateway, kernel: 
         b'{"env": {"A B": "x"}}',
         b'{"env": {"A": 1}}',
         b'{"path": "../x"}',
+        b'{"path": "half-\\ud800.ipynb"}',
+        b'{"env": {"A": "half-\\ud800"}}',
         b'{"kernel_id": "../../x"}',
         b'{"name": NaN}',
         b"[" * 100_000,
@@ -136,11 +139,11 @@ def test_a_kernel_that_is_deleted_while_it_starts_is_ended(gateway: Gateway) -> 
     wanted = str(uuid.uuid4())
     with ThreadPoolExecutor(1) as pool:
         starting = pool.submit(gateway.http.post, "/api/kernels", json={"kernel_id": wanted})
-        wait_until(lambda: gateway.http.delete(f"/api/kernels/{wanted}").status_code == 204)
+        wait_for(lambda: gateway.http.delete(f"/api/kernels/{wanted}").status_code == 204)
         assert starting.result().status_code in (201, 404)
     assert gateway.http.get(f"/api/kernels/{wanted}").status_code == 404
     shim = json.loads((gateway.folder / "data" / "kernels" / wanted / "shim.json").read_text())
-    wait_until(lambda: not is_alive(shim["kernel_pid"]))
+    wait_for(lambda: not is_alive(shim["kernel_pid"]))
 
 
 @pytest.mark.req("S1-X07")
@@ -196,9 +199,14 @@ def test_keys_are_taken_in_each_way_that_stock_clients_send_them(gateway: Gatewa
 
 
 @pytest.mark.parametrize(
-    ("headers", "code"), [({}, "not-signed-in"), ({"Authorization": "token wrong"}, "key-invalid")]
+    ("headers", "code"),
+    [
+        ({}, "not-signed-in"),
+        ({"Authorization": "token wrong"}, "key-invalid"),
+        ({"Authorization": b"token \xff\xfe"}, "key-invalid"),
+    ],
 )
-def test_without_a_key_nothing_is_answered(gateway: Gateway, headers: dict[str, str], code: str) -> None:
+def test_without_a_key_nothing_is_answered(gateway: Gateway, headers: dict[str, str | bytes], code: str) -> None:
     for address in ("/api", "/api/kernels", "/api/kernels/x/channels"):
         reply = httpx.get(gateway.url + address, headers=headers)
         assert (reply.status_code, reply.json()["code"]) == (401, code)

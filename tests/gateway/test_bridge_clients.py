@@ -12,7 +12,6 @@ import psutil
 import pytest
 
 from gateway.bridging import NUMBERED_PROTOCOL, PROTOCOLS, V1_PROTOCOL, Bridge, Message, Peer, texts
-from studiolo.gateway.bridge import audience, clients
 from studiolo.gateway.journals.records import Entry
 from studiolo.gateway.messages.frames import encode_v1
 from studiolo.gateway.messages.wire import build
@@ -208,8 +207,7 @@ async def test_ten_thousand_frames_of_one_client_keep_nobody_waiting(bridge: Bri
 
 
 async def test_a_connection_without_a_sign_of_life_is_dropped(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audience, "PING_SECONDS", 0.05)
-    monkeypatch.setattr(clients, "DEAD_AFTER_SECONDS", 0.3)
+    monkeypatch.setattr(bridge.kernel._audience, "_ping_seconds", 0.1)
     alive = await bridge.connect()
     dead = await bridge.connect(autoping=False)
     reading = asyncio.create_task(alive.until_closed())

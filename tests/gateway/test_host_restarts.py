@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateway.standing import Gateway, is_alive, running_gateway, send, wait_until
+from gateway.standing import Gateway, is_alive, running_gateway, send
+from studiolo.testing.waiting import wait_for
 
 # What it said before is with the host by then: the kill takes what the kernel's own threads still hold.
 DIE = "import os, time\ntime.sleep(0.3)\nos.kill(os.getpid(), 9)"
@@ -52,7 +53,7 @@ def test_a_stopped_gateway_ends_its_kernels_unless_it_shall_keep_them(folder: Pa
     assert is_alive(pid)
     with running_gateway(folder=folder) as gateway:
         assert [one["id"] for one in gateway.http.get("/api/kernels").json()] == [kernel]
-    wait_until(lambda: not is_alive(pid))
+    wait_for(lambda: not is_alive(pid))
 
 
 def test_a_kernel_that_ended_while_no_host_ran_is_found_dead_with_its_output(folder: Path) -> None:
@@ -61,7 +62,7 @@ def test_a_kernel_that_ended_while_no_host_ran_is_found_dead_with_its_output(fol
         send(gateway, kernel, "print('last words')")
     pid = kernel_pid(folder, kernel)
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: (folder / "data" / "kernels" / kernel / "exit.json").exists())
+    wait_for(lambda: (folder / "data" / "kernels" / kernel / "exit.json").exists())
     with running_gateway(folder=folder) as gateway:
         shown = gateway.http.get(f"/api/kernels/{kernel}").json()
         assert (shown["execution_state"], bool(shown["reason"])) == ("dead", True)
@@ -91,7 +92,7 @@ def test_idle_kernels_are_ended_and_busy_ones_are_not() -> None:
     with running_gateway("--cull-idle", "2") as gateway:
         idle, busy = gateway.start(), gateway.start()
         send(gateway, busy, "import time\nprint('on', flush=True)\ntime.sleep(600)", wait=False)
-        wait_until(lambda: gateway.http.get(f"/api/kernels/{idle}").status_code == 404)
+        wait_for(lambda: gateway.http.get(f"/api/kernels/{idle}").status_code == 404)
         assert gateway.http.get(f"/api/kernels/{busy}").json()["execution_state"] == "busy"
 
 
@@ -99,7 +100,7 @@ def test_a_kernel_that_dies_is_told_with_its_reason(folder: Path) -> None:
     with running_gateway(folder=folder) as gateway:
         kernel = gateway.start()
         send(gateway, kernel, DIE, wait=False)
-        wait_until(lambda: gateway.http.get(f"/api/kernels/{kernel}").json()["execution_state"] == "dead")
+        wait_for(lambda: gateway.http.get(f"/api/kernels/{kernel}").json()["execution_state"] == "dead")
         assert gateway.http.get(f"/api/kernels/{kernel}").json()["reason"]
         assert gateway.http.post(f"/api/kernels/{kernel}/interrupt").json()["code"] == "kernel-ended"
 
@@ -110,7 +111,7 @@ def test_a_notebooks_kernel_that_dies_is_started_anew_and_its_cell_says_why(fold
         session = gateway.http.post("/api/sessions", json=body).json()
         kernel = session["kernel"]["id"]
         send(gateway, kernel, DIE, wait=False)
-        wait_until(lambda: '"restarting"' in json.dumps(journal(gateway, kernel)))
+        wait_for(lambda: '"restarting"' in json.dumps(journal(gateway, kernel)))
         assert send(gateway, kernel, "print('os' in dir())") == "False\n"
         assert "was killed" in json.dumps(journal(gateway, kernel))
         assert gateway.http.get("/api/sessions").json()[0]["kernel"]["execution_state"] in ("idle", "starting")
@@ -120,7 +121,7 @@ def test_a_dead_kernel_is_restarted_under_its_id(folder: Path) -> None:
     with running_gateway(folder=folder) as gateway:
         kernel = gateway.start()
         send(gateway, kernel, DIE, wait=False)
-        wait_until(lambda: gateway.http.get(f"/api/kernels/{kernel}").json()["execution_state"] == "dead")
+        wait_for(lambda: gateway.http.get(f"/api/kernels/{kernel}").json()["execution_state"] == "dead")
         assert gateway.http.post(f"/api/kernels/{kernel}/restart").status_code == 200
         assert send(gateway, kernel, "print('again')") == "again\n"
         numbers = [entry["number"] for entry in journal(gateway, kernel) if "number" in entry]

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from studiolo.gateway.composition import Host
 from studiolo.gateway.platform import PlatformAuthority
 from studiolo.gateway.settings import HostSettings
 from studiolo.gateway.starting.launching import LocalLauncher
+from studiolo.testing.waiting import eventually
 
 SECRET = "secret-of-the-host"
 SESSION = "s-00000001.3"
@@ -36,6 +37,8 @@ class ControlPlane:
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     refusal: dict[str, Any] | None = None
     unwanted: list[str] = field(default_factory=list)
+    # A kernel of another engine, as it answers for whatever may start there.
+    elsewhere: dict[str, Any] | None = None
     runner: web.AppRunner | None = None
 
     async def start(self, socket: Path) -> None:
@@ -55,6 +58,10 @@ class ControlPlane:
         self.asked.append((what, body))
         if what == "reserve" and self.refusal:
             return web.json_response(self.refusal, status=429)
+        if what == "elsewhere":
+            return web.json_response({"kernels": [self.elsewhere] if self.elsewhere else []})
+        if what == "reserve" and self.elsewhere and not body["wish"]["only_here"]:
+            return web.json_response({"elsewhere": self.elsewhere})
         if what == "reserve" and body["caller"]["scope"].startswith("w-"):
             return web.json_response({"plan": self.plan(body)})
         return web.json_response({"unwanted": self.unwanted} if what == "report" else {})
@@ -156,12 +163,6 @@ def start_session(door: Door, **members: Any) -> None:
     (folder / "kernels.json").write_text(json.dumps(grounds | members))
 
 
-async def until(is_so: Callable[[], object]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while not is_so():
-            await asyncio.sleep(0.02)
-
-
 async def test_without_the_secret_nothing_is_answered(door: Door) -> None:
     headers = door.headers(WORKSPACE)
     for wrong in ({}, headers | {"X-Studiolo-Secret": "x"}, {"X-Studiolo-Secret": SECRET}):
@@ -203,11 +204,11 @@ async def test_a_workspaces_kernel_is_reserved_started_reported_and_ended(door: 
     assert reserved["wish"]["kernel_id"] == kernel["id"]
     assert reserved["wish"]["variables"] == {"KERNEL_X": "1"}
     assert reserved["caller"]["person_id"] == "p-1"
-    await until(lambda: {"id": kernel["id"], "ok": True, "message": ""} in door.control.told("started"))
-    await until(lambda: any(report["kernels"] for report in door.control.told("report")))
+    await eventually(lambda: {"id": kernel["id"], "ok": True, "message": ""} in door.control.told("started"))
+    await eventually(lambda: any(report["kernels"] for report in door.control.told("report")))
     assert (await door.tell("GET", f"kernels?scope={WORKSPACE}"))[1]["kernels"][0]["id"] == kernel["id"]
     assert (await door.tell("POST", f"kernels/{kernel['id']}/stop"))[0] == 204
-    await until(lambda: door.control.told("ended"))
+    await eventually(lambda: door.control.told("ended"))
     assert door.control.told("ended")[0]["id"] == kernel["id"]
 
 
@@ -300,7 +301,7 @@ async def test_a_kernel_that_nobody_wants_is_ended(door: Door) -> None:
     kernel = (await door.ask("POST", "api/kernels", WORKSPACE))[1]["id"]
     door.control.unwanted = [kernel]
     await door.ask("POST", f"api/kernels/{kernel}/interrupt", WORKSPACE)
-    await until(lambda: door.control.told("ended"))
+    await eventually(lambda: door.control.told("ended"))
     assert (await door.ask("GET", f"api/kernels/{kernel}", WORKSPACE))[0] == 404
 
 
@@ -311,3 +312,42 @@ async def test_a_reservation_waits_for_a_control_plane_that_starts_again(door: D
         await asyncio.wait_for(asyncio.shield(starting), 0.5)
     await door.control.start(door.folder / "control.sock")
     assert (await starting)[0] == 201
+
+
+async def test_a_kernel_that_another_engine_runs_is_answered_and_listed_and_not_started_here(door: Door) -> None:
+    kernel = {"id": str(uuid4()), "name": "python3", "execution_state": "starting", "connections": 0}
+    door.control.elsewhere = kernel | {"metadata": {"studiolo": {"engine": "slurm"}}}
+    status, made = await door.ask("POST", "api/kernels", WORKSPACE, body={"env": {"KERNEL_ENGINE": "slurm"}})
+    assert (status, made) == (201, door.control.elsewhere)
+    status, listed = await door.ask("GET", "api/kernels", WORKSPACE)
+    assert (status, listed) == (200, [door.control.elsewhere])
+    assert door.host.registry.list() == []
+    assert not door.host.registry.is_known(kernel["id"])
+    # What joins a notebook to its kernel here asks for one here.
+    body = {"path": "a.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+    assert (await door.ask("POST", "api/sessions", WORKSPACE, body=body))[0] == 201
+    assert door.control.told("reserve")[-1]["wish"]["only_here"] is True
+
+
+async def test_whoever_must_wait_for_a_place_is_told_how_long(door: Door) -> None:
+    door.control.refusal = {
+        "kind": "unavailable",
+        "code": "kernel-place-pending",
+        "detail": "In the queue: Priority.",
+        "retry_after": 5,
+    }
+    async with door.http.post(f"/w/{WORKSPACE}/api/kernels", headers=door.headers(WORKSPACE), json={}) as reply:
+        assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
+
+
+async def test_a_start_that_fails_unexpectedly_is_not_counted(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(launcher: LocalLauncher, plan: Any) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(LocalLauncher, "start", fail)
+    status, problem = await door.ask("POST", "api/kernels", WORKSPACE)
+    assert (status, problem["code"]) == (500, "internal")
+    assert "a fault of ours" not in json.dumps(problem)
+    await eventually(lambda: door.control.told("started"))
+    assert [told["ok"] for told in door.control.told("started")] == [False]
+    assert door.host.registry.list() == []

@@ -13,7 +13,8 @@ import httpx
 import pytest
 from jupyter_client.manager import KernelManager
 
-from gateway.standing import SECONDS, Gateway, is_alive, running_gateway, send, wait_until
+from gateway.standing import SECONDS, Gateway, is_alive, running_gateway, send
+from studiolo.testing.waiting import wait_for
 
 STUDIOLO = Path(sys.executable).with_name("studiolo")
 
@@ -107,6 +108,53 @@ def test_the_most_kernels_and_the_forced_one_are_held_to() -> None:
         gateway.start()
 
 
+def seed_notebook(folder: Path, *cells: str, language: str = "python") -> str:
+    code = [{"cell_type": "code", "source": cell.splitlines(keepends=True)} for cell in cells]
+    cells_of_it = [{"cell_type": "markdown", "source": "raise"}, *code]
+    file = folder / "seed.ipynb"
+    file.write_text(
+        json.dumps({"nbformat": 4, "metadata": {"kernelspec": {"language": language}}, "cells": cells_of_it})
+    )
+    return str(file)
+
+
+@pytest.mark.req("S1-X08")
+def test_a_seed_notebook_has_run_in_each_kernel_and_nothing_of_it_is_seen(folder: Path) -> None:
+    seed = seed_notebook(folder, "import math\nprint('seeding')", "seeded = math.tau")
+    with running_gateway("--seed", seed) as gateway:
+        kernel = gateway.start()
+        assert send(gateway, kernel, "print(round(seeded, 2), len(In))") == "6.28 2\n"
+        gateway.http.post(f"/api/kernels/{kernel}/restart").raise_for_status()
+        assert send(gateway, kernel, "print(round(seeded, 2))") == "6.28\n"
+
+
+@pytest.mark.req("S1-X08")
+def test_a_seed_that_fails_is_told_and_other_languages_have_none(folder: Path) -> None:
+    with running_gateway("--seed", seed_notebook(folder, "1", "nowhere")) as gateway:
+        refused = gateway.http.post("/api/kernels")
+        assert (refused.status_code, refused.json()["code"]) == (500, "kernel-not-started")
+        assert "cell 2 of the seed notebook failed: NameError" in refused.json()["message"]
+        assert gateway.http.get("/api/kernels").json() == []
+    with running_gateway("--seed", seed_notebook(folder, "nowhere", language="R")) as gateway:
+        gateway.start()
+
+
+@pytest.mark.req("S1-X08")
+def test_kernels_inherit_what_is_named_and_pages_may_send_what_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANTED", "yes")
+    monkeypatch.setenv("UNWANTED", "no")
+    page = {"Origin": "https://app.example"}
+    asked = ("--allow-header", "x-own", "--allow-method", "GET", "--allow-method", "POST", "--allow-credentials")
+    with running_gateway("--inherit-env", "WANTED", "--allow-origin", page["Origin"], *asked, "--ping", "5") as gateway:
+        kernel = gateway.start()
+        code = "import os; print([os.environ.get(name) for name in ('WANTED', 'UNWANTED')], bool(os.environ['PATH']))"
+        assert send(gateway, kernel, code) == "['yes', None] True\n"
+        preflight = httpx.options(f"{gateway.url}/api/kernels", headers=page).headers
+        assert preflight["Access-Control-Allow-Methods"] == "GET, POST"
+        assert preflight["Access-Control-Allow-Headers"].endswith(", x-own")
+        assert preflight["Access-Control-Allow-Credentials"] == "true"
+
+
 def test_a_key_is_made_once_kept_private_and_shown_once(folder: Path) -> None:
     file = folder / "data" / "api-key"
     with running_gateway(folder=folder, key="") as gateway:
@@ -136,7 +184,7 @@ def test_ctrl_c_ends_the_gateway_and_its_kernels() -> None:
         pid = json.loads((gateway.folder / "data" / "kernels" / kernel / "shim.json").read_text())["kernel_pid"]
         gateway.process.send_signal(signal.SIGINT)
         assert gateway.process.wait(SECONDS) == 0
-        wait_until(lambda: not is_alive(pid))
+        wait_for(lambda: not is_alive(pid))
 
 
 @pytest.mark.parametrize(
@@ -144,6 +192,8 @@ def test_ctrl_c_ends_the_gateway_and_its_kernels() -> None:
     [
         (("--api-key-file", "/nowhere"), "cannot be used"),
         (("--root", "/nowhere"), "There is no folder"),
+        (("--seed", "/nowhere"), "cannot be read"),
+        (("--seed", __file__), "is no notebook"),
         (("--port", "99999"), "--port"),
     ],
 )

@@ -1,9 +1,8 @@
-import asyncio
 import resource
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from studiolo.gateway.journals.journal import Journal
 from studiolo.gateway.journals.records import Entry
 from studiolo.gateway.journals.stock import Stock
+from studiolo.testing.waiting import eventually
 
 FILE_BYTES = 20_000
 
@@ -23,12 +23,6 @@ async def opened(folder: Path, *, calm_seconds: float = 0.01) -> AsyncIterator[S
         yield stock
     finally:
         stock.close()
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not is_so():
-            await asyncio.sleep(0.01)
 
 
 def read(journal: Journal) -> list[Entry]:
@@ -48,17 +42,17 @@ def fill(journal: Journal, count: int, size: int = 1_000) -> None:
 async def test_it_is_filled_up_once_it_is_calm_and_again_after_files_were_taken(tmp_path: Path) -> None:
     async with opened(tmp_path) as stock:
         assert not stock.take(tmp_path / "early")
-        await until(lambda: len(stock) == 3)
+        await eventually(lambda: len(stock) == 3)
         assert stock.take(tmp_path / "taken")
         assert (tmp_path / "taken").read_bytes() == bytes(FILE_BYTES)
-        await until(lambda: len(stock) == 3)
+        await eventually(lambda: len(stock) == 3)
     assert not (tmp_path / "early").exists()
 
 
 async def test_the_next_host_takes_over_what_is_whole(tmp_path: Path) -> None:
     async with opened(tmp_path) as stock:
         stock.prepare()
-        await until(lambda: len(stock) == 3)
+        await eventually(lambda: len(stock) == 3)
         (tmp_path / "prepared" / "torn").write_bytes(bytes(7))
     async with opened(tmp_path, calm_seconds=600) as stock:
         assert len(stock) == 3
@@ -80,7 +74,7 @@ async def test_where_no_room_is_nothing_is_prepared_and_nothing_lies_about(tmp_p
 async def test_who_says_little_takes_nothing_and_who_says_much_has_all_of_it_again(tmp_path: Path) -> None:
     async with opened(tmp_path) as stock:
         stock.prepare()
-        await until(lambda: len(stock) == 3)
+        await eventually(lambda: len(stock) == 3)
     async with opened(tmp_path, calm_seconds=600) as stock:
         journal = Journal.open(tmp_path / "journal", memory_bytes=0, segment_bytes=FILE_BYTES, stock=stock)
         fill(journal, 2)

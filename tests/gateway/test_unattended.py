@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,6 +19,7 @@ from studiolo.gateway.offers.catalogue import Catalogue
 from studiolo.gateway.settings import HostSettings
 from studiolo.gateway.standalone import Rules, StandaloneAuthority
 from studiolo.gateway.starting.launching import LocalLauncher
+from studiolo.testing.waiting import eventually
 
 CODE = "import time\nfor i in range(20):\n    print(i, flush=True)\n    time.sleep(0.1)"
 ALL = "".join(f"{number}\n" for number in range(20))
@@ -59,12 +60,6 @@ async def run_and_leave(url: str) -> None:
                     return
 
 
-async def until(claim: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not claim():
-            await asyncio.sleep(0.1)
-
-
 def texts(folder: Path) -> list[str]:
     notebook = nbformat.read(folder / "root" / "sub" / "n.ipynb", 4)
     return ["".join(output.get("text", "") for output in cell.outputs) for cell in notebook.cells]
@@ -74,7 +69,7 @@ async def test_a_notebook_whose_page_was_closed_holds_all_its_output(folder: Pat
     host, url = await open_host(folder)
     try:
         await run_and_leave(url)
-        await until(lambda: texts(folder) == [ALL, ""])
+        await eventually(lambda: texts(folder) == [ALL, ""])
         cell = nbformat.read(folder / "root" / "sub" / "n.ipynb", 4).cells[0]
         assert cell.execution_count == 1
         assert cell.metadata["studiolo"]["at"]
@@ -91,13 +86,13 @@ async def test_a_page_that_was_closed_is_told_from_one_that_vanished(folder: Pat
                 kernel = (await reply.json())["id"]
             socket = await client.ws_connect(f"/api/kernels/{kernel}/channels", protocols=[V1_PROTOCOL])
             (hosted,) = host.registry.list()
-            await until(lambda: hosted.connections == 1)
+            await eventually(lambda: hosted.connections == 1)
             if way == "connection lost":
                 transport = socket.get_extra_info("socket")
                 transport.shutdown(2)
             else:
                 await socket.close(code=1001 if way == "tab closed" else 1000)
-            await until(lambda: hosted.connections == 0)
+            await eventually(lambda: hosted.connections == 0)
             assert hosted.kernel is not None
             assert hosted.kernel.has_lost_client is is_lost
             await socket.close()
@@ -111,6 +106,6 @@ async def test_also_if_the_host_is_started_anew_meanwhile(folder: Path):
         await run_and_leave(url)
         await host.close()
         host, url = await open_host(folder)
-        await until(lambda: ALL[-12:] in texts(folder)[0])
+        await eventually(lambda: ALL[-12:] in texts(folder)[0])
     finally:
         await host.close(end_kernels=True)

@@ -11,6 +11,7 @@ from studiolo.kit.files import write_atomically
 from studiolo.kit.lock import FileLock, Held, find_holder
 from studiolo.kit.notify import NotifyReceiver, notify
 from studiolo.kit.processes import ProcessIdentity
+from studiolo.kit.shared_secret import is_shared
 
 
 def test_a_log_that_grew_too_long_is_cut_while_its_writer_goes_on(tmp_path: Path) -> None:
@@ -82,3 +83,9 @@ def test_a_zombie_counts_as_ended() -> None:
     assert process.wait(5) < 0
     assert process.stdin is not None
     process.stdin.close()
+
+
+def test_only_the_secret_is_the_secret() -> None:
+    assert is_shared("known", "known")
+    assert not any(is_shared(given, "known") for given in ("", "other", "\udcff", "\ud800known"))
+    assert not is_shared("", "")

@@ -5,8 +5,7 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from lab.front import Front
 from studiolo.runtime.jupyter import LAB_EXTENSIONS
 from studiolo.testing.ports import free_port
+from studiolo.testing.waiting import wait_for
 
 _TOKEN = "looking"
 _PATIENCE_MS = 60_000
@@ -104,16 +104,6 @@ def run(page: Page, number: int) -> None:
 def saved(file: Path) -> list[list[dict[str, Any]]]:
     """The outputs of each cell in the file."""
     return [cell["outputs"] for cell in wait_for(lambda: _read(file), f"{file.name} is whole")["cells"]]
-
-
-def wait_for(check: Callable[[], Any], what: str, seconds: float = 30) -> Any:
-    """Look until `check` returns something true; fail with `what` otherwise."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := check():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s: {what}")
 
 
 def _read(file: Path) -> Any:

@@ -5,7 +5,8 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
-from lab.conftest import Lab, cell, output, run, saved, shown, wait_for
+from lab.conftest import Lab, cell, output, run, saved, shown
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e]
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from lab.conftest import Lab, wait_for
+from lab.conftest import Lab
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e]
 LEO = {"id": "p-0000000000000002", "name": "leo", "display_name": "Leo Brandt"}

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from lab.conftest import Lab, cell, wait_for
+from lab.conftest import Lab, cell
 from studiolo.runtime.history.versions import Versions
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e]
 

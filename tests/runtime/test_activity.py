@@ -83,6 +83,7 @@ async def test_the_first_report_comes_at_once_with_the_sessions_key(
         "notebook": None,
         "notebook_at": None,
         "kernels_survive": True,
+        "environment_note": "",
     }
 
 

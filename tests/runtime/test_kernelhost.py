@@ -192,3 +192,28 @@ async def test_where_there_can_be_no_host_the_servers_own_kernels_serve_and_the_
     assert "Not a directory" in place.log()
     process.terminate()
     assert (await place.end())[0] == 0
+
+
+@pytest.mark.parametrize("listen", ["", TCP])
+async def test_without_a_server_kernels_run_and_outlive_a_host_that_is_killed(place: Place, listen: str) -> None:
+    client = await kernels_of(place, listen=listen, only_kernels=True)
+    assert pid_of(place, "studiolo.runtime.session") is None
+    kernel = await client.start_kernel()
+    await begin_counting(client, kernel)
+    host = await eventually(lambda: pid_of(place, "studiolo.gateway.inside"))
+    os.kill(host, signal.SIGKILL)
+    assert await until_counted(client, kernel) == "".join(f"{n}\n" for n in range(COUNT))
+    own = int(await client.run(kernel, "import os; print(os.getpid())"))
+    assert place.process is not None
+    place.process.terminate()
+    status, _ = await place.end()
+    assert status == 0, place.log()
+    assert (read_json(place.files.exit) or {})["reason"] == "stopped"
+    assert processes.find_process(own) is None
+
+
+async def test_a_workload_of_kernels_alone_that_can_have_no_host_says_why(place: Place) -> None:
+    place.begin(only_kernels=True)
+    status, output = await place.end()
+    assert status == os.EX_OSERR
+    assert "no kernel host" in output

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import socket
 from pathlib import Path
 
@@ -85,4 +86,19 @@ def test_files_are_replaced_whole_and_leave_nothing_beside_them(tmp_path: Path) 
     assert read_json(path) == {"a": 2}
     assert list(tmp_path.iterdir()) == [path]
     path.write_text("{cut")
+    assert read_json(path) is None
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "device"])
+def test_what_is_no_plain_file_is_not_read_as_one(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "secret.json").write_text('{"known": "to root"}')
+    path = tmp_path / "parts.json"
+    if kind == "link":
+        path.symlink_to(tmp_path / "secret.json")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path = Path("/dev/zero")
     assert read_json(path) is None

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from studiolo.sdk.blocking import Blocking, _streamed
+from studiolo.sdk.portal import Blocking, streamed
 
 
 class Source:
@@ -27,7 +27,7 @@ class Source:
 
 
 class BlockingSource(Blocking[Source]):
-    items = _streamed(Source.items)
+    items = streamed(Source.items)
 
 
 def test_a_stream_that_is_interrupted_while_it_waits_is_closed() -> None:

@@ -75,6 +75,16 @@ async def test_a_kernel_that_is_not_there_is_named(platform: StandIn) -> None:
     assert caught.value.code == "kernel-not-found"
 
 
+def test_a_spec_is_made_and_removed(platform: StandIn) -> None:
+    spec = {"name": "big", "display_name": "big", "language": "python", "base": "python3"}
+    platform.answer("POST", "/workspaces/churn/kernelspecs", spec, status=201)
+    platform.answer("DELETE", "/workspaces/churn/kernelspecs/big", None, status=204)
+    with Studiolo(platform.url, "key") as client:
+        assert client.kernels.create_spec("churn", "big", memory="8g", variables={"A": "1"}).base == "python3"
+        client.kernels.remove_spec("churn", "big")
+    assert platform.asked[0].body == {"name": "big", "memory": 8 << 30, "variables": {"A": "1"}}
+
+
 def test_log_and_specs_are_read(platform: StandIn) -> None:
     platform.answer("GET", f"{AT}/log", {"lines": ["one"]})
     spec = {"name": "python3", "display_name": "Python 3", "language": "python", "is_default": True}

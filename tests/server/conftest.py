@@ -123,7 +123,7 @@ async def admin(people: People) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def eventually(check: Callable[[], Awaitable[bool]], within: timedelta = timedelta(seconds=5)) -> None:
+async def eventually(check: Callable[[], Awaitable[bool]], within: timedelta = timedelta(seconds=60)) -> None:
     """Wait until `check` holds, looking again at each turn."""
     async with asyncio.timeout(within.total_seconds()):
         while not await check():

@@ -39,6 +39,8 @@ class Host:
             found = {"id": self.starts}
         elif seen.path.endswith("/api/kernelspecs"):
             found = {"default": "python3", "kernelspecs": {"python3": {"name": "python3", "spec": SPEC}}}
+        elif seen.path.endswith("/studiolo/kernelspecs"):
+            found = {"name": "big", "spec": SPEC}
         elif seen.path.endswith("/log"):
             found = {"lines": ["a line"]}
         elif seen.path.endswith("/journal"):

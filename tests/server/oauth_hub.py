@@ -12,6 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import web
 
+from serving_hub import serving
+
 SECRET = "the-services-own-token"
 
 
@@ -75,15 +77,5 @@ class OAuthHub:
 async def oauth_hub(callback: str) -> AsyncIterator[OAuthHub]:
     """Serve one on a port of this machine."""
     hub = OAuthHub(callback)
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", hub.answer)
-    runner = web.AppRunner(app, shutdown_timeout=1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    hub.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with serving(hub):
         yield hub
-    finally:
-        if hub.hangs is not None:
-            hub.hangs.set()
-        await runner.cleanup()

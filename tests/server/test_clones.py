@@ -21,7 +21,7 @@ from studiolo.kit.egress import is_outside, resolve_outside
 from studiolo.server.services import Services
 from studiolo.server.settings import Settings
 from studiolo.server.settings.egress import EgressSettings
-from studiolo.server.workspaces.cloning import _put
+from studiolo.server.workspaces.cloned import put as put_clone
 from studiolo.server.workspaces.git import read_source
 
 W = "/api/v1/jupyter/workspaces"
@@ -212,11 +212,9 @@ def test_a_clone_comes_from_another_disk(tmp_path: Path) -> None:
     if tmp_path.stat().st_dev == Path("/dev/shm").stat().st_dev:
         pytest.skip("this machine has one disk")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
-        clone = Path(name) / "clone"
-        clone.mkdir()
-        (clone / "train.py").write_text("print(1)")
-        (tmp_path / ".studiolo/parts").mkdir(parents=True)
-        _put(clone, tmp_path / "study", tmp_path / ".studiolo/parts/clone")
+        (Path(name) / "clone").mkdir()
+        (Path(name) / "clone/train.py").write_text("print(1)")
+        put_clone(Path(name), tmp_path, "study")
     assert (tmp_path / "study/train.py").read_text() == "print(1)"
     assert not (tmp_path / ".studiolo/parts/clone").exists()
 

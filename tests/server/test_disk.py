@@ -99,6 +99,20 @@ async def test_the_trash_goes_only_when_it_is_named(ana: httpx.AsyncClient, admi
     assert (await admin.post("/api/v1/admin/disk/free", json={"what": ["workspaces"]})).status_code == 422
 
 
+async def test_what_the_file_system_keeps_for_itself_is_no_room_of_anybodys(
+    admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = SimpleNamespace(total=100 << 30, used=80 << 30, free=9 << 30)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: kept)
+    usage = (await admin.get("/api/v1/admin/disk")).json()
+    health = (await admin.get("/api/v1/admin/health")).json()
+    assert (usage["total"], usage["is_nearly_full"]) == (89 << 30, False)
+    assert (health["disk_total"], [part["ok"] for part in health["parts"] if part["name"] == "disk"]) == (
+        89 << 30,
+        [True],
+    )
+
+
 @pytest.mark.usefixtures("nearly_full")
 async def test_a_disk_that_is_nearly_full_is_announced(admin: httpx.AsyncClient, services: Services) -> None:
     told: list[str] = []

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from server.conftest import People
+from server.test_door import login
 from studiolo.contract.lab import Notice
 from studiolo.engines.base import Death
 from studiolo.kit.clock import ManualClock
@@ -18,7 +19,7 @@ from studiolo.testing.fake_engine import FakeEngine
 
 W = "/api/v1/jupyter/workspaces"
 S = "/api/v1/jupyter/sessions"
-GIB = 1024**3
+MIB, GIB = 1024**2, 1024**3
 
 
 class Inside:
@@ -72,6 +73,14 @@ async def test_whoever_opens_a_notebook_sees_who_else_has_it_open(
     # Leo's browser is closed: after a while he is not there any more.
     clock.advance(timedelta(minutes=1))
     assert (await of_ana.ask("train.ipynb")).json()["others"] == {}
+
+
+async def test_its_menu_leads_to_the_pages_of_its_workspace(insides: Insides, ana: httpx.AsyncClient) -> None:
+    inside = await insides.launch(ana)
+    links = (await inside.ask()).json()["links"]
+    home = links["workspace"]
+    assert home.endswith(f"/w/{inside.workspace}")
+    assert links | {"environment": f"{home}/environment", "people": f"{home}/people"} == links
 
 
 async def test_nobody_but_the_session_asks_for_it(insides: Insides, ana: httpx.AsyncClient) -> None:
@@ -133,6 +142,28 @@ async def test_memory_that_is_nearly_full_and_what_ran_out_of_it_are_told(
     assert (death["level"], "train.ipynb" in death["text"]) == ("danger", True)
     clock.advance(timedelta(minutes=11))
     assert not [notice for notice in await inside.notices() if notice["id"].startswith("death")]
+
+
+async def test_a_workspace_that_fills_its_size_is_told_on_home_and_then_in_jupyterlab(
+    insides: Insides, ana: httpx.AsyncClient, people: People, services: Services, clock: ManualClock
+) -> None:
+    await ana.post(f"{W}/churn/scale", json={"resources": {"disk": 10 * MIB}})
+    inside = await insides.launch(ana)
+    large = services.settings.data_dir / "workspaces" / inside.workspace / "large.bin"
+
+    async def see(address: str) -> str:
+        headers = {"Cookie": f"{services.cookies.login}={await login(services, 'ana')}"}
+        async with people.anonymous(headers) as browser:
+            return (await browser.get(address)).text
+
+    for size, on_home, notices in ((7, False, 0), (8.5, True, 0), (9.5, True, 1)):
+        large.write_bytes(bytes(int(size * MIB)))
+        clock.advance(timedelta(hours=2))
+        await services.disk.measure_some()
+        assert ("of 10 MiB" in await see("/"), len(await inside.notices())) == (on_home, notices)
+    assert "of 10 MiB, which is measured" in await see(f"/w/{inside.workspace}/settings")
+    (notice,) = await inside.notices()
+    assert notice["text"].startswith("The files of this workspace use 9.5 of 10 MiB.")
 
 
 async def test_other_parts_of_the_platform_add_what_they_have_to_say(

@@ -357,3 +357,36 @@ async def test_an_engine_lets_go_of_the_files_of_an_erased_workspace(
 
     await eventually(is_gone, WITHIN)
     assert not folder.exists()
+
+
+@pytest.mark.usefixtures("mover")
+class TestFilesElsewhere:
+    async def test_files_that_an_engine_keeps_are_refused_with_the_engines_name(
+        self, ana: httpx.AsyncClient, pods: KeepingEngine, folder: Path
+    ) -> None:
+        await move(ana)
+        await reach(ana, "moved")
+        asked = [
+            await ana.get(f"{W}/churn/files"),
+            await ana.post(f"{W}/churn/files/folders", json={"path": "new"}),
+            await ana.get(f"{W}/churn/archive"),
+            await ana.post(f"{W}/churn/duplicate", json={"name": "copy"}),
+        ]
+        for reply in asked:
+            told = reply.json()
+            assert (reply.status_code, told["code"], told["engine"]) == (409, "files-elsewhere", "pods"), reply.text
+            assert "studiolo move churn" in told["hint"]
+        assert not (folder / "new").exists()
+
+    async def test_the_page_of_files_says_where_they_are(self, browser: Browser) -> None:
+        made = await browser.post("/workspaces", name="far")
+        there = made.headers["location"].partition("?")[0]
+
+        async def has_moved() -> bool:
+            return "Moved, not confirmed" in await browser.get(f"{there}/move")
+
+        await browser.post(f"{there}/move", engine="pods")
+        await eventually(has_moved, WITHIN)
+        page = await browser.client.get(f"{there}/files")
+        assert page.status_code == 409
+        assert "kept by the engine pods" in page.text

@@ -4,6 +4,7 @@ import io
 import re
 import zipfile
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 from server.conftest import ADDRESS, People
 from server.test_door import login
+from studiolo.contract.archives import DESCRIPTION, WorkspaceArchive
 from studiolo.server.services import Services
 
 
@@ -59,6 +61,16 @@ async def test_an_archive_is_imported_and_exported_by_pages(browser: Browser) ->
     refused = await browser.post("/workspaces/import", file=b"no zip", name="never")
     assert (refused.status_code, "no zip archive" in refused.text) == (422, True)
     assert (await browser.post("/workspaces/import", name="never")).status_code == 422
+
+
+async def test_packages_of_an_archive_are_installed_by_one_press(browser: Browser) -> None:
+    told = WorkspaceArchive(
+        exported_at=datetime.now(UTC), version="1", name="elsewhere", packages=["polars==1.9", "six==1.17.0"]
+    )
+    came = await browser.post("/workspaces/import", file=zipped(**{DESCRIPTION: told.model_dump_json()}))
+    assert came.status_code == 200
+    assert re.search(r'action="/w/w-[0-9a-z]{16}/environment/install"', came.text)
+    assert 'value="polars==1.9 six==1.17.0"' in came.text
 
 
 async def test_an_import_from_another_site_is_refused(browser: Browser, services: Services) -> None:

@@ -199,6 +199,7 @@ async def test_a_banner_is_told_and_ends_by_itself(
     admin: httpx.AsyncClient, ana: httpx.AsyncClient, clock: ManualClock, services: Services
 ) -> None:
     assert (await ana.put(f"{V1}/banner", json={"text": "Mine"})).status_code == 403
+    assert (await admin.put(f"{V1}/banner", json={"text": " \n "})).status_code == 422
     await admin.put(f"{V1}/banner", json={"text": "Restart at noon", "level": "warning", "minutes": 5})
     told = (await ana.get(f"{V1}/banner")).json()["banner"]
     assert (told["text"], told["level"], told["posted_by"]["name"]) == ("Restart at noon", "warning", "boss")

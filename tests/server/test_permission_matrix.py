@@ -85,6 +85,7 @@ BODIES: dict[str, Any] = {
     "POST /jupyter/workspaces/{workspace}/scans": {},
     "PUT /jupyter/workspaces/{workspace}/scans/accepted/{finding}": {"reason": "looked at"},
     "POST /jupyter/workspaces/{workspace}/sessions": {},
+    "POST /workspaces/{workspace}/kernelspecs": {"name": "big"},
     "POST /jupyter/sessions/{session}/snooze": {"minutes": 5},
     "POST /sessions/{session}/report": {"kernels": 1},
     "POST /sessions/{session}/here": {"open": []},

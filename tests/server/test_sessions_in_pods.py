@@ -1,20 +1,28 @@
 """Sessions as pods, as people meet them: the whole platform on a fake cluster."""
 
+import base64
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from server.conftest import eventually
+from server.test_moving_pages import Browser, browser
 from studiolo.engines.kubernetes.plugin import PLUGIN
 from studiolo.engines.plugins import EngineGround
+from studiolo.packages.installed.lock import Lock, LockedPackage
 from studiolo.server.engines.engines import Engines
+from studiolo.server.environments.tables import environment_builds
+from studiolo.server.services import Services
 from studiolo.testing.fake_engine import FakeEngine
 from studiolo.testing.kubernetes.pods import scripted
 from studiolo.testing.kubernetes.server import FakeCluster
 
+__all__ = ["browser"]
 W = "/api/v1/jupyter/workspaces"
 S = "/api/v1/jupyter/sessions"
 
@@ -72,3 +80,52 @@ async def test_waiting_for_a_place_is_told_with_the_schedulers_words(
         return "Insufficient cpu" in str((await ana.get(f"{S}/{session['id']}")).json()["progress"])
 
     await eventually(is_told, timedelta(seconds=60))
+
+
+@pytest.fixture
+async def environment(services: Services, ana: httpx.AsyncClient) -> Lock:
+    """What the environment of ana's workspace holds, as the record says."""
+    await ana.post(W, json={"name": "churn", "engine": "kubernetes"})
+
+    async def is_recorded() -> bool:
+        return bool((await ana.get(f"{W}/churn/environment/builds")).json()["items"])
+
+    await eventually(is_recorded, timedelta(seconds=60))
+    tiny = LockedPackage("pypi", "tiny", "1.0", "a" * 64, "delivered", "tiny-1.0-py3-none-any.whl", "b" * 64, "default")
+    lock = Lock("default", "base", "3.11", (tiny,))
+    async with services.db.write() as tx:
+        await tx.connection.execute(update(environment_builds).values(lock=lock.to_toml(), hash=lock.hash))
+    return lock
+
+
+async def test_a_pod_is_told_what_the_workspaces_environment_holds(
+    ana: httpx.AsyncClient, cluster: FakeCluster, environment: Lock
+) -> None:
+    await _launch(ana, wait=30)
+    secret = next(one for one in cluster.list_all("secrets") if "request.json" in one["data"])
+    request = json.loads(base64.b64decode(secret["data"]["request.json"]))
+    assert request["recipe"]["hash"] == environment.hash
+    assert request["recipe"]["added"] == [{"name": "tiny", "version": "1.0", "hashes": ["b" * 64]}]
+    assert request["environment"] == "/workspace/.studiolo/environment/live"
+    assert request["image_environment"] == "/opt/environment"
+    assert request["variables"]["PATH"].startswith("/workspace/.studiolo/environment/live/bin:")
+    # A claim is the workspace's; tabs and settings are a person's.
+    me = (await ana.get("/api/v1/me")).json()["id"]
+    assert request["variables"]["JUPYTERLAB_WORKSPACES_DIR"] == f"/workspace/.studiolo/jupyter/{me}/lab/workspaces"
+    assert request["variables"]["UV_CACHE_DIR"] == "/workspace/.studiolo/environment/tools/cache/uv"
+    pod = cluster.list_all("pods")[0]
+    assert pod["metadata"]["annotations"]["studiolo.dev/recipe"] == environment.hash
+    assert pod["spec"]["containers"][0]["startupProbe"]["failureThreshold"] == 300 + 900
+
+
+async def test_why_an_environment_could_not_be_made_is_told_on_every_page_of_the_session(
+    services: Services, ana: httpx.AsyncClient, browser: Browser, environment: Lock
+) -> None:
+    session = str((await _launch(ana, wait=30))["id"])
+    headers = {"Authorization": f"Bearer {services.session_secrets.api_key(session, 1)}"}
+    why = "The workspace's environment could not be made here from its lock. Hash mismatch."
+    told = {"environment_note": why}
+    assert (await ana.post(f"/api/v1/sessions/{session}/report", json=told, headers=headers)).status_code == 204
+    assert (await ana.get(f"{S}/{session}")).json()["activity"]["environment_note"] == why
+    page = await browser.client.get(f"/sessions/{session}")
+    assert "could not be made here from its lock. Hash mismatch." in page.text

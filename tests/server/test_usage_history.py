@@ -1,6 +1,8 @@
 """What workspaces used over months: added up each minute, thinned to days, seen by members."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.test_moving_pages import Browser, browser
 from server.test_session_usage import BEGIN, GIB, handle
 from studiolo.kit.clock import ManualClock
 from studiolo.server.services import Services
 from studiolo.server.sessions import history
 from studiolo.testing.fake_engine import FakeEngine
 
+__all__ = ["browser"]
 W = "/api/v1/jupyter/workspaces"
 S = "/api/v1/jupyter/sessions"
 
@@ -67,6 +71,28 @@ async def test_a_pause_of_the_platform_is_nobody_s_use(
     assert sum(span["session_hours"] for span in used["hours"]) <= 0.1
 
 
+async def test_how_large_a_workspace_was_is_kept_where_it_changed(
+    ana: httpx.AsyncClient, session: dict[str, Any], services: Services, clock: ManualClock
+) -> None:
+    folder = Path((await ana.get(f"{W}/churn")).json()["path"])
+    for size in (1 << 20, 1 << 20, 3 << 20):
+        (folder / "data").write_bytes(b"1" * size)
+        await services.disk.measure_some()
+        clock.advance(timedelta(days=1))
+    async with services.db.read() as connection:
+        assert len(list(await connection.execute(history.usage_history.select()))) == 2
+    await services.sampler.sample()
+    first, second, last = (await ana.get(f"{W}/churn/sessions/usage")).json()["hours"]
+    assert first["disk"] >= 1 << 20
+    assert second["disk"] - first["disk"] == pytest.approx(2 << 20, abs=1 << 16)
+    # An hour in which nobody looked is as the one before.
+    assert last["disk"] == second["disk"]
+    clock.advance(timedelta(days=10))
+    await services.sampler.sample()
+    days = (await ana.get(f"{W}/churn/sessions/usage")).json()["days"]
+    assert [day["disk"] for day in days] == [first["disk"], second["disk"], second["disk"]]
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.floats(0, 64), st.none() | st.integers(0, 1 << 40))))
 def test_nothing_that_was_used_is_lost_or_doubled(samples: list[tuple[str, float | None, int | None]]) -> None:
     used = history.sum_up(samples, timedelta(seconds=60))
@@ -74,3 +100,14 @@ def test_nothing_that_was_used_is_lost_or_doubled(samples: list[tuple[str, float
     assert sum(one.session_seconds for one in used) == 60 * len(samples)
     assert sum(one.memory for one in used) == sum(memory or 0 for _, _, memory in samples)
     assert sum(one.cpu_seconds for one in used) == pytest.approx(60 * sum(cpu or 0 for _, cpu, _ in samples))
+
+
+async def test_the_page_draws_how_large_the_files_were(
+    browser: Browser, services: Services, clock: ManualClock
+) -> None:
+    made = await browser.post("/workspaces", name="churn")
+    await services.disk.measure_some()
+    clock.advance(timedelta(hours=30))
+    page = await browser.get(f"{made.headers['location'].partition('?')[0]}/usage")
+    assert 'aria-label="Disk' in page or ">Disk<" in page
+    assert re.search(r"Disk.{0,400}?<path", page, re.DOTALL), page

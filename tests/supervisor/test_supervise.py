@@ -13,7 +13,7 @@ import pytest
 
 from studiolo.server.settings import Settings
 from studiolo.server.settings.environment import settings_environment
-from supervisor.waiting import until
+from studiolo.testing.waiting import wait_for
 
 PROGRAM = Path(__file__).with_name("stand_in_platform.py")
 
@@ -60,7 +60,7 @@ def platform(make_settings: Callable[..., Settings]) -> Iterator[Platform]:
 
 def test_parts_start_in_order_and_stop_in_reverse(platform: Platform) -> None:
     platform.start("one", "two", "three:two")
-    until(platform.is_ready)
+    wait_for(platform.is_ready)
     platform.end()
     started = [event for event in platform.events() if event.startswith("start")]
     ended = [event for event in platform.events() if event.startswith("end")]
@@ -75,24 +75,24 @@ def test_parts_start_in_order_and_stop_in_reverse(platform: Platform) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_each_usual_signal_stops_it_cleanly(platform: Platform, number: int) -> None:
     platform.start("one")
-    until(platform.is_ready)
+    wait_for(platform.is_ready)
     platform.end(number)
     assert platform.events() == ["start one", "end one"]
 
 
 def test_a_part_that_dies_is_started_again(platform: Platform) -> None:
     platform.start("one", "two")
-    until(platform.is_ready)
+    wait_for(platform.is_ready)
     first = platform.pid_of("one")
     os.kill(first, signal.SIGKILL)
-    until(lambda: platform.events().count("start one") == 2 and platform.pid_of("one") != first)
+    wait_for(lambda: platform.events().count("start one") == 2 and platform.pid_of("one") != first)
     assert platform.events().count("start two") == 1
     assert "one was ended by signal 9" in platform.end()
 
 
 def test_a_part_that_dies_again_and_again_is_started_ever_later(platform: Platform) -> None:
     platform.start("one", "two=dies-when-ready")
-    until(lambda: platform.events().count("start two") >= 4)
+    wait_for(lambda: platform.events().count("start two") >= 4)
     printed = platform.end()
     assert [delay in printed for delay in ("in 0.1 s", "in 0.2 s", "in 0.4 s")] == [True, True, True]
 
@@ -117,7 +117,7 @@ def test_a_part_that_never_says_ready_is_given_up(platform: Platform) -> None:
 
 def test_a_part_that_ignores_the_wish_to_stop_is_killed(platform: Platform) -> None:
     platform.start("one=stubborn")
-    until(platform.is_ready)
+    wait_for(platform.is_ready)
     pid = platform.pid_of("one")
     platform.end()
     assert not psutil.pid_exists(pid)
@@ -126,12 +126,12 @@ def test_a_part_that_ignores_the_wish_to_stop_is_killed(platform: Platform) -> N
 @pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is Linux's")
 def test_parts_die_with_a_killed_supervisor_but_what_they_detached_lives_on(platform: Platform) -> None:
     platform.start("one=detaches")
-    until(platform.is_ready)
+    wait_for(platform.is_ready)
     part = psutil.Process(platform.pid_of("one"))
     session = psutil.Process(int((platform.settings.data_dir / "detached").read_text()))
     try:
         platform.end(signal.SIGKILL)
-        until(lambda: not part.is_running() or part.status() == psutil.STATUS_ZOMBIE)
+        wait_for(lambda: not part.is_running() or part.status() == psutil.STATUS_ZOMBIE)
         assert session.is_running()
     finally:
         session.kill()
@@ -143,7 +143,7 @@ def test_a_start_after_a_kill_ends_leftovers_first(platform: Platform) -> None:
     record = {"one": {"pid": leftover.pid, "started": started}, "two": {"pid": os.getpid(), "started": 1.0}}
     (platform.settings.data_dir / "processes.json").write_text(json.dumps(record))
     platform.start("one")
-    until(platform.is_ready)
+    wait_for(platform.is_ready)
     assert leftover.wait(5) == -signal.SIGKILL
     assert leftover.stdin is not None
     leftover.stdin.close()
@@ -152,7 +152,7 @@ def test_a_start_after_a_kill_ends_leftovers_first(platform: Platform) -> None:
 
 def test_a_second_start_names_the_first(platform: Platform) -> None:
     platform.start("one")
-    until(platform.is_ready)
+    wait_for(platform.is_ready)
     second = Platform(platform.settings)
     second.start("one")
     assert second.process is not None
@@ -165,17 +165,17 @@ def test_a_second_start_names_the_first(platform: Platform) -> None:
 
 def test_sessions_are_ended_while_the_parts_still_serve(platform: Platform) -> None:
     platform.start("--stop-sessions", "one")
-    until(platform.is_ready)
+    wait_for(platform.is_ready)
     platform.end()
     assert platform.events() == ["start one", "stop sessions", "end one"]
 
 
 def test_orphans_below_the_supervisor_are_collected(platform: Platform) -> None:
     platform.start("one=orphans")
-    until(platform.is_ready)
+    wait_for(platform.is_ready)
     assert platform.process is not None
     top = psutil.Process(platform.process.pid)
     orphan = int((platform.settings.data_dir / "detached").read_text())
-    until(lambda: not psutil.pid_exists(orphan))
+    wait_for(lambda: not psutil.pid_exists(orphan))
     assert [child.pid for child in top.children()] == [platform.pid_of("one")]
     platform.end()

@@ -322,7 +322,7 @@ class Samples:
         self.ids |= await add_samples(stage.services, stage.stack, ana, mia, self.ids)
 
 
-async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
     """Wait until `check` holds."""
     async with asyncio.timeout(seconds):
         while not await check():

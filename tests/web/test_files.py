@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, expect
 
 from web.conftest import Visitor, Visitors
 from web.files_stage import FilesStage, fill
@@ -159,13 +159,45 @@ def test_files_are_uploaded_in_pieces_with_progress_and_after_a_break_go_on(
     page.close()
 
 
-def test_a_refused_upload_says_why_and_nothing_is_overwritten(ana: Visitor, stage: FilesStage, tmp_path: Path) -> None:
+def test_an_upload_goes_on_in_a_later_page_where_the_first_one_was_left(
+    ana: Visitor, stage: FilesStage, tmp_path: Path
+) -> None:
+    big = tmp_path / "left.bin"
+    big.write_bytes(bytes(range(256)) * 80_000)
+    page = ana.open(at(stage))
+    page.route("**/files/*/uploads/*", lambda route: route.continue_() if is_first(route.request) else None)
+    page.locator("summary", has_text="Upload").click()
+    with page.expect_request(lambda request: request.method == "PATCH" and not is_first(request)):
+        page.locator("input[data-upload]").first.set_input_files(big)
+    page.reload()
+    page.unroute_all(behavior="ignoreErrors")
+    page.locator("summary", has_text="Upload").click()
+    with page.expect_request(lambda request: request.method == "PATCH") as sent:
+        page.locator("input[data-upload]").first.set_input_files(big)
+    assert not is_first(sent.value)
+    expect(page.get_by_role("link", name="left.bin")).to_be_visible()
+    assert (stage.folder / "left.bin").read_bytes() == big.read_bytes()
+    page.close()
+
+
+def is_first(request: Request) -> bool:
+    return request.headers.get("upload-offset") == "0"
+
+
+def test_a_refused_upload_says_why_and_nothing_is_overwritten_unasked(
+    ana: Visitor, stage: FilesStage, tmp_path: Path
+) -> None:
     (tmp_path / "train.py").write_text("other")
     page = ana.open(at(stage))
     page.locator("summary", has_text="Upload").click()
     page.locator("input[data-upload]").first.set_input_files(tmp_path / "train.py")
     expect(page.locator("[data-uploads]")).to_contain_text("already")
     assert "def main" in (stage.folder / "train.py").read_text()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Replace").click()
+    assert (stage.folder / "train.py").read_text() == "other"
+    page.goto(stage.address + at(stage) + "/history?path=train.py")
+    expect(page.get_by_role("table")).to_contain_text("written outside JupyterLab")
     page.close()
 
 

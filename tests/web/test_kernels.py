@@ -56,7 +56,7 @@ def test_a_page_offers_what_the_service_allows(
     role: str | None, person: str, is_admin: bool, session: str | None, allowed: set[str]
 ) -> None:
     who = principal(person, is_admin=is_admin)
-    assert may(kernel(session_id=session), workspace(role), who) == allowed
+    assert may(kernel(session_id=session, shared=session is None), workspace(role), who) == allowed
 
 
 def test_output_stands_below_the_code_that_made_it() -> None:

@@ -1,6 +1,7 @@
 """Load one command, give it the shared options, run it."""
 
 import functools
+import gc
 import importlib
 import inspect
 import sys
@@ -31,6 +32,10 @@ def run_command(entry: Entry, program: str, args: Sequence[str]) -> int:
     plain = list(args[: args.index("--")] if "--" in args else args)
     try:
         command = get_command(app_for(entry, program))
+        if not gc.isenabled():
+            # What is loaded stays to the end, and then nobody need look through it either.
+            gc.freeze()
+            gc.enable()
         code = command.main(list(args), prog_name=f"{program} {entry.words}", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except typer.Abort:

@@ -7,6 +7,7 @@ import typer
 from studiolo.cli.invocation import connect
 from studiolo.cli.output import emit, print_fields, say
 from studiolo.cli.tables import print_table
+from studiolo.cli.trash import confirm
 from studiolo.contract.disk import DiskUsage
 from studiolo.contract.sizes import describe_size, used_of
 
@@ -47,7 +48,7 @@ def free(
     """
     for_good = [one for one in what or () if one in ("discarded", "trash")]
     if for_good and not yes:
-        typer.confirm(f"Erase for good: {', '.join(for_good)}?", abort=True)
+        confirm(f"Erase for good: {', '.join(for_good)}?", what="Erasing for good")
     with connect() as client:
         found = client.platform.free(*what or ())
     rows = [(kind, describe_size(size)) for kind, size in found.freed.items()]

@@ -10,6 +10,8 @@ from studiolo.cli.output import emit, name_of, say
 from studiolo.contract.errors import InvalidInput
 from studiolo.contract.sizes import describe_size
 
+_FEW = 20
+
 
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An archive of `studiolo export`, or any zip of files.")],
@@ -36,8 +38,12 @@ def import_(
             say(f"Have access again: {', '.join(made.members)}")
         if made.unknown_members:
             say(f"note: nobody here has these addresses: {', '.join(made.unknown_members)}")
-        if made.packages:
+        if made.build is not None:
+            say(f"Its environment is made again from its lock: build {made.build} (studiolo environment history).")
+        elif made.packages:
             say(f"note: it had these installed: {_few(made.packages)}")
+            if len(made.packages) <= _FEW:
+                say(f"Install them: {current().program} install {name_of(made.workspace)} {' '.join(made.packages)}")
         for left in made.left_out[:20]:
             say(f"note: left out {left}")
         say(f"Open it: {current().program} open {name_of(made.workspace)}")
@@ -46,4 +52,4 @@ def import_(
 
 
 def _few(packages: list[str]) -> str:
-    return " ".join(packages[:20]) + (" …" if len(packages) > 20 else "")
+    return " ".join(packages[:_FEW]) + (" …" if len(packages) > _FEW else "")

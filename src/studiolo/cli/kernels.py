@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from studiolo.cli.amounts import CPUOption, GPUOption, MemoryOption, ProfileOption, asked_for
+from studiolo.cli.amounts import CPUOption, EngineOption, GPUOption, MemoryOption, ProfileOption, asked_for
 from studiolo.cli.arguments import KernelArgument, WorkspaceArgument, complete_workspaces
 from studiolo.cli.invocation import connect, current
 from studiolo.cli.kernel_text import text_of_entry
@@ -42,7 +42,7 @@ def list_(
             )
         )
     people = ["PERSON"] if everyone or workspace else []
-    headers = ["ID!", "KERNEL", "WORKSPACE", "NOTEBOOK", *people, "STATE!", "CLIENTS!", "OUTPUT!", "ACTIVE!"]
+    headers = ["ID!", "KERNEL", "WORKSPACE", "NOTEBOOK", *people, "ENGINE!", "STATE!", "CLIENTS!", "OUT!", "ACTIVE!"]
     rows = [
         [
             kernel.id[:_SHORT_ID],
@@ -50,6 +50,7 @@ def list_(
             kernel.workspace.name,
             kernel.path or "-",
             *([kernel.person.name if kernel.person else "-"] if people else []),
+            kernel.engine or "-",
             state_of(kernel),
             str(kernel.connections),
             str(kernel.output),
@@ -72,6 +73,7 @@ def start(
     env: Annotated[
         list[str] | None, typer.Option("--env", "-e", metavar="NAME=VALUE", help="A variable; repeat for several.")
     ] = None,
+    engine: EngineOption = None,
     profile: ProfileOption = None,
     cpu: CPUOption = None,
     memory: MemoryOption = None,
@@ -80,26 +82,33 @@ def start(
 ) -> None:
     """Start a headless kernel in a workspace: no JupyterLab, and it runs until it is stopped.
 
+    It runs where the workspace does, or on another engine. While it waits there in a queue, ask again: its place is
+    kept.
+
     \b
     Examples:
       studiolo kernels start churn
       studiolo kernels start churn --kernel python3 --memory 4g --env MODE=fast
+      studiolo kernels start churn --engine slurm --gpu 1
     """
     with connect() as client:
         kernel = client.kernels.start(
             workspace,
             name=name,
             path=path,
+            engine=engine,
             profile=profile,
             resources=asked_for(cpu=cpu, memory=memory, gpu=gpu),
-            variables=_variables(env or []),
+            variables=read_variables(env or []),
         )
 
     def text() -> None:
         if quiet:
             print(kernel.id)
             return
-        print_fields((("Id", kernel.id), ("Kernel", kernel.display_name), ("API", kernel.api_url)))
+        print_fields(
+            (("Id", kernel.id), ("Kernel", kernel.display_name), ("Engine", kernel.engine), ("API", kernel.api_url))
+        )
         say(f"Open a console on it: {current().program} kernels attach {kernel.id[:_SHORT_ID]}")
 
     emit(kernel, text)
@@ -212,7 +221,8 @@ def state_of(kernel: KernelInfo) -> str:
     return f"{_SHAPES.get(kernel.state, '?')} {kernel.state}"
 
 
-def _variables(given: list[str]) -> dict[str, str] | None:
+def read_variables(given: list[str]) -> dict[str, str] | None:
+    """Read NAME=VALUE options; None for none. Raises InvalidInput (`usage-invalid`)."""
     pairs = [one.partition("=") for one in given]
     if wrong := [name for name, mark, _ in pairs if not mark or not name]:
         raise InvalidInput("usage-invalid", f"--env {wrong[0]} has no value.", hint="Write it as NAME=VALUE.")

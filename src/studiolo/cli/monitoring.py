@@ -59,10 +59,13 @@ def _print_history(used: WorkspaceHistory) -> None:
             f"{span.session_hours:.2f}",
             f"{span.cpu_hours:.2f}",
             describe_size(span.memory_peak),
+            "" if span.disk is None else describe_size(span.disk),
         )
         for span in [*used.days, *used.hours]
     ]
-    print_table(("SINCE!", "SESSION HOURS!", "CPU HOURS!", "MOST MEMORY!"), rows, empty="Nothing was used yet.")
+    print_table(
+        ("SINCE!", "SESSION HOURS!", "CPU HOURS!", "MOST MEMORY!", "DISK!"), rows, empty="Nothing was used yet."
+    )
 
 
 def monitor(

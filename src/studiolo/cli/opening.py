@@ -46,7 +46,8 @@ def open_(
             session = resume(client, workspace)
         with cancelling(client, session):
             session = wait_until_ready(client, session)
-    url = session.notebook_url + (f"?next={quote(f'lab/tree/{file}', safe='')}" if file else "")
+    # Encoded as part of an address, and that address as a value: a name may hold signs of both.
+    url = session.notebook_url + (f"?next={quote(f'lab/tree/{quote(file)}', safe='')}" if file else "")
     emit({**session.model_dump(mode="json"), "url": url}, lambda: print(url))
     if session.isolation_notice and not current().json:
         say(f"note: {session.isolation_notice}")

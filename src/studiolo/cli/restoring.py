@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 NotebookArgument = Annotated[
     Path, typer.Argument(metavar="NOTEBOOK", help="A notebook's file on this machine.", show_default=False)
 ]
+NotebookOrLockArgument = Annotated[
+    Path,
+    typer.Argument(metavar="NOTEBOOK|LOCK", help="A notebook's file on this machine, or a lock's.", show_default=False),
+]
 WorkspaceOption = Annotated[
     str | None,
     typer.Option("--workspace", "-w", metavar="WORKSPACE", help="That of the session, when there is one."),
@@ -25,17 +29,18 @@ WorkspaceOption = Annotated[
 
 
 def restore(
-    notebook: NotebookArgument,
+    notebook: NotebookOrLockArgument,
     workspace: WorkspaceOption = None,
     new: Annotated[
         str | None, typer.Option("--new", metavar="NAME", help="Make a workspace of this name for it.")
     ] = None,
     no_wait: NoWaitOption = False,
 ) -> None:
-    """Give a workspace the environment that a notebook ran in.
+    """Give a workspace the environment that a notebook ran in, or that a lock names.
 
-    It is found by the hash that the notebook records, among the locks that you may read here; else it is put together
-    from the packages in the notebook, if somebody had written them there (studiolo environment stamp --packages).
+    From a lock (a .toml file that `studiolo environment lock` wrote, here or elsewhere) alone. For a notebook, by the
+    hash that it records, among the locks that you may read here; else it is put together from the packages in the
+    notebook, if somebody had written them there (studiolo environment stamp --packages).
     """
     if new is not None and workspace is not None:
         raise InvalidInput("request-invalid", "--workspace and --new exclude each other.", hint="Give one of them.")
@@ -65,6 +70,11 @@ def stamp(
 
 def _in_new(client: "Studiolo", notebook: Path, name: str) -> tuple[str, Build]:
     """Ask for the environment in a workspace made for it, which goes again where the answer is no."""
+    from studiolo.sdk.notebook_files import is_lock, read_notebook
+
+    # What is neither makes no workspace.
+    if not is_lock(notebook):
+        read_notebook(notebook)
     made = client.workspaces.create(name)
     target = name_of(made)
     say(f"Made the workspace {target}.")

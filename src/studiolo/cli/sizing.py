@@ -21,7 +21,7 @@ from studiolo.cli.output import emit, print_fields, say
 from studiolo.cli.tables import print_table
 from studiolo.contract.errors import InvalidInput
 from studiolo.contract.resources import Resources, WorkspaceLimits
-from studiolo.contract.sizes import describe_size
+from studiolo.contract.sizes import used_of
 from studiolo.sdk import Studiolo
 
 _ALIVE = ("starting", "running")
@@ -131,7 +131,9 @@ def _too_large(asked: Resources, largest: Resources) -> str:
 
 
 def _print_limits(found: WorkspaceLimits) -> None:
-    used = f"{describe_size(found.disk_used)} used; measured, not limited" if found.disk_used is not None else ""
+    used = ""
+    if found.disk_used is not None:
+        used = f"{used_of(found.disk_used, found.resources.disk)} used; measured, not limited"
     print_fields(
         (
             ("Next session", describe(found.resources) or "as much as there is"),

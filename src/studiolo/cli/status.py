@@ -102,6 +102,7 @@ def _show_session(session: Session) -> None:
                 ("Stops", f"{ago(session.idle_stop_at)} if nobody uses it" if session.idle_stop_at else ""),
                 ("Ends", f"{ago(session.ends_at)}: its time limit" if session.ends_at else ""),
                 ("Kernels", _kernels(session)),
+                ("Environment", activity.environment_note if activity else ""),
                 ("Notebook", (activity.notebook or "") if activity else ""),
                 ("Last active", ago(activity.last_active_at) if activity else ""),
                 ("Launches", str(session.launch)),

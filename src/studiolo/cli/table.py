@@ -146,6 +146,8 @@ COMMANDS = tuple(
                 ("gateway", f"{_GATEWAY}:gateway", "Serve kernels without the platform"),
                 ("bridge", f"{_GATEWAY}:bridge", "Put one kernel behind HTTP and websockets"),
                 ("kernels specs", f"{_COMMANDS}.kernels:specs", "List the kernels that a workspace offers"),
+                ("kernels add-spec", f"{_COMMANDS}.kernelspecs:add", "Offer another kernel in a workspace"),
+                ("kernels remove-spec", f"{_COMMANDS}.kernelspecs:remove", "Offer an added kernel no longer"),
             ),
         ),
         (

@@ -11,6 +11,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from studiolo.cli.describing import unwritable
 from studiolo.cli.file_places import FilePlace, find_place
 from studiolo.cli.invocation import connect, current
 from studiolo.cli.output import emit, harmless, say
@@ -35,7 +36,9 @@ class Transfer(NamedTuple):
 
 
 def cp(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A file here, or WORKSPACE:path.")],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Files here, or WORKSPACE:path.", show_default=False)
+    ],
     target: Annotated[str, typer.Argument(metavar="TARGET", help="Where to: here, WORKSPACE:path, or - for stdout.")],
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders with all that is in them.")] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Overwrite files that are there.")] = False,
@@ -43,35 +46,44 @@ def cp(
     """Copy files to a workspace, from one, or within one. No session is needed.
 
     What breaks off goes on there when you repeat the command; checksums are compared. To a folder, or a path with `/`
-    at its end, a file is copied under its own name.
+    at its end, a file is copied under its own name; several go into a folder.
 
     \b
     Examples:
       studiolo cp data.parquet churn:data/
+      studiolo cp *.csv churn:data
       studiolo cp -r churn:notebooks ./backup
       studiolo cp churn:a.ipynb churn:b.ipynb
       studiolo cp churn:data.csv - | head
     """
-    here, there = find_place(source), find_place(target)
+    if target == _STDOUT and (place := find_place(sources[0])) and len(sources) == 1:
+        with connect() as client:
+            _print(client, place)
+        return
+    if len(sources) > 1:
+        target = f"{target.rstrip('/')}/"
+    done: list[Transfer] = []
     with connect() as client:
-        if here and target == _STDOUT:
-            _print(client, here)
-            return
-        if here and there:
-            done = [_within(client, here, there, recursive=recursive)]
-        elif there:
-            done = _send(client, Path(source), there, target, recursive=recursive, force=force)
-        elif here:
-            done = _bring(client, here, target, recursive=recursive, force=force)
-        else:
-            raise InvalidInput(
-                "usage-invalid",
-                "Neither side is in a workspace.",
-                hint=f"Write WORKSPACE:path, for example: {current().program} cp data.csv churn:data/",
-            )
+        for source in sources:
+            done += _carry(client, source, target, recursive=recursive, force=force)
     size = sum(one.size for one in done)
     words = harmless(done[0].target) if len(done) == 1 else f"{len(done)} files"
     emit([one._asdict() for one in done], lambda: print(f"Copied {words}, {describe_size(size)}."))
+
+
+def _carry(client: Studiolo, source: str, target: str, *, recursive: bool, force: bool) -> list[Transfer]:
+    here, there = find_place(source), find_place(target)
+    if here and there:
+        return [_within(client, here, there, target, recursive=recursive)]
+    if there:
+        return _send(client, Path(source), there, target, recursive=recursive, force=force)
+    if here:
+        return _bring(client, here, target, recursive=recursive, force=force)
+    raise InvalidInput(
+        "usage-invalid",
+        "Neither side is in a workspace.",
+        hint=f"Write WORKSPACE:path, for example: {current().program} cp data.csv churn:data/",
+    )
 
 
 def _print(client: Studiolo, source: FilePlace) -> None:
@@ -82,7 +94,7 @@ def _print(client: Studiolo, source: FilePlace) -> None:
             shutil.copyfileobj(content, sys.stdout.buffer)
 
 
-def _within(client: Studiolo, source: FilePlace, target: FilePlace, *, recursive: bool) -> Transfer:
+def _within(client: Studiolo, source: FilePlace, target: FilePlace, text: str, *, recursive: bool) -> Transfer:
     if source.workspace != target.workspace:
         raise InvalidInput(
             "usage-invalid",
@@ -92,6 +104,9 @@ def _within(client: Studiolo, source: FilePlace, target: FilePlace, *, recursive
     entry = client.files.info(source.workspace, source.path)
     if entry.kind is FileKind.FOLDER and not recursive:
         raise _needs_recursive(str(source))
+    if text.endswith("/") and target.path:
+        with _there_already():
+            client.files.mkdir(target.workspace, target.path)
     if _is_folder(client, target):
         target = target.below(source.name)
     made = client.files.copy(source.workspace, source.path, target.path)
@@ -108,8 +123,9 @@ def _send(
     if text.endswith("/") or _is_folder(client, target):
         target = target.below(to_wire(source.resolve().name))
     waiting = list(_local_files(source, target)) if source.is_dir() else [(source, target)]
-    if source.is_dir() and not waiting:
-        client.files.mkdir(target.workspace, target.path)
+    for place in _empty_folders(source, target) if source.is_dir() else ():
+        with _there_already():
+            client.files.mkdir(place.workspace, place.path)
     done = []
     with showing_progress() as begin:
         for file, place in waiting:
@@ -128,11 +144,9 @@ def _bring(client: Studiolo, source: FilePlace, target: str, *, recursive: bool,
     goal = Path(target)
     if goal.is_dir() or target.endswith("/"):
         goal = goal / (from_wire(source.name) or source.workspace.rpartition("/")[2])
-    waiting = list(_remote_files(client, source, goal)) if is_folder else [(source, entry, goal)]
     done = []
-    if is_folder:
-        goal.mkdir(parents=True, exist_ok=True)
-    with showing_progress() as begin:
+    with _writable(goal), showing_progress() as begin:
+        waiting = list(_remote_files(client, source, goal)) if is_folder else [(source, entry, goal)]
         for place, found, file in waiting:
             if not file.exists() or force:
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +154,7 @@ def _bring(client: Studiolo, source: FilePlace, target: str, *, recursive: bool,
                     client.files.download(place.workspace, place.path, file, progress=progress)
             elif not _is_same(file, found):
                 raise Conflict("file-exists", f"{str(file)!r} is there already.", hint="Pass --force to overwrite it.")
-            done.append(Transfer(str(place), str(file), found.size or 0))
+            done.append(Transfer(str(place), str(file), file.stat().st_size))
     return done
 
 
@@ -164,19 +178,31 @@ def _local_files(source: Path, target: FilePlace) -> Iterator[tuple[Path, FilePl
     """Yield the plain files below a folder of this machine; links in it are not followed, and told."""
     for folder, folders, names in os.walk(source):
         folders.sort()
-        for name in sorted(names):
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        for name in sorted((*names, *links)):
             file = Path(folder) / name
             if file.is_symlink() or not file.is_file():
                 say(f"note: left out {file}: it is no plain file")
                 continue
-            place = target
-            for part in file.relative_to(source).parts:
-                place = place.below(to_wire(part))
-            yield file, place
+            yield file, _beneath(target, file.relative_to(source))
+
+
+def _empty_folders(source: Path, target: FilePlace) -> Iterator[FilePlace]:
+    """Yield the places of folders that no file brings along."""
+    for folder, folders, names in os.walk(source):
+        if not folders and not names:
+            yield _beneath(target, Path(folder).relative_to(source))
+
+
+def _beneath(place: FilePlace, path: Path) -> FilePlace:
+    for part in path.parts:
+        place = place.below(to_wire(part))
+    return place
 
 
 def _remote_files(client: Studiolo, source: FilePlace, target: Path) -> Iterator[tuple[FilePlace, FileEntry, Path]]:
-    """Yield the plain files below a folder of a workspace; links in it are not followed, and told."""
+    """Make the folders and yield the plain files below one of a workspace; links are not followed, and told."""
+    target.mkdir(parents=True, exist_ok=True)
     for entry in client.files.list(source.workspace, source.path, page_size=1000):
         place, file = source.below(entry.name), target / from_wire(entry.name)
         if entry.kind is FileKind.FOLDER:
@@ -203,11 +229,29 @@ def _needs_recursive(shown: str) -> InvalidInput:
 
 
 @contextmanager
+def _there_already() -> Iterator[None]:
+    """Let it be good that a folder is there."""
+    try:
+        yield
+    except Conflict as exc:
+        if exc.code != "file-exists":
+            raise
+
+
+@contextmanager
 def _readable(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
         raise InvalidInput("usage-invalid", f"{str(file)!r} cannot be read: {exc.strerror}.") from exc
+
+
+@contextmanager
+def _writable(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise unwritable(Path(exc.filename or file), exc) from exc
 
 
 @contextmanager

@@ -43,6 +43,7 @@ class WorkspaceArchive(Shape):
     packages: list[str] = Field(
         default_factory=list, max_length=5000, description="What people had installed, as `name==version`."
     )
+    lock: str = Field("", max_length=8 << 20, description="The environment's lock, a pylock.toml; empty: unknown.")
     members: list[ArchivedMember] = Field(default_factory=list, max_length=1000)
     policies: list[ArchivedPolicy] = Field(
         default_factory=list, max_length=2, description="What administrators set there, then what its people did since."
@@ -58,6 +59,7 @@ class Imported(Wire):
     members: list[str] = Field(description="Addresses of those who have their role again.")
     unknown_members: list[str] = Field(description="Addresses that nobody has here.")
     packages: list[str] = Field(description="What had been installed there and is not here.")
+    build: int | None = Field(None, description="The build that makes the environment again from the archive's lock.")
     left_out: list[str] = Field(description="What was not taken over, and why.")
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from studiolo.contract.models import PersonRef, Reason, Request, Wire, WorkspaceRef
-from studiolo.contract.resources import Resources
+from studiolo.contract.resources import CPU, Resources
+from studiolo.contract.sizes import Size
 
 # Jupyter's execution states, and `ended`.
 KernelState = Literal["starting", "idle", "busy", "restarting", "dead", "unknown", "ended"]
@@ -21,6 +22,8 @@ class KernelInfo(Wire):
     display_name: str
     workspace: WorkspaceRef
     session_id: str | None = None
+    engine: str = Field("", description="Where it runs.", examples=["local", "slurm"])
+    shared: bool = Field(False, description="Whether all editors of the workspace may use it; else its person alone.")
     person: PersonRef | None = Field(description="Who started it.")
     path: str | None = Field(None, description="Notebook or folder that it was started for.")
     state: KernelState
@@ -41,6 +44,7 @@ class KernelStart(Request):
     workspace: str = Field(description="Id, `owner/name` or name.", examples=["my-workspace"])
     name: str | None = Field(None, description="Kernelspec; None: the workspace's default.", examples=["python3"])
     path: str | None = Field(None, max_length=1000, description="Folder or notebook, relative to the workspace.")
+    engine: str | None = Field(None, description="Where to run; None: as the workspace.", examples=["slurm"])
     profile: str | None = None
     resources: Resources = Field(default_factory=Resources)
     variables: dict[str, Variable] = Field(default_factory=dict, max_length=256)
@@ -70,3 +74,16 @@ class KernelSpecInfo(Wire):
     environment: str | None = Field(None, description="Content hash of its environment.")
     metadata: dict[str, Any] = Field(default_factory=dict)
     is_default: bool = False
+    base: str | None = Field(None, description="The one that it was made from by `KernelSpecCreate`; None: it was not.")
+
+
+class KernelSpecCreate(Request):
+    """A kernelspec made from one that a workspace offers: the same kernel with variables and a size of its own."""
+
+    name: str = Field(max_length=63, description="Lower-case letters, digits, dots, dashes, underscores.")
+    base: str = Field("python3", max_length=200, description="Name of the one that it is made from.")
+    display_name: str | None = Field(None, max_length=200, description="What people read; None: the name.")
+    variables: dict[str, Variable] = Field(default_factory=dict, max_length=256)
+    cpu: CPU | None = Field(None, description="Processors that its kernels ask for, unless a start names others.")
+    memory: Size | None = Field(None, description="The same of memory.")
+    metadata: dict[str, Any] = Field(default_factory=dict, description="Anything; clients see it.")

@@ -327,6 +327,9 @@ class Activity(Wire):
     last_active_at: datetime | None
     notebook: str | None = Field(None, description="Path of the notebook last run or saved.")
     kernels_survive: bool = Field(True, description="Whether kernels outlive the session's own server.")
+    environment_note: str = Field(
+        "", description="What is to be known of an environment that was made where the session runs, or could not be."
+    )
 
 
 class WorkspaceRef(Wire):

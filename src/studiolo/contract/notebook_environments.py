@@ -17,8 +17,9 @@ _MOST = 1000
 
 
 class EnvironmentRestore(Request):
-    """An environment to have again: by its `hash`, if this platform has its lock, else from the packages it had."""
+    """An environment to have again: by `lock`, by its `hash`, if this platform has that lock, else from packages."""
 
+    lock: str | None = Field(None, max_length=8 << 20, description="The text of a pylock.toml of a Studiolo.")
     hash: str | None = Field(None, max_length=80, examples=["sha256:1f0c…"], description="Of the environment's lock.")
     packages: list[str] = Field(default_factory=list, max_length=_MOST, examples=[["numpy==2.3.1"]])
     conda: list[str] = Field(default_factory=list, max_length=_MOST, examples=[["libblas=3.9"]])

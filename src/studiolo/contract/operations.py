@@ -190,6 +190,8 @@ OPERATIONS: dict[str, Operation] = {
         ("kernel.stop", _USER, "sessions:write", Role.EDITOR, "Stop a kernel"),
         ("kernel.interrupt", _USER, "sessions:write", Role.EDITOR, "Interrupt a kernel"),
         ("kernel.restart", _USER, "sessions:write", Role.EDITOR, "Restart a kernel"),
+        ("kernelspec.create", _USER, "sessions:write", Role.EDITOR, "Make a kernel's description of one's own"),
+        ("kernelspec.remove", _USER, "sessions:write", Role.EDITOR, "Remove one that was made"),
     )
 }
 

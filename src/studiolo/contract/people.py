@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from studiolo.contract.models import (
     KeyInfo,
@@ -147,7 +147,9 @@ class Banner(Wire):
 class BannerPost(Request):
     """Tell everybody something, in place of what was told before. `minutes`: how long; left out: until taken down."""
 
-    text: str = Field(min_length=1, max_length=500, examples=["The machine is restarted at noon."])
+    text: Annotated[str, StringConstraints(strip_whitespace=True)] = Field(
+        min_length=1, max_length=500, examples=["The machine is restarted at noon."]
+    )
     level: Level = "info"
     minutes: int | None = Field(None, ge=1, le=60 * 24 * 366)
 

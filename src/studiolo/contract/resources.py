@@ -158,6 +158,7 @@ class UsedSpan(Shape):
     session_hours: float
     cpu_hours: float
     memory_peak: int = Field(description="Bytes: the most that its sessions had together at a minute's look.")
+    disk: int | None = Field(None, description="Bytes of its files at the end, null before they were first measured.")
 
 
 class WorkspaceHistory(Shape):

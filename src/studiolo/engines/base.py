@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from studiolo.runtime.recipes import Recipe
+
 Storage = Literal["shared", "own"]
 # A JSON object that only the engine understands; we store it and hand it back.
 Handle = dict[str, Any]
@@ -68,7 +70,8 @@ class WorkloadSpec:
     `image`: what to run it in, for engines that run images. `datasets`: read-only folders by name. `person` (name of an
     account of ours) and `labels` (words for people, by name) are untrusted text: an engine escapes or leaves out.
     `options`: what the profile says for this engine (a partition, a node selector, …), checked by the engine's model.
-    `volumes`: only of those that the engine can attach (see Attaches).
+    `volumes`: only of those that the engine can attach (see Attaches). `recipe`: what `environment` holds, for engines
+    that keep files themselves and make it where the workload runs (decision 014).
     """
 
     workload_id: str
@@ -89,7 +92,10 @@ class WorkloadSpec:
     person: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    # No notebook server but our kernel host in its place, for engines that are HostsKernels.
+    only_kernels: bool = False
     volumes: tuple[Volume, ...] = ()
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +304,13 @@ class Attaches(Protocol):
 
 
 @runtime_checkable
+class HostsKernels(Protocol):
+    """Capability: runs launches with `spec.only_kernels`, whose `upstream` is our kernel host (decision 013)."""
+
+    hosts_kernels: bool
+
+
+@runtime_checkable
 class Remarks(Protocol):
     """Capability: what people must know before they rely on it, in a sentence; empty where there is nothing."""
 
@@ -399,6 +412,10 @@ class Store(Protocol):
 
     async def settle(self) -> None:
         """Return once what was written would outlive a power cut."""
+        ...
+
+    async def remove(self, path: str) -> None:
+        """Remove a file, a link, or a folder with all that is in it; one that is gone is success."""
         ...
 
     async def clear(self) -> None:

@@ -71,6 +71,10 @@ class CarriedStore:
         """See Store.settle."""
         await self._call("settle", {}, seconds=_LONG_SECONDS)
 
+    async def remove(self, path: str) -> None:
+        """See Store.remove."""
+        await self._call("remove", {"path": path}, seconds=_LONG_SECONDS)
+
     async def clear(self) -> None:
         """See Store.clear."""
         await self._call("clear", {}, seconds=_LONG_SECONDS)

@@ -91,6 +91,7 @@ def make_request(
         # Sessions of a workspace may have one private folder.
         host_folder=str(places.private_folder / "kernel-host" / spec.workload_id),
         host_port=host_port,
+        only_kernels=spec.only_kernels,
     )
 
 

@@ -9,14 +9,14 @@ import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from json.encoder import encode_basestring as quoted
+from typing import NamedTuple, Self
 
 from studiolo.contract.errors import StudioloError
 from studiolo.contract.files import FileEntry, FileKind, FileSort
-from studiolo.contract.models import Page
 from studiolo.files.names import is_ours, is_text, parts_of, sort_key, to_wire
 from studiolo.files.refusals import missing, told
-from studiolo.files.root import Root
+from studiolo.files.root import Found, Root
 from studiolo.kit.cursors import cursor_invalid, read_cursor, write_cursor
 
 MAX_PAGE = 10_000
@@ -37,31 +37,21 @@ def list_folder(
     limit: int = 200,
     text: str = "",
     sort: FileSort = FileSort.NAME,
-) -> Page[FileEntry]:
-    """Return a page of what is in a folder; `text`: only names that hold it. Errors as of Root."""
-    items, next_cursor = list_members(root, path, cursor=cursor, limit=limit, text=text, sort=sort)
-    return Page(items=[FileEntry.model_validate(item) for item in items], next_cursor=next_cursor)
+) -> bytes:
+    """Return a page of what is in a folder, the JSON of a Page[FileEntry]; `text`: only names that hold it.
 
-
-def list_members(
-    root: Root,
-    path: str,
-    *,
-    cursor: str | None = None,
-    limit: int = 200,
-    text: str = "",
-    sort: FileSort = FileSort.NAME,
-) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the same as members of FileEntry ready for JSON, and the next page's cursor: thousands, quickly."""
+    Errors as of Root.
+    """
     after = _read_cursor(cursor, sort)
     limit = max(1, min(limit, MAX_PAGE))
     with root.open_folder(path) as folder, told("/".join(folder.parts)):
         keys = [key for key in _keys(folder.handle, sort_key(text), sort) if after is None or key > after]
         found = heapq.nsmallest(limit + 1, keys)
-        place = _Place(root, folder.handle, to_wire("".join(f"{part}/" for part in folder.parts)))
+        place = _Place.of(root, folder)
         entries = [place.entry(name) for _, _, _, name in found[:limit]]
     next_cursor = write_cursor(sort.value, json.dumps(found[limit - 1])) if len(found) > limit else None
-    return [entry for entry in entries if entry is not None], next_cursor
+    items = ",".join([entry for entry in entries if entry is not None])
+    return f'{{"items":[{items}],"next_cursor":{json.dumps(next_cursor)},"total":null}}'.encode()
 
 
 def describe(root: Root, path: str) -> FileEntry:
@@ -73,10 +63,10 @@ def describe(root: Root, path: str) -> FileEntry:
             return FileEntry(name="", path="", kind=FileKind.FOLDER, modified_at=time_of(seen.st_mtime))
         folder = opened.enter_context(root.open_folder(to_wire("/".join(parts[:-1]))))
         name = parts[-1]
-        entry = _Place(root, folder.handle, to_wire("".join(f"{part}/" for part in folder.parts))).entry(name)
+        entry = _Place.of(root, folder).entry(name)
     if entry is None:
         raise missing("/".join((*folder.parts, name)))
-    return FileEntry.model_validate(entry)
+    return FileEntry.model_validate_json(entry)
 
 
 def etag_of(seen: os.stat_result) -> str:
@@ -139,37 +129,43 @@ def _value(entry: os.DirEntry[str], sort: FileSort) -> int:
 
 
 class _Place(NamedTuple):
-    """An open folder. `before`: what stands before a name of it in paths."""
+    """An open folder. `before`: what stands before a name of it in paths, as JSON without its closing quote."""
 
     root: Root
     handle: int
     before: str
 
-    def entry(self, name: str) -> dict[str, Any] | None:
-        """Return the members of a name's FileEntry for JSON; None if it is gone."""
+    @classmethod
+    def of(cls, root: Root, folder: Found) -> Self:
+        return cls(root, folder.handle, quoted(to_wire("".join(f"{part}/" for part in folder.parts)))[:-1])
+
+    def entry(self, name: str) -> str | None:
+        """Return the JSON of a name's FileEntry; None if it is gone.
+
+        Put together here: for thousands of names a model of each would take several times as long.
+        """
         try:
             seen = os.stat(name, dir_fd=self.handle, follow_symlinks=False)
         except FileNotFoundError:
             return None
         # Most names are; thousands of calls would be for nothing.
         is_plain = name.isascii()
-        kind, shown = _KINDS.get(stat.S_IFMT(seen.st_mode), "other"), name if is_plain else to_wire(name)
-        path = self.before + shown
-        return {
-            "name": shown,
-            "path": path,
-            "kind": kind,
-            "leads_to": _target(self.root, path) if kind == "link" else None,
-            "size": seen.st_size if kind == "file" else None,
-            "modified_at": _written_time(seen.st_mtime_ns // 1_000_000_000, seen.st_mtime_ns // 1000 % 1_000_000),
-            "is_text": is_plain or is_text(name),
-            "etag": etag_of(seen) if kind == "file" else None,
-        }
+        shown = quoted(name if is_plain else to_wire(name))
+        path = f"{self.before}{shown[1:]}"
+        kind = _KINDS.get(stat.S_IFMT(seen.st_mode), "other")
+        leads_to = _target(self.root, path) if kind == "link" else "null"
+        size, etag = (seen.st_size, quoted(etag_of(seen))) if kind == "file" else ("null", "null")
+        return (
+            f'{{"name":{shown},"path":{path},"kind":"{kind}","leads_to":{leads_to},"size":{size},'
+            f'"modified_at":{_written_time(seen.st_mtime_ns)},'
+            f'"is_text":{"true" if is_plain or is_text(name) else "false"},"etag":{etag}}}'
+        )
 
 
-def _written_time(second: int, microsecond: int) -> str | None:
+def _written_time(mtime_ns: int) -> str:
+    second, rest = divmod(mtime_ns, 1_000_000_000)
     begin = _written_second(second)
-    return f"{begin}.{microsecond:06d}+00:00" if begin else None
+    return f'"{begin}.{rest // 1000:06d}+00:00"' if begin else "null"
 
 
 @lru_cache(maxsize=4096)
@@ -179,7 +175,8 @@ def _written_second(second: int) -> str | None:
     return time.strftime("%Y-%m-%dT%H:%M:%S") if time and time.year >= _FIRST_YEAR else None
 
 
-def _target(root: Root, path: str) -> FileKind | None:
-    with contextlib.suppress(StudioloError), root.open(path) as found:
-        return FileKind.FOLDER if found.is_folder else FileKind.FILE
-    return None
+def _target(root: Root, path: str) -> str:
+    """Return what a link leads to, as JSON; `path`: of the wire, as JSON."""
+    with contextlib.suppress(StudioloError), root.open(json.loads(path)) as found:
+        return '"folder"' if found.is_folder else '"file"'
+    return "null"

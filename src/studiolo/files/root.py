@@ -4,18 +4,22 @@ No check is made on a path that is then opened by name: what was looked at is wh
 renames or links meanwhile. Links are followed for reading while they stay inside; changes pass through none.
 """
 
+import asyncio
 import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from studiolo.contract.errors import Conflict, InvalidInput, NotFound
 from studiolo.files.names import MAX_DEPTH, OURS, check_parts, new_parts_of, outside, parts_of, to_wire, too_deep
 from studiolo.files.refusals import IsAFolder, NotAFolder, missing, refusal, told
+from studiolo.runtime.acting import acting_as, open_as_oneself, owner_of
+
+T = TypeVar("T")
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A pipe must not hold its opener until somebody writes.
@@ -56,7 +60,10 @@ class Found:
 
 
 class Root:
-    """The open folder of a workspace; a context manager. Paths are those of the wire (see names).
+    """The open folder of a workspace. Paths are those of the wire (see names).
+
+    Work in it is done with the rights of the folder's owner (`runtime.acting`): `with root:` for what one thread does
+    from there on, which ends with the root closed; `in_thread` for what others await.
 
     Every method raises InvalidInput (`name-invalid`, `name-reserved`, `path-outside`, `links-too-many`), NotFound
     (`file-not-found`), Conflict (`file-not-folder`, `file-is-folder`, `file-not-regular`) and Denied
@@ -66,7 +73,7 @@ class Root:
     def __init__(self, folder: Path) -> None:
         try:
             # The workspace's own folder may be a link: who chose it was asked then.
-            self.handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self.handle = open_as_oneself(folder)
         except OSError as exc:
             raise NotFound(
                 "folder-not-found",
@@ -75,12 +82,31 @@ class Root:
                 detail=f"{folder}: {exc}",
             ) from exc
         self.folder = folder
+        self.owner = owner_of(self.handle)
+        self._entered = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
+        self._entered.callback(self.close)
+        self._entered.enter_context(acting_as(self.owner))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._entered.close()
+
+    async def in_thread(self, work: Callable[..., T], *arguments: object, **named: object) -> T:
+        """Do something blocking in another thread, as the folder's owner."""
+
+        def do() -> T:
+            with acting_as(self.owner):
+                return work(*arguments, **named)
+
+        return await asyncio.to_thread(do)
+
+    @contextlib.asynccontextmanager
+    async def awaited_file(self, path: str) -> AsyncIterator[Found]:
+        """Open a file for reading, as `open_file`, in another thread."""
+        with contextlib.ExitStack() as opened:
+            yield await self.in_thread(opened.enter_context, self.open_file(path))
 
     def close(self) -> None:
         """Close the handle."""
@@ -140,6 +166,16 @@ class Root:
                     os.mkdir(name, 0o700, dir_fd=handle)
                 handle = _keep(handles, os.open(name, _FOLDER, dir_fd=handle))
             yield handle
+
+
+@contextlib.asynccontextmanager
+async def opened_root(folder: Path) -> AsyncIterator[Root]:
+    """Open a workspace's folder for what is awaited. Raises NotFound (`folder-not-found`)."""
+    root = await asyncio.to_thread(Root, folder)
+    try:
+        yield root
+    finally:
+        root.close()
 
 
 class _Walk:

@@ -154,6 +154,15 @@ class Wish:
     path: str | None
     variables: Mapping[str, str] = field(default_factory=dict)
     kernel_id: str | None = None
+    # It is of use on this host alone.
+    only_here: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A kernel that another host started instead. `model`: as Jupyter's API shows it."""
+
+    model: Mapping[str, Any]
 
 
 class Authority(Protocol):
@@ -163,8 +172,11 @@ class Authority(Protocol):
         """Say who asks. Raises NotSignedIn, Denied, NotFound."""
         ...
 
-    async def reserve(self, caller: Caller, wish: Wish) -> KernelPlan:
-        """Say what to start. Raises LimitReached, NotFound (kernelspec), InvalidInput (resources, path)."""
+    async def reserve(self, caller: Caller, wish: Wish) -> KernelPlan | Elsewhere:
+        """Say what to start, or have it started elsewhere unless the wish is `only_here`.
+
+        Raises LimitReached, NotFound (kernelspec), InvalidInput (resources, path).
+        """
         ...
 
     async def started(self, kernel_id: str, *, ok: bool, message: str = "") -> None:
@@ -177,6 +189,10 @@ class Authority(Protocol):
 
     async def report(self, kernels: Sequence[Mapping[str, Any]]) -> Sequence[str]:
         """Be told of all kernels that run, and return the ids of those that nobody wants any more."""
+        ...
+
+    async def list_elsewhere(self, caller: Caller) -> Sequence[Mapping[str, Any]]:
+        """Return the caller's kernels that run elsewhere and belong to the scope, as Jupyter's API shows them."""
         ...
 
     async def specs(self, caller: Caller) -> Mapping[str, Any]:

@@ -13,9 +13,11 @@ import typer
 from studiolo.contract.errors import InvalidInput
 from studiolo.gateway.alone import Access, Alone, Place, default_data, default_roots, find_access, run_folder
 from studiolo.gateway.base import Wish
+from studiolo.gateway.bridge.audience import PING_SECONDS
 from studiolo.gateway.bridged import read_connection
 from studiolo.gateway.hosted import Hosted
-from studiolo.gateway.settings import HostSettings
+from studiolo.gateway.seeding import read_seed
+from studiolo.gateway.settings import Cors, HostSettings
 from studiolo.gateway.standalone import Rules
 
 _PORT = 8889
@@ -46,6 +48,15 @@ def gateway(
     api_key_file: KeyFile = None,
     open_: Open = False,
     allow_origin: Origins = None,
+    allow_header: Annotated[
+        list[str] | None, typer.Option("--allow-header", help="One more header that such pages may send.")
+    ] = None,
+    allow_method: Annotated[
+        list[str] | None, typer.Option("--allow-method", help="A method that they may use; all unless given.")
+    ] = None,
+    allow_credentials: Annotated[
+        bool, typer.Option("--allow-credentials", help="Their browsers may send cookies along; a key is needed still.")
+    ] = False,
     base_url: Annotated[str, typer.Option("--base-url", help="What stands before /api.")] = "/",
     default_kernel: Annotated[str, typer.Option("--default-kernel", help="Started when none is named.")] = "python3",
     force_kernel: Annotated[str | None, typer.Option("--force-kernel", help="Started whatever is named.")] = None,
@@ -53,6 +64,18 @@ def gateway(
     allow_env: Annotated[
         list[str] | None, typer.Option("--allow-env", help="A variable beside KERNEL_* that clients may set.")
     ] = None,
+    inherit_env: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--inherit-env", help="Kernels get no more of this process's variables than these and PATH, HOME."
+        ),
+    ] = None,
+    seed: Annotated[
+        Path | None, typer.Option("--seed", help="Notebook that runs in each new kernel first.", metavar="FILE")
+    ] = None,
+    ping: Annotated[
+        float, typer.Option("--ping", help="Between questions whether clients are there.", metavar="SECONDS", min=0.1)
+    ] = PING_SECONDS,
     spares: Annotated[int, typer.Option("--spares", help="Kernels kept ready per environment.", min=0, max=50)] = 1,
     cull_idle: Annotated[
         float | None, typer.Option("--cull-idle", help="End kernels that nobody uses.", metavar="SECONDS", min=1)
@@ -77,17 +100,28 @@ def gateway(
     place = Place(host, port, open_, api_key_file)
     access = find_access(place, data)
     prefix = _prefix(base_url)
-    origins = tuple(allow_origin or ())
+    usual = Cors()
+    headers, methods = (*usual.headers, *(allow_header or ())), tuple(allow_method or ()) or usual.methods
+    cors = Cors(tuple(allow_origin or ()), headers, methods, allow_credentials)
     rules = Rules(
         root=_folder(root or Path.cwd()),
         prefix=prefix,
-        allow_origins=origins,
+        cors=cors,
         allowed_variables=frozenset(allow_env or ()),
+        inherited_variables=None if inherit_env is None else frozenset(inherit_env),
         default_kernel=default_kernel,
         force_kernel=force_kernel,
         most_kernels=max_kernels,
     )
-    settings = HostSettings(data=data, run=run_folder(data), cull_idle=cull_idle, allow_origins=origins, spares=spares)
+    settings = HostSettings(
+        data=data,
+        run=run_folder(data),
+        cull_idle=cull_idle,
+        cors=cors,
+        ping=ping,
+        seed=None if seed is None else read_seed(_absolute(seed)),
+        spares=spares,
+    )
     roots = [_folder(folder) for folder in kernel_roots] if kernel_roots else default_roots()
 
     def announce(port: int, kernel: Hosted | None) -> None:
@@ -133,9 +167,9 @@ def bridge(
         data = Path(folder)
         place = Place(host, port, open_, api_key_file)
         access = find_access(place, data)
-        origins = tuple(allow_origin or ())
-        rules = Rules(root=_folder(root or Path.cwd()), allow_origins=origins, are_shared=True, forks=False)
-        settings = HostSettings(data=data, run=run_folder(data), allow_origins=origins, spares=0)
+        cors = Cors(tuple(allow_origin or ()))
+        rules = Rules(root=_folder(root or Path.cwd()), cors=cors, are_shared=True, forks=False)
+        settings = HostSettings(data=data, run=run_folder(data), cors=cors, spares=0)
 
         def announce(port: int, kernel: Hosted | None) -> None:
             assert kernel is not None

@@ -54,9 +54,9 @@ class Host:
         specs = OwnSpecs(authority, settings.data / "kernelspecs")
         records = KernelRecords(settings.kernels, settings.run)
         self._stock = Stock(settings.data / "prepared")
-        times = {"keep_ended": settings.keep_ended, "save_after": settings.save_after}
+        times = {"keep_ended": settings.keep_ended, "save_after": settings.save_after, "ping": settings.ping}
         self._launcher = launcher
-        self.registry = Registry(records, documents, launcher, specs, **times, stock=self._stock)
+        self.registry = Registry(records, documents, launcher, specs, **times, stock=self._stock, seed=settings.seed)
         self.services = Services(self.registry, documents, specs, settings)
         self._runner = web.AppRunner(create_app(self.services), access_log=None, shutdown_timeout=_CLOSE_SECONDS)
 

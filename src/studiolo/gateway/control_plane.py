@@ -11,6 +11,8 @@ import aiohttp
 from studiolo.contract.errors import KINDS, StudioloError, Unavailable
 
 _RETRY_SECONDS = 0.25
+# What clients are told of an error besides its words.
+_EXTRA = ("retry_after", "candidates")
 _AWAY = (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError, TimeoutError)
 
 _log = logging.getLogger(__name__)
@@ -90,7 +92,8 @@ class ControlPlane:
 def _error(found: Any, status: int) -> StudioloError:
     if isinstance(found, dict) and found.get("kind") in KINDS and "code" in found:
         try:
-            return KINDS[found["kind"]](found["code"], str(found.get("detail", "")), hint=found.get("hint"))
+            extra = {name: found[name] for name in _EXTRA if name in found}
+            return KINDS[found["kind"]](found["code"], str(found.get("detail", "")), hint=found.get("hint"), **extra)
         except ValueError:
             # A code of a newer control plane.
             pass

@@ -1,11 +1,10 @@
-"""The kernel host beside a session in a container, job or pod: `python -m studiolo.gateway.inside DESCRIPTOR`.
+"""The kernel host in a container, job or pod, with a session or alone: `python -m studiolo.gateway.inside DESCRIPTOR`.
 
 Serves on the listening socket DESCRIPTOR; the launch's request (runtime.launch.LaunchRequest) comes as a line on the
-standard input. Started, and started anew, by `studiolo.runtime.kernelhost`; see docs/decisions/009.
+standard input. Started, and started anew, by `studiolo.runtime.kernelhost`; see docs/decisions/009 and 013.
 """
 
 import asyncio
-import hmac
 import logging
 import os
 import socket
@@ -19,15 +18,17 @@ from typing import Any
 
 import aiohttp
 
-from studiolo.contract.errors import NotSignedIn, StudioloError, Unavailable
+from studiolo.contract.errors import NotFound, NotSignedIn, StudioloError, Unavailable
 from studiolo.gateway.base import Caller, KernelExit, KernelPlan, Wish
+from studiolo.gateway.composition import Host
 from studiolo.gateway.control_plane import ControlPlane, Way
 from studiolo.gateway.host import run
-from studiolo.gateway.offers.specs import find_resource_file, listing
+from studiolo.gateway.offers.specs import choose, find_resource_file, listing
 from studiolo.gateway.platform import CALLER_HEADER, SECRET_HEADER, exit_as_json, read_caller
 from studiolo.gateway.settings import HostSettings
 from studiolo.gateway.starting.launches import launch_of, session_plan, session_specs
 from studiolo.gateway.starting.launching import LocalLauncher
+from studiolo.kit.shared_secret import is_shared
 from studiolo.runtime.launch import LaunchRequest
 from studiolo.runtime.registrations import describe_grounds
 
@@ -47,6 +48,7 @@ class InsideAuthority:
 
     def __init__(self, request: LaunchRequest) -> None:
         self._scope = request.name
+        self._is_alone = request.only_kernels
         self._secret = request.secret
         self._session = launch_of(describe_grounds(request))
         self._control = _find_way(request)
@@ -54,7 +56,7 @@ class InsideAuthority:
 
     async def identify(self, headers: Mapping[str, str], method: str, path: str, query: Mapping[str, str]) -> Caller:
         """Read the front door's answer. Raises NotSignedIn without the secret, and for any other scope."""
-        is_ours = hmac.compare_digest(headers.get(SECRET_HEADER, "").encode(), self._secret.encode())
+        is_ours = is_shared(headers.get(SECRET_HEADER, ""), self._secret)
         if not is_ours or CALLER_HEADER not in headers:
             raise NotSignedIn("not-signed-in", "Requests come through the front door only.")
         caller = read_caller(headers[CALLER_HEADER])
@@ -65,7 +67,9 @@ class InsideAuthority:
 
     async def reserve(self, caller: Caller, wish: Wish) -> KernelPlan:
         """Make the plan from the launch, and ask whether it may start. Raises what the platform answers."""
-        plan = await asyncio.to_thread(session_plan, self._session, caller, wish)
+        # Those without a session have what the platform let through, as on its own machine.
+        allowed = wish.variables if self._is_alone else ()
+        plan = await asyncio.to_thread(session_plan, self._session, caller, wish, allowed=allowed)
         if time.monotonic() < self._away_until:
             return plan
         try:
@@ -90,9 +94,20 @@ class InsideAuthority:
         self._away_until = 0.0
         return [str(kernel_id) for kernel_id in answer.get("unwanted", [])]
 
+    async def list_elsewhere(self, caller: Caller) -> Sequence[Mapping[str, Any]]:
+        """Return nothing: all kernels of the launch are here."""
+        return ()
+
     async def specs(self, caller: Caller) -> Mapping[str, Any]:
         """Return the session's kernelspecs."""
         return listing(await asyncio.to_thread(session_specs, self._session), caller.prefix)
+
+    async def find_default_environment(self) -> Path | None:
+        """Return the environment of the kernel that people get who name none; None: it cannot be forked."""
+        try:
+            return choose(await asyncio.to_thread(session_specs, self._session), None).environment
+        except NotFound:
+            return None
 
     async def find_resource(self, caller: Caller, spec_name: str, file_name: str) -> Path | None:
         """Return a logo of one of them."""
@@ -132,10 +147,25 @@ async def serve(request: LaunchRequest, listener: socket.socket) -> None:
     # Spares would count against the session's own limit.
     launcher = LocalLauncher(settings.kernels, settings.run / "k", spares=0)
     authority = InsideAuthority(request)
+    warming: asyncio.Task[None] | None = None
+
+    async def listen(host: Host) -> None:
+        nonlocal warming
+        await host.listen_on(listener)
+        warming = asyncio.create_task(_warm_up(launcher, authority))
+
     try:
-        await run(settings, launcher, authority, lambda host: host.listen_on(listener))
+        await run(settings, launcher, authority, listen)
     finally:
+        if warming is not None:
+            warming.cancel()
         await authority.close()
+
+
+async def _warm_up(launcher: LocalLauncher, authority: InsideAuthority) -> None:
+    """Have the first kernel start as quickly as the others."""
+    if (environment := await authority.find_default_environment()) is not None:
+        await launcher.prepare(environment)
 
 
 def _find_way(request: LaunchRequest) -> ControlPlane | None:

@@ -22,7 +22,8 @@ class Keys:
 
     def find(self, given: str) -> str | None:
         """Return the name of a key's holder, or None. Takes as long whichever key it is."""
-        digest = sha256(given.encode()).digest()
+        # What is no UTF-8 comes from the HTTP server as halves of surrogate pairs.
+        digest = sha256(given.encode(errors="surrogatepass")).digest()
         found = None
         for known, name in self._names.items():
             if hmac.compare_digest(known, digest):

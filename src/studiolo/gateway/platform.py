@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import hmac
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -12,25 +11,28 @@ from typing import Any
 from aiohttp import UnixConnector
 
 from studiolo.contract.errors import NotSignedIn, Unavailable
-from studiolo.gateway.base import Caller, KernelExit, KernelPlan, Right, Wish
+from studiolo.gateway.base import Caller, Elsewhere, KernelExit, KernelPlan, Right, Wish
 from studiolo.gateway.control_plane import ControlPlane, Way
 from studiolo.gateway.offers.specs import find_resource_file, listing
 from studiolo.gateway.starting.launches import read_launch, session_plan, session_specs
 from studiolo.gateway.starting.plans import BadPlanError, plan_from_json
+from studiolo.kit.shared_secret import is_shared
 
 SECRET_HEADER = "X-Studiolo-Secret"  # noqa: S105
 CALLER_HEADER = "X-Studiolo-Kernels"
 _QUESTION = {"X-Studiolo-Question": "1"}
 # How long a list of kernelspecs holds.
 _REMEMBER_SECONDS = 5.0
+# A kernel on another engine waits there for its place, and for its start.
+_ANSWER_SECONDS = 60.0
 
 
 class PlatformAuthority:
     """Believes the front door's header with the shared secret; asks the control plane over its unix socket.
 
     `POST /_kernels/reserve` {caller, wish} (the wish names the kernel's id: asked again with it, the answer is the
-    same) answers {plan: KernelPlan's members} for a workspace, and for a session
-    {limits: {cpu_limit, memory_limit, process_limit}} or {}: the rest is what the session's shim wrote.
+    same) answers {plan: KernelPlan's members} for a workspace, or {elsewhere: the kernel} if another engine runs it,
+    and for a session {limits: {cpu_limit, memory_limit, process_limit}} or {}: the rest is what its shim wrote.
     `POST /_kernels/specs` {caller} answers as `GET /api/kernelspecs`. `started`, `ended` and `report` as in
     docs/decisions/005. Errors of the control plane are problem replies and are passed on as they are.
     """
@@ -38,13 +40,14 @@ class PlatformAuthority:
     def __init__(self, *, secret: str, control: Path, run: Path) -> None:
         self._secret = secret
         headers = _QUESTION | {SECRET_HEADER: secret}
-        self._control = ControlPlane(Way("http://control/_kernels", headers, lambda: UnixConnector(str(control))))
+        way = Way("http://control/_kernels", headers, lambda: UnixConnector(str(control)), seconds=_ANSWER_SECONDS)
+        self._control = ControlPlane(way)
         self._run = run
         self._specs: dict[str, tuple[float, Mapping[str, Any]]] = {}
 
     def is_ours(self, headers: Mapping[str, str]) -> bool:
         """Tell whether a request carries the secret that front door, control plane and host share."""
-        return hmac.compare_digest(headers.get(SECRET_HEADER, "").encode(), self._secret.encode())
+        return is_shared(headers.get(SECRET_HEADER, ""), self._secret)
 
     async def identify(self, headers: Mapping[str, str], method: str, path: str, query: Mapping[str, str]) -> Caller:
         """Read the front door's answer. Raises NotSignedIn without the secret."""
@@ -52,10 +55,12 @@ class PlatformAuthority:
             raise NotSignedIn("not-signed-in", "Requests come through the front door only.")
         return read_caller(headers[CALLER_HEADER])
 
-    async def reserve(self, caller: Caller, wish: Wish) -> KernelPlan:
+    async def reserve(self, caller: Caller, wish: Wish) -> KernelPlan | Elsewhere:
         """Ask the control plane; a session's kernel gets its environment, folder and group from the session."""
         if caller.scope.startswith("w-"):
             answer = await self._control.ask("reserve", {"caller": _as_json(caller), "wish": asdict(wish)})
+            if "elsewhere" in answer:
+                return Elsewhere(answer["elsewhere"])
             try:
                 return plan_from_json(answer.get("plan"))
             except BadPlanError as exc:
@@ -77,6 +82,13 @@ class PlatformAuthority:
         """Report what runs and return what nobody wants. Raises Unavailable."""
         answer = await self._control.ask("report", {"kernels": list(kernels)})
         return [str(kernel_id) for kernel_id in answer.get("unwanted", [])]
+
+    async def list_elsewhere(self, caller: Caller) -> Sequence[Mapping[str, Any]]:
+        """Return those that workspaces have on other engines. Raises Unavailable."""
+        if not caller.scope.startswith("w-"):
+            return ()
+        answer = await self._control.ask("elsewhere", {"caller": _as_json(caller)})
+        return list(answer.get("kernels", ()))
 
     async def specs(self, caller: Caller) -> Mapping[str, Any]:
         """Return the session's own kernelspecs, or what the control plane says of a workspace."""

@@ -10,15 +10,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from studiolo.contract.errors import Conflict, StudioloError, Unavailable
+from studiolo.contract.errors import Conflict, Internal, StudioloError, Unavailable
 from studiolo.gateway.api.problems import no_kernel
-from studiolo.gateway.base import Authority, Caller, KernelExit, Launcher, Process, Wish
+from studiolo.gateway.base import Authority, Caller, Elsewhere, KernelExit, Launcher, Process, Wish
+from studiolo.gateway.bridge.audience import PING_SECONDS
 from studiolo.gateway.bridge.kernel import Kernel
 from studiolo.gateway.bridge.output import recover_left
 from studiolo.gateway.documents import Documents
 from studiolo.gateway.hosted import Hosted
 from studiolo.gateway.journals.stock import Stock
 from studiolo.gateway.kernel_records import KernelRecord, KernelRecords
+from studiolo.gateway.seeding import Seed
 
 # How long a kernel may take to end by itself when asked, then after SIGTERM, and how many are adopted at once.
 _POLITE_SECONDS = 1.0
@@ -44,6 +46,8 @@ class Registry:
         keep_ended: float,
         save_after: float = 60.0,
         stock: Stock | None = None,
+        ping: float = PING_SECONDS,
+        seed: Seed | None = None,
     ) -> None:
         self._records = records
         self._documents = documents
@@ -52,6 +56,8 @@ class Registry:
         self._keep_ended = keep_ended
         self._save_after = save_after
         self._stock = stock
+        self._ping = ping
+        self._seed = seed
         self._hosted: dict[str, Hosted] = {}
         self._reserving: set[str] = set()
         self._telling: set[asyncio.Task[None]] = set()
@@ -80,14 +86,22 @@ class Registry:
         return kernel_id in self._hosted or kernel_id in self._reserving
 
     async def start(self, caller: Caller, wish: Wish) -> Hosted:
-        """Start a kernel and return when it is bound. Raises what the authority raises, Conflict, Unavailable."""
+        """Start a kernel here and return when it is bound. Raises what the authority raises, Conflict, Unavailable."""
+        started = await self.start_anywhere(caller, replace(wish, only_here=True))
+        assert isinstance(started, Hosted)
+        return started
+
+    async def start_anywhere(self, caller: Caller, wish: Wish) -> Hosted | Elsewhere:
+        """As `start`, but where the authority wants it."""
         kernel_id = wish.kernel_id or str(uuid.uuid4())
         if self.is_known(kernel_id):
             raise Conflict("kernel-exists", f"A kernel with id {kernel_id} exists already.")
         self._reserving.add(kernel_id)
         try:
-            plan = await self._authority.reserve(caller, replace(wish, kernel_id=kernel_id))
-            plan = replace(plan, path=wish.path)
+            reserved = await self._authority.reserve(caller, replace(wish, kernel_id=kernel_id))
+            if isinstance(reserved, Elsewhere):
+                return reserved
+            plan = replace(reserved, path=wish.path)
             record = KernelRecord(plan, caller.person_id, caller.person_name, datetime.now(UTC))
             hosted = self._hosted[kernel_id] = self._host(record)
         finally:
@@ -109,8 +123,10 @@ class Registry:
             try:
                 if not hosted.is_alive or not hosted.record.has_variables:
                     plan = hosted.record.plan
-                    plan = await self._authority.reserve(caller, Wish(plan.spec_name, plan.path, kernel_id=hosted.id))
-                    hosted.record = replace(hosted.record, plan=replace(plan, path=hosted.record.plan.path))
+                    wish = Wish(plan.spec_name, plan.path, kernel_id=hosted.id, only_here=True)
+                    reserved = await self._authority.reserve(caller, wish)
+                    assert not isinstance(reserved, Elsewhere)
+                    hosted.record = replace(hosted.record, plan=replace(reserved, path=plan.path))
                 if hosted.is_alive and hosted.kernel is not None and hosted.process is not None:
                     await _end(hosted.process, agreed=await hosted.kernel.shutdown_request(restart=True))
                 hosted.record = replace(hosted.record, exit=None, has_variables=True)
@@ -198,8 +214,9 @@ class Registry:
             else:
                 hosted.process = process
                 await hosted.kernel.replaced(process)
-        except (StudioloError, OSError) as exc:
-            error = exc if isinstance(exc, StudioloError) else _unusable_disk(exc)
+            await self._sow(hosted)
+        except Exception as exc:
+            error = _as_problem(exc)
             await self._authority.started(plan.kernel_id, ok=False, message=error.message)
             self._note_end(hosted, KernelExit("never-ready", error.message, datetime.now(UTC)), is_told=True)
             if hosted.process is not None:
@@ -209,6 +226,25 @@ class Registry:
         await self._authority.started(plan.kernel_id, ok=True)
         self.changed.set()
 
+    async def _sow(self, hosted: Hosted) -> None:
+        """Run the seed notebook. Raises Unavailable (`kernel-not-started`) with the cell that fails."""
+        if self._seed is None or not self._seed.fits(hosted.record.plan.language):
+            return
+        assert hosted.kernel is not None
+        for number, code in enumerate(self._seed.cells, 1):
+            try:
+                error = await hosted.kernel.run_quietly(code)
+            except asyncio.CancelledError:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise
+                error = "the kernel died"
+            if error:
+                raise Unavailable(
+                    "kernel-not-started",
+                    f"Code cell {number} of the seed notebook failed: {error[:500]}",
+                    hint="Whoever runs the gateway can mend the notebook that --seed names.",
+                )
+
     async def _attach(self, hosted: Hosted, process: Process, *, fresh: bool) -> None:
         hosted.process = process
         hosted.kernel = await Kernel.attach(
@@ -217,6 +253,7 @@ class Registry:
             interrupt_mode=hosted.record.plan.interrupt_mode,
             fresh=fresh,
             on_change=partial(self._look_at, hosted),
+            ping=self._ping,
         )
         hosted.kernel.revive = partial(self._revive, hosted)
 
@@ -307,6 +344,16 @@ async def _end(process: Process, *, agreed: bool) -> KernelExit:
     if not done:
         await process.stop(grace_seconds=_GRACE_SECONDS)
     return await waiting
+
+
+def _as_problem(error: Exception) -> StudioloError:
+    """Return what is told of a start that failed: whatever it was, the kernel has not started and is not counted."""
+    if isinstance(error, StudioloError):
+        return error
+    if isinstance(error, OSError):
+        return _unusable_disk(error)
+    _log.error("A kernel could not be started.", exc_info=error)
+    return Internal("internal", "An unexpected fault; the log has the detail.")
 
 
 def _unusable_disk(error: OSError) -> Unavailable:

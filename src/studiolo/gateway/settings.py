@@ -6,8 +6,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from studiolo.gateway.bridge.audience import PING_SECONDS
+from studiolo.gateway.seeding import Seed
+
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """What pages of other sites may do here. `origins`: whose, `*` means all. `headers`, `methods`: what they may send.
+
+    `credentials`: whether their browsers may send cookies along; nobody is let in by these. Source: the Fetch standard.
+    """
+
+    origins: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ("authorization", "content-type", "x-xsrftoken")
+    methods: tuple[str, ...] = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+    credentials: bool = False
+
+    def allows(self, origin: str | None) -> bool:
+        """Tell whether pages of this origin may read what is answered."""
+        return origin is not None and ("*" in self.origins or origin in self.origins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +38,8 @@ class HostSettings:
     idle without clients before it is ended, None: for ever. `keep_unread`: how long output that nobody has seen
     keeps a kernel from being culled. `save_after`: how long after its last client left a notebook that it ran is
     written. `cull_connected`: whether an open client keeps nothing from being culled.
-    `allow_origins`: other sites' origins whose pages may use keys here; `*` means all. `secret`: shared with front
-    door and control plane, empty where there are none.
+    `cors`: which other sites' pages may use keys here. `secret`: shared with front door and control plane, empty where
+    there are none. `ping`: between two questions whether a websocket's client is there. `seed`: runs in new kernels.
     """
 
     data: Path
@@ -30,7 +50,9 @@ class HostSettings:
     cull_idle: float | None = None
     cull_connected: bool = False
     cull_sessions: bool = False
-    allow_origins: tuple[str, ...] = ()
+    cors: Cors = field(default_factory=Cors)
+    ping: float = PING_SECONDS
+    seed: Seed | None = None
     spares: int = 1
     secret: str = field(default="", repr=False)
 
@@ -75,7 +97,7 @@ def read_arguments(arguments: Sequence[str]) -> PlatformSettings:
         cull_idle=found.cull_idle,
         cull_connected=found.cull_connected,
         cull_sessions=found.cull_sessions,
-        allow_origins=tuple(found.allow_origin),
+        cors=Cors(tuple(found.allow_origin)),
         spares=found.spares,
         secret=_read_secret(parser, found.secret_file),
     )

@@ -5,7 +5,7 @@ import getpass
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from studiolo.gateway.folders import start_folder
 from studiolo.gateway.keys import Keys, given_key
 from studiolo.gateway.offers.catalogue import Catalogue
 from studiolo.gateway.offers.specs import DEFAULT, choose, find_resource_file, listing
+from studiolo.gateway.settings import Cors
 from studiolo.gateway.starting.variables import (
     cpu_wish,
     inside,
@@ -28,6 +29,8 @@ from studiolo.gateway.starting.variables import (
 
 _LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 _ALL = frozenset(Right)
+# Without these programs are not found and find no folder of theirs.
+_NEEDED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Rules:
     """What a gateway that stands alone allows. `root`: the folder that paths are relative to.
 
     `prefix`: what stands before `api/`. `allowed_variables`: names beside `KERNEL_*` that clients may set.
+    `inherited_variables`: what kernels get of the gateway's own, None: all that is not about itself.
     `force_kernel`: whatever is asked for, this kernelspec is started. `most_kernels` in all, None: no limit.
     `are_shared`: all keys open the same kernels; else each holder has own ones. `forks`: whether a process per
     environment is kept from which kernels are forked.
@@ -42,8 +46,9 @@ class Rules:
 
     root: Path
     prefix: str = "/"
-    allow_origins: Collection[str] = ()
+    cors: Cors = field(default_factory=Cors)
     allowed_variables: Collection[str] = ()
+    inherited_variables: Collection[str] | None = None
     default_kernel: str = DEFAULT
     force_kernel: str | None = None
     most_kernels: int | None = None
@@ -89,6 +94,8 @@ class StandaloneAuthority:
             )
         self._running.add(wish.kernel_id)
         base = without_own(os.environ)
+        if rules.inherited_variables is not None:
+            base = {name: value for name, value in base.items() if name in {*rules.inherited_variables, *_NEEDED}}
         if spec.environment is not None or spec.argv[0].endswith("/bin/python"):
             base = inside(spec.environment or Path(spec.argv[0]).parent.parent, base)
         variables = kernel_variables(base, wish, caller, allowed=rules.allowed_variables)
@@ -123,6 +130,10 @@ class StandaloneAuthority:
         self._running |= {str(kernel["id"]) for kernel in kernels if kernel["state"] != "dead"}
         return ()
 
+    async def list_elsewhere(self, caller: Caller) -> Sequence[Mapping[str, Any]]:
+        """Return nothing: all kernels are here."""
+        return ()
+
     async def specs(self, caller: Caller) -> Mapping[str, Any]:
         """List what the catalogue has."""
         specs = await asyncio.to_thread(self._catalogue.specs)
@@ -154,7 +165,7 @@ class StandaloneAuthority:
         if not _LOOPBACK.fullmatch(host):
             raise InvalidInput("host-unknown", "Without API keys only this machine's own addresses are answered.")
         origin = headers.get("Origin")
-        allowed = self._rules.allow_origins
+        allowed = self._rules.cors.origins
         if origin is not None and origin != f"http://{host}" and origin not in allowed:
             raise foreign_origin()
 

@@ -9,7 +9,6 @@ import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 # FICLONE of linux/fs.h: _IOW(0x94, 9, int).
 _FICLONE = 0x40049409
@@ -17,26 +16,12 @@ _BLOCK = 1 << 20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def copy_tree(source: Path, target: Path) -> None:
-    """Copy folders, files and links below `source` into the new folder `target`.
+def copy_folder(here: int, there: int, *, skip: Callable[[str], bool] = lambda name: False) -> None:
+    """Copy folders, files and links that lie in one open folder into another. `skip`: names to leave out.
 
     Modes and times are kept, hard links become files of their own, sockets and devices are left out, and so is what
     vanishes meanwhile. Raises OSError; the caller removes what was made by then.
     """
-    target.mkdir()
-    here = os.open(source, _FOLDER)
-    try:
-        there = os.open(target, _FOLDER)
-        try:
-            copy_folder(here, there)
-        finally:
-            os.close(there)
-    finally:
-        os.close(here)
-
-
-def copy_folder(here: int, there: int, *, skip: Callable[[str], bool] = lambda name: False) -> None:
-    """Copy what lies in one open folder into another, as `copy_tree`. `skip`: names to leave out."""
     with os.scandir(here) as entries:
         for entry in entries:
             if skip(entry.name):

@@ -1,6 +1,7 @@
 """A secret in a file by which parts of the platform know each other: control plane, front door, and a host beside."""
 
 import contextlib
+import hmac
 import os
 import secrets
 from pathlib import Path
@@ -23,3 +24,8 @@ def load_shared_secret(file: Path) -> str:
     finally:
         fresh.unlink(missing_ok=True)
     return file.read_text().strip()
+
+
+def is_shared(given: str, secret: str) -> bool:
+    """Tell in constant time whether a header is the secret; headers may hold bytes that are no UTF-8."""
+    return bool(secret) and hmac.compare_digest(given.encode(errors="surrogatepass"), secret.encode())

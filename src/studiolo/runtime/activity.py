@@ -1,7 +1,8 @@
 """Session extension: tells the platform what the session is doing, and the shim of which processes it consists.
 
 POST {platform}/api/v1/sessions/{id}/report with {kernels, busy_kernels, terminals, busy_terminals, connections,
-last_active_at, notebook, notebook_at, kernels_survive}: about a second after something changed, at least once a minute.
+last_active_at, notebook, notebook_at, kernels_survive, environment_note}: about a second after something changed, at
+least once a minute.
 The kernels are those of the server itself; people's are at their host, which reports them.
 """
 
@@ -44,8 +45,9 @@ class Reporter:
         self._terminals = cast(WorkspaceTerminals, server.web_app.settings["terminal_manager"])
         self._inventory = Inventory(server, LaunchFiles(Path(request.launch_folder)).parts)
         self._platform = Platform(request)
-        # They have a host, of this machine or beside this server.
-        self._kernels_survive = request.grounds_file.exists() or bool(request.host_address)
+        # They have a host, of this machine (whose folder nobody with an account may enter) or beside this server.
+        self._kernels_survive = bool(request.account or request.host_address) or request.grounds_file.exists()
+        self._environment_note = request.environment_note
         self._changed = asyncio.Event()
         self._last_kernel: str | None = None
         self._notebook: str | None = None
@@ -97,6 +99,7 @@ class Reporter:
             "notebook": await self._find_notebook(),
             "notebook_at": self._saved_at.isoformat() if self._saved_at else None,
             "kernels_survive": self._kernels_survive,
+            "environment_note": self._environment_note,
         }
 
     async def _find_notebook(self) -> str | None:

@@ -7,6 +7,7 @@ by itself. Runs on Python 3.9 and newer with the standard library alone, also as
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +22,8 @@ _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BLOCK = 1 << 20
 # What some file systems have at their top; it is theirs.
 _LOST = "lost+found"
+# Made where it is, and again at the other end (see `runtime.rebuild`).
+_STAYS = (_LOST, ".studiolo/environment")
 # Path below the folder, kind (folder, file, link), size in bytes, time of change in ns, mode, a link's target.
 Entry = list[Any]
 
@@ -58,7 +61,7 @@ class CarriedFolder:
         if name == "write":
             self.write(block=block, **arguments)
             return None, b""
-        if name not in ("entries", "make", "finish", "digest", "room", "clear", "settle"):
+        if name not in ("entries", "make", "finish", "digest", "room", "remove", "clear", "settle"):
             raise ValueError(f"no such call: {name[:20]}")
         return getattr(self, name)(**arguments), b""
 
@@ -130,6 +133,11 @@ class CarriedFolder:
         """Return once all that was written would outlive a power cut."""
         os.sync()
 
+    def remove(self, path: str) -> None:
+        """Remove what is there, a folder with all that is in it; what is gone is success."""
+        with self._parent(path) as (here, name), contextlib.suppress(FileNotFoundError):
+            _remove(name, here)
+
     def clear(self) -> None:
         """Remove all files."""
         with os.scandir(self._root) as found:
@@ -146,7 +154,7 @@ class CarriedFolder:
             with self._folder(folder.split("/") if folder else []) as here, os.scandir(here) as found:
                 for entry in sorted(found, key=lambda entry: entry.name):
                     path = f"{folder}/{entry.name}" if folder else entry.name
-                    if path == _LOST:
+                    if path in _STAYS:
                         continue
                     seen = entry.stat(follow_symlinks=False)
                     mode = stat.S_IMODE(seen.st_mode)
@@ -192,3 +200,22 @@ class CarriedFolder:
             yield here
         finally:
             os.close(here)
+
+
+def _remove(name: str, here: int) -> None:
+    """Remove a file, a link or a whole folder of the open folder `here`."""
+    try:
+        inner = os.open(name, _FOLDER, dir_fd=here)
+    except OSError as exc:
+        if exc.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
+        os.unlink(name, dir_fd=here)
+        return
+    try:
+        with os.scandir(inner) as found:
+            names = [entry.name for entry in found]
+        for each in names:
+            _remove(each, inner)
+    finally:
+        os.close(inner)
+    os.rmdir(name, dir_fd=here)

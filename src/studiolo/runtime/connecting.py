@@ -25,7 +25,7 @@ def new_connection(files: RunFiles, kernel_name: str) -> dict[str, Any]:
     Transport `ipc`, or `tcp` where the folder's path is too long for unix sockets: those in a private folder are out
     of other accounts' reach, TCP on loopback is open to all of them. Source: jupyter_client, "Connection files".
     """
-    is_short = len(os.fsencode(files.sockets)) + len("-1") <= _LONGEST_ADDRESS
+    is_short = not is_too_long(files)
     ports = range(1, len(PORTS) + 1) if is_short else _free_ports(len(PORTS))
     return {
         **dict(zip(PORTS, ports, strict=True)),
@@ -35,6 +35,11 @@ def new_connection(files: RunFiles, kernel_name: str) -> dict[str, Any]:
         "signature_scheme": "hmac-sha256",
         "kernel_name": kernel_name,
     }
+
+
+def is_too_long(files: RunFiles) -> bool:
+    """Tell whether the paths of unix sockets there would be longer than systems take."""
+    return len(os.fsencode(files.sockets)) + len("-1") > _LONGEST_ADDRESS
 
 
 def write_connection(files: RunFiles, connection: Mapping[str, Any]) -> None:

@@ -5,10 +5,13 @@ import sys
 from pathlib import Path
 
 
-def close_inherited(*, keep: int) -> None:
+def close_inherited(*keep: int) -> None:
     """Close everything but standard input, output, error and `keep`."""
-    os.closerange(3, keep)
-    os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
+    first = 3
+    for kept in sorted(keep):
+        os.closerange(first, kept)
+        first = kept + 1
+    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
 
 
 def redirect_output(log: Path) -> None:

@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import traceback
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from ipykernel.kernelapp import IPKernelApp
 from traitlets.config import Config
 
 from studiolo.runtime import builtkernel, guard, interpreter, packagenotice, processes
+from studiolo.runtime.accountedkernel import become_account
 from studiolo.runtime.descriptors import close_inherited
 from studiolo.runtime.keeping import tell
 from studiolo.runtime.kernelperson import take_person
@@ -67,6 +69,14 @@ class SpooledKernelApp(IPKernelApp):
             self.config.HistoryManager.enabled = False
             self.initialize(argv)  # type: ignore[no-untyped-call]
 
+    def begin(self) -> None:
+        """Take requests from now on: on control at once, on shell when `start` runs the loop, which tells clients."""
+        kernel: Any = self.kernel
+        say, kernel._publish_status = kernel._publish_status, lambda *_: None
+        kernel.start()
+        kernel._publish_status = say
+        kernel.start = partial(say, "starting", "shell")
+
     def parse_command_line(self, argv: list[str]) -> None:  # type: ignore[override]
         """Called by ipykernel first. A parser of all settings takes 3 MiB, which one file's name needs not."""
         if len(argv) != _FILE_WORDS or argv[0] != "-f":
@@ -97,12 +107,15 @@ def become(request: KernelRequest, connection: socket.socket) -> int:
 
     Tells `ready` through `connection`, and by the launch's file, once the sockets are bound.
     """
-    become_interpreter(request, connection)
-    is_nobodys = is_plain(request)
-    if not is_nobodys:
-        builtkernel.forget()
-    app: Any = SpooledKernelApp.instance()
+    leave_inherited(connection)
     try:
+        if request.account:
+            return _run_as_account(request, connection)
+        become_interpreter(request)
+        is_nobodys = is_plain(request)
+        if not is_nobodys:
+            builtkernel.forget()
+        app: Any = SpooledKernelApp.instance()
         app.keep_in(request.files.spool, request.run_files.spool)
         if is_nobodys:
             app.prepare(request.argv[_OWN_WORDS:])
@@ -120,11 +133,30 @@ def become(request: KernelRequest, connection: socket.socket) -> int:
         return 1
 
 
-def become_interpreter(request: KernelRequest, connection: socket.socket) -> None:
+def _run_as_account(request: KernelRequest, connection: socket.socket) -> int:
+    """Be a kernel that binds its sockets as root, and has become its account before it meets anything of a person's."""
+    # Of a version of ipykernel that is not known here, each application looks for a profile.
+    os.environ["IPYTHONDIR"] = str(Path(request.run_folder) / "ipython")
+    app: Any = SpooledKernelApp.instance()
+    app.keep_in(request.files.spool, request.run_files.spool)
+    app.prepare(request.argv[_OWN_WORDS:])
+    tell_ready(app, request, connection)
+    become_account(request)
+    become_interpreter(request)
+    app.session.username = os.environ["USER"]
+    take_person(app)
+    return run(app)
+
+
+def leave_inherited(connection: socket.socket) -> None:
     """Leave behind what this process inherited, except `connection`."""
     processes.name_process("studiolo-kernel")
-    close_inherited(keep=connection.fileno())
+    close_inherited(connection.fileno())
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def become_interpreter(request: KernelRequest) -> None:
+    """Take the request's variables and environment for this process's own."""
     interpreter.replace_variables(request.variables)
     interpreter.forget_shared()
     interpreter.take_place(request.environment, request.argv)

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,11 @@ _UNUSED_PLUGINS = ("@jupyterlab/apputils-extension:announcements", "nbdime-jupyt
 _ENDED_BY_SIGNAL = 128
 
 
-def run_lab(request: LaunchRequest, tell_ready: Callable[[int], None]) -> None:
+def run_lab(request: LaunchRequest, tell_ready: Callable[[int], None], listener: socket.socket | None = None) -> None:
     """Serve JupyterLab where the request says until told to stop; `tell_ready` gets the port (0: unix socket) then.
 
-    The process's environment must be the request's already. Ends by returning or by SystemExit.
+    `listener`: its socket, where that was bound before, by somebody with more rights. The process's environment must be
+    the request's already. Ends by returning or by SystemExit.
     """
     write_kernelspec(request.kernelspec_folders[0], Path(request.environment))
     _write_key(request)
@@ -55,12 +57,16 @@ def run_lab(request: LaunchRequest, tell_ready: Callable[[int], None]) -> None:
     server.no_browser_open_file = True
     # There is none; to find that out takes a tenth of the start.
     server.parse_command_line = lambda argv=None: None  # type: ignore[method-assign]
+    if listener is not None:
+        server._bind_http_server = lambda: server.http_server.add_socket(listener)  # type: ignore[method-assign]
     signals = _note_signals(server)
     # What LabApp.initialize_server does, less the search for extensions.
     server.initialize(argv=[], starter_extension=LabApp.name, find_extensions=False)
     serve_commands(server, Path(request.folder))
     serve_here(server, request)
-    shortcuts = Shortcuts(Path(request.run_folder), lambda listener: server.http_server.add_socket(listener))
+    # An account binds no socket where the front door goes by names.
+    private = None if request.account else Path(request.run_folder)
+    shortcuts = Shortcuts(private, lambda listener: server.http_server.add_socket(listener))
     guard(server.web_app, request.secret, request.base_url, shortcuts)
     activity.start(server, request)
 
@@ -117,7 +123,7 @@ def settings(request: LaunchRequest) -> Config:
         cookie_secret=secrets.token_bytes(32),
         terminals_enabled=True,
         tornado_settings={"page_config_hook": _without_unused, "log_function": log_request},
-        terminado_settings={"shell_command": shell_command(Path(request.launch_folder), Path(request.environment))},
+        terminado_settings={"shell_command": shell_command(request.files.own, Path(request.environment))},
     )
     config.ContentsManager.preferred_dir = str(_start_folder(request))
     config.IdentityProvider.token = ""
@@ -144,7 +150,7 @@ def settings(request: LaunchRequest) -> Config:
     # It would look for dozens of language servers, and for Node, at each start.
     config.LanguageServerManager.autodetect = False
     config.TerminalsExtensionApp.terminal_manager_class = WorkspaceTerminals
-    config.KernelManager.transport = choose_transport(Path(request.run_folder))
+    config.KernelManager.transport = choose_transport(request.own_folder)
     return config
 
 

@@ -1,4 +1,4 @@
-"""The kernel host beside a session in a workload: on a socket that outlives it, started anew whenever it ends.
+"""The kernel host of a workload, beside its server or alone: on a socket that outlives it, started anew when it ends.
 
 A *watcher*, forked from the workload's shim, waits until the host is needed (somebody connects, or the server is
 ready), starts `python -m studiolo.gateway.inside DESCRIPTOR` with the launch's request on its standard input, and reaps
@@ -37,7 +37,7 @@ class NoHostError(Exception):
 
 
 class KernelHost:
-    """The host of one launch. `open` binds its socket, `start` has it watched; both are called once."""
+    """The host of one launch. `open` binds its socket and is called once; `start` has it watched."""
 
     def __init__(self, request: LaunchRequest) -> None:
         self._request = request
@@ -60,8 +60,11 @@ class KernelHost:
         port = 0 if not request.listen else self._listener.getsockname()[1]
         return request.address(port, socket_file=request.host_socket)
 
-    def start(self, request: LaunchRequest) -> None:
-        """Fork the watcher; `request` is what the host is told. Signals must be blocked. Raises OSError."""
+    def start(self, request: LaunchRequest) -> int:
+        """Fork the watcher and return its process id; `request` is what the host is told.
+
+        Signals must be blocked. May be called again once the watcher has ended. Raises OSError.
+        """
         assert self._listener is not None
         shim = os.getpid()
         self._watcher = os.fork()
@@ -70,7 +73,10 @@ class KernelHost:
                 _watch(request, self._listener, shim)
             finally:
                 os._exit(1)
-        self._listener.close()
+        if not request.only_kernels:
+            # There is no second watcher, and without one nobody is to wait here.
+            self._listener.close()
+        return self._watcher
 
     def list_processes(self) -> set[processes.Process]:
         """Return the watcher and all that descends from it: the host, kernels and what serves them."""
@@ -78,7 +84,9 @@ class KernelHost:
         return {watcher, *processes.list_descendants(self._watcher)} if watcher is not None else set()
 
     def clear_up(self) -> None:
-        """Remove the socket."""
+        """Close the socket and remove it."""
+        if self._listener is not None:
+            self._listener.close()
         self._request.host_socket.unlink(missing_ok=True)
 
 
@@ -104,7 +112,8 @@ def _bind(request: LaunchRequest) -> socket.socket:
         listener.listen(_BACKLOG)
         return listener
     family = socket.AF_INET6 if ":" in request.host else socket.AF_INET
-    return socket.create_server((request.host, request.host_port), family=family, backlog=_BACKLOG)
+    port = request.port if request.only_kernels else request.host_port
+    return socket.create_server((request.host, port), family=family, backlog=_BACKLOG)
 
 
 def _watch(request: LaunchRequest, listener: socket.socket, shim: int) -> None:
@@ -118,8 +127,10 @@ def _watch(request: LaunchRequest, listener: socket.socket, shim: int) -> None:
     signal.signal(signal.SIGTERM, give_up)
     processes.become_subreaper()
     processes.name_process("studiolo-watch")
-    close_inherited(keep=listener.fileno())
-    while not (select.select([listener], [], [], _LOOK_SECONDS)[0] or request.files.ready.exists()):
+    close_inherited(listener.fileno())
+    while not (
+        request.only_kernels or select.select([listener], [], [], _LOOK_SECONDS)[0] or request.files.ready.exists()
+    ):
         pass
     pause = _FIRST_PAUSE_SECONDS
     while True:

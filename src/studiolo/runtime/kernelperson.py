@@ -9,6 +9,14 @@ from IPython.paths import get_ipython_dir
 from studiolo.runtime.kernelhistory import LateHistory
 
 
+def give_history(app: Any) -> None:
+    """Give the shell a history that is nobody's yet, instead of none."""
+    shell = app.shell
+    shell.configurables.remove(shell.history_manager)
+    shell.history_manager = LateHistory(shell=shell, parent=shell, enabled=True)
+    shell.configurables.append(shell.history_manager)
+
+
 def take_person(app: Any) -> None:
     """Give the shell what it has of its person."""
     shell, kernel = app.shell, app.kernel
@@ -20,9 +28,9 @@ def take_person(app: Any) -> None:
     app.init_profile_dir()
     kernel.profile_dir = shell.profile_dir = app.profile_dir
     shell.ipython_dir, shell.starting_dir = app.ipython_dir, str(Path.cwd())
-    shell.configurables.remove(shell.history_manager)
-    shell.history_manager = LateHistory(shell=shell, parent=shell, enabled=True)
-    shell.configurables.append(shell.history_manager)
+    if not isinstance(shell.history_manager, LateHistory):
+        give_history(app)
+    shell.history_manager.begin(Path(app.profile_dir.location) / "history.sqlite")
     shell.init_user_ns()
     if name := os.environ.get("JPY_SESSION_NAME"):
         shell.user_ns["__session__"] = name

@@ -22,7 +22,7 @@ class KernelRequest:
     sockets. `argv` is complete. `environment`: the venv that a forked kernel takes for its own; empty: exec'd.
     `variables` is its whole environment. Limits and `groups` as in LaunchRequest, `group` the name of the control
     group, which is the kernel's own or, without `owns_group`, one that is there. `register`: a file to be written
-    while the kernel lives, `path` the notebook's path, for people; empty: none.
+    while the kernel lives, `path` the notebook's path, for people; empty: none. `account` as in LaunchRequest.
     """
 
     kernel_id: str
@@ -41,6 +41,7 @@ class KernelRequest:
     process_limit: int | None = None
     register: str = ""
     path: str = ""
+    account: int = 0
 
     @property
     def name(self) -> str:
@@ -73,6 +74,11 @@ class KernelFiles(LaunchFiles):
     """The files of one kernel's launch; `shim.json` names its process `kernel_pid` and `kernel_start_time`."""
 
     @property
+    def ready(self) -> Path:
+        """Empty: exists once the sockets are bound. Root's, if the kernel has an account."""
+        return self.folder / "ready"
+
+    @property
     def log(self) -> Path:
         """What the kernel's own process wrote, not its cells."""
         return self.folder / "kernel.log"
@@ -80,7 +86,7 @@ class KernelFiles(LaunchFiles):
     @property
     def spool(self) -> Path:
         """Folder of the output that found no room in the kernel's memory, see `runtime.spool`."""
-        return self.folder / "spool"
+        return self.own / "spool"
 
 
 @dataclass(frozen=True, slots=True)

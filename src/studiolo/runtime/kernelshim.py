@@ -14,10 +14,11 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from studiolo.runtime import connecting, exits, keeping, limits, processes, vigil
+from studiolo.runtime import accountedkernel, connecting, exits, keeping, limits, processes, vigil
 from studiolo.runtime.groups import Group
 from studiolo.runtime.kernelcommands import loader
 from studiolo.runtime.kernelrequest import KernelRequest
@@ -71,6 +72,8 @@ class KernelShim(keeping.Keeper):
     def prepare(self) -> None:
         """See Keeper.prepare."""
         keeping.make_private(Path(self.request.run_folder))
+        if self.request.account:
+            accountedkernel.prepare(self.request, binds_itself=self.become is None)
         if self.request.owns_group:
             self.group = limits.make_group(self.request)
         elif self.request.group:
@@ -94,14 +97,19 @@ class KernelShim(keeping.Keeper):
         """See Keeper.look: finds out whether an exec'd kernel has bound its sockets."""
         if self.is_ready:
             return min(seconds, self._rest(seconds))
-        connection = read_json(self.request.run_files.connection)
-        if connection is not None and connecting.is_bound(connection):
+        if self._is_bound():
             self.is_ready = True
             self.files.ready.touch()
             keeping.tell(self.connection, "ready", pid=self.pid)
             return seconds
         is_eager = time.monotonic() - self._started_at < _EAGER_SECONDS
         return min(seconds, _EAGER_PAUSE_SECONDS if is_eager else _PAUSE_SECONDS)
+
+    def _is_bound(self) -> bool:
+        if self.request.account:
+            return accountedkernel.take_sockets(self.request)
+        connection = read_json(self.request.run_files.connection)
+        return connection is not None and connecting.is_bound(connection)
 
     def end_others(self) -> None:
         """See Keeper.end_others."""
@@ -194,14 +202,21 @@ def _execute_vigil(shim: KernelShim) -> None:
 
 
 def enter(request: KernelRequest) -> None:
-    """Put this process where the kernel shall run: limits, umask, folder. Raises OSError."""
+    """Put this process where the kernel shall run: limits, umask, folder (for an account, once it has it).
+
+    Raises OSError.
+    """
     limits.enter(request)
     processes.offer_to_oom_killer(processes.WORK_OOM_SCORE)
     os.umask(_UMASK)
-    os.chdir(request.folder)
+    if not request.account:
+        os.chdir(request.folder)
 
 
 def _execute(request: KernelRequest) -> None:
+    if request.account:
+        accountedkernel.become_account(request)
+        request = replace(request, argv=accountedkernel.own_words(request))
     # As subprocess does: Python ignores them, and what is ignored stays so in the next program.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)

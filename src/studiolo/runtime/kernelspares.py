@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _BOUND_SECONDS = 10.0
 _PAUSE_SECONDS = 0.002
+# By then the first cell has run, and nobody waits for what is left to do.
+_CALM_SECONDS = 0.5
 
 
 class KernelSpare:
@@ -41,6 +44,7 @@ class KernelSpare:
         """Build a kernel that has no history and no person's folder, on sockets of its own."""
         # Imported where it is preloaded.
         from studiolo.runtime.forkedkernel import SpooledKernelApp
+        from studiolo.runtime.kernelperson import give_history
         from studiolo.runtime.kernelrehearsal import rehearse
 
         self._place = Path(tempfile.mkdtemp(prefix="", dir=self._folder))
@@ -62,11 +66,15 @@ class KernelSpare:
                 raise TimeoutError("the kernel did not bind its sockets")
             time.sleep(_PAUSE_SECONDS)
         rehearse(app)
+        give_history(app)
+        app.begin()
         # Here, not when it is claimed: to remove many files takes a busy disk long.
         shutil.rmtree(nobodys, ignore_errors=True)
 
     def serve(self, line: bytes, connection: socket.socket) -> int:
         """Be the kernel of a request; returns its exit code."""
+        from tornado.ioloop import IOLoop
+
         from studiolo.runtime.forkedkernel import run, tell_ready
         from studiolo.runtime.kernelperson import take_person
 
@@ -83,9 +91,9 @@ class KernelSpare:
         self._take_connection(self._app, RunFiles(self._place), request)
         # Who connects now is heard in a moment.
         tell_ready(self._app, request, connection)
-        shutil.rmtree(self._place, ignore_errors=True)
         interpreter.forget_ours()
         take_person(self._app)
+        IOLoop.current().call_later(_CALM_SECONDS, partial(shutil.rmtree, self._place, ignore_errors=True))
         return run(self._app)
 
     def _take_connection(self, app: "SpooledKernelApp", place: RunFiles, request: KernelRequest) -> None:
@@ -102,7 +110,12 @@ class KernelSpare:
 
 
 def can_serve(request: KernelRequest) -> bool:
-    """Tell whether a kernel that was built for nobody, on unix sockets, does for this request."""
+    """Tell whether a kernel that was built for nobody, on unix sockets, does for this request.
+
+    One with an account is forked: namespaces and rights are a thread's own, and a spare has threads.
+    """
+    if request.account:
+        return False
     connection = read_json(request.run_files.connection) or {}
     return connection.get("transport") == "ipc" and is_plain(request)
 

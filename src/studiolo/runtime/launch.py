@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 MAX_REQUEST_BYTES = 2 * 1024 * 1024
 # Exec'd descendants of a launch carry this variable; by it they are found when their shim is gone.
 MARKER = "STUDIOLO_LAUNCH"
+OWN = "own"
+_MOST_BYTES = 64 * 1024 * 1024
 _ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104
 _LAST_PORT = 65535
 
@@ -36,7 +39,14 @@ class LaunchRequest:
 
     `host_folder`: where a kernel host beside the server (see `runtime.kernelhost`) keeps what later launches show too;
     empty: there is to be none. `host_port`: which port it binds where `listen` is one; 0: any free one. `host_address`:
-    what it has bound, noted by the workload itself.
+    what it has bound, noted by the workload itself. `only_kernels`: there is no notebook server, and the kernel host
+    has its place (decision 013); for workloads alone.
+
+    `recipe`: members of a Recipe (see `runtime.recipes`) by which the workload makes `environment` itself, within
+    `environment_seconds`, from `image_environment`; empty: it is there. `environment_note`: what people should know of
+    how that went, noted by the workload itself.
+
+    `account`: user and group of the server and all that it starts, see `runtime.account`; 0: that of its shim.
     """
 
     workload_id: str
@@ -65,6 +75,12 @@ class LaunchRequest:
     host_folder: str = ""
     host_port: int = 0
     host_address: str = ""
+    only_kernels: bool = False
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    image_environment: str = ""
+    environment_seconds: float = 0.0
+    environment_note: str = ""
+    account: int = 0
 
     @property
     def name(self) -> str:
@@ -83,8 +99,8 @@ class LaunchRequest:
 
     @property
     def host_socket(self) -> Path:
-        """Where a kernel host beside the server listens, unless `listen` is a port."""
-        return beside(Path(self.socket))
+        """Where the kernel host listens, unless `listen` is a port: beside the server, or in its place."""
+        return Path(self.socket) if self.only_kernels else beside(Path(self.socket))
 
     def address(self, port: int, *, socket_file: Path | None = None) -> str:
         """Return what reaches whoever has bound `port`: `unix//path` or `host:port`, as Caddy dials it.
@@ -114,17 +130,22 @@ class LaunchRequest:
     @property
     def kernelspec_folders(self) -> tuple[Path, Path]:
         """Where the session's kernelspecs are; the first that has a name wins."""
-        return Path(self.launch_folder) / "kernels", Path(self.environment) / "share/jupyter/kernels"
+        return self.files.own / "kernels", Path(self.environment) / "share/jupyter/kernels"
+
+    @property
+    def own_folder(self) -> Path:
+        """Where the session has what only it and its programs may read: the run folder, or its account's."""
+        return self.files.own if self.account else Path(self.run_folder)
 
     @property
     def key_file(self) -> Path:
         """Where the session's own API key is, for the people and programs in it."""
-        return Path(self.run_folder) / "key"
+        return self.own_folder / "key"
 
     @property
     def netrc_file(self) -> Path:
         """Where tools find how to sign in, named by their variable NETRC."""
-        return Path(self.run_folder) / "netrc"
+        return self.own_folder / "netrc"
 
     def to_line(self) -> bytes:
         """Return the request as one JSON line."""
@@ -180,6 +201,12 @@ class LaunchFiles:
     folder: Path
 
     @property
+    def own(self) -> Path:
+        """Where the launch's own account writes, and nobody goes by names: there if it is not its shim's."""
+        own = self.folder / OWN
+        return own if own.is_dir() else self.folder
+
+    @property
     def request(self) -> Path:
         """What a workload is told, see `runtime.workload`; removed as it is read."""
         return self.folder / "request.json"
@@ -200,7 +227,7 @@ class LaunchFiles:
 
         `kernels`: address of the kernel host beside it, empty where there is none.
         """
-        return self.folder / "ready"
+        return self.own / "ready"
 
     @property
     def stop(self) -> Path:
@@ -210,7 +237,7 @@ class LaunchFiles:
     @property
     def parts(self) -> Path:
         """{parts: [[pid, start_time, what, name]]}: the server's kernels and terminals, see `runtime.parts`."""
-        return self.folder / "parts.json"
+        return self.own / "parts.json"
 
     @property
     def deaths(self) -> Path:
@@ -236,10 +263,23 @@ class LaunchFiles:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the JSON object in `path`, or None when there is none (yet)."""
     try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        value = json.loads(read_plain(path))
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def read_plain(path: str | Path, *, folder: int | None = None, most: int = _MOST_BYTES) -> bytes:
+    """Return what is in a file that a session's code may have made; `folder`: an open one that `path` is in.
+
+    No link is followed, no pipe waited for, nothing endless read. Raises OSError.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, dir_fd=folder), "rb") as file:
+        seen = os.fstat(file.fileno())
+        if not stat.S_ISREG(seen.st_mode) or seen.st_size > most:
+            raise OSError(f"{path} is no file, or a very long one")
+        return file.read(most)
 
 
 def write_json(path: Path, value: Mapping[str, Any], *, durable: bool = False) -> None:

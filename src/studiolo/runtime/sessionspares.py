@@ -11,7 +11,7 @@ from studiolo.runtime.spares import Claim, Kind
 
 def session_spare() -> Kind:
     """Return what spares of sessions are made of."""
-    return Kind(prepare=_prepare, serve=_serve, keep=_keep)
+    return Kind(prepare=_prepare, serve=_serve, keep=_keep, can_serve=lambda request: not request.only_kernels)
 
 
 def _prepare() -> None:

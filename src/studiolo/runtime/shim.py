@@ -16,10 +16,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from studiolo.runtime import exits, keeping, limits
-from studiolo.runtime.launch import LaunchRequest, read_json, write_json
+from studiolo.runtime import account, exits, keeping, limits
+from studiolo.runtime.launch import OWN, LaunchRequest, read_json, write_json
 from studiolo.runtime.registrations import end_kernels, write_grounds
-from studiolo.runtime.toolfiles import write_files, write_netrc
+from studiolo.runtime.toolfiles import write_tools
 
 # A server that ends so often has something wrong that another start does not mend.
 _RESTARTS = 3
@@ -63,9 +63,12 @@ class Shim(keeping.Keeper):
     def prepare(self) -> None:
         """See Keeper.prepare."""
         keeping.make_private(Path(self.request.run_folder))
-        write_files(self.request.tool_files)
-        if self.request.netrc:
-            write_netrc(self.request.netrc_file, self.request.netrc, self.request.variables.get("HOME"))
+        if self.request.account:
+            account.keep_to_oneself()
+            account.make_own(self.files.folder / OWN, self.request.account)
+            os.fchown(1, self.request.account, -1)
+        else:
+            write_tools(self.request)
         self.group = limits.make_group(self.request)
         if self.takes_kernels:
             write_grounds(self.request)

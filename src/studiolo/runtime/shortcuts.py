@@ -21,9 +21,9 @@ _MOST = 64
 
 
 class Shortcuts:
-    """The shortcuts of one session. `folder` must be private; `listen` serves what comes through a socket."""
+    """The shortcuts of one session. `folder` must be private, None: there are none; `listen` serves a socket."""
 
-    def __init__(self, folder: Path, listen: Callable[[socket.socket], None]) -> None:
+    def __init__(self, folder: Path | None, listen: Callable[[socket.socket], None]) -> None:
         self._folder = folder
         self._listen = listen
         self._sockets: dict[tuple[str, ...], Path] = {}
@@ -35,7 +35,7 @@ class Shortcuts:
         known = self._sockets.get(who)
         if known is not None and known.is_socket():
             return known
-        if len(self._identities) >= _MOST:
+        if self._folder is None or len(self._identities) >= _MOST:
             return None
         path = self._folder / f"p{len(self._identities) + 1}"
         self._listen(bind_unix_socket(str(path), mode=0o600))

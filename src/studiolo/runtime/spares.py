@@ -128,7 +128,7 @@ def _run_to_exit(link: socket.socket, kind: Kind) -> None:
     try:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        close_inherited(keep=link.fileno())
+        close_inherited(link.fileno())
         os.setsid()
         os.chdir("/")
         processes.name_process("studiolo-warm")
@@ -149,7 +149,7 @@ def wait_as_spare(link: socket.socket, kind: Kind) -> int:
         status = 1
         try:
             processes.end_with_parent(me)
-            close_inherited(keep=theirs.fileno())
+            close_inherited(theirs.fileno())
             status = _serve_claim(theirs, kind)
         except OSError as exc:
             print(f"The process cannot be made ready: {exc}", file=sys.stderr, flush=True)

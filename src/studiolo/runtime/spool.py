@@ -26,14 +26,19 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from studiolo.runtime.launch import read_plain
 
 # Of big messages the queue of ZMQ holds the same bytes, so most of this is no memory more.
 MEMORY_BYTES = 32 * 1024 * 1024
 FILE_BYTES = 32 * 1024 * 1024
 FILES = 8
+# A single message may be longer than a file should be.
+_MOST_BYTES = 1024**3
 DELIMITER = b"<IDS|MSG>"
 MARK = b"studiolo:"
 _HEAD = struct.Struct("<QI")
@@ -249,10 +254,16 @@ def decode(content: bytes) -> Iterator[tuple[int, list[bytes]]]:
 
 def read_left(folder: Path, after: int) -> Iterator[tuple[int, list[bytes]]]:
     """Yield (number, frames) of what an ended kernel left in its folder `spool` above `after`, oldest first."""
-    for path in sorted(folder.glob("[0-9]*")):
-        for number, frames in decode(path.read_bytes()):
-            if number > after:
-                yield number, frames
+    # The kernel's code may have put anything in its place.
+    with suppress(FileNotFoundError, NotADirectoryError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            for name in sorted(entry.name for entry in os.scandir(handle) if entry.name[0].isdigit()):
+                for number, frames in decode(read_plain(name, folder=handle, most=_MOST_BYTES)):
+                    if number > after:
+                        yield number, frames
+        finally:
+            os.close(handle)
 
 
 def _read_records(path: Path, after: int) -> Iterator[bytes]:

@@ -5,6 +5,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from studiolo.runtime.launch import LaunchRequest
+
+
+def write_tools(request: LaunchRequest) -> None:
+    """Write what a session is told of its tools. Raises OSError."""
+    write_files(request.tool_files)
+    if request.netrc:
+        write_netrc(request.netrc_file, request.netrc, request.variables.get("HOME"))
+
 
 def write_files(files: Mapping[str, str]) -> None:
     """Write `files`, contents by absolute path, readable by this account alone. Raises OSError.

@@ -18,11 +18,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from studiolo.runtime import keeping, processes
+from studiolo.runtime import keeping, processes, rebuild
 from studiolo.runtime.groups import Group
 from studiolo.runtime.kernelhost import KernelHost, NoHostError
 from studiolo.runtime.launch import LaunchFiles, LaunchRequest, RefusedRequestError, read_json, write_json
 from studiolo.runtime.shim import Claim, Shim
+from studiolo.runtime.toolfiles import write_netrc
 
 # As sysexits.h has them: no request; one that cannot be used; a launch that ran here before; no folders or processes.
 MISSING, UNUSABLE, RAN_BEFORE, NO_MEANS = os.EX_NOINPUT, os.EX_DATAERR, os.EX_UNAVAILABLE, os.EX_OSERR
@@ -41,7 +42,7 @@ class WorkloadError(Exception):
 
 
 class Workload(Shim):
-    """Runs one launch for an engine that has given it a place and limits, with a kernel host beside the server."""
+    """Runs one launch for an engine that gave it a place and limits: a server with a kernel host, or that alone."""
 
     # Not by kernel hosts of another machine.
     takes_kernels = False
@@ -62,12 +63,19 @@ class Workload(Shim):
 
     def prepare(self) -> None:
         """See Keeper.prepare. Limits are others', but what they cost the session is told as everywhere."""
+        if self.request.recipe:
+            self._provide_environment()
         super().prepare()
         self.group = Group.around()
         self._start_host()
 
     def fork(self, shim_pid: int) -> int:
-        """See Keeper.fork. A server that is started anew listens where the first one did."""
+        """See Keeper.fork. A server that is started anew listens where the first one did.
+
+        Without a server the kernel host's watcher is the child, and ready at once: connections wait for the host.
+        """
+        if self.request.only_kernels:
+            return self._fork_host()
         ready = read_json(self.files.ready)
         if ready is not None and self.request.listen:
             port = ready["address"].rpartition(":")[2]
@@ -98,16 +106,45 @@ class Workload(Shim):
         self._printing.go_on()
         return min(seconds, _PRINT_SECONDS)
 
+    def _provide_environment(self) -> None:
+        """Have the environment that the session runs in, before anything is written into it or starts from it."""
+        request = self.request
+        keeping.make_private(Path(request.run_folder))
+        if request.netrc:
+            write_netrc(request.netrc_file, request.netrc, request.variables.get("HOME"))
+
+        def say(line: str) -> None:
+            print(line, flush=True)
+            if self._printing is not None:
+                self._printing.go_on()
+
+        self.request = rebuild.provide(request, say)
+
     def _start_host(self) -> None:
         """Have a kernel host beside the server; where there can be none, kernels are the server's own."""
         host = KernelHost(self.request)
         try:
             self.request = replace(self.request, host_address=host.open())
         except NoHostError as exc:
+            if self.request.only_kernels:
+                raise OSError(f"there is no kernel host ({exc})") from exc
             print(f"Kernels end with the session's server: there is no kernel host here ({exc}).", flush=True)
             return
-        host.start(self.request)
+        if not self.request.only_kernels:
+            host.start(self.request)
         self._host = host
+
+    def _fork_host(self) -> int:
+        assert self._host is not None
+        claim, self.claim = self.claim, None
+        if claim is not None:
+            # It refuses, and lets go of the server that waits here for nothing.
+            claim(self.request, self.connection)
+        watcher = self._host.start(self.request)
+        address = self.request.host_address
+        write_json(self.files.ready, {"address": address, "kernels": address})
+        keeping.tell(self.connection, "ready")
+        return watcher
 
 
 class Printing:

@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 
 from studiolo.contract.errors import Conflict, Unavailable
+from studiolo.contract.long_files import WriteBehind
 from studiolo.sdk.carrying import fetch
 from studiolo.sdk.transport import Transport
 
@@ -36,8 +37,9 @@ async def download(
     `modified_at`: the time that it shall tell. Raises Conflict (`file-changed`, `checksum-mismatch`), Unavailable when
     the platform stays away, OSError.
     """
-    # A part of another content has another name.
-    part = target.with_name(f".{target.name[:100]}.{hashlib.sha256(etag.encode()).hexdigest()[:12]}.part")
+    # A part of another content has another name; of a long one the beginning, which may end within a character.
+    begin = os.fsencode(target.name)[:100].decode(errors="ignore")
+    part = target.with_name(f".{begin}.{hashlib.sha256(etag.encode()).hexdigest()[:12]}.part")
     digest: list[str] = []
 
     async def ask_digest() -> None:
@@ -67,6 +69,7 @@ async def _bring(
     with part.open("a+b", buffering=0) as file, ThreadPoolExecutor(1, "studiolo-checksums") as thread:
         found = hashlib.sha256()
         place = await anyio.to_thread.run_sync(_take_up, file, found)
+        behind = WriteBehind(file.fileno(), place)
 
         def take(piece: memoryview) -> None:
             nonlocal place
@@ -75,6 +78,7 @@ async def _bring(
                 while piece:
                     written = file.write(piece)
                     place, piece = place + written, piece[written:]
+                behind.reached(place)
             finally:
                 checked.result()
             progress(place)

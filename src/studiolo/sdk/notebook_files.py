@@ -17,6 +17,16 @@ def read_notebook(file: Path) -> dict[str, Any]:
     return _parse(_read(file), file)
 
 
+def is_lock(file: Path) -> bool:
+    """Tell by its name whether a file is an environment's lock (PEP 751) and no notebook."""
+    return file.suffix == ".toml"
+
+
+def read_text(file: Path) -> str:
+    """Return the text of a file. Raises InvalidInput (`notebook-unusable`)."""
+    return _read(file)
+
+
 def stamp_file(file: Path, members: Mapping[str, Any]) -> None:
     """Set members of a notebook's `metadata.studiolo`; the file is replaced as a whole, in its layout.
 

@@ -171,6 +171,8 @@ def version_1() -> APIRouter:
 
 @contextlib.asynccontextmanager
 async def _background(services: Services) -> AsyncIterator[None]:
+    # Before anybody works in them.
+    await services.owners.settle()
     tasks = [
         asyncio.create_task(services.environments.warm_up()),
         asyncio.create_task(services.engines.look_forever()),
@@ -184,6 +186,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(services.socket_closer.look_forever()),
         asyncio.create_task(services.kernel_closer.look_forever()),
         asyncio.create_task(services.kernel_reconciler.look_forever()),
+        asyncio.create_task(services.kernel_asking.ask_forever()),
         asyncio.create_task(services.trash.empty_forever()),
         asyncio.create_task(services.notifications.expire_forever()),
         asyncio.create_task(services.gpus.tell_forever()),

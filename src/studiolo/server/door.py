@@ -173,7 +173,7 @@ class Door:
         if question.method == "OPTIONS":
             return self._kernels.preflight()
         key = find_key(question.key, question.query)
-        name = (key, place.kind, place.reference)
+        name = (key, place.kind, place.reference, place.kernel)
         known = self._answers.find(name)
         return known or await self._share(name, lambda: self._kernels.answer(place, key))
 
@@ -182,10 +182,9 @@ class Door:
         if question.host.kind is not HostKind.PLATFORM:
             raise InvalidInput("host-unknown", "This platform does not answer to that name.")
         place = files.find_place(question.method, question.path)
-        login = None
-        if question.key is None:
+        login: str | None = None
+        if question.key is None and (login := cookie_value(question.cookie, self._cookies.login)):
             self._check_origin(question)
-            login = cookie_value(question.cookie, self._cookies.login)
         name = ("files", question.key or "", login or "", place.reference, place.operation)
         known = self._answers.find(name)
         return known or await self._share(name, lambda: self._files.answer(place, key=question.key, login=login))

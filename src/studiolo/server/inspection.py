@@ -1,7 +1,6 @@
 """What the platform has to offer, and whether all is well with it."""
 
 import asyncio
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from studiolo.contract.sizes import describe_size
 from studiolo.kit.db import Database
 from studiolo.server.backup.service import BackupService
 from studiolo.server.census import Census, take_census
-from studiolo.server.disk.watch import Space
+from studiolo.server.disk.watch import Space, space_of
 from studiolo.server.engines.engines import Engines, capacity_of
 from studiolo.server.environments.service import Environments
 from studiolo.server.principal import Principal
@@ -75,8 +74,8 @@ class Inspection:
         """Return how each part is, with the one thing to do first if something is wrong."""
         who.require("platform.inspect")
         database, census, claimed = await self._database()
-        disk = await asyncio.to_thread(shutil.disk_usage, self._settings.data_dir)
-        parts = [database, _disk(disk.free, disk.total), await self._front_door()]
+        disk = await asyncio.to_thread(space_of, self._settings.data_dir)
+        parts = [database, _disk(disk), await self._front_door()]
         parts += [await self._kernel_host(), await self._file_host(), await self._package_index()]
         parts += [_engine(info) for info in await self._infos(self._engines, claimed)]
         parts.append(await self._backups.health())
@@ -148,9 +147,8 @@ async def _beside(name: str, socket: Path, without: str) -> PartHealth:
     return PartHealth(name=name, ok=True, message="It answers.")
 
 
-def _disk(free: int, total: int) -> PartHealth:
-    space = Space(total, free)
-    words = f"{describe_size(free)} of {describe_size(total)} are free."
+def _disk(space: Space) -> PartHealth:
+    words = f"{describe_size(space.free)} of {describe_size(space.total)} are free."
     if space.is_nearly_full:
         words += " Release some (studiolo free), or move the data directory to a larger disk."
     return PartHealth(name="disk", ok=not space.is_nearly_full, message=words)

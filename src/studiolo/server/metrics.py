@@ -5,7 +5,6 @@ grows. No label names a person, a workspace or a session: who may read metrics m
 """
 
 import asyncio
-import shutil
 
 from prometheus_client import (
     CollectorRegistry,
@@ -24,6 +23,7 @@ from studiolo import __version__
 from studiolo.contract.resources import Capacity
 from studiolo.kit.db import Database
 from studiolo.server.census import take_census
+from studiolo.server.disk.watch import space_of
 from studiolo.server.engines.engines import Engines
 from studiolo.server.kernels.tables import kernels
 from studiolo.server.principal import Principal
@@ -99,7 +99,7 @@ class Metrics:
                 gauge.labels(state).set(count)
         for name in self._engines:
             await self._measure_engine(name, claimed.get(name, Capacity()))
-        disk = await asyncio.to_thread(shutil.disk_usage, self._settings.data_dir)
+        disk = await asyncio.to_thread(space_of, self._settings.data_dir)
         gauges.disk_total.set(disk.total)
         gauges.disk_free.set(disk.free)
 
@@ -133,7 +133,9 @@ class _Gauges:
         self.engine_up = gauge("engine_up", "Whether an engine answers.", "engine")
         self.capacity = gauge("engine_capacity", "What an engine has.", "engine", "resource")
         self.claimed = gauge("engine_claimed", "What of it is promised to what runs.", "engine", "resource")
-        self.disk_total = gauge("disk_total_bytes", "Size of the data directory's file system.")
+        self.disk_total = gauge(
+            "disk_total_bytes", "Size of the data directory's file system, as far as it is ours to use."
+        )
         self.disk_free = gauge("disk_free_bytes", "What is free on it.")
 
 

@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, TypeVar
 from studiolo.contract.errors import NotFound
 from studiolo.contract.models import KeyCreate, PersonCreate, SignInLink
 from studiolo.contract.names import suggest_name
-from studiolo.kit.clock import SystemClock
-from studiolo.kit.crypto import MasterKey
 from studiolo.kit.db import Database
 from studiolo.server.accounts import queries
 from studiolo.server.accounts.parts import AccountParts, build_accounts
-from studiolo.server.audit.service import Audit
 from studiolo.server.engines.words import isolation_notice
-from studiolo.server.live import Live
+from studiolo.server.foundation import lay_foundation
 from studiolo.server.principal import OPERATOR, Principal
 from studiolo.server.schema import database_url
 from studiolo.server.settings import Settings
@@ -98,16 +95,8 @@ def _at_desk(settings: Settings, use: Callable[[_Desk], Awaitable[Result]]) -> R
     """Run `use` with what it needs; the whole platform takes more than a second to load."""
 
     async def run() -> Result:
-        db, clock, live = Database(database_url(settings)), SystemClock(), Live()
-        people = build_accounts(
-            settings,
-            clock=clock,
-            db=db,
-            master=MasterKey.load(settings.data_dir / "secrets" / "master.key"),
-            audit=Audit(db, clock, live),
-            live=live,
-            notice=_NOTICE,
-        )
+        db = Database(database_url(settings))
+        people = build_accounts(lay_foundation(settings, db), notice=_NOTICE)
         try:
             return await use(_Desk(db, people))
         finally:

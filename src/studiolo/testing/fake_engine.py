@@ -74,6 +74,7 @@ class FakeEngine:
         self.isolation = isolation
         self.storage: Storage = "shared"
         self.runs_images = False
+        self.hosts_kernels = True
         self.remark = ""
         self.behaviour = Behaviour()
         self.machine = Machine(
@@ -106,6 +107,8 @@ class FakeEngine:
             return Observation(Phase.ENDED, exit=exit_)
         phase = self.behaviour.reports or workload.phase
         upstream = f"unix//fake/{_name(_key(handle))}.sock" if phase is Phase.READY else None
+        if upstream and workload.spec.only_kernels:
+            upstream = workload.kernels or upstream
         return Observation(
             phase,
             upstream=upstream,

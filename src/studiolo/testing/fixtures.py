@@ -18,6 +18,7 @@ from studiolo.contract.ids import IdKind, new_id
 from studiolo.engines.base import Handle, Observation, Phase, WorkloadSpec
 from studiolo.engines.local.engine import LocalEngine
 from studiolo.testing.local import SessionClient, build_environment, run_fork_server
+from studiolo.testing.waiting import PATIENCE_SECONDS, settle
 
 SECRET = "secret-of-this-launch"  # noqa: S105
 __all__ = ["bench", "environment", "fork_server_socket", "run_dir"]
@@ -80,12 +81,9 @@ class LocalBench:
         assert seen.phase is Phase.READY, (seen, await self.engine.tail(handle, lines=40))
         return handle
 
-    async def settle(self, handle: Handle, *phases: Phase, within: float = 30.0) -> Observation:
+    async def settle(self, handle: Handle, *phases: Phase, within: float = PATIENCE_SECONDS) -> Observation:
         """Observe until one of `phases` is seen."""
-        async with asyncio.timeout(within):
-            while (seen := await self.engine.observe(handle)).phase not in phases:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-        return seen
+        return await settle(self.engine, handle, *phases, seconds=within)
 
     def files(self, handle: Handle) -> Path:
         """Return the launch's folder."""
@@ -117,7 +115,7 @@ async def bench(
         environment=environment,
     )
     yield bench
-    await _leave_nothing(bench)
+    await leave_nothing(bench)
 
 
 async def nothing_wanted() -> set[tuple[str, int]]:
@@ -125,7 +123,8 @@ async def nothing_wanted() -> set[tuple[str, int]]:
     return set()
 
 
-async def _leave_nothing(bench: LocalBench) -> None:
+async def leave_nothing(bench: LocalBench) -> None:
+    """End all that a bench has started."""
     async with asyncio.timeout(30):
         while await bench.engine.sweep(nothing_wanted):  # noqa: ASYNC110
             await asyncio.sleep(0.05)

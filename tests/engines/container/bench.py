@@ -16,6 +16,7 @@ from studiolo.engines.plugins import EngineGround
 from studiolo.testing.fixtures import SECRET
 from studiolo.testing.local import SessionClient
 from studiolo.testing.ports import free_port
+from studiolo.testing.waiting import settle
 
 PATIENCE = 120.0
 INSTANCE = "test"
@@ -141,8 +142,6 @@ class Bench:
 
     async def wait_end(self, handle: Handle) -> Any:
         """Wait until a session has ended; returns how."""
-        async with asyncio.timeout(PATIENCE):
-            while (seen := await self.engine.observe(handle)).phase is not Phase.ENDED:
-                await asyncio.sleep(0.05)
+        seen = await settle(self.engine, handle, Phase.ENDED, seconds=PATIENCE)
         assert seen.exit is not None
         return seen.exit

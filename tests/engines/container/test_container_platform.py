@@ -8,10 +8,12 @@ import pytest
 from playwright.sync_api import Browser
 
 from base_environments import small_lock
-from e2e.conftest import Platform, wait_for
+from e2e.conftest import Platform
+from e2e.headless import outlive_the_platform
 from e2e.kernels import channels, execute, start_kernel
 from e2e.outliving import outlive_server_and_platform
 from e2e.test_modes import enter, run_a_cell
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [
     pytest.mark.engine,
@@ -73,3 +75,9 @@ def test_a_kernel_in_a_container_outlives_its_server_and_the_platform_and_loses_
     platform.run("create", "kept")
     platform.run("start", "kept")
     outlive_server_and_platform(platform, "kept", "engines/container/{}/1/files")
+
+
+@pytest.mark.req("S1-03", "S1-X03", "S1-X05")
+def test_a_headless_kernel_runs_in_a_container_and_outlives_the_platform(platform: Platform) -> None:
+    platform.run("create", "apart")
+    outlive_the_platform(platform, "apart", "container")

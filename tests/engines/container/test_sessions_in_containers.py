@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from engines.container.bench import PATIENCE, Bench
 from studiolo.contract.errors import InvalidInput
 from studiolo.engines.base import Limits, Phase
 from studiolo.engines.container.engine import ContainerEngine
+from studiolo.runtime.acting import LOWEST, hand_over, is_possible, owner_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.engine_podman]
 _MIB = 1024**2
@@ -58,6 +60,17 @@ async def test_what_a_session_writes_is_in_the_workspace_and_the_platform_can_ch
     again = await bench.start_ready(workload_id=handle["workload_id"], launch=2)
     said = await bench.run(again, "print(open('new.txt').read(), open('new.txt', 'a').write('x'))")
     assert said.split() == ["ours", "1"]
+
+
+@pytest.mark.skipif(not is_possible(), reason="only root gives workspaces accounts")
+async def test_a_container_runs_as_its_workspace_where_that_has_an_account(bench: Bench) -> None:
+    hand_over(bench.workspace, (LOWEST, LOWEST))
+    # The one that all tests share must not belong to a workspace: nobody forks kernels for it then.
+    environment = shutil.copytree(bench.environment, bench.workspace.with_name("environment"), symlinks=True)
+    handle = await bench.start_ready(environment=environment)
+    said = await bench.run(handle, "import os; print(os.getuid(), open('/workspace/notebooks/made', 'w').write('x'))")
+    assert said.split() == [str(LOWEST), "1"]
+    assert owner_of(bench.workspace) == owner_of(bench.workspace / "notebooks") == (LOWEST, LOWEST)
 
 
 async def test_limits_are_in_force_and_the_image_cannot_be_changed(bench: Bench) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
+from serving_hub import serving
+
 
 def server(name: str, *, ready: bool = True, pending: str | None = None, user: str = "ana") -> dict[str, Any]:
     """Return the Hub's model of a server."""
@@ -68,16 +70,5 @@ class RecordedHub:
 async def recorded_hub() -> AsyncIterator[RecordedHub]:
     """Serve recorded answers on a port of this machine."""
     hub = RecordedHub()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", hub.answer)
-    runner = web.AppRunner(app, shutdown_timeout=1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    hub.url = site.name if not site.name.endswith(":0") else f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with serving(hub):
         yield hub
-    finally:
-        if hub.hangs is not None:
-            hub.hangs.set()
-        await runner.cleanup()

@@ -10,9 +10,10 @@ from playwright.sync_api import Browser, expect
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from e2e.conftest import Platform, make_platform, wait_for  # noqa: F401
+from e2e.conftest import Platform, make_platform  # noqa: F401
 from e2e.kernels import channels, execute, start_kernel
 from e2e.test_main_job import sign_in
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.engine_hub, pytest.mark.e2e, pytest.mark.timeout(600)]
 NOTEBOOK = {

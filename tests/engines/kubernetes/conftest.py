@@ -1,6 +1,5 @@
 """A fake cluster, and the Kubernetes engine on it."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import pytest
 import yaml
 
 from studiolo.contract.ids import IdKind, new_id
-from studiolo.engines.base import Handle, Observation, Phase, WorkloadSpec
+from studiolo.engines.base import WorkloadSpec
 from studiolo.engines.kubernetes.engine import KubernetesEngine
 from studiolo.engines.kubernetes.settings import KubernetesSettings
 from studiolo.engines.plugins import EngineGround
@@ -65,11 +64,3 @@ def read_role() -> list[dict[str, Any]]:
 def ground(folder: Path) -> EngineGround:
     """Return what the engine may know of a platform in `folder`."""
     return EngineGround(folder, folder / "s", "tests", "http://127.0.0.1:1", stop_grace=5.0)
-
-
-async def settle(engine: KubernetesEngine, handle: Handle, *phases: Phase) -> Observation:
-    """Observe until one of `phases` is seen."""
-    async with asyncio.timeout(60):
-        while (seen := await engine.observe(handle)).phase not in phases:
-            await asyncio.sleep(0.02)
-    return seen

@@ -11,13 +11,14 @@ import jsonschema
 import pytest
 import yaml
 
-from engines.kubernetes.conftest import CHART, read_role, settle
+from engines.kubernetes.conftest import CHART, read_role
 from studiolo.engines.base import Phase, WorkloadSpec
 from studiolo.engines.kubernetes.engine import KubernetesEngine
 from studiolo.engines.plugins import find_plugin
 from studiolo.testing.fixtures import nothing_wanted
 from studiolo.testing.kubernetes.rules import KINDS
 from studiolo.testing.kubernetes.server import FakeCluster
+from studiolo.testing.waiting import settle
 
 _VERBS = ("get", "list", "watch", "create", "delete", "patch")
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from engines.kubernetes.conftest import settle
 from studiolo.contract.errors import Conflict, Unavailable
 from studiolo.engines.base import Handle, Limits, Phase, WorkloadSpec
 from studiolo.engines.kubernetes import claims, names
 from studiolo.engines.kubernetes.engine import KubernetesEngine
 from studiolo.testing.kubernetes.pods import Pod, scripted
 from studiolo.testing.kubernetes.server import FakeCluster
+from studiolo.testing.waiting import settle
 
 Make = Callable[..., WorkloadSpec]
 _NO_JSON_OBJECTS = ["", "[]", "null", "{", "<html>", "{}", '{"metadata": []}', '{"metadata": {}, "items": [1]}']

@@ -64,7 +64,7 @@ async def case(
             pytest.skip("a node that is played serves no logs")
         async with APIServer(Path(str(_PROGRAMS)), tmp_path, read_role()).serve() as server:
             settings = KubernetesSettings.model_validate(server.settings(tmp_path))
-            engine = KubernetesEngine(ground(tmp_path), settings)
+            engine = _unmeasured(KubernetesEngine(ground(tmp_path), settings))
             yield EngineCase(
                 engine, make_spec, _unknown(make_spec), lambda handle: server.kill(handle["pod"]), patience_seconds=60
             )
@@ -87,10 +87,16 @@ async def case(
         async def crash(handle: Handle) -> None:
             await cluster.kill(handle["pod"])
 
-        engine = KubernetesEngine(ground(tmp_path), settings)
+        engine = _unmeasured(KubernetesEngine(ground(tmp_path), settings))
         case = EngineCase(engine, make, _unknown(make_spec), crash, patience_seconds=60)
         yield case if request.param == "processes" else _with_more(case, cluster, make_spec)
         await engine.aclose()
+
+
+def _unmeasured(engine: KubernetesEngine) -> KubernetesEngine:
+    """Have an engine claim nothing: a node that is played keeps nothing apart."""
+    engine.isolation = "L0"
+    return engine
 
 
 def _with_more(case: EngineCase, cluster: FakeCluster, make_spec: Make) -> EngineCase:
@@ -140,6 +146,8 @@ async def _real_case(make_spec: Make, folder: Path) -> AsyncIterator[EngineCase]
         }
     )
     engine = KubernetesEngine(ground(folder), settings)
+    if settings.isolation == "L1":
+        _unmeasured(engine)
     made: dict[str, WorkloadSpec] = {}
 
     def make() -> WorkloadSpec:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.kubernetes.conftest import ground, settle
+from engines.kubernetes.conftest import ground
 from studiolo.contract.errors import InvalidInput, Unavailable
 from studiolo.engines.base import Handle, Limits, Phase, WorkloadSpec
 from studiolo.engines.kubernetes import manifests
@@ -20,6 +20,7 @@ from studiolo.engines.kubernetes.settings import KubernetesOptions, KubernetesSe
 from studiolo.testing.fixtures import nothing_wanted
 from studiolo.testing.kubernetes.pods import Pod, scripted
 from studiolo.testing.kubernetes.server import FakeCluster
+from studiolo.testing.waiting import settle
 
 Make = Callable[..., WorkloadSpec]
 _GRACE = timedelta(seconds=5)

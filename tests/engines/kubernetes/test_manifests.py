@@ -29,7 +29,7 @@ _SPEC = WorkloadSpec(
     secret="secret-of-this-launch",
     person="ana",
     labels={"workspace": "ana/Churn: 2026", "e-mail": "ana.ruiz@example.org"},
-    variables={"MLFLOW_TRACKING_URI": "http://mlflow:5000", "JUPYTER_CONFIG_DIR": "/data/people/ana/config"},
+    variables={"MLFLOW_TRACKING_URI": "http://mlflow:5000", "JUPYTER_CONFIG_DIR": "/data/people/p-ana/w-1/config"},
     tool_files={"/data/environments/w-1/pip.conf": "[global]\n", "/etc/elsewhere": "no"},
 )
 _PLAIN = KubernetesSettings(image="registry.example.org/lab:1")
@@ -100,7 +100,7 @@ def test_the_secret_holds_the_request_as_the_pod_sees_it() -> None:
     request = LaunchRequest.from_line(manifest["stringData"]["request.json"].encode())
     assert request.folder == "/workspace"
     assert request.listen == "tcp://0.0.0.0:8888"
-    assert request.variables["JUPYTER_CONFIG_DIR"].startswith("/workspace/")
+    assert request.variables["JUPYTER_CONFIG_DIR"] == "/workspace/.studiolo/jupyter/p-ana/config"
     assert list(request.tool_files) == ["/opt/environment/pip.conf"]
     assert _SPEC.secret not in json.dumps(manifests.pod(_SMALL))
 

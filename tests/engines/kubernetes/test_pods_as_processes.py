@@ -1,20 +1,25 @@
 """A pod's command really runs JupyterLab: the fake cluster runs it as a process of this machine."""
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from engines.kubernetes.conftest import ground, settle
+from engines.kubernetes.conftest import ground
+from environments.served_index import ServedIndex
 from studiolo.engines.base import Phase, WorkloadSpec
 from studiolo.engines.kubernetes.engine import KubernetesEngine
 from studiolo.engines.kubernetes.settings import KubernetesSettings
+from studiolo.runtime import rebuild
+from studiolo.runtime.recipes import Recipe
 from studiolo.testing.fixtures import SECRET
 from studiolo.testing.kubernetes.processes import Processes
 from studiolo.testing.kubernetes.server import FakeCluster
 from studiolo.testing.local import SessionClient
+from studiolo.testing.waiting import settle
 
 
 @pytest.fixture
@@ -26,6 +31,16 @@ async def engine(cluster: FakeCluster, environment: Path, tmp_path: Path) -> Asy
     engine = KubernetesEngine(ground(tmp_path), settings)
     yield engine
     await engine.aclose()
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[ServedIndex]:
+    """An index that the pod reaches."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    index = ServedIndex(folder)
+    yield index
+    index.close()
 
 
 @pytest.mark.req("S2-08", "S2-10")
@@ -51,3 +66,23 @@ async def test_a_session_in_a_pod_runs_cells_in_its_claim_and_ends_when_told(
     ended = await settle(engine, handle, Phase.ENDED)
     assert ended.exit is not None
     assert ended.exit.reason == "stopped"
+
+
+async def test_a_pod_makes_the_workspaces_environment_from_its_lock_before_kernels_start(
+    engine: KubernetesEngine, make_spec: Callable[..., WorkloadSpec], index: ServedIndex
+) -> None:
+    recipe = Recipe("hash", f"{sys.version_info.major}.{sys.version_info.minor}", added=(index.add("tiny", "1.0"),))
+    spec = make_spec(recipe=recipe, netrc=index.netrc, variables={"UV_DEFAULT_INDEX": index.url})
+    handle = await engine.start(spec)
+    said: set[str | None] = set()
+    async with asyncio.timeout(60):
+        while (seen := await engine.observe(handle)).phase not in (Phase.READY, Phase.ENDED):
+            said.add(seen.message)
+            await asyncio.sleep(0.02)
+    assert seen.upstream is not None, (seen, await engine.tail(handle, lines=20))
+    assert any(message and message.startswith(rebuild.PROGRESS) for message in said), said
+    client = SessionClient.at(seen.upstream, spec.base_url, SECRET)
+    code = "import sys, tiny; print(tiny.version, sys.prefix.split('/.studiolo')[1])"
+    assert await client.run(await client.start_kernel(), code) == "1.0 /environment/live\n"
+    await engine.stop(handle, grace=timedelta(seconds=20))
+    await settle(engine, handle, Phase.ENDED)

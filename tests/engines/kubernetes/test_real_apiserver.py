@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from engines.kubernetes.conftest import ground, read_role, settle
+from engines.kubernetes.conftest import ground, read_role
 from studiolo.engines.base import Limits, Phase, Volume, WorkloadSpec
 from studiolo.engines.kubernetes import names
 from studiolo.engines.kubernetes.engine import KubernetesEngine
 from studiolo.engines.kubernetes.settings import KubernetesSettings
 from studiolo.testing.kubernetes.apiserver import APIServer
+from studiolo.testing.waiting import settle
 
 _PROGRAMS = os.environ.get("STUDIOLO_TEST_APISERVER")
 pytestmark = [

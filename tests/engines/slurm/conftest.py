@@ -23,8 +23,8 @@ from studiolo.runtime.launch import LaunchFiles, read_json
 from studiolo.testing.engine_contract import EngineCase
 from studiolo.testing.fixtures import SECRET, nothing_wanted
 from studiolo.testing.local import SessionClient
+from studiolo.testing.waiting import PATIENCE_SECONDS, settle
 
-PATIENCE_SECONDS = 60.0
 _CALL_SECONDS = 20
 
 
@@ -86,10 +86,7 @@ class SlurmBench:
 
     async def settle(self, handle: Handle, *phases: Phase) -> Observation:
         """Observe until one of `phases` is seen."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while (seen := await self.engine.observe(handle)).phase not in phases:
-                await asyncio.sleep(0.05)
-        return seen
+        return await settle(self.engine, handle, *phases)
 
     async def start_ready(self, **changes: Any) -> tuple[Handle, Observation]:
         """Start a session and wait until it is ready."""

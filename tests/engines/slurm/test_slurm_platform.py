@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from base_environments import small_lock
-from e2e.conftest import Platform, wait_for
+from e2e.conftest import Platform
+from e2e.headless import outlive_the_platform
 from e2e.kernels import channels, execute, start_kernel
 from e2e.outliving import outlive_server_and_platform
+from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.engine_slurm, pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -68,3 +70,9 @@ def test_a_kernel_in_a_job_outlives_its_server_and_the_platform_and_loses_no_out
     platform.run("create", "kept")
     platform.run("start", "kept")
     outlive_server_and_platform(platform, "kept", "engines/slurm/{}/1")
+
+
+@pytest.mark.req("S1-03", "S1-X03", "S1-X05")
+def test_a_headless_kernel_runs_in_a_job_and_outlives_the_platform(platform: Platform) -> None:
+    platform.run("create", "apart")
+    outlive_the_platform(platform, "apart", "slurm")

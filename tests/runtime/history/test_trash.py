@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from studiolo.runtime.acting import LOWEST, hand_over, is_possible
 from studiolo.runtime.history.trash import Trash
 
 
@@ -158,3 +159,16 @@ def test_what_cannot_be_moved_stays_where_it_is(trash: Trash, tmp_path: Path) ->
         # Onto a place within itself.
         trash.discard(".studiolo", by="")
     assert list((tmp_path / ".studiolo/trash").iterdir()) == []
+
+
+@pytest.mark.skipif(not is_possible(), reason="only root gives workspaces accounts")
+def test_what_its_owner_closed_is_erased_with_the_rest(trash: Trash, tmp_path: Path) -> None:
+    closed = tmp_path / "a" / "b" / "closed"
+    closed.mkdir(parents=True)
+    (closed / "file").touch()
+    (closed / "link").symlink_to(tmp_path)
+    for folder in (closed, closed.parent):
+        folder.chmod(0o100)
+    hand_over(tmp_path, (LOWEST, LOWEST))
+    trash.erase(trash.discard("a", by="p-1").id)
+    assert list((tmp_path / ".studiolo" / "trash").iterdir()) == []

@@ -20,7 +20,7 @@ import pytest
 import command_lines
 from base_environments import give_base, small_lock
 from studiolo.testing.ports import free_port
-from supervisor.waiting import until
+from studiolo.testing.waiting import wait_for
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[3]
@@ -160,14 +160,14 @@ def test_the_doctor_finds_nothing_wrong_while_it_runs(running: Machine) -> None:
 def test_a_killed_part_is_back_at_once(running: Machine, part: str) -> None:
     pid = running.record("processes.json")[part]["pid"]
     os.kill(pid, signal.SIGKILL)
-    until(lambda: running.record("processes.json")[part]["pid"] != pid)
-    until(running.answers)
+    wait_for(lambda: running.record("processes.json")[part]["pid"] != pid)
+    wait_for(running.answers)
 
 
 def test_after_a_kill_of_the_supervisor_nothing_is_left_and_it_starts_again(running: Machine) -> None:
     parts = [entry["pid"] for entry in running.record("processes.json").values()]
     os.kill(running.record("platform.json")["pid"], signal.SIGKILL)
-    until(lambda: not any(psutil.pid_exists(pid) for pid in parts))
+    wait_for(lambda: not any(psutil.pid_exists(pid) for pid in parts))
     running.studiolo("up", "--detach")
     assert running.health() == 200
 
@@ -242,6 +242,6 @@ def test_a_part_runs_alone(machine: Machine) -> None:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", machine.port)) == 0
 
-    until(listens)
+    wait_for(listens)
     process.terminate()
     assert process.wait(20) == 0

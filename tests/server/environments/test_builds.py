@@ -1,6 +1,8 @@
 """Builds of environments: installed, removed, rolled back, built anew, cancelled, and what is told of them."""
 
 import asyncio
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,14 @@ async def test_an_undo_takes_out_what_came(ana: httpx.AsyncClient, churn: Path) 
     assert [one[:2] for one in changes(build)] == [("removed", "leaf"), ("removed", "stem")]
     assert not has(churn, "stem")
     assert has(churn, "tiny")
+
+
+async def test_an_undo_goes_past_builds_that_changed_nothing(ana: httpx.AsyncClient, churn: Path) -> None:
+    assert (await ana.post(f"{E}/undo")).json()["code"] == "build-not-found"
+    await install(ana, "leaf")
+    assert changes(await install(ana, "leaf")) == []
+    await ask(ana, "environment/undo")
+    assert not has(churn, "leaf")
 
 
 async def test_a_roll_back_brings_back_versions_by_their_hashes(ana: httpx.AsyncClient, churn: Path) -> None:
@@ -230,9 +240,10 @@ async def test_nothing_leads_past_the_index(ana: httpx.AsyncClient, churn: Path,
         ("pyproject.toml", '[project]\nname = "x"\ndependencies = ["leaf==1.0"]\n'),
         ("study.py", '# /// script\n# dependencies = ["leaf==1.0"]\n# ///\nimport leaf\n'),
         ("environment.yml", "dependencies:\n- python=3.11\n- pip\n- pip:\n  - leaf==1.0\n"),
+        ("packages.yml", "packages: [leaf==1.0]\n"),
     ],
 )
-async def test_files_of_four_kinds_list_packages(ana: httpx.AsyncClient, churn: Path, name: str, text: str) -> None:
+async def test_files_of_five_kinds_list_packages(ana: httpx.AsyncClient, churn: Path, name: str, text: str) -> None:
     build = await install(ana, file={"name": name, "text": text})
     assert changes(build) == [("installed", "leaf", "1.0")], build
 
@@ -242,6 +253,38 @@ async def test_a_file_that_leads_elsewhere_names_the_entry(ana: httpx.AsyncClien
     reply = await ana.post(f"{W}/churn/packages", json={"file": file})
     assert reply.json()["code"] == "package-file-invalid"
     assert "--extra-index-url" in reply.json()["detail"]
+
+
+async def test_hashes_in_a_list_are_held_to(ana: httpx.AsyncClient, index: SimpleIndex, churn: Path) -> None:
+    digest = index.add("sealed", "1.0")
+    text = "sealed==1.0 \\\n    --hash=sha256:{} \\\n    --hash=sha256:{}\n"
+    other = await install(ana, file={"name": "requirements.txt", "text": text.format("0" * 64, "1" * 64)})
+    assert (other["state"], other["code"]) == ("failed", "package-unsolvable")
+    assert "sealed 1.0" in other["message"]
+    assert not has(churn, "sealed")
+    same = await install(ana, file={"name": "requirements.txt", "text": text.format("0" * 64, digest)})
+    assert changes(same) == [("installed", "sealed", "1.0")], same
+    weak = {"file": {"name": "requirements.txt", "text": "sealed==1.0 --hash=md5:00\n"}}
+    assert (await ana.post(f"{W}/churn/packages", json=weak)).json()["code"] == "package-file-invalid"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pyproject.toml", '[project]\nname = "x"\nrequires-python = "<3.4"\ndependencies = ["leaf"]\n'),
+        ("study.py", '# /// script\n# requires-python = ">=3.99"\n# dependencies = ["leaf"]\n# ///\n'),
+        ("pyproject.toml", '[project]\nname = "x"\nrequires-python = 3\ndependencies = ["leaf"]\n'),
+    ],
+)
+async def test_a_file_for_another_python_is_refused(ana: httpx.AsyncClient, churn: Path, name: str, text: str) -> None:
+    reply = await ana.post(f"{W}/churn/packages", json={"file": {"name": name, "text": text}})
+    assert (reply.status_code, reply.json()["code"]) == (422, "package-file-invalid")
+    assert "ython" in reply.json()["detail"]
+
+
+async def test_a_channel_without_a_conda_package_is_refused(ana: httpx.AsyncClient, churn: Path) -> None:
+    reply = await ana.post(f"{W}/churn/packages", json={"package": "leaf", "channel": "conda-forge"})
+    assert (reply.status_code, reply.json()["code"]) == (422, "request-invalid")
 
 
 async def test_a_bill_of_materials_names_packages_with_their_hashes(
@@ -254,3 +297,56 @@ async def test_a_bill_of_materials_names_packages_with_their_hashes(
     found = {one["purl"]: one.get("hashes") for one in bill["components"]}
     assert found["pkg:pypi/exact@1.0"] == [{"alg": "SHA-256", "content": digest}]
     assert "pkg:pypi/tiny@1.0" in found
+
+
+async def test_a_lock_alone_makes_the_same_elsewhere(ana: httpx.AsyncClient, churn: Path) -> None:
+    await install(ana, "stem")
+    lock = (await ana.get(f"{E}/lock")).text
+    there = await ask(ana, "environment/restore", {"lock": lock})
+    assert (there["state"], there["message"]) == ("ready", "Everything was there already."), there
+    await ask(ana, "packages/remove", {"packages": ["stem"]})
+    again = await ask(ana, "environment/restore", {"lock": lock})
+    assert (again["state"], changes(again)) == ("ready", [("installed", "stem", "1.0")]), again
+    assert (await ana.get(f"{E}/lock")).text == lock
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('name = "stem"', 'name = "stem\\n--index-url http://evil.example"'),
+        ('version = "1.0"', 'version = "1.0 --pre"'),
+        ('version = "1.0"', 'version = "1.1"'),
+        ('python = "', 'python = "x'),
+        ("[tool.studiolo]", "[tool.other]"),
+    ],
+)
+async def test_a_lock_that_somebody_changed_is_refused(
+    ana: httpx.AsyncClient, churn: Path, before: str, after: str
+) -> None:
+    await install(ana, "stem")
+    lock = (await ana.get(f"{E}/lock")).text
+    assert before in lock
+    refused = await ana.post(f"{E}/restore", json={"lock": lock.replace(before, after)})
+    assert (refused.status_code, refused.json()["code"]) == (422, "lock-invalid"), refused.text
+    assert "evil" not in str((await ana.get(f"{E}/builds")).json())
+
+
+async def test_an_archive_brings_its_environment_along(ana: httpx.AsyncClient, churn: Path) -> None:
+    await install(ana, "stem")
+    archive = (await ana.get(f"{W}/churn/archive")).content
+    reply = await ana.post(f"{W}/import", content=archive, params={"name": "again"})
+    made = reply.json()
+    assert (reply.status_code, made["build"], made["left_out"]) == (201, 2, []), made
+    number, there = made["build"], f"{W}/again/environment"
+    build = (await ana.get(f"{there}/builds/{number}", params={"wait": 25})).json()
+    assert (build["state"], build["cause"]) == ("ready", "restore"), build
+    locks = [(await ana.get(f"{place}/lock")).text for place in (E, there)]
+    assert locks[0] == locks[1]
+    # A lock that is not to be had keeps nothing else out.
+    broken = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(broken, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b"stem", b"stalk"))
+    made = (await ana.post(f"{W}/import", content=broken.getvalue(), params={"name": "broken"})).json()
+    assert made["build"] is None
+    assert any("environment" in line for line in made["left_out"]), made

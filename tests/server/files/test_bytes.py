@@ -92,6 +92,12 @@ async def test_what_must_not_be_read_is_refused_with_the_reason(
     assert str(stage.folder) not in reply.text
 
 
+async def test_an_answer_names_its_request_as_logs_do(stage: Stage) -> None:
+    good, missing = [await stage.ana.get(f"{stage.files}/raw/{path}") for path in ("notebooks/welcome.ipynb", "absent")]
+    assert (good.status_code, len(good.headers["x-request-id"])) == (200, 36)
+    assert missing.json()["request_id"] == missing.headers["x-request-id"] != good.headers["x-request-id"]
+
+
 async def test_folders_come_as_an_archive_without_what_leads_out(stage: Stage) -> None:
     (stage.folder / "notebooks" / "ü").mkdir()
     (stage.folder / "notebooks" / "ü" / "big.bin").write_bytes(os.urandom(700_000))
@@ -108,6 +114,16 @@ async def test_folders_come_as_an_archive_without_what_leads_out(stage: Stage) -
         assert "other" in archive.namelist()
         assert not any(name.startswith(".studiolo") for name in archive.namelist())
     assert code(await stage.ana.get(f"{stage.files}/zip", params={"path": "gone"})) == (404, "file-not-found")
+
+
+async def test_long_addresses_are_read_and_too_many_paths_refused(stage: Stage) -> None:
+    names = [f"{'数' * 80} {number}" for number in range(20)]
+    for name in names:
+        (stage.folder / name).touch()
+    found = await stage.ana.get(f"{stage.files}/zip", params={"path": names})
+    assert len(found.request.url.raw_path) > 12_000
+    assert len(zipfile.ZipFile(io.BytesIO(found.content)).namelist()) == 20
+    assert code(await stage.ana.get(f"{stage.files}/zip", params={"path": ["a"] * 1001})) == (413, "request-too-large")
 
 
 async def test_a_file_goes_up_in_one_request_and_is_recorded_once(stage: Stage) -> None:
@@ -168,6 +184,17 @@ async def test_bytes_that_are_not_those_that_were_sent_are_not_taken(stage: Stag
     assert not (stage.folder / "b").exists()
 
 
+async def test_checksums_are_those_that_the_protocol_demands_too(stage: Stage) -> None:
+    told = await stage.ana.options(f"{stage.files}/uploads")
+    assert told.headers["tus-checksum-algorithm"] == "sha1,sha256"
+    place = (await begin(stage, 5, path="a")).headers["location"]
+    sha1 = "sha1 qvTGHdzF6KLavt4PO0gs2a6pQ00="
+    headers = {**BYTES, "Upload-Checksum": sha1, "Upload-Offset": "0"}
+    assert code(await stage.ana.patch(place, headers=headers, content=b"hallo")) == (460, "checksum-mismatch")
+    assert (await stage.ana.patch(place, headers=headers, content=b"hello")).status_code == 204
+    assert (stage.folder / "a").read_bytes() == b"hello"
+
+
 async def test_an_existing_file_is_overwritten_only_when_that_is_said(stage: Stage) -> None:
     first = await upload(stage, "a.ipynb", b"{}")
     assert code(await upload(stage, "a.ipynb", b"[]")) == (409, "file-exists")
@@ -194,6 +221,7 @@ async def test_an_existing_file_is_overwritten_only_when_that_is_said(stage: Sta
         ({"path": "notebooks/welcome.ipynb/a"}, (409, "file-not-folder")),
         ({}, (400, "upload-protocol")),
         ({"path": "a", "sha256": "xyz"}, (400, "upload-protocol")),
+        ({"path": "a", "modified": "nan"}, (400, "upload-protocol")),
     ],
 )
 async def test_what_cannot_be_placed_is_refused_before_its_bytes_come(

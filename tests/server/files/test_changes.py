@@ -131,6 +131,8 @@ async def test_a_change_by_cookie_needs_our_own_origin(stage: Stage) -> None:
             "origin-mismatch",
         )
     assert (await stage.ana.post(f"{stage.files}/uploads", headers=headers | {"Origin": own})).status_code == 201
+    nobody = headers | {"Cookie": ""}
+    assert code(await stage.ana.post(f"{stage.files}/uploads", headers=nobody)) == (401, "not-signed-in")
 
 
 async def test_a_link_to_a_file_leads_a_browser_to_the_sign_in(stage: Stage) -> None:

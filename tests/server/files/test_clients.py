@@ -100,6 +100,14 @@ async def test_a_download_goes_on_where_it_broke_off(client: AsyncStudiolo, stag
     assert target.read_bytes() == data
 
 
+async def test_a_name_of_255_bytes_travels_both_ways(client: AsyncStudiolo, tmp_path: Path) -> None:
+    name = "数" * 85
+    (tmp_path / name).write_bytes(b"long")
+    await client.files.upload("churn", tmp_path / name, name)
+    (tmp_path / "back").mkdir()
+    assert (await client.files.download("churn", name, tmp_path / "back" / name)).read_bytes() == b"long"
+
+
 async def test_a_part_that_was_spoiled_is_not_taken_for_the_file(
     client: AsyncStudiolo, stage: Stage, tmp_path: Path
 ) -> None:
@@ -140,14 +148,17 @@ async def test_the_command_line_carries_folders_both_ways(stage: Stage, tmp_path
     (source / "deep").mkdir(parents=True)
     (source / "deep" / "x y.bin").write_bytes(os.urandom(100_000))
     (source / "empty").touch()
+    (source / "nothing in it").mkdir()
     (source / "link").symlink_to("/etc/passwd")
+    (source / "other").symlink_to("deep")
     said = await studiolo(stage, "cp", "-r", str(source), "churn:")
     assert "Copied 2 files" in said
-    assert "left out" in said
+    assert said.count("left out") == 2
     listed = json.loads(await studiolo(stage, "ls", "churn:données", "--json"))
-    assert [entry["name"] for entry in listed] == ["deep", "empty"]
+    assert [entry["name"] for entry in listed] == ["deep", "nothing in it", "empty"]
     await studiolo(stage, "cp", "-r", "churn:données", str(tmp_path / "back"))
     assert (tmp_path / "back" / "deep" / "x y.bin").read_bytes() == (source / "deep" / "x y.bin").read_bytes()
+    assert (tmp_path / "back" / "nothing in it").is_dir()
     assert "is a folder" in await studiolo(stage, "cp", "churn:données", str(tmp_path / "no"), code=2)
     # Repeated, it finds all there; what is there and another is not overwritten.
     await studiolo(stage, "cp", "-r", "churn:données", str(tmp_path))
@@ -162,6 +173,20 @@ async def test_the_command_line_carries_folders_both_ways(stage: Stage, tmp_path
     await studiolo(stage, "files", "mv", "churn:données/empty", "notebooks/")
     assert (stage.folder / "notebooks" / "empty").exists()
     assert await studiolo(stage, "cp", "churn:notebooks/empty", "-") == "no longer"
+    several = [str(source / "empty"), str(source / "deep" / "x y.bin")]
+    assert "Copied 2 files" in await studiolo(stage, "cp", *several, "churn:several")
+    assert "Copied 2 files" in await studiolo(
+        stage, "cp", "churn:several/empty", "churn:several/x y.bin", "churn:again"
+    )
+    await studiolo(stage, "cp", "churn:again/empty", "churn:again/x y.bin", str(tmp_path / "several"))
+    assert {path.name for path in (tmp_path / "several").iterdir()} == {"empty", "x y.bin"}
+    (stage.folder / "to it").symlink_to("several/empty")
+    (stage.folder / "out").symlink_to("/etc/passwd")
+    assert await studiolo(stage, "cp", "churn:to it", "-") == "no longer"
+    assert "path-outside" in await studiolo(stage, "cp", "churn:out", str(tmp_path), "--json", code=2)
+    in_the_way = str(source / "empty")
+    assert "cannot be written" in await studiolo(stage, "cp", "-r", "churn:several", in_the_way, code=2)
+    assert "cannot be written" in await studiolo(stage, "cp", "churn:several/empty", f"{in_the_way}/", code=2)
     await studiolo(stage, "files", "rm", "churn:données", "--yes")
     assert not (stage.folder / "données").exists()
     assert "path-outside" in await studiolo(stage, "cp", str(source / "empty"), "churn:../x", "--json", code=2)

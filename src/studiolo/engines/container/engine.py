@@ -29,6 +29,7 @@ from studiolo.engines.container.waiting import LaunchedKinds
 from studiolo.engines.launch_files import list_deaths, read_exit
 from studiolo.engines.plugins import EngineGround, read_options
 from studiolo.kit.files import write_atomically
+from studiolo.runtime.acting import owner_of
 
 _READY_POLL_SECONDS = 0.1
 _FILES_POLL_SECONDS = 1.0
@@ -54,6 +55,7 @@ class ContainerEngine:
     storage: Storage = "shared"
     runs_images = True
     attaches: Literal["path", "claim"] = "path"
+    hosts_kernels = True
 
     def __init__(self, on: EngineGround, settings: ContainerSettings) -> None:
         self._on = on
@@ -199,7 +201,6 @@ class ContainerEngine:
             LaunchedKinds(kept, mark, _WARM_KINDS),
             folder=self._on.sockets / "waiting",
             instance=self._instance,
-            owner=self._preparing.owner,
             common=self._preparing.common,
         )
 
@@ -218,7 +219,8 @@ class ContainerEngine:
         image = self._choose_image(spec, options)
         self._gpus.check(spec.limits)
         facts = self._facts or await self._read_facts()
-        host = Host(self._instance, self._preparing.owner, is_podman=facts.is_podman, is_rootless=facts.is_rootless)
+        owner = owner_of(spec.folder) or self._preparing.owner
+        host = Host(self._instance, owner, is_podman=facts.is_podman, is_rootless=facts.is_rootless)
         pull = self._settings.pull == "always" or (
             self._settings.pull == "missing" and not await self._daemon.has_image(image)
         )

@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 class Pool:
     """Keeps `count` containers of each kind that was launched lately. `patience`: seconds that a launch waits for one.
 
-    `folder`: private, short; `owner` as in owners.choose_owner; `common`: what all containers have.
+    `folder`: private, short; `common`: what all containers have.
     """
 
     patience = 0.0
@@ -50,14 +50,12 @@ class Pool:
         *,
         folder: Path,
         instance: str,
-        owner: tuple[int, int],
         common: Callable[[Place, Kind], list[Mount]],
     ) -> None:
         self._daemon = daemon
         self._count = count
         self._folder = folder
         self._instance = instance
-        self._owner = owner
         self._common = common
         self._kinds = kinds
         self._is_loaded = False
@@ -189,7 +187,8 @@ class Pool:
 
     def _prepare(self, place: Place, kind: Kind) -> list[Mount]:
         place.gate.parent.mkdir(mode=0o700, parents=True)
-        owners.give(place.gate.parent, self._owner)
+        user, group = map(int, kind.body["User"].split(":"))
+        owners.give(place.gate.parent, (user, group))
         return self._common(place, kind)
 
     async def _discard(self, *names: str) -> None:

@@ -79,7 +79,7 @@ class Preparing:
         write_request(launch.files, request)
         mounts = workspace_mounts(spec, launch, places)
         for folder in {mount.source for mount in mounts if mount.writable}:
-            owners.give(folder, self.owner)
+            owners.give(folder, host.owner)
         way_out = ground.find_way_out(spec.platform_url, self._on.door)
         tools = self._tools(ground.find_interpreters(spec.environment), way_out)
         mounts += [*tools, *volume_mounts(spec), *self._extra()]

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -48,6 +49,7 @@ class KubernetesEngine:
     storage: Storage = "own"
     runs_images = True
     attaches: Literal["path", "claim"] = "claim"
+    hosts_kernels = True
 
     def __init__(self, ground: EngineGround, settings: KubernetesSettings) -> None:
         self._settings = settings
@@ -185,7 +187,7 @@ class KubernetesEngine:
             if record and seen:
                 if seen.phase is Phase.READY:
                     self._news.drop(record)
-                return seen
+                return await self._with_making(record, seen)
             if ended := await self._endings.find(key):
                 return Observation(Phase.ENDED, exit=ended)
             # Nobody wrote an end: the pod is newer than what the watch has told, or was removed behind our back.
@@ -198,6 +200,16 @@ class KubernetesEngine:
 
     def _explain(self, record: Record) -> Observation | None:
         return explain(record, self._news.of(record), self._settings, now=self._api.now())
+
+    async def _with_making(self, record: Record, seen: Observation) -> Observation:
+        """Say what a pod tells in its log of the environment that it makes, which takes no start's time."""
+        if seen.phase is not Phase.STARTING or not record.makes_environment or record.deleting_at is not None:
+            return seen
+        # A cluster that shows no logs shows no progress.
+        with suppress(RefusedError, Unavailable):
+            if making := await logs.find_making(self._api, record.name):
+                return replace(seen, phase=Phase.PENDING, message=making)
+        return seen
 
     async def _label_anew(self, key: Key, name: str, pod: Object) -> None:
         """Give a pod its labels back that somebody has taken from it: its policy holds by them too."""

@@ -6,11 +6,13 @@ from typing import Any
 
 from studiolo.engines.kubernetes.api import ClusterAPI, RefusedError
 from studiolo.engines.kubernetes.manifests import CONTAINER
+from studiolo.runtime import rebuild
 
 # No container yet, or no pod any more.
 _NO_LOG = (400, 404)
 _SILENCE_SECONDS = 5.0
 _MOST_LINE = 64 << 10
+_LAST_LINES = 20
 
 
 async def tail(api: ClusterAPI, pod: str, lines: int) -> list[str]:
@@ -27,6 +29,16 @@ async def follow(api: ClusterAPI, pod: str, lines: int) -> AsyncIterator[str]:
     """Yield the last lines, then each new one until the container has ended. What the node has dropped is not told."""
     async for line in _read(api, pod, seconds=None, tailLines=max(0, lines), follow="true"):
         yield line
+
+
+async def find_making(api: ClusterAPI, pod: str) -> str | None:
+    """Return how far a pod is that makes its environment, a sentence; None if it does not."""
+    for line in reversed(await tail(api, pod, _LAST_LINES)):
+        if line.startswith(rebuild.OVER):
+            return None
+        if line.startswith(rebuild.PROGRESS):
+            return line if line.endswith(".") else f"{line}."
+    return None
 
 
 async def _read(api: ClusterAPI, pod: str, *, seconds: float | None, **query: Any) -> AsyncIterator[str]:

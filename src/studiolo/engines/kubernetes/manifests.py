@@ -106,6 +106,8 @@ def _metadata(plan: Plan, name: str) -> Manifest:
     }
     told = {"workspace": workspace_name(spec), **spec.labels, "user": person}
     annotations = {f"{names.DOMAIN}/{names.slug(key)}": value for key, value in sorted(told.items()) if value}
+    if recipe := places.recipe_of(spec, plan.settings):
+        annotations[names.RECIPE] = recipe.hash
     return {"name": name, "labels": labels, "annotations": annotations}
 
 
@@ -139,11 +141,16 @@ def _container(plan: Plan, gpu: GPUType | None) -> Manifest:
         "startupProbe": {
             "tcpSocket": {"port": settings.port},
             "periodSeconds": 1,
-            "failureThreshold": settings.start_seconds,
+            "failureThreshold": settings.start_seconds + _environment_seconds(plan),
         },
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {"allowPrivilegeEscalation": False, "privileged": False, "capabilities": {"drop": ["ALL"]}},
     }
+
+
+def _environment_seconds(plan: Plan) -> int:
+    """What making its environment may take of the pod's start."""
+    return plan.settings.environment_seconds if places.recipe_of(plan.spec, plan.settings) else 0
 
 
 def _volumes(plan: Plan) -> list[Manifest]:

@@ -13,6 +13,8 @@ WORKSPACE = f"{DOMAIN}/workspace"
 MANAGED = {"app.kubernetes.io/managed-by": "studiolo"}
 # An annotation of a launch's Secret: its Exit as JSON, once the launch is over.
 ENDED = f"{DOMAIN}/ended"
+# An annotation of a pod: hash of the lock that it makes its environment from, if it makes one.
+RECIPE = f"{DOMAIN}/recipe"
 # The volume of a pod that holds the workspace's files, as the seed's template calls it.
 WORKSPACE_VOLUME = "workspace"
 # Of a pod's container: the kernel host beside the server.

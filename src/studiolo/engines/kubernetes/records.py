@@ -16,7 +16,7 @@ class Record:
 
     `waiting`, `waiting_message`: why its container is not made yet; `unplaced`: why it has no node. `taken_away`: who
     evicts it. `exit_reason`, `exit_code`, `ended_at`: how its container ended. `memory`: its limit, bytes. `claim`: the
-    one that holds the workspace's files.
+    one that holds the workspace's files. `makes_environment`: whether its start may take long for that.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Record:
     ends_at: datetime | None = None
     memory: int | None = None
     claim: str = ""
+    makes_environment: bool = False
 
     @property
     def key(self) -> tuple[str, int]:
@@ -117,6 +118,7 @@ def _read(pod: Any) -> Record | None:
         ends_at=begun + timedelta(seconds=limit) if begun and limit else None,
         memory=int(names.amount(memory)) if memory else None,
         claim=next((claim for volume in spec.get("volumes") or [] if (claim := _claim(volume))), ""),
+        makes_environment=names.RECIPE in (metadata.get("annotations") or {}),
     )
 
 

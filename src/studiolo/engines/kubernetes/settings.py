@@ -106,7 +106,10 @@ class KubernetesSettings(_Model):
     python: str = Field(
         default="/opt/studiolo/bin/python", description="The interpreter with our runtime, in the image."
     )
-    environment: str = Field(default="/opt/environment", description="The environment of kernels, in the image.")
+    environment: str = Field(
+        default="/opt/environment",
+        description="The environment in the image, a venv that workspaces' own begin from.",
+    )
     user_id: int = Field(default=1000, ge=1, description="Numeric account that sessions run as.")
     group_id: int = Field(default=1000, ge=1, description="Numeric group that their files belong to.")
     port: int = Field(default=8888, ge=1024, le=65535, description="Port that sessions listen on.")
@@ -128,6 +131,12 @@ class KubernetesSettings(_Model):
         default=False, description="Whether the nodes' kubelets have a `podPidsLimit`: nothing else limits processes."
     )
     start_seconds: int = Field(default=300, ge=10, description="A server that does not listen by then is ended.")
+    environment_seconds: int = Field(
+        default=900,
+        ge=0,
+        description="How long a start may take to make the workspace's environment from its lock; 0: sessions have the "
+        "image's own.",
+    )
     image_seconds: int = Field(default=120, ge=0, description="How long an image that cannot be pulled is tried for.")
 
 

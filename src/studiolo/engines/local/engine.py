@@ -12,12 +12,13 @@ from studiolo.contract.errors import Unavailable
 from studiolo.engines import logs
 from studiolo.engines.base import AskWanted, Exit, Handle, Machine, Observation, Phase, Storage, Usage, WorkloadSpec
 from studiolo.engines.launch_files import Places, last_death, make_request
+from studiolo.engines.local.accounts import find_account, make_ready, with_account
 from studiolo.engines.local.gpus import GPUs
 from studiolo.engines.local.launches import Launch
 from studiolo.engines.local.measuring import Measuring
 from studiolo.engines.local.starting import Starter, StartMethod
 from studiolo.engines.tools import offer_tools
-from studiolo.runtime.launch import LaunchFiles, LaunchRequest
+from studiolo.runtime.launch import OWN, LaunchFiles, LaunchRequest
 
 _READY_POLL_SECONDS = 0.1
 _EXIT_POLL_SECONDS = 0.5
@@ -29,11 +30,11 @@ class LocalEngine:
 
     What it knows of a launch lies in `data_dir/sessions/<id>/<launch>`; the handle only names it. Sockets lie
     in `session_sockets`. `start_method` is as in the settings; `stop_grace` is for stops nobody timed;
-    `gpus`: those of the machine that may be used, left out all.
+    `gpus`: those of the machine that may be used, left out all. With `accounts` each workspace has a number of its own
+    (decision 012), under which its sessions run.
     """
 
     name = "local"
-    isolation = "L0"
     storage: Storage = "shared"
     runs_images = False
 
@@ -46,7 +47,10 @@ class LocalEngine:
         start_method: StartMethod = "auto",
         stop_grace: timedelta = timedelta(seconds=10),
         gpus: GPUs | None = None,
+        accounts: bool = False,
     ) -> None:
+        self.isolation = "L1" if accounts else "L0"
+        self._needs_account = accounts
         self._data_dir = data_dir
         self._sessions = data_dir / "sessions"
         self._sockets = session_sockets
@@ -58,6 +62,8 @@ class LocalEngine:
         """See Engine.start. A launch number is used once: an ended launch is found, not run again."""
         try:
             request = self._request(spec, await self._measuring.find_places())
+            if request.account:
+                await asyncio.to_thread(make_ready, request)
         except OSError as exc:
             raise Unavailable(
                 "engine-unavailable",
@@ -160,17 +166,19 @@ class LocalEngine:
             ) from exc
 
     def _request(self, spec: WorkloadSpec, places: Mapping[str, Path]) -> LaunchRequest:
+        account = find_account(spec.folder, is_needed=self._needs_account)
         launch = self._launch(spec.workload_id, spec.launch)
         launch.files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
         own = Places(
             files=launch.files,
-            run_folder=launch.run_folder,
+            run_folder=launch.files.folder / OWN if account else launch.run_folder,
             socket=launch.socket,
             private_folder=launch.files.folder.parent / "jupyter",
             tools=offer_tools(self._data_dir),
         )
-        return make_request(spec, own, grace=self._stop_grace, machine=os.environ, groups=places)
+        request = make_request(spec, own, grace=self._stop_grace, machine=os.environ, groups=places)
+        return with_account(request, account, launch.run_folder)
 
     def _launch(self, workload_id: str, number: int) -> Launch:
         name = f"{workload_id}.{number}"

@@ -37,6 +37,7 @@ class BatchEngine:
     isolation = "L0"
     storage: Storage = "shared"
     runs_images = False
+    hosts_kernels = True
 
     def __init__(self, ground: EngineGround, settings: BatchSettings, dialect: Dialect, runner: Runner) -> None:
         self._dialect = dialect

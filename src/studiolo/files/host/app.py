@@ -1,6 +1,5 @@
 """The file host's HTTP application: who asks, may they, what for. The addresses are in `addresses`."""
 
-import hmac
 import logging
 from http import HTTPStatus
 from urllib.parse import unquote
@@ -15,9 +14,12 @@ from studiolo.files.host.asking import Ask, Handler, Services
 from studiolo.files.host.callers import HEADER, SECRET_HEADER, read_caller
 from studiolo.files.previews import host as preview
 from studiolo.files.refusals import refusal
+from studiolo.kit.shared_secret import is_shared
 
 SERVICES = web.AppKey("services", Services)
 _PREFIX = "/files/"
+# By which the front door names a request in all logs and answers.
+_REQUEST_ID = "X-Request-Id"
 
 HANDLERS: dict[Address, Handler] = {
     Address("GET", "raw", True): raw.download,
@@ -38,7 +40,13 @@ def create_app(services: Services) -> web.Application:
     app = web.Application()
     app[SERVICES] = services
     app.router.add_route("*", "/{path:.*}", _answer)
+    app.on_response_prepare.append(_name_request)
     return app
+
+
+async def _name_request(request: web.Request, response: web.StreamResponse) -> None:
+    if named := request.headers.get(_REQUEST_ID):
+        response.headers[_REQUEST_ID] = named
 
 
 async def _answer(request: web.Request) -> web.StreamResponse:
@@ -48,25 +56,25 @@ async def _answer(request: web.Request) -> web.StreamResponse:
         return await _dispatch(request, services)
     except StudioloError as exc:
         if exc.detail:
-            _log.warning("%s: %s", exc.code, exc.detail)
-        return _problem(exc)
+            _log.warning("%s: %s request_id=%s", exc.code, exc.detail, _id_of(request))
+        return _problem(exc, request)
     except web.HTTPException as exc:
-        return _problem(InvalidInput("request-invalid", f"{HTTPStatus(exc.status).phrase}."))
+        return _problem(InvalidInput("request-invalid", f"{HTTPStatus(exc.status).phrase}."), request)
     except ConnectionError:
         raise
     except OSError as exc:
-        _log.exception("A request failed")
-        return _problem(refusal(exc, ""))
+        _log.exception("A request failed request_id=%s", _id_of(request))
+        return _problem(refusal(exc, ""), request)
     except Exception:
-        _log.exception("A request failed")
+        _log.exception("A request failed request_id=%s", _id_of(request))
         fault = Internal(
             "internal", "Something unexpected went wrong in the file host.", hint="Its log has the detail."
         )
-        return _problem(fault)
+        return _problem(fault, request)
 
 
 async def _dispatch(request: web.Request, services: Services) -> web.StreamResponse:
-    if not hmac.compare_digest(request.headers.get(SECRET_HEADER, "").encode(), services.secret.encode()):
+    if not is_shared(request.headers.get(SECRET_HEADER, ""), services.secret):
         raise NotSignedIn("not-signed-in", "Requests come through the front door only.")
     path = request.raw_path.partition("?")[0]
     if path.startswith(inner.PREFIX):
@@ -87,8 +95,13 @@ async def _dispatch(request: web.Request, services: Services) -> web.StreamRespo
         return await HANDLERS[address](ask)
 
 
-def _problem(error: StudioloError) -> web.Response:
+def _id_of(request: web.Request) -> str | None:
+    return request.headers.get(_REQUEST_ID)
+
+
+def _problem(error: StudioloError, request: web.Request) -> web.Response:
     headers = {"Tus-Resumable": upload_routes.VERSION}
     if "retry_after" in error.extra:
         headers["Retry-After"] = str(error.extra["retry_after"])
-    return web.json_response(members_of(error), status=status_of(error), content_type=MEDIA_TYPE, headers=headers)
+    told = members_of(error) | {"request_id": _id_of(request)}
+    return web.json_response(told, status=status_of(error), content_type=MEDIA_TYPE, headers=headers)

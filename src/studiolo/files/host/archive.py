@@ -4,6 +4,7 @@ import asyncio
 
 from aiohttp import web
 
+from studiolo.contract.errors import InvalidInput
 from studiolo.files.archives import top_name, write_zip
 from studiolo.files.host.asking import Ask
 from studiolo.files.host.raw import SAFE, attachment
@@ -15,7 +16,13 @@ _MOST_PATHS = 1000
 
 async def download(ask: Ask) -> web.StreamResponse:
     """Send an archive; without `path` of the whole workspace. Raises errors of Root before the first byte."""
-    paths = ask.request.query.getall("path", [""])[:_MOST_PATHS]
+    paths = ask.request.query.getall("path", [""])
+    if len(paths) > _MOST_PATHS:
+        raise InvalidInput(
+            "request-too-large",
+            f"{len(paths)} paths are too many for one archive; {_MOST_PATHS} may be named.",
+            hint="Name their folder instead.",
+        )
     name = to_wire(top_name(paths[0])) if len(paths) == 1 else ""
     for path in paths:
         parts_of(path)
@@ -24,7 +31,7 @@ async def download(ask: Ask) -> web.StreamResponse:
     async with ask.root() as root:
         sink = _Sink(ask.request, response)
         try:
-            await asyncio.to_thread(write_zip, root, paths, sink)
+            await root.in_thread(write_zip, root, paths, sink)
         except BaseException:
             sink.close()
             if response.prepared and ask.request.transport is not None:

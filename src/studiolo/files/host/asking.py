@@ -13,7 +13,7 @@ from studiolo.files.comparing import Differences
 from studiolo.files.host.callers import Caller
 from studiolo.files.host.control import ControlPlane
 from studiolo.files.previews.store import Previews
-from studiolo.files.root import Root
+from studiolo.files.root import Root, opened_root
 from studiolo.files.search.searches import Searches
 
 # A transfer goes on at most this long after its caller may no longer.
@@ -45,14 +45,9 @@ class Ask:
     services: Services
     path: str
 
-    @contextlib.asynccontextmanager
-    async def root(self) -> AsyncIterator[Root]:
+    def root(self) -> contextlib.AbstractAsyncContextManager[Root]:
         """Open the caller's workspace. Raises NotFound (`folder-not-found`)."""
-        root = await asyncio.to_thread(Root, Path(self.caller.folder))
-        try:
-            yield root
-        finally:
-            root.close()
+        return opened_root(Path(self.caller.folder))
 
     @contextlib.asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:

@@ -5,13 +5,12 @@ from pathlib import Path
 
 from aiohttp import web
 from pydantic import ValidationError
-from pydantic_core import to_json
 
 from studiolo.contract.errors import InvalidInput, NotFound
 from studiolo.contract.files import FileSort
 from studiolo.files.host.asking import Services
-from studiolo.files.listing import describe, list_members
-from studiolo.files.root import Root
+from studiolo.files.listing import describe, list_folder
+from studiolo.files.root import Root, opened_root
 
 PREFIX = "/_host/"
 
@@ -30,7 +29,7 @@ async def answer(request: web.Request, what: str, services: Services) -> web.Res
                 told = await services.differences.compare(folder, asked["path"], asked["from"], asked["to"])
                 return _json(told)
             case "search":
-                with await asyncio.to_thread(Root, folder) as root:
+                async with opened_root(folder) as root:
                     found = await services.searches.search(
                         asked["workspace"],
                         root,
@@ -48,7 +47,7 @@ async def answer(request: web.Request, what: str, services: Services) -> web.Res
 def _list(folder: Path, request: web.Request) -> bytes:
     asked = request.query
     with Root(folder) as root:
-        items, next_cursor = list_members(
+        return list_folder(
             root,
             asked.get("path", ""),
             cursor=asked.get("cursor"),
@@ -56,7 +55,6 @@ def _list(folder: Path, request: web.Request) -> bytes:
             text=asked.get("filter", ""),
             sort=FileSort(asked.get("sort", "name")),
         )
-    return to_json({"items": items, "next_cursor": next_cursor, "total": None})
 
 
 def _info(folder: Path, path: str) -> bytes:

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import contextlib
 import hashlib
 import io
 import os
@@ -32,10 +31,8 @@ _BLOCK = 1 << 20
 
 async def download(ask: Ask) -> web.StreamResponse:
     """Send a file, always as an attachment. Raises errors of Root, InvalidInput (`range-invalid`)."""
-    async with ask.root() as root:
-        with contextlib.ExitStack() as opened:
-            found = await asyncio.to_thread(opened.enter_context, root.open_file(ask.path))
-            return await _send(ask.request, found)
+    async with ask.root() as root, root.awaited_file(ask.path) as found:
+        return await _send(ask.request, found)
 
 
 async def _send(request: web.Request, found: Found) -> web.StreamResponse:

@@ -18,6 +18,8 @@ from studiolo.files.workers.pool import WorkerPool
 
 # Bytes of a request that wait while earlier ones are written.
 _READ_BYTES = 1 << 20
+# The longest path has 4,096 bytes, three letters each in an address; archives name several.
+_LINE_BYTES = 64 << 10
 _CLOSE_SECONDS = 2.0
 
 
@@ -30,7 +32,13 @@ async def serving(socket: Path, control: Path, cache: Path, secret: str) -> Asyn
     pool = WorkerPool()
     previews, searches = Previews(cache / "previews", pool), Searches(cache / "search", pool)
     app = create_app(Services(ControlPlane(control, secret), secret, cache, previews, searches, Differences(pool)))
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_SECONDS, read_bufsize=_READ_BYTES)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=_CLOSE_SECONDS,
+        read_bufsize=_READ_BYTES,
+        max_line_size=_LINE_BYTES,
+    )
     await runner.setup()
     try:
         await asyncio.to_thread(socket.unlink, missing_ok=True)

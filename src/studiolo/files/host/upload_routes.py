@@ -10,14 +10,17 @@ import binascii
 import contextlib
 import hashlib
 import hmac
+import math
 import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import NamedTuple
 
 from aiohttp import web
 
 from studiolo.contract.errors import Conflict, InvalidInput
+from studiolo.contract.long_files import WriteBehind
 from studiolo.files.host.asking import Ask
 from studiolo.files.refusals import refusal
 from studiolo.files.uploads.store import Uploads, mismatch
@@ -25,6 +28,8 @@ from studiolo.files.uploads.upload import Upload, Wish
 
 VERSION = "1.0.0"
 _EXTENSIONS = "creation,creation-with-upload,checksum,termination,expiration"
+# The protocol demands the first, clients of ours send the second.
+_CHECKSUMS = ("sha1", "sha256")
 _TYPE = "application/offset+octet-stream"
 _BLOCK = 4 << 20
 _MOST_BYTES = 1 << 50
@@ -33,7 +38,7 @@ _MOST_METADATA = 16 << 10
 
 async def describe(ask: Ask) -> web.Response:
     """`OPTIONS uploads`: what is possible."""
-    headers = {"Tus-Version": VERSION, "Tus-Extension": _EXTENSIONS, "Tus-Checksum-Algorithm": "sha256"}
+    headers = {"Tus-Version": VERSION, "Tus-Extension": _EXTENSIONS, "Tus-Checksum-Algorithm": ",".join(_CHECKSUMS)}
     return web.Response(status=204, headers=headers | {"Tus-Resumable": VERSION})
 
 
@@ -42,7 +47,7 @@ async def create(ask: Ask) -> web.Response:
     _check_version(ask.request)
     wish = _read_wish(ask.request)
     async with _uploads(ask) as uploads:
-        upload = await asyncio.to_thread(uploads.begin, wish, ask.caller.person, datetime.now(UTC))
+        upload = await uploads.root.in_thread(uploads.begin, wish, ask.caller.person, datetime.now(UTC))
         place = f"{ask.request.path.rstrip('/')}/{upload.id}"
         offset = 0
         if ask.request.headers.get("Content-Type") == _TYPE:
@@ -56,7 +61,7 @@ async def look(ask: Ask) -> web.Response:
     """`HEAD uploads/{id}`: how far it is. A whole one that a kill left unplaced is placed."""
     _check_version(ask.request)
     async with _only_writer(ask, ask.path), _uploads(ask) as uploads:
-        upload, offset = await asyncio.to_thread(uploads.find, ask.path, ask.caller.person)
+        upload, offset = await uploads.root.in_thread(uploads.find, ask.path, ask.caller.person)
         headers = await _finish_if_whole(ask, uploads, upload, offset)
     return web.Response(headers=headers | {"Upload-Length": str(upload.wish.size), "Cache-Control": "no-store"})
 
@@ -68,7 +73,7 @@ async def receive(ask: Ask) -> web.Response:
         raise _protocol(f"Bytes of an upload come as {_TYPE}.")
     # A connection that broke may look alive for long: whoever comes back takes over.
     async with _only_writer(ask, ask.path), _uploads(ask) as uploads:
-        upload, offset = await asyncio.to_thread(uploads.find, ask.path, ask.caller.person)
+        upload, offset = await uploads.root.in_thread(uploads.find, ask.path, ask.caller.person)
         if _number(ask.request, "Upload-Offset") != offset:
             raise Conflict(
                 "upload-offset",
@@ -85,8 +90,8 @@ async def give_up(ask: Ask) -> web.Response:
     """`DELETE uploads/{id}`: forget it."""
     _check_version(ask.request)
     async with _only_writer(ask, ask.path), _uploads(ask) as uploads:
-        upload, _ = await asyncio.to_thread(uploads.find, ask.path, ask.caller.person)
-        await asyncio.to_thread(uploads.remove, upload)
+        upload, _ = await uploads.root.in_thread(uploads.find, ask.path, ask.caller.person)
+        await uploads.root.in_thread(uploads.remove, upload)
     return web.Response(status=204, headers={"Tus-Resumable": VERSION})
 
 
@@ -94,7 +99,7 @@ async def give_up(ask: Ask) -> web.Response:
 async def _uploads(ask: Ask) -> AsyncIterator[Uploads]:
     async with ask.root() as root:
         uploads = Uploads(root)
-        await asyncio.to_thread(uploads.__enter__)
+        await root.in_thread(uploads.__enter__)
         try:
             yield uploads
         finally:
@@ -124,19 +129,29 @@ async def _receive(ask: Ask, uploads: Uploads, upload: Upload, offset: int) -> i
     """
     wanted = _checksum(ask.request)
     if wanted is not None:
-        upload = await asyncio.to_thread(uploads.mark, upload, unverified=offset)
+        upload = await uploads.root.in_thread(uploads.mark, upload, unverified=offset)
     with uploads.open_data(upload, offset) as handle:
-        taken = _Taken(handle, upload.wish, offset, hashlib.sha256() if wanted is not None else None)
+        taken = _Taken(handle, upload.wish, offset, wanted.begin() if wanted is not None else None)
         try:
             await taken.take_all(ask.request)
         except (ConnectionError, web.RequestPayloadError) as exc:
             raise Conflict("upload-offset", "The connection broke; the upload can go on.") from exc
-        if wanted is not None and not (taken.digest and hmac.compare_digest(taken.digest.digest(), wanted)):
+        if wanted is not None and not (taken.digest and hmac.compare_digest(taken.digest.digest(), wanted.digest)):
             await asyncio.to_thread(os.ftruncate, handle, offset)
             raise mismatch()
     if wanted is not None:
-        await asyncio.to_thread(uploads.mark, upload, unverified=None)
+        await uploads.root.in_thread(uploads.mark, upload, unverified=None)
     return taken.offset
+
+
+class _Checksum(NamedTuple):
+    """What the bytes of a request shall come to."""
+
+    kind: str
+    digest: bytes
+
+    def begin(self) -> "hashlib._Hash":
+        return hashlib.new(self.kind, usedforsecurity=False)
 
 
 class _Taken:
@@ -144,7 +159,9 @@ class _Taken:
 
     def __init__(self, handle: int, wish: Wish, offset: int, digest: "hashlib._Hash | None") -> None:
         self._handle = handle
+        self._behind = WriteBehind(handle, offset)
         self._wish = wish
+        self._written = offset
         self.offset = offset
         self.digest = digest
         self._block: list[bytes] = []
@@ -187,7 +204,9 @@ class _Taken:
             self.digest.update(rest)
         try:
             while rest:
-                rest = rest[os.write(self._handle, rest) :]
+                written = os.write(self._handle, rest)
+                self._written, rest = self._written + written, rest[written:]
+            self._behind.reached(self._written)
         except OSError as exc:
             raise refusal(exc, self._wish.path) from exc
 
@@ -199,12 +218,12 @@ async def _finish_if_whole(ask: Ask, uploads: Uploads, upload: Upload, offset: i
         "Upload-Offset": str(offset),
         "Upload-Expires": format_datetime(upload.expires_at, usegmt=True),
     }
-    if offset == upload.wish.size and not await asyncio.to_thread(uploads.is_placed, upload):
-        await asyncio.to_thread(uploads.verify, upload)
-        overwrote = await asyncio.to_thread(uploads.check, upload.wish)
+    if offset == upload.wish.size and not await uploads.root.in_thread(uploads.is_placed, upload):
+        await uploads.root.in_thread(uploads.verify, upload)
+        overwrote = await uploads.root.in_thread(uploads.check, upload.wish)
         told = {"id": upload.id, "path": upload.wish.path, "size": upload.wish.size, "overwrote": overwrote}
         await ask.services.control.record_upload(ask.caller, told)
-        headers["ETag"] = await asyncio.to_thread(uploads.place, upload)
+        headers["ETag"] = await uploads.root.in_thread(uploads.place, upload)
     return headers
 
 
@@ -228,7 +247,7 @@ def _read_wish(request: web.Request) -> Wish:
             overwrite="overwrite" in named,
             if_match=named.get("if-match"),
             sha256=digest,
-            modified=None if modified is None else float(modified),
+            modified=None if modified is None else _seconds(modified),
         )
     except ValueError as exc:
         raise _protocol("Upload-Metadata: sha256 has 64 hexadecimal digits, modified is a number.") from exc
@@ -248,15 +267,21 @@ def _metadata(request: web.Request) -> dict[str, str]:
     return found
 
 
-def _checksum(request: web.Request) -> bytes | None:
+def _seconds(text: str) -> float:
+    if not math.isfinite(seconds := float(text)):
+        raise ValueError(text)
+    return seconds
+
+
+def _checksum(request: web.Request) -> _Checksum | None:
     text = request.headers.get("Upload-Checksum")
     if text is None:
         return None
     kind, _, value = text.partition(" ")
-    if kind != "sha256":
-        raise _protocol("Checksums of parts are sha256.")
+    if kind not in _CHECKSUMS:
+        raise _protocol(f"Checksums of parts are {' or '.join(_CHECKSUMS)}.")
     try:
-        return base64.b64decode(value, validate=True)
+        return _Checksum(kind, base64.b64decode(value, validate=True))
     except binascii.Error as exc:
         raise _protocol("Upload-Checksum is no base64.") from exc
 

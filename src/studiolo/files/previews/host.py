@@ -22,7 +22,6 @@ _HEADERS = {
 
 async def show(ask: Ask) -> web.StreamResponse:
     """Return the preview of a file. Raises the errors of Root."""
-    async with ask.root() as root:
-        with root.open_file(ask.path) as found:
-            made = await ask.services.previews.preview(found.handle, to_wire(found.parts[-1]))
+    async with ask.root() as root, root.awaited_file(ask.path) as found:
+        made = await ask.services.previews.preview(found.handle, to_wire(found.parts[-1]))
     return web.FileResponse(made, headers=_HEADERS)

@@ -11,6 +11,7 @@ from typing import Any
 from studiolo.files.names import from_wire, is_ours, sort_key, to_wire
 from studiolo.files.search.tables import open_index
 from studiolo.files.search.texts import limit_of, pieces_of
+from studiolo.runtime.acting import acting_as, owner_of
 
 MAX_FILES = 200_000
 _MAX_DEPTH = 40
@@ -88,7 +89,8 @@ class _Scan:
     def _take(self, folder: int, id_: int, path: str, name: str, left: int) -> None:
         """Read one file into the index. What vanished or is closed to us is found by its name until the next scan."""
         try:
-            content, seen = _content(folder, path, limit_of(name))
+            with acting_as(owner_of(folder)):
+                content, seen = _content(folder, path, limit_of(name))
         except OSError:
             return
         self._index.executemany(

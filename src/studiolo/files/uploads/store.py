@@ -19,6 +19,7 @@ from studiolo.files.refusals import IsAFolder, exists, refusal, told
 from studiolo.files.root import Place, Root, not_regular
 from studiolo.files.tree import PARTS
 from studiolo.files.uploads.upload import Upload, Wish, announce, from_json, no_upload, state_name, to_json
+from studiolo.runtime.acting import acting_as
 from studiolo.runtime.history.place import read_file
 from studiolo.runtime.history.saving import keep_once, locked
 from studiolo.runtime.history.versions import Versions, is_versioned
@@ -34,11 +35,11 @@ class Uploads:
     """The uploads of one open workspace; a context manager. Methods raise errors of Root."""
 
     def __init__(self, root: Root) -> None:
-        self._root = root
+        self.root = root
         self._opened = contextlib.ExitStack()
 
     def __enter__(self) -> "Uploads":
-        self._parts = self._opened.enter_context(self._root.own(PARTS))
+        self._parts = self._opened.enter_context(self.root.own(PARTS))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -82,7 +83,7 @@ class Uploads:
     @contextlib.contextmanager
     def open_data(self, upload: Upload, offset: int) -> Iterator[int]:
         """Open its data to write behind `offset`; what lay there unverified is dropped."""
-        with told(upload.wish.path):
+        with told(upload.wish.path), acting_as(self.root.owner):
             handle = os.open(upload.data_name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._parts)
         try:
             with told(upload.wish.path):
@@ -130,11 +131,11 @@ class Uploads:
         Raises Conflict (`file-exists`, `file-changed`, `file-is-folder`), Unavailable (`disk-full`).
         """
         wish, name = upload.wish, upload.data_name
-        versions = Versions(self._root.folder)
+        versions = Versions(self.root.folder)
         with (
             told(wish.path),
             self._finished(upload) as handle,
-            locked(self._root.folder),
+            locked(self.root.folder),
             self._target(wish, make_folders=True) as place,
         ):
             old = place.stat()
@@ -177,7 +178,7 @@ class Uploads:
 
     @contextlib.contextmanager
     def _target(self, wish: Wish, *, make_folders: bool) -> Iterator[Place]:
-        with self._root.new_place(wish.path, make_folders=make_folders) as place:
+        with self.root.new_place(wish.path, make_folders=make_folders) as place:
             old = place.stat()
             if old is not None:
                 _check_replaceable(place, old, wish)
@@ -250,5 +251,5 @@ def _check_replaceable(place: Place, old: os.stat_result, wish: Wish) -> None:
         raise changed(wish.path)
     if stat.S_ISLNK(old.st_mode):
         raise exists(place.path)
-    if not os.access(place.name, os.W_OK, dir_fd=place.folder):
+    if not os.access(place.name, os.W_OK, dir_fd=place.folder, effective_ids=True):
         raise refusal(PermissionError(13, ""), place.path)

@@ -1,5 +1,6 @@
 """What a scope is and offers: version, status, identity, kernelspecs. Source: jupyter_server 2.21, services/api."""
 
+import asyncio
 import json
 import mimetypes
 from typing import Any
@@ -12,6 +13,7 @@ from studiolo.gateway.api.asking import Ask
 from studiolo.gateway.api.problems import no_route
 from studiolo.gateway.base import Right
 from studiolo.gateway.hosted import isoformat
+from studiolo.runtime.launch import read_plain
 
 # The jupyter_server whose API this is; clients look at it to learn what there is.
 API_VERSION = "2.21.0"
@@ -80,7 +82,11 @@ async def read_spec_file(ask: Ask) -> web.StreamResponse:
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
     }
-    return web.FileResponse(file, headers=headers)
+    try:
+        # Whoever owns the folder can put a link there at any moment.
+        return web.Response(body=await asyncio.to_thread(read_plain, file), headers=headers)
+    except OSError:
+        raise no_route() from None
 
 
 def _wanted_permissions(given: str) -> dict[str, list[str]]:

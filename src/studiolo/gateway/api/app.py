@@ -23,8 +23,6 @@ from studiolo.gateway.base import Caller, Right
 
 SERVICES = web.AppKey("services", Services)
 _READING = ("GET", "HEAD")
-_CORS_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
-_CORS_HEADERS = "authorization, content-type, x-xsrftoken"
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +87,7 @@ async def _answer(request: web.Request) -> web.StreamResponse:
     services = request.app[SERVICES]
     try:
         if request.method == "OPTIONS":
-            response: web.StreamResponse = _preflight()
+            response: web.StreamResponse = _preflight(services)
         elif request.path.startswith("/_host/"):
             response = await host_routes.answer(request, services)
         else:
@@ -141,22 +139,24 @@ def _must_match_origin(request: web.Request) -> bool:
     return request.method not in _READING or "Sec-WebSocket-Key" in request.headers
 
 
-def _preflight() -> web.Response:
+def _preflight(services: Services) -> web.Response:
     """Answer a browser's question whether another site's page may ask something; see `_allow_origin`."""
+    cors = services.settings.cors
     headers = {
-        "Access-Control-Allow-Methods": _CORS_METHODS,
-        "Access-Control-Allow-Headers": _CORS_HEADERS,
+        "Access-Control-Allow-Methods": ", ".join(cors.methods),
+        "Access-Control-Allow-Headers": ", ".join(cors.headers),
         "Access-Control-Max-Age": "600",
     }
     return web.Response(status=204, headers=headers)
 
 
 def _allow_origin(request: web.Request, response: web.StreamResponse, services: Services) -> None:
-    """Let pages of configured origins read the reply. Cookies are never let in from there: they need a key."""
-    origin = request.headers.get("Origin")
-    allowed = services.settings.allow_origins
-    if origin is not None and ("*" in allowed or origin in allowed):
+    """Let pages of configured origins read the reply. Cookies never let anybody in from there: they need a key."""
+    origin, cors = request.headers.get("Origin"), services.settings.cors
+    if origin is not None and cors.allows(origin):
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Expose-Headers"] = "Location"
-    if allowed:
+        if cors.credentials:
+            response.headers["Access-Control-Allow-Credentials"] = "true"
+    if cors.origins:
         response.headers["Vary"] = "Origin"

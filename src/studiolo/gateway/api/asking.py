@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from studiolo.gateway.base import Caller, Right, Wish
+from studiolo.gateway.base import Caller, Elsewhere, Right, Wish
 from studiolo.gateway.documents import Documents
 from studiolo.gateway.hosted import Hosted
 from studiolo.gateway.named_locks import NamedLocks
@@ -30,8 +30,12 @@ class Services:
     only: Hosted | None = None
 
     async def start(self, caller: Caller, wish: Wish) -> Hosted:
-        """Start a kernel, or return a bridge's one, whatever was asked for. Raises as `Registry.start`."""
+        """Start a kernel here, or return a bridge's one, whatever was asked for. Raises as `Registry.start`."""
         return await self.registry.start(caller, wish) if self.only is None else self.only
+
+    async def start_anywhere(self, caller: Caller, wish: Wish) -> Hosted | Elsewhere:
+        """As `start`, but where the authority wants it."""
+        return await self.registry.start_anywhere(caller, wish) if self.only is None else self.only
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 from aiohttp import web
 
@@ -16,6 +16,7 @@ _MAX_VARIABLES = 256
 _MAX_VALUE = 4096
 _MAX_PATH = 1000
 _MAX_NAME = 200
+_HALF_PAIR = re.compile(r"[\ud800-\udfff]")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 
 
@@ -48,7 +49,7 @@ def text(body: Mapping[str, Any], member: str, longest: int = _MAX_NAME) -> str 
     found = body.get(member)
     if found is None:
         return None
-    if not isinstance(found, str) or len(found) > longest or "\0" in found:
+    if not _is_text(found, longest):
         raise _invalid(f"{member}: not a string of at most {longest} characters.")
     return found
 
@@ -103,9 +104,16 @@ def kernel_id(found: object) -> str | None:
 def _value(name: str, value: object) -> str:
     if not _VARIABLE.fullmatch(name):
         raise _invalid(f"env: {name[:64]!r} is no name of a variable.")
-    if not isinstance(value, str) or len(value) > _MAX_VALUE or "\0" in value:
+    if not _is_text(value, _MAX_VALUE):
         raise _invalid(f"env: {name} is not a string of at most {_MAX_VALUE} characters.")
     return value
+
+
+def _is_text(found: object, longest: int) -> TypeGuard[str]:
+    """Tell whether this can name a file or be a variable: half a surrogate pair, which JSON may have, cannot."""
+    if not isinstance(found, str) or len(found) > longest:
+        return False
+    return "\0" not in found and not _HALF_PAIR.search(found)
 
 
 def _no_constant(word: str) -> NoReturn:

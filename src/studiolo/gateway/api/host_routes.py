@@ -1,6 +1,5 @@
 """What the control plane tells the host: `/_host/*`, with the secret that both share; docs/decisions/005."""
 
-import hmac
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from studiolo.gateway.api.bodies import read_object, text
 from studiolo.gateway.api.problems import no_kernel, no_route
 from studiolo.gateway.base import Caller, Right
 from studiolo.gateway.hosted import Hosted
+from studiolo.kit.shared_secret import is_shared
 
 _SECRET_HEADER = "X-Studiolo-Secret"  # noqa: S105
 
@@ -20,7 +20,7 @@ async def answer(request: web.Request, services: Services) -> web.Response:
     """Answer a request of the control plane. Without the secret there is nothing at these addresses."""
     secret = services.settings.secret
     given = request.headers.get(_SECRET_HEADER, "")
-    if not secret or not hmac.compare_digest(given.encode(), secret.encode()):
+    if not is_shared(given, secret):
         raise no_route()
     words = request.path.removeprefix("/_host/").strip("/").split("/")
     match request.method, words:

@@ -5,18 +5,21 @@ from aiohttp import web
 from studiolo.contract.errors import Conflict, InvalidInput
 from studiolo.gateway.api.asking import Ask, created, nothing
 from studiolo.gateway.api.bodies import kernel_wish, number, read_object
+from studiolo.gateway.base import Elsewhere
 from studiolo.gateway.hosted import Hosted
 
 
 async def list_kernels(ask: Ask) -> web.Response:
-    """`GET /api/kernels`."""
-    return web.json_response([hosted.model() for hosted in ask.registry.list(ask.scope)])
+    """`GET /api/kernels`: those of this host, then those of the scope that run elsewhere."""
+    elsewhere = await ask.services.authority.list_elsewhere(ask.caller)
+    return web.json_response([*(hosted.model() for hosted in ask.registry.list(ask.scope)), *elsewhere])
 
 
 async def start_kernel(ask: Ask) -> web.Response:
     """`POST /api/kernels`: {name, path, env, kernel_id}, all optional."""
-    hosted = await ask.services.start(ask.caller, kernel_wish(await read_object(ask.request)))
-    return created(hosted.model(), f"{ask.caller.prefix}api/kernels/{hosted.id}")
+    started = await ask.services.start_anywhere(ask.caller, kernel_wish(await read_object(ask.request)))
+    model = started.model if isinstance(started, Elsewhere) else started.model()
+    return created(model, f"{ask.caller.prefix}api/kernels/{model['id']}")
 
 
 async def read_kernel(ask: Ask) -> web.Response:

@@ -16,6 +16,8 @@ from studiolo.gateway.messages.protocols import OFFERED, Protocol, seal, togethe
 from studiolo.gateway.messages.websocket import Websocket
 
 PING_SECONDS = 15.0
+# So many questions without an answer, and the connection is given up.
+_UNANSWERED = 3
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ class Audience:
         greeting: Callable[[], Parts],
         session_of_kernel: Callable[[], str],
         on_change: Callable[[], None],
+        ping: float = PING_SECONDS,
     ) -> None:
         self.has_lost_client = False
         self._places = places
@@ -44,6 +47,7 @@ class Audience:
         self._session_of_kernel = session_of_kernel
         self._on_change = on_change
         self._serving: set[asyncio.Task[None]] = set()
+        self._ping_seconds = ping
         self._ping: asyncio.TimerHandle | None = None
 
     async def admit(
@@ -107,7 +111,7 @@ class Audience:
     def _enter(self, client: Client) -> None:
         self._places.enter(client)
         if self._ping is None:
-            self._ping = asyncio.get_running_loop().call_later(PING_SECONDS, self._check)
+            self._ping = asyncio.get_running_loop().call_later(self._ping_seconds, self._check)
         client.send("iopub", self._greeting())
         client.catch_up()
         self._on_change()
@@ -133,6 +137,6 @@ class Audience:
     def _check(self) -> None:
         now = asyncio.get_running_loop().time()
         for client in list(self._places):
-            client.check(now)
+            client.check(now, dead_after=_UNANSWERED * self._ping_seconds)
         is_needed = bool(self._places.clients)
-        self._ping = asyncio.get_running_loop().call_later(PING_SECONDS, self._check) if is_needed else None
+        self._ping = asyncio.get_running_loop().call_later(self._ping_seconds, self._check) if is_needed else None

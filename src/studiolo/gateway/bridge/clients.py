@@ -16,7 +16,6 @@ from studiolo.gateway.messages.websocket import Websocket
 MOST_WAITING = 1024 * 1024
 # How much is read from the journal at a time.
 STRETCH_BYTES = 256 * 1024
-DEAD_AFTER_SECONDS = 45.0
 
 _PING = b"\x89\x00"
 
@@ -108,9 +107,9 @@ class Client:
         if self._catching_up is not None:
             self._catching_up.cancel()
 
-    def check(self, now: float) -> None:
-        """Ask for a sign of life, or drop the connection of which there was none for too long."""
-        if now - self.socket.heard_at > DEAD_AFTER_SECONDS and not self.is_blocked:
+    def check(self, now: float, *, dead_after: float) -> None:
+        """Ask for a sign of life, or drop the connection of which there was none for so many seconds."""
+        if now - self.socket.heard_at > dead_after and not self.is_blocked:
             self.socket.abort()
         else:
             self.socket.write(_PING)

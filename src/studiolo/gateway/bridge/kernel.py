@@ -11,7 +11,7 @@ from aiohttp import web
 
 from studiolo.gateway.base import Caller, KernelExit, KernelState, Parts, Process
 from studiolo.gateway.bridge.activity import VISIBLE, Activity
-from studiolo.gateway.bridge.audience import Audience
+from studiolo.gateway.bridge.audience import PING_SECONDS, Audience
 from studiolo.gateway.bridge.comms import Comms
 from studiolo.gateway.bridge.intake import Intake
 from studiolo.gateway.bridge.lanes import STALL_SECONDS, Lanes
@@ -44,6 +44,7 @@ class Kernel:
         *,
         interrupt_mode: str,
         on_change: Callable[[], None],
+        ping: float,
     ) -> None:
         self.id = process.kernel_id
         self.process = process
@@ -59,6 +60,7 @@ class Kernel:
             greeting=lambda: status(self.state, session=self.session),
             session_of_kernel=lambda: self.session,
             on_change=on_change,
+            ping=ping,
         )
         self.lanes = Lanes(
             partial(self.send, "shell"),
@@ -82,13 +84,15 @@ class Kernel:
         interrupt_mode: str = "signal",
         fresh: bool,
         on_change: Callable[[], None],
+        ping: float = PING_SECONDS,
     ) -> Self:
         """Take up a kernel whose sockets are bound; returns at once, requests wait until it is heard.
 
         `fresh`: it was just started; else an earlier host had it, and the journal is the one that it wrote.
-        `on_change`: called when state or clients change, and once for each batch of output; must not wait.
+        `on_change`: called when state or clients change, and once for each batch of output; must not wait. `ping`:
+        seconds between two questions whether clients are there.
         """
-        kernel = cls(process, journal, interrupt_mode=interrupt_mode, on_change=on_change)
+        kernel = cls(process, journal, interrupt_mode=interrupt_mode, on_change=on_change, ping=ping)
         kernel._connect(fresh=fresh)
         return kernel
 
@@ -152,6 +156,16 @@ class Kernel:
         journal's number behind which the client wants everything; None: for a new session, what comes from now on.
         """
         return await self._audience.admit(request, caller=caller, session=session, after=after)
+
+    async def run_quietly(self, code: str) -> str:
+        """Run code of the host's own, which nobody sees and no history has; return its error, "" for none.
+
+        Whoever ends the kernel cancels it.
+        """
+        await self._line.has_room("shell")
+        content = {"code": code, "silent": True, "store_history": False, "allow_stdin": False, "stop_on_error": True}
+        reply = read_content(await self._line.ask("shell", "execute_request", content | {"user_expressions": {}}))
+        return "" if reply.get("status") == "ok" else f"{reply.get('ename', 'Error')}: {reply.get('evalue', '')}"
 
     async def interrupt(self) -> None:
         """Interrupt what runs, by message or signal as the kernelspec says."""
@@ -272,8 +286,8 @@ class Kernel:
 
     async def _greet(self, *, fresh: bool) -> None:
         """Have the kernel introduce itself; then an earlier host's requests are answered, or never will be."""
-        shell = await self._line.greet()
-        if fresh:
+        shell = await self._line.greet(fresh=fresh)
+        if shell is None or fresh:
             return
         comms = self._line.ask("shell", "comm_info_request")
         await shell

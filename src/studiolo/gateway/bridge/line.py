@@ -111,12 +111,14 @@ class Line:
         done, _ = await asyncio.wait((answer,), timeout=seconds)
         return bool(done) and not answer.cancelled()
 
-    async def greet(self) -> Answer:
-        """Have the kernel introduce itself until it is heard; return what it answers on shell.
+    async def greet(self, *, fresh: bool) -> Answer | None:
+        """Have the kernel introduce itself until it is heard; return what it answers on shell, None if it is not asked.
 
         When that comes, it has answered everything that it was sent on shell before.
         """
-        shell, control = self.ask("shell", "kernel_info_request"), self.ask("control", "kernel_info_request")
+        control = self.ask("control", "kernel_info_request")
+        # A new one of ours answers on control: its first cell need not wait behind a question.
+        shell = None if fresh and self.has_spool else self.ask("shell", "kernel_info_request")
         begun_at = time.monotonic()
         while not self.heard.is_set():
             with contextlib.suppress(TimeoutError):
@@ -128,9 +130,11 @@ class Line:
             else:
                 self.ask("control", "kernel_info_request")
         self._on_room()
-        await asyncio.wait((shell, control), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([asked for asked in (shell, control) if asked], return_when=asyncio.FIRST_COMPLETED)
         is_known = control.done() and read_content(control.result()).get("status") == "ok"
-        information = read_content(await (control if is_known else shell))
+        if not is_known:
+            shell = shell or self.ask("shell", "kernel_info_request")
+        information = read_content(await (control if shell is None or is_known else shell))
         if not self.information.done():
             self.information.set_result(information)
         return shell

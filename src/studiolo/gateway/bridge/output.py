@@ -14,6 +14,7 @@ from studiolo.gateway.bridge.spooling import Dropped, Spool
 from studiolo.gateway.journals.journal import Journal
 from studiolo.gateway.messages.replies import too_big
 from studiolo.gateway.messages.wire import DELIMITER, BadMessageError, Header, Signer, parent_id, read_header
+from studiolo.runtime.kernelrequest import KernelFiles
 from studiolo.runtime.spool import read_left
 
 MOST_OUTGOING = 64 * 1024 * 1024
@@ -195,7 +196,7 @@ class Output:
 
 def left_folder(journal: Journal) -> Path:
     """Return the folder in which a kernel leaves what it still had when it ended, beside its journal."""
-    return journal.folder.with_name("spool")
+    return KernelFiles(journal.folder.parent).spool
 
 
 def recover_left(journal: Journal) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from studiolo.contract.errors import Conflict, InvalidInput, NotFound
-from studiolo.gateway.base import Authority, Caller, KernelPlan, Wish
+from studiolo.gateway.base import Authority, Caller, Elsewhere, KernelPlan, Wish
 from studiolo.gateway.starting.plans import read_json, replace_json
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -36,6 +36,7 @@ class OwnSpecs:
         self.started = inner.started
         self.ended = inner.ended
         self.report = inner.report
+        self.list_elsewhere = inner.list_elsewhere
 
     async def create(self, caller: Caller, spec: OwnSpec) -> dict[str, Any]:
         """Keep a new one and return its model. Raises InvalidInput, Conflict, NotFound (its base)."""
@@ -62,13 +63,15 @@ class OwnSpecs:
             raise NotFound("kernelspec-not-found", f"There is no kernelspec {name[:64]} that was made here.")
         self._write(caller.scope, {key: spec for key, spec in kept.items() if key != name})
 
-    async def reserve(self, caller: Caller, wish: Wish) -> KernelPlan:
+    async def reserve(self, caller: Caller, wish: Wish) -> KernelPlan | Elsewhere:
         """See Authority: the kernel is its base's, with the variables and resources of the one that was made."""
         spec = self._read(caller.scope).get(wish.spec_name or "")
         if spec is None:
             return await self._inner.reserve(caller, wish)
-        asked = replace(wish, spec_name=spec.base, variables={**spec.resources, **wish.variables})
+        asked = replace(wish, spec_name=spec.base, variables={**spec.variables, **spec.resources, **wish.variables})
         plan = await self._inner.reserve(caller, asked)
+        if isinstance(plan, Elsewhere):
+            return plan
         metadata = {**plan.metadata, **spec.metadata, "display_name": spec.display_name}
         return replace(plan, spec_name=spec.name, variables={**plan.variables, **spec.variables}, metadata=metadata)
 

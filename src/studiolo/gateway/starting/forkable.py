@@ -7,6 +7,7 @@ from pathlib import Path
 
 from studiolo.gateway.base import KernelPlan
 from studiolo.runtime.bases import base_of
+from studiolo.runtime.launch import read_plain
 
 # Variables of Python's own that are looked at when code runs, or that a fork follows; images often set the last two.
 _HARMLESS = {
@@ -51,7 +52,7 @@ def is_alike(environment: Path, base: Path, imported: Imported) -> bool:
     """Tell whether a fresh start in `environment` would import the same; reads some folders."""
     site = environment / imported.site.relative_to(base)
     try:
-        settings = (environment / "pyvenv.cfg").read_bytes()
+        settings = read_plain(environment / "pyvenv.cfg")
         names = {entry.name for entry in site.iterdir()}
         of_base = {entry.name for entry in imported.site.glob("*.pth")}
         same_settings = settings == (base / "pyvenv.cfg").read_bytes()

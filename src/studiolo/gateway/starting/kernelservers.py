@@ -13,6 +13,7 @@ from typing import Any
 
 from studiolo.gateway.base import KernelPlan
 from studiolo.gateway.starting.forkable import Imported, find_base, is_alike, is_plain
+from studiolo.runtime.acting import owner_of
 from studiolo.runtime.kernelcommands import GOODBYE, HELD, HERE, loader
 from studiolo.runtime.launch import read_json
 
@@ -58,6 +59,9 @@ class KernelServers:
     async def prepare(self, environment: Path) -> Path | None:
         """Have a server for this environment, with its spares; returns its socket, or None where there can be none."""
         base = find_base(environment)
+        if base.is_dir() and owner_of(base) is not None:
+            # A server is root, and runs nothing that a workspace can write.
+            return None
         async with self._locks.setdefault(base, asyncio.Lock()):
             server = self._servers.get(base) or await self._start(base)
             if server is None or await self._is_alike(environment, base, server.imported):

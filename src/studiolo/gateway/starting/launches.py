@@ -1,6 +1,6 @@
 """Kernels of a session: what its shim says about the session, and the plan that follows from it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,9 +49,10 @@ def read_launch(run: Path, scope: str) -> SessionLaunch:
         ) from exc
 
 
-def session_plan(session: SessionLaunch, caller: Caller, wish: Wish) -> KernelPlan:
+def session_plan(session: SessionLaunch, caller: Caller, wish: Wish, *, allowed: Collection[str] = ()) -> KernelPlan:
     """Return the plan of a kernel that lives in a session: its variables, its group, its end. Reads the disk.
 
+    `allowed`: variables that the wish may set besides those named `KERNEL_…`.
     Raises NotFound (`kernelspec-not-found`), Unavailable (`environment-not-ready`) when its program is gone.
     """
     assert wish.kernel_id is not None
@@ -71,7 +72,7 @@ def session_plan(session: SessionLaunch, caller: Caller, wish: Wish) -> KernelPl
         environment=spec.environment,
         folder=start_folder(session.folder, wish.path),
         root=session.folder,
-        variables=kernel_variables({**session.variables, **spec.variables}, wish, caller)
+        variables=kernel_variables({**session.variables, **spec.variables}, wish, caller, allowed=allowed)
         | session_name(session.folder, wish),
         interrupt_mode=spec.interrupt_mode,
         language=spec.language,

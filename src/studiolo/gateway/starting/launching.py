@@ -20,6 +20,8 @@ from studiolo.gateway.starting.kernelservers import KernelServers
 from studiolo.gateway.starting.local_kernels import KeptKernel, LocalProcess, find_process, read_exit
 from studiolo.kit import logs
 from studiolo.runtime import connecting, guard, packagenotice
+from studiolo.runtime.account import at_home
+from studiolo.runtime.acting import owner_of
 from studiolo.runtime.kernelcommands import first_line
 from studiolo.runtime.kernelrequest import MARKER, KernelRequest, is_plain
 from studiolo.runtime.launch import MARKER as LAUNCH_MARKER
@@ -56,7 +58,10 @@ class LocalLauncher:
             connection = connecting.new_connection(kept.run_files, plan.spec_name)
             connecting.write_connection(kept.run_files, connection)
             server = await self._servers.find(plan)
-            events = await self._ask(_request(plan, kept, forks=server is not None), server)
+            request = _request(plan, kept, forks=server is not None)
+            # What people have configured is read by a process of theirs.
+            is_forked = server is not None and not (request.account and not is_plain(request))
+            events = await self._ask(request, server if is_forked else None)
         except OSError as exc:
             shutil.rmtree(kept.run_folder, ignore_errors=True)
             raise _not_started(plan, str(exc), kept) from exc
@@ -162,6 +167,7 @@ def _request(plan: KernelPlan, kept: KeptKernel, *, forks: bool) -> KernelReques
     file = str(kept.run_files.connection)
     # Kernels end by themselves when this process does; 1 is "somebody else sees to it", and programs look for the name.
     own = {MARKER: plan.kernel_id, "JPY_PARENT_PID": "1"} | ({LAUNCH_MARKER: plan.marker} if plan.marker else {})
+    account = _account_of(plan)
     return KernelRequest(
         kernel_id=plan.kernel_id,
         kernel_folder=str(kept.files.folder),
@@ -170,7 +176,7 @@ def _request(plan: KernelPlan, kept: KeptKernel, *, forks: bool) -> KernelReques
         environment=str(plan.environment) if forks else "",
         folder=str(plan.folder),
         grace_seconds=_GRACE_SECONDS,
-        variables=dict(plan.variables) | own,
+        variables=at_home(dict(plan.variables) | own, account),
         groups=plan.groups if plan.group else {},
         group=plan.group,
         owns_group=bool(plan.group) and plan.group != plan.scope,
@@ -179,7 +185,14 @@ def _request(plan: KernelPlan, kept: KeptKernel, *, forks: bool) -> KernelReques
         process_limit=plan.process_limit,
         register=str(plan.register or ""),
         path=plan.path or "",
+        account=account,
     )
+
+
+def _account_of(plan: KernelPlan) -> int:
+    """Return whose a kernel is: its workspace's. Of `folder` people decide, and of where links there lead."""
+    owner = owner_of(plan.root) if plan.root is not None else None
+    return owner[0] if owner else 0
 
 
 def _notice(request: KernelRequest) -> list[str]:

@@ -1,6 +1,5 @@
 """The index host's HTTP application: who asks, by which policy, for which ecosystem."""
 
-import hmac
 import json
 import logging
 import sqlite3
@@ -11,6 +10,7 @@ from aiohttp import web
 
 from studiolo.contract.errors import Internal, InvalidInput, NotFound, NotSignedIn, StudioloError, Unavailable
 from studiolo.contract.problems import MEDIA_TYPE, members_of, status_of
+from studiolo.kit.shared_secret import is_shared
 from studiolo.packages.index import facts, simple
 from studiolo.packages.index.asking import Ask, Handler, Services
 from studiolo.packages.index.callers import HEADER, SECRET_HEADER, read_caller
@@ -56,7 +56,7 @@ async def _answer(request: web.Request) -> web.StreamResponse:
 
 
 async def _dispatch(request: web.Request, services: Services) -> web.StreamResponse:
-    if not hmac.compare_digest(request.headers.get(SECRET_HEADER, "").encode(), services.secret.encode()):
+    if not is_shared(request.headers.get(SECRET_HEADER, ""), services.secret):
         raise NotSignedIn("not-signed-in", "Requests come through the front door only.")
     if request.method not in _METHODS:
         raise web.HTTPMethodNotAllowed(request.method, _METHODS)

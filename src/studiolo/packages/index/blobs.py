@@ -11,12 +11,14 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import aiohttp
 
 from studiolo.contract.errors import StudioloError, Unavailable
+from studiolo.kit.threads import finish_in_thread
 
 _PIECE = 256 << 10
 # What is kept back until the whole is known to be right.
@@ -152,13 +154,19 @@ class Blobs:
 async def _receive_into(download: Download, opening: _Opening) -> str:
     """Write what comes; return its SHA-256, hexadecimal."""
     found = hashlib.sha256()
-    async with opening(download) as pieces:
-        with download.path.open("wb") as file:
+    # Unbuffered: readers have handles of their own.
+    with download.path.open("wb", buffering=0) as file:
+
+        def take(piece: bytes) -> None:
+            found.update(piece)
+            left = memoryview(piece)
+            while left:
+                left = left[file.write(left) :]
+
+        async with opening(download) as pieces:
             async for piece in pieces:
-                found.update(piece)
-                file.write(piece)
-                # Readers have handles of their own.
-                file.flush()
+                # In a thread, so that other pieces pass on meanwhile: on a busy disk this is most of the work.
+                await finish_in_thread(partial(take, piece))
                 download.written += len(piece)
                 if download.written > _LARGEST_BYTES:
                     raise _too_large()

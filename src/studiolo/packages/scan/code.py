@@ -241,7 +241,7 @@ class _Reading:
 
 
 def _text(node: ast.expr) -> str | None:
-    """Return the text that an expression is, also where it is put together from texts; None where it is computed."""
+    """Return the text that an expression is; None where it is computed, be it from texts."""
     if isinstance(node, ast.Constant):
         if isinstance(node.value, bytes):
             return node.value.decode(errors="replace")

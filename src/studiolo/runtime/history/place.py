@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from studiolo.runtime.acting import opened_by_owner
+
 OURS = ".studiolo"
-_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_FOLDER = _ROOT | os.O_NOFOLLOW
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 # Not blocking: a pipe under the name would hold us up for ever.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -40,17 +41,19 @@ def parts_of(path: str) -> tuple[str, ...]:
 def opened(root: Path, parts: tuple[str, ...] = (), *, make: bool = False, mode: int = 0o700) -> Iterator[int]:
     """Open the folder `parts` beneath `root` as a descriptor. `make`: what is missing is made, with `mode`.
 
+    Until the end of the block this thread acts as the owner of `root` (see acting): no `await` belongs inside.
     Raises OSError: FileNotFoundError; NotADirectoryError or ELOOP where a part is a link.
     """
-    folder = os.open(root, _ROOT)
-    try:
-        for part in parts:
-            inner = _enter(folder, part, mode if make else None)
+    with opened_by_owner(root) as top:
+        folder = os.dup(top)
+        try:
+            for part in parts:
+                inner = _enter(folder, part, mode if make else None)
+                os.close(folder)
+                folder = inner
+            yield folder
+        finally:
             os.close(folder)
-            folder = inner
-        yield folder
-    finally:
-        os.close(folder)
 
 
 def read_file(folder: int, name: str, *, most: int) -> tuple[bytes, os.stat_result]:

@@ -54,7 +54,7 @@ def save(
     """
     new = digest(content)
     status = find_status(folder, name)
-    if status is not None and not os.access(name, os.W_OK, dir_fd=folder):
+    if status is not None and not os.access(name, os.W_OK, dir_fd=folder, effective_ids=True):
         raise PermissionError(errno.EACCES, "it may not be written", name)
     with (
         prepared(folder, content, like=status, attributes_of=name if status else None, mode=0o666) as put,

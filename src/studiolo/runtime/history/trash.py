@@ -174,4 +174,21 @@ def _forget(trash: int, discarded_id: str) -> None:
     with suppress(FileNotFoundError):
         os.unlink(f"{discarded_id}{_WHAT}", dir_fd=trash)
     with suppress(FileNotFoundError):
-        shutil.rmtree(discarded_id, dir_fd=trash)
+        try:
+            shutil.rmtree(discarded_id, dir_fd=trash)
+        except PermissionError:
+            # Somebody closed a folder in it, and it is theirs.
+            _open_folders(discarded_id, trash)
+            shutil.rmtree(discarded_id, dir_fd=trash)
+
+
+def _open_folders(name: str, folder: int) -> None:
+    if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        return
+    os.chmod(name, stat.S_IRWXU, dir_fd=folder)
+    inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        for below in list_names(inner):
+            _open_folders(below, inner)
+    finally:
+        os.close(inner)

@@ -24,7 +24,7 @@ from studiolo.contract.models import Page
 from studiolo.contract.notebook_environments import EnvironmentRestore, environment_in, stamp_of
 from studiolo.sdk.forms import fill
 from studiolo.sdk.listing import Listing
-from studiolo.sdk.notebook_files import read_notebook, stamp_file
+from studiolo.sdk.notebook_files import is_lock, read_notebook, read_text, stamp_file
 from studiolo.sdk.transport import Transport, segment
 
 _LOOK_SECONDS = 25.0
@@ -167,18 +167,30 @@ class Environments:
         return await self._transport.fetch(Build, "POST", _at(workspace, "environment/rebuild"))
 
     async def restore(
-        self, workspace: str, *, hash: str | None = None, packages: Sequence[str] = (), conda: Sequence[str] = ()
+        self,
+        workspace: str,
+        *,
+        lock: str | None = None,
+        hash: str | None = None,
+        packages: Sequence[str] = (),
+        conda: Sequence[str] = (),
     ) -> Build:
         """Ask for what another environment held, and return the build that will hold it.
 
-        By the `hash` of its lock, if this platform has it and you may read it, else from packages with exact versions.
-        Raises NotFound (`environment-unknown`), Conflict (`python-differs`, `environment-not-portable`).
+        By the text of its `lock`, of any platform; by the lock's `hash`, if this platform has it and you may read it;
+        else from packages with exact versions. Raises NotFound (`environment-unknown`), InvalidInput (`lock-invalid`),
+        Conflict (`python-differs`, `environment-not-portable`).
         """
-        body = fill(EnvironmentRestore, hash=hash, packages=list(packages), conda=list(conda))
+        body = fill(EnvironmentRestore, lock=lock, hash=hash, packages=list(packages), conda=list(conda))
         return await self._transport.fetch(Build, "POST", _at(workspace, "environment/restore"), body=body)
 
     async def restore_notebook(self, notebook: Path | str, workspace: str) -> Build:
-        """Ask for the environment that a notebook ran in, as the file says. Raises InvalidInput, and as `restore`."""
+        """Ask for the environment that a notebook ran in, as the file says, or of a lock's file (`pylock.toml`).
+
+        Raises InvalidInput, and as `restore`.
+        """
+        if is_lock(Path(notebook)):
+            return await self.restore(workspace, lock=read_text(Path(notebook)))
         told = environment_in(read_notebook(Path(notebook)))
         return await self.restore(workspace, hash=told.hash, packages=told.packages, conda=told.conda)
 

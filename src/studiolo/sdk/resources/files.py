@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import BinaryIO, Literal, cast
 from urllib.parse import quote
 
-from studiolo.contract.errors import Conflict
 from studiolo.contract.file_search import FileSearch
-from studiolo.contract.files import FileEntry, FileMove, FileSort, FolderMake
+from studiolo.contract.files import FileEntry, FileKind, FileMove, FileSort, FolderMake
 from studiolo.contract.models import Page
 from studiolo.sdk import resumption
 from studiolo.sdk.downloading import download
@@ -127,21 +126,21 @@ class Files:
     ) -> Path:
         """Bring a file to `target` on this machine, replacing what is there once all has come and is right.
 
-        It goes on where it broke off. Raises Conflict (`file-changed`, `checksum-mismatch`), OSError.
+        A link is followed, if it stays in the workspace. It goes on where it broke off. Raises Conflict
+        (`file-changed`, `checksum-mismatch`), OSError.
         """
         entry = await self.info(workspace, path)
-        if entry.etag is None or entry.size is None:
-            raise Conflict("file-is-folder", f"{path!r} is no plain file.", hint="Bring folders with studiolo cp -r.")
         address = f"{_bytes_at(workspace)}/raw/{quote(entry.path)}"
-        await download(
-            self._transport,
-            address,
-            entry.etag,
-            entry.size,
-            Path(target),
-            modified_at=entry.modified_at,
-            progress=progress,
-        )
+        etag, size, modified_at = entry.etag, entry.size, entry.modified_at
+        if entry.kind is not FileKind.FILE:
+            # What a link leads to; of whatever else it is, the answer says why not. One to HEAD would say nothing.
+            headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
+            found = await self._transport.exchange("GET", address, headers=headers, stream=True)
+            await found.aclose()
+            etag, size, modified_at = found.headers["ETag"], int(found.headers["Content-Length"]), None
+        assert etag is not None
+        assert size is not None
+        await download(self._transport, address, etag, size, Path(target), modified_at=modified_at, progress=progress)
         return Path(target)
 
     async def read(self, workspace: str, path: str) -> bytes:

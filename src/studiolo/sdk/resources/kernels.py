@@ -4,7 +4,15 @@ from builtins import list as list_of
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from studiolo.contract.kernels import KernelInfo, KernelLog, KernelOutput, KernelSpecInfo, KernelStart, KernelState
+from studiolo.contract.kernels import (
+    KernelInfo,
+    KernelLog,
+    KernelOutput,
+    KernelSpecCreate,
+    KernelSpecInfo,
+    KernelStart,
+    KernelState,
+)
 from studiolo.contract.models import Page
 from studiolo.contract.resources import Resources
 from studiolo.sdk.forms import fill
@@ -55,21 +63,25 @@ class Kernels:
         *,
         name: str | None = None,
         path: str | None = None,
+        engine: str | None = None,
         profile: str | None = None,
         resources: Resources | Mapping[str, Any] | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> KernelInfo:
         """Start a headless kernel in a workspace (id, `owner/name` or name) and return it once it runs.
 
-        `name`: its kernelspec. `path`: folder or notebook that it works for, relative to the workspace. `profile` and
-        `resources`: as of sessions. Raises NotFound (`kernelspec-not-found`), LimitReached (`too-many-kernels`,
-        `limit-exceeded`), Unavailable (`environment-not-ready`, `kernel-not-started`).
+        `name`: its kernelspec. `path`: folder or notebook that it works for, relative to the workspace. `engine`: where
+        it runs, None: as the workspace. `profile` and `resources`: as of sessions. Raises NotFound
+        (`kernelspec-not-found`), LimitReached (`too-many-kernels`, `limit-exceeded`), InvalidInput (`engine-unknown`,
+        `engine-without-kernels`), Unavailable (`environment-not-ready`, `kernel-not-started`; `kernel-place-pending`
+        while it waits in a queue: asking again finds its place).
         """
         body = fill(
             KernelStart,
             workspace=workspace,
             name=name,
             path=path,
+            engine=engine,
             profile=profile,
             resources=resources,
             variables=variables,
@@ -125,6 +137,40 @@ class Kernels:
         """Return the kernelspecs that a workspace offers."""
         at = f"/workspaces/{segment(workspace, what='workspace')}/kernelspecs"
         return await self._transport.fetch(list_of[KernelSpecInfo], "GET", at)
+
+    async def create_spec(
+        self,
+        workspace: str,
+        name: str,
+        *,
+        base: str | None = None,
+        display_name: str | None = None,
+        variables: Mapping[str, str] | None = None,
+        cpu: float | None = None,
+        memory: str | int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> KernelSpecInfo:
+        """Offer another kernelspec in a workspace: `base` (`python3`) with variables and a size of its own.
+
+        `memory`: bytes, or as `8g`. Raises NotFound (`kernelspec-not-found`: its base), Conflict (`kernelspec-exists`).
+        """
+        body = fill(
+            KernelSpecCreate,
+            name=name,
+            base=base,
+            display_name=display_name,
+            variables=variables,
+            cpu=cpu,
+            memory=memory,
+            metadata=metadata,
+        )
+        at = f"/workspaces/{segment(workspace, what='workspace')}/kernelspecs"
+        return await self._transport.fetch(KernelSpecInfo, "POST", at, body=body)
+
+    async def remove_spec(self, workspace: str, name: str) -> None:
+        """Remove a kernelspec that was made; its kernels run on. Raises NotFound (`kernelspec-not-found`)."""
+        at = f"/workspaces/{segment(workspace, what='workspace')}/kernelspecs/{segment(name, what='kernelspec')}"
+        await self._transport.send("DELETE", at)
 
     async def _act(self, kernel: str, verb: str) -> KernelInfo:
         return await self._transport.fetch(KernelInfo, "POST", f"{_at(kernel)}/{verb}")

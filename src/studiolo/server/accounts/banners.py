@@ -52,7 +52,7 @@ class Banners:
         now = self._clock.now()
         banner = Banner(
             id=new_id(IdKind.BANNER),
-            text=" ".join(form.text.split()) or form.text,
+            text=" ".join(form.text.split()),
             level=form.level,
             posted_at=now,
             posted_by=who.ref if who.person_id else None,

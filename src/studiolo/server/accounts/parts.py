@@ -2,42 +2,36 @@
 
 from dataclasses import dataclass
 
-from studiolo.kit.clock import Clock
-from studiolo.kit.crypto import MasterKey
-from studiolo.kit.db import Database
 from studiolo.server.accounts.authentication import Authentication
 from studiolo.server.accounts.keys import Keys
 from studiolo.server.accounts.service import Accounts
-from studiolo.server.audit.service import Audit
-from studiolo.server.live import Live
-from studiolo.server.settings import Settings
+from studiolo.server.foundation import Foundation
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AccountParts:
-    """The services."""
+    """The services that others stand on; those for coming and going are `people_parts`."""
 
     authentication: Authentication
     keys: Keys
     accounts: Accounts
 
 
-def build_accounts(
-    settings: Settings, *, clock: Clock, db: Database, master: MasterKey, audit: Audit, live: Live, notice: str | None
-) -> AccountParts:
+def build_accounts(on: Foundation, *, notice: str | None) -> AccountParts:
     """Build the services; what closes when logins and keys end is the caller's to add."""
-    authentication = Authentication(db, clock, master, settings.accounts)
-    keys = Keys(db, clock, authentication, audit)
+    settings = on.settings.accounts
+    authentication = Authentication(on.db, on.clock, on.master, settings)
+    keys = Keys(on.db, on.clock, authentication, on.audit)
     accounts = Accounts(
-        db,
-        clock,
-        master,
-        settings.accounts,
+        on.db,
+        on.clock,
+        on.master,
+        settings,
         authentication,
         keys,
-        audit,
-        live,
-        address=settings.address,
+        on.audit,
+        on.live,
+        address=on.settings.address,
         notice=notice,
     )
     return AccountParts(authentication, keys, accounts)

@@ -5,11 +5,13 @@ DATA/datasets/<w-id>/NAME -> folder                   `datasets` beside the work
 """
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from studiolo.contract.ids import IdKind, looks_like_id
+from studiolo.runtime.history.place import list_names, opened
 
 BESIDE = "datasets"
 
@@ -51,7 +53,8 @@ class Places:
         """
         if readable is None:
             for place in (self.of_person(workspace_id, person_id), self.of_workspace(workspace_id)):
-                place.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with _entered(place):
+                    pass
             return
         readable = list(readable)
         of_all = {one.name: one.folder for one in readable if one.is_for(workspace_id)}
@@ -59,13 +62,15 @@ class Places:
         _make_links(self.of_person(workspace_id, person_id), own)
         _make_links(self.of_workspace(workspace_id), of_all)
         if files is not None:
-            _link_beside(files / BESIDE, self.of_workspace(workspace_id), is_wanted=bool(of_all))
+            _link_beside(files, self.of_workspace(workspace_id), is_wanted=bool(of_all))
 
     def lay_again(self, readable: Iterable[Readable]) -> None:
         """Bring all folders there are up to date: what somebody may no longer read goes from running sessions too."""
         readable = list(readable)
         for place, workspace_id, person_id in self._known():
-            _make_links(place, {one.name: one.folder for one in readable if one.is_for(workspace_id, person_id)})
+            # Where its people made something else of it, no other is kept from its turn.
+            with contextlib.suppress(OSError):
+                _make_links(place, {one.name: one.folder for one in readable if one.is_for(workspace_id, person_id)})
 
     def _known(self) -> Iterator[tuple[Path, str, str | None]]:
         for place in self._people.glob(f"*/*/{BESIDE}"):
@@ -77,25 +82,44 @@ class Places:
                     yield place, place.name, None
 
 
+@contextlib.contextmanager
+def _entered(place: Path) -> Iterator[int]:
+    """Open a folder of links as its workspace's account, making it."""
+    top, inner = (place.parent, (BESIDE,)) if place.name == BESIDE else (place, ())
+    top.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with opened(top, inner, make=True) as folder:
+        yield folder
+
+
 def _make_links(place: Path, wanted: Mapping[str, str]) -> None:
     """Have exactly these links in a folder; anything else that somebody put there stays."""
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for entry in place.iterdir():
-        if entry.is_symlink() and str(entry.readlink()) != wanted.get(entry.name):
-            entry.unlink(missing_ok=True)
-    for name, folder in wanted.items():
-        with contextlib.suppress(FileExistsError):
-            (place / name).symlink_to(folder)
+    with _entered(place) as folder:
+        for name in list_names(folder):
+            if _target(name, folder) not in (None, wanted.get(name)):
+                os.unlink(name, dir_fd=folder)
+        for name, target in wanted.items():
+            with contextlib.suppress(FileExistsError):
+                os.symlink(target, name, dir_fd=folder)
 
 
-def _link_beside(link: Path, place: Path, *, is_wanted: bool) -> None:
-    # A copied or restored workspace has the link of its original.
-    if link.is_symlink() and _is_ours(link.readlink()) and (link.readlink() != place or not is_wanted):
-        link.unlink(missing_ok=True)
-    if is_wanted and link.parent.is_dir():
-        # A folder of that name is somebody's own, and stays.
-        with contextlib.suppress(FileExistsError):
-            link.symlink_to(place)
+def _link_beside(files: Path, place: Path, *, is_wanted: bool) -> None:
+    with contextlib.suppress(FileNotFoundError), opened(files) as folder:
+        found = _target(BESIDE, folder)
+        # A copied or restored workspace has the link of its original.
+        if found is not None and _is_ours(Path(found)) and (found != str(place) or not is_wanted):
+            os.unlink(BESIDE, dir_fd=folder)
+        if is_wanted:
+            # A folder of that name is somebody's own, and stays.
+            with contextlib.suppress(FileExistsError):
+                os.symlink(place, BESIDE, dir_fd=folder)
+
+
+def _target(name: str, folder: int) -> str | None:
+    """Return where a link leads; None for anything else, and nothing."""
+    try:
+        return os.readlink(name, dir_fd=folder)
+    except OSError:
+        return None
 
 
 def _is_ours(target: Path) -> bool:

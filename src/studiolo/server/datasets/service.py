@@ -160,6 +160,7 @@ class Datasets:
         try:
             # Before the register was read what lies there stays; it is brought up to date then.
             self._places.lay(self._readable, workspace_id, person_id, files)
+            self._folders.give(workspace_id, self._places.of_workspace(workspace_id))
         except OSError as exc:
             # A session without datasets is better than none.
             _log.warning("datasets-not-laid", workspace=workspace_id, why=str(exc))

@@ -1,5 +1,6 @@
 """All SQL of sizes."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import RowMapping, delete, insert, select
@@ -29,6 +30,15 @@ async def write_sizes(connection: AsyncConnection, sizes: dict[str, int | None],
         await connection.execute(delete(workspace_sizes).where(workspace_sizes.c.workspace_id.in_(sizes)))
         rows = [{"workspace_id": one, "size": size, "measured_at": at} for one, size in sizes.items()]
         await connection.execute(insert(workspace_sizes), rows)
+
+
+async def list_sizes(connection: AsyncConnection, workspace_ids: Iterable[str]) -> dict[str, int]:
+    """The sizes in bytes of those that are known, by workspace."""
+    table = workspace_sizes
+    query = select(table.c.workspace_id, table.c.size).where(
+        table.c.workspace_id.in_(list(workspace_ids)), table.c.size.is_not(None)
+    )
+    return {row.workspace_id: row.size for row in await connection.execute(query)}
 
 
 async def list_largest(connection: AsyncConnection, limit: int) -> list[RowMapping]:

@@ -2,8 +2,11 @@
 
 import asyncio
 import time
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.disk import DiskPart, DiskUsage, Freeable, FreedSpace, FreeSpace, WorkspaceSize
 from studiolo.contract.models import WorkspaceRef
@@ -14,6 +17,7 @@ from studiolo.kit.repeat import repeat
 from studiolo.server.audit.service import Audit
 from studiolo.server.disk import queries
 from studiolo.server.disk.places import PLACES, find, release
+from studiolo.server.disk.rooms import Rooms
 from studiolo.server.disk.watch import DiskWatch
 from studiolo.server.principal import Principal
 from studiolo.server.workspaces.folders import Folders
@@ -30,7 +34,10 @@ _MEASURED = "Sizes are measured, not enforced: set quotas of the file system whe
 
 
 class Disk:
-    """Measures, and releases what can be made again."""
+    """Measures, and releases what can be made again.
+
+    `on_changed`: gets the sizes in bytes of workspaces that were another before, and when they were measured.
+    """
 
     def __init__(
         self,
@@ -49,6 +56,8 @@ class Disk:
         self._folders = folders
         self._trash = trash
         self.watch = watch
+        self.rooms = Rooms(db)
+        self.on_changed: Callable[[AsyncConnection, Mapping[str, int], datetime], Awaitable[None]] = _tell_nobody
 
     async def usage(self, who: Principal) -> DiskUsage:
         """Return what fills the disk; looks for some seconds at most. Raises Denied."""
@@ -104,7 +113,10 @@ class Disk:
             folder = self._folders.of(row["id"], row["root"])
             sizes[row["id"]] = await asyncio.to_thread(self._folders.measure, folder)
         async with self._db.write(durable=False) as tx:
+            known = await queries.list_sizes(tx.connection, sizes)
             await queries.write_sizes(tx.connection, sizes, now)
+            changed = {name: size for name, size in sizes.items() if size is not None and size != known.get(name)}
+            await self.on_changed(tx.connection, changed, now)
         return len(sizes)
 
     def _measure(self) -> tuple[list[DiskPart], bool]:
@@ -114,3 +126,7 @@ class Disk:
             whole &= seen
             parts.append(DiskPart(name=place.name, size=size, words=place.words, free_as=place.free_as))
         return parts, whole
+
+
+async def _tell_nobody(connection: AsyncConnection, sizes: Mapping[str, int], at: datetime) -> None:
+    pass

@@ -38,6 +38,12 @@ class Space:
         return used_of(self.total - self.free, self.total)
 
 
+def space_of(folder: Path) -> Space:
+    """Return what there is on a folder's file system; takes microseconds. Raises OSError."""
+    found = shutil.disk_usage(folder)
+    return Space(found.used + found.free, found.free)
+
+
 class DiskWatch:
     """Knows how much is free. `on_change` is called when the disk becomes nearly full, or has room again."""
 
@@ -49,8 +55,7 @@ class DiskWatch:
 
     def space(self) -> Space:
         """Return what there is now; takes microseconds."""
-        found = shutil.disk_usage(self._data_dir)
-        return Space(found.used + found.free, found.free)
+        return space_of(self._data_dir)
 
     async def look_forever(self) -> None:
         """Look every few seconds."""

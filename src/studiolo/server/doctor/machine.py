@@ -18,7 +18,7 @@ from studiolo.kit.filesystem import filesystem_type, is_network
 from studiolo.runtime import cgroups, landlock
 from studiolo.server.doctor.result import Result, failed
 from studiolo.server.settings import Settings
-from studiolo.server.supervisor import data_directory
+from studiolo.server.supervisor import data_directory, readiness
 from studiolo.server.supervisor.caddyfile import caddy_binary, caddyfile, listen_addresses
 from studiolo.server.supervisor.readiness import check_port, prepare_run_directory
 from studiolo.server.supervisor.records import find_running
@@ -97,6 +97,17 @@ def check_builds(settings: Settings) -> Result:
         return Result("builds", "ok", finding)
     remedy = "Use Linux 5.13 or newer, with landlock among the names in /sys/kernel/security/lsm."
     return Result("builds", "warn", finding, remedy)
+
+
+def check_accounts(settings: Settings) -> Result:
+    """Whether workspaces can have accounts of their own, where they shall."""
+    if settings.local.accounts == "off":
+        return Result("accounts", "ok", "Local sessions run under the platform's own account.")
+    try:
+        readiness.check_accounts(settings)
+    except StudioloError as exc:
+        return failed("accounts", exc)
+    return Result("accounts", "ok", "Local sessions run under an account for each workspace.")
 
 
 def check_data_directory(settings: Settings) -> Result:

@@ -12,6 +12,7 @@ CHECKS: tuple[Callable[[Settings], Result], ...] = (
     machine.check_caddy,
     machine.check_uv,
     machine.check_builds,
+    machine.check_accounts,
     machine.check_data_directory,
     machine.check_run_directory,
     machine.check_port_free,

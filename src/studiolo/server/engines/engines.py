@@ -132,6 +132,11 @@ class Engines(Mapping[str, Engine]):
             hint=f"Move it, with all its files: studiolo move WORKSPACE {after}.",
         )
 
+    def keeper_of(self, name: str | None) -> str | None:
+        """Return which engine keeps the files of workspaces on `name` (None: the default one) itself, if one does."""
+        chosen = name or self.default
+        return chosen if chosen in self._engines and self._engines[chosen].storage == "own" else None
+
     def images_of(self, name: str) -> Images:
         """Return whether an engine runs container images, and which ones do."""
         able = [one for one in self.usable if self._engines[one].runs_images]

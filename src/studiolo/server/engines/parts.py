@@ -44,6 +44,7 @@ def local_engine(settings: Settings) -> LocalEngine:
         start_method=settings.sessions.start_method,
         stop_grace=settings.sessions.stop_grace,
         gpus=GPUs(settings.engines.local.gpus, settings.engines.local.gpu_types),
+        accounts=settings.local.accounts == "on",
     )
 
 

@@ -9,7 +9,7 @@ from studiolo.engines.base import Machine
 # Threat model, section 2.
 _LEVELS = {
     "L0": "Processes of one account: convenience for one trusted person or team, no protection between sessions.",
-    "L1": "An account for each person: files and signals are kept apart, the network is shared.",
+    "L1": "An account for each workspace or person: files and signals are kept apart, the network is shared.",
     "L2": "Containers, jobs or pods of their own: processes, files and resources are kept apart.",
     "L3": "Processes, files and resources are kept apart, and the network is: sessions cannot reach each other.",
     "L4": "Processes, files, resources and network are kept apart, hardened by user namespaces or a stronger sandbox.",

@@ -24,9 +24,9 @@ from studiolo.server.audit.service import Audit
 from studiolo.server.environments import base_queries as queries
 from studiolo.server.environments.base import SHIPPED_LOCK, ensure_base
 from studiolo.server.environments.installing import Installer, Resolved, Wanted
-from studiolo.server.environments.interpreters import Interpreters
+from studiolo.server.environments.interpreters import Interpreters, version_of
 from studiolo.server.environments.locks import DEFAULT_BASE
-from studiolo.server.environments.package_files import read_file
+from studiolo.server.environments.package_files import check_hashes, read_file
 from studiolo.server.principal import Principal
 
 # Without these there are no kernels, and no %pip in them.
@@ -87,14 +87,15 @@ class Bases:
         """
         who.require("base.change")
         check_name(form.name, what="base")
-        listed = await asyncio.to_thread(read_file, form.file)
+        python = await self._python(form.python)
+        listed = await asyncio.to_thread(read_file, form.file, await version_of(python))
         if listed.conda:
             raise InvalidInput(
                 "package-file-invalid", "A base has packages of PyPI alone.", hint="List them under pip."
             )
-        python = await self._python(form.python)
         place = self._data_dir / "environments"
         closure = await self._installer.resolve(Wanted(place, Path(python), [*listed.pypi, *_NEEDED]))
+        check_hashes(closure, listed.hashes)
         lock = "".join(map(_pin, closure))
         values = {
             "name": form.name,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sqlalchemy import RowMapping
 
-from studiolo.packages.installed.handles import opened
 from studiolo.packages.installed.snapshots import Stamp
+from studiolo.runtime.acting import opened_by_owner
 from studiolo.runtime.kernelcommands import BUILD_FILE
 
 
@@ -25,7 +25,7 @@ def write_build_file(prefix: Path, builds: Sequence[RowMapping], stamp: Stamp) -
         "builds": [{"number": row["number"], "hash": row["hash"], "at": _since(row)} for row in builds],
     }
     text = json.dumps(members).encode()
-    with opened(prefix) as folder:
+    with opened_by_owner(prefix) as folder:
         fresh = f"{BUILD_FILE}.{secrets.token_hex(8)}"
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=folder)
         try:

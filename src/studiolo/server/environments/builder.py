@@ -156,6 +156,7 @@ class Builder:
 
     async def _publish(self, job: Job, made: Made) -> None:
         """Exchange the environments and write what was built, or leave all as it is when it was cancelled."""
+        await asyncio.to_thread(self._folders.give, job.id, job.fresh)
         async with self._db.write() as tx:
             live = await queries.find_live(tx.connection, job.id)
             before = Lock.from_toml(live["lock"]).packages if live is not None and live["lock"] else ()

@@ -9,6 +9,7 @@ from sqlalchemy import RowMapping
 from studiolo.contract.environments import (
     Build,
     Cause,
+    PackageFile,
     PackageInstall,
     PackageRemove,
     PlannedPackage,
@@ -20,6 +21,7 @@ from studiolo.kit.db import Database, Transaction
 from studiolo.server.audit.service import Audit
 from studiolo.server.environments import queries
 from studiolo.server.environments.builder import Builder
+from studiolo.server.environments.interpreters import version_of
 from studiolo.server.environments.locks import DEFAULT_BASE
 from studiolo.server.environments.package_files import Listed, read_file
 from studiolo.server.environments.planning import Planner
@@ -32,6 +34,9 @@ from studiolo.server.workspaces.service import Workspaces
 
 # Allows one package of a plan in a workspace in spite of its policy: workspace's id, package, reason.
 MakeException = Callable[[Transaction, Principal, str, PlannedPackage, str], Awaitable[None]]
+
+# Among so many of the newest builds the one is looked for that an undo brings back.
+_UNDOABLE = 100
 
 
 class Builds:
@@ -55,8 +60,7 @@ class Builds:
         (`conda-not-available`).
         """
         row = await self._find(who, reference, "environment.force" if form.force else "environment.change")
-        listed = await asyncio.to_thread(read_file, form.file) if form.file is not None else Listed()
-        wish = _wish(form, listed)
+        wish = _wish(form, await self._read_file(row["id"], form.file) if form.file is not None else Listed())
         for ecosystem, _ in wish.specs:
             self._planner.find(ecosystem)
         if form.force:
@@ -79,13 +83,15 @@ class Builds:
         return await self.begin(who, row["id"], wish, cause="rollback")
 
     async def undo(self, who: Principal, reference: str) -> Build:
-        """Ask for what held before the live build. Raises NotFound (`build-not-found`) when nothing did."""
+        """Ask for what held before the live build and was another. Raises NotFound (`build-not-found`) for nothing."""
         row = await self._find(who, reference, "environment.change")
         async with self._db.read() as connection:
-            found = await queries.list_ready(connection, row["id"], limit=2)
-        if len(found) < 2:
+            found = await queries.list_ready(connection, row["id"], limit=_UNDOABLE)
+        # Builds that changed nothing are nobody's to undo.
+        before = next((one["number"] for one in found if one["hash"] != found[0]["hash"]), None)
+        if before is None:
             raise NotFound("build-not-found", f"There is nothing to undo in {row['name']!r}: it is at its beginning.")
-        return await self.roll_back(who, row["id"], Rollback(to=found[1]["number"]))
+        return await self.roll_back(who, row["id"], Rollback(to=before))
 
     async def rebuild(self, who: Principal, reference: str) -> Build:
         """Ask for the environment to be made anew from its lock alone; what no lock names is gone then."""
@@ -143,6 +149,10 @@ class Builds:
         async with self._db.read() as connection:
             return await self._workspaces.resolve(connection, who, reference, operation)
 
+    async def _read_file(self, workspace_id: str, file: PackageFile) -> Listed:
+        ground = await self._planner.ground(workspace_id)
+        return await asyncio.to_thread(read_file, file, await version_of(str(ground.interpreter)))
+
     async def _force(self, who: Principal, row: RowMapping, wish: Wish, reason: str) -> None:
         """Allow, in this workspace, what its policy refuses of a wish, at exactly those versions."""
         if not reason:
@@ -175,11 +185,18 @@ def _wish(form: PackageInstall, listed: Listed) -> Wish:
     named = bool(form.package or form.version or form.packages)
     specs = read_specs(form, listed.pypi if form.ecosystem == "pypi" else ()) if named or not listed.conda else []
     is_conda = form.ecosystem == "conda"
+    if (form.channel or form.channels) and not (is_conda or listed.conda):
+        raise InvalidInput(
+            "request-invalid",
+            "A channel is named, and no conda package: packages of PyPI come from the workspace's own index.",
+            hint="Add --conda (ecosystem: conda), or leave the channel out.",
+        )
     return Wish(
         install=listed.pypi if is_conda or not specs else specs,
         conda=[*listed.conda, *(specs if is_conda else ())],
         channels=[*([form.channel] if form.channel else []), *form.channels] or listed.channels,
         upgrade=form.upgrade,
+        hashes=listed.hashes,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import platform
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE
@@ -12,7 +13,7 @@ from importlib.metadata import version
 import uv
 
 from studiolo.contract.details import EnvironmentConfig
-from studiolo.contract.errors import InvalidInput
+from studiolo.contract.errors import InvalidInput, Unavailable
 
 # The shipped lock was resolved for this version and newer ones.
 OLDEST = (3, 11)
@@ -85,6 +86,18 @@ class Interpreters:
                 self._found = await _look()
                 self._looked_at = time.monotonic()
             return self._found
+
+
+async def version_of(interpreter: str) -> str:
+    """Return the version of an interpreter of ours, as `3.11.7`. Raises Unavailable (`build-failed`)."""
+    if interpreter == sys.executable:
+        return platform.python_version()
+    asked = ("-I", "-c", "import platform; print(platform.python_version())")
+    process = await asyncio.create_subprocess_exec(interpreter, *asked, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL)
+    output, _ = await process.communicate()
+    if process.returncode:
+        raise Unavailable("build-failed", f"The interpreter {interpreter} does not run.", hint="Install it anew.")
+    return output.decode().strip()
 
 
 def _means(wanted: str, version: Iterable[str]) -> bool:

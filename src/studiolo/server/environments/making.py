@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import RowMapping
@@ -11,6 +12,7 @@ from sqlalchemy import RowMapping
 from studiolo.contract.environments import Ecosystem, Plan
 from studiolo.contract.errors import Denied, NotFound, Unavailable
 from studiolo.kit.db import Database
+from studiolo.kit.threads import finish_in_thread
 from studiolo.packages.installed.lock import Lock
 from studiolo.packages.installed.reading import folders_of, read_environment, stamp_of
 from studiolo.runtime.bases import base_of
@@ -20,6 +22,7 @@ from studiolo.server.environments.clone import clone, interpreter_of, next_of, r
 from studiolo.server.environments.installing import Alteration, IndexAccess, Resolved, Tell
 from studiolo.server.environments.locks import Locks
 from studiolo.server.environments.mirroring import mirror
+from studiolo.server.environments.package_files import check_hashes
 from studiolo.server.environments.planning import Planner
 from studiolo.server.environments.wishes import Wish
 
@@ -81,12 +84,12 @@ class Maker:
         """Make what a job wishes. Raises StudioloError with what stands in the way, OSError."""
         for _ in range(_ATTEMPTS):
             stamp = await asyncio.to_thread(_stamp, job.live)
-            cloning = asyncio.create_task(asyncio.to_thread(_copy, job.live, job.fresh))
+            cloning = asyncio.create_task(finish_in_thread(partial(_copy, job.live, job.fresh)))
             try:
                 # At the same time: one waits for the disk, the other for the network.
                 steps, policy_hash = await self._decide(job)
             finally:
-                await _finish(cloning)
+                await cloning
             await self._apply(job, steps)
             _, lock = await self._locks.read(job.id, job.fresh, installed=steps.installed)
             if await asyncio.to_thread(_stamp, job.live) == stamp:
@@ -124,6 +127,7 @@ class Maker:
             )
             if plan.violations:
                 raise refused(plan, job.name)
+            check_hashes(closure, job.wish.hashes)
             closures.append((ecosystem, closure))
         steps = steps_for(closures, live)
         job.tell(_count(steps.installed))
@@ -145,7 +149,7 @@ class Maker:
     async def _apply(self, job: Job, steps: Steps) -> None:
         if steps.from_base:
             job.tell("Beginning from the base")
-            await _finish(asyncio.create_task(asyncio.to_thread(_clone, base_of(job.live), job.fresh)))
+            await finish_in_thread(partial(_clone, base_of(job.live), job.fresh))
         interpreter = await asyncio.to_thread(interpreter_of, job.live)
         for part in steps.parts:
             installer = self._planner.find(part.ecosystem)
@@ -168,15 +172,6 @@ def refused(plan: Plan, workspace: str) -> Denied:
         hint=f"Ask for it: studiolo request {workspace} {names}",
         violations=[one.model_dump(mode="json") for one in plan.violations],
     )
-
-
-async def _finish(cloning: asyncio.Task[None]) -> None:
-    """Wait for a thread that cannot be ended, also when cancelled: what it makes must not come back once removed."""
-    try:
-        await asyncio.shield(cloning)
-    except asyncio.CancelledError:
-        await asyncio.wait({cloning})
-        raise
 
 
 def _count(packages: Sequence[Resolved]) -> str:

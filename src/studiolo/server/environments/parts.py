@@ -2,15 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
-from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
 from studiolo.packages.conda.channels import Channels
-from studiolo.server.audit.service import Audit
 from studiolo.server.environments import queries
+from studiolo.server.environments.base_parts import BaseParts, base_of
 from studiolo.server.environments.builder import Builder
 from studiolo.server.environments.builds import Builds
 from studiolo.server.environments.clone import interpreter_of
@@ -19,65 +18,61 @@ from studiolo.server.environments.history import History
 from studiolo.server.environments.locks import Locks
 from studiolo.server.environments.making import Maker
 from studiolo.server.environments.planning import Ground, Planner
-from studiolo.server.environments.policed import excepter, opener
+from studiolo.server.environments.policed import closer, excepter, opener
 from studiolo.server.environments.progress import Progress
 from studiolo.server.environments.recording import Recorder
+from studiolo.server.environments.restoring import Restoring
 from studiolo.server.environments.searching import CondaSearch
-from studiolo.server.environments.service import Environments
-from studiolo.server.environments.uv_installer import UvInstaller
+from studiolo.server.environments.service import BuildBase, Environments
 from studiolo.server.environments.watching import Watcher
 from studiolo.server.environments.wishes import Wish
-from studiolo.server.packages.clients import PackageClients
-from studiolo.server.packages.credentials import IndexCredentials
-from studiolo.server.packages.effective import Policies
-from studiolo.server.packages.grants import Grants
+from studiolo.server.foundation import Foundation
+from studiolo.server.packages.index_parts import IndexParts
+from studiolo.server.packages.parts import PackageParts
 from studiolo.server.workspaces.folders import Folders
-from studiolo.server.workspaces.service import Workspaces
+from studiolo.server.workspaces.parts import WorkspaceParts
 
 
 @dataclass(frozen=True)
 class EnvironmentParts:
-    """The services of builds by name."""
+    """The services of environments and their builds by name."""
 
+    environments: Environments
     planner: Planner
-    locks: Locks
-    progress: Progress
     maker: Maker
     builder: Builder
     builds: Builds
-    history: History
+    build_history: History
     conda_search: CondaSearch
-    recorder: Recorder
-    watcher: Watcher
+    environment_recorder: Recorder
+    live_environments: Watcher
+    environment_restoring: Restoring
 
-    def join(self, policies: Policies, grants: Grants, clients: PackageClients, credentials: IndexCredentials) -> None:
-        """Have plans judged, exceptions made, and files fetched from our own index."""
-        self.planner.policy = self.recorder.policy = policies.effective
-        self.builds.make_exception = excepter(grants)
-        self.maker.index = opener(clients, credentials)
+    def join(self, of_packages: PackageParts, of_index: IndexParts) -> None:
+        """Have plans judged, exceptions made, closures found, and files fetched from our own index."""
+        self.planner.policy = self.environment_recorder.policy = of_packages.policies.effective
+        self.builds.make_exception = excepter(of_packages.grants)
+        self.maker.index = opener(of_packages.package_clients, of_index.index_credentials)
+        of_packages.policy_closures.resolve = closer(self.planner)
 
 
 def build_environments(
-    data_dir: Path,
-    pip: UvInstaller,
+    on: Foundation,
+    of_workspaces: WorkspaceParts,
+    of_bases: BaseParts,
     *,
-    clock: Clock,
-    db: Database,
-    audit: Audit,
-    workspaces: Workspaces,
-    folders: Folders,
-    environments: Environments,
+    build_base: BuildBase | None,
     isolation: str,
-    conda_channels: Mapping[str, str],
 ) -> EnvironmentParts:
-    """Build them; nothing runs yet."""
-    conda = CondaInstaller(data_dir / "cache" / "conda", Channels(conda_channels))
-    planner = Planner(clock, {"pypi": pip, "conda": conda})
+    """Build them; nothing runs yet. `build_base` replaces how the platform's own base is made."""
+    db, clock, audit, settings = on.db, on.clock, on.audit, on.settings
+    workspaces, folders = of_workspaces.workspaces, of_workspaces.folders
+    environments = _environments(on, of_workspaces, of_bases, build_base)
+    conda = CondaInstaller(settings.data_dir / "cache" / "conda", Channels(settings.packages.conda_channels))
+    planner = Planner(clock, {"pypi": of_bases.pip_installer, "conda": conda})
     planner.ground = _ground(db, folders, environments)
     locks, progress = Locks(db), Progress()
-    progress.on_news = lambda workspace_id: audit.live.publish(
-        (f"workspace:{workspace_id}",), workspace_id=workspace_id
-    )
+    progress.on_news = lambda workspace_id: on.live.publish((f"workspace:{workspace_id}",), workspace_id=workspace_id)
     maker = Maker(db, planner, locks)
     builder = Builder(db, clock, audit, workspaces, folders, environments, maker, locks, progress)
     recorder = Recorder(db, clock, audit, folders, locks)
@@ -85,18 +80,36 @@ def build_environments(
     environments.on_provided = _beginning(builder, recorder)
     watcher = Watcher(db, clock, folders, recorder)
     builder.on_ended = lambda workspace_id, number: watcher.look(workspace_id)
+    builds = Builds(db, clock, audit, workspaces, planner, builder)
     return EnvironmentParts(
+        environments=environments,
         planner=planner,
-        locks=locks,
-        progress=progress,
         maker=maker,
         builder=builder,
-        builds=Builds(db, clock, audit, workspaces, planner, builder),
+        builds=builds,
+        build_history=History(db, clock, workspaces, folders, locks, planner, progress, isolation=isolation),
         conda_search=CondaSearch(db, clock, workspaces, planner, conda),
-        history=History(db, clock, workspaces, folders, locks, planner, progress, isolation=isolation),
-        recorder=recorder,
-        watcher=watcher,
+        environment_recorder=recorder,
+        live_environments=watcher,
+        environment_restoring=Restoring(db, workspaces, builds),
     )
+
+
+def _environments(
+    on: Foundation, of_workspaces: WorkspaceParts, of_bases: BaseParts, build_base: BuildBase | None
+) -> Environments:
+    build_other = base_of(on.settings)
+    environments = Environments(
+        on.db,
+        of_workspaces.workspaces,
+        of_workspaces.folders,
+        of_bases.interpreters,
+        build_base=build_base or partial(build_other, on.settings.environments.python),
+        build_other=build_other,
+        build_named=of_bases.bases.build,
+    )
+    of_workspaces.trash.on_restored = of_workspaces.resets.on_reset = environments.want
+    return environments
 
 
 def _beginning(builder: Builder, recorder: Recorder) -> Callable[[str], Awaitable[None]]:

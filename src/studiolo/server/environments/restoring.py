@@ -11,6 +11,7 @@ from studiolo.kit.db import Database
 from studiolo.packages.installed.lock import Lock
 from studiolo.server.environments import queries
 from studiolo.server.environments.builds import Builds
+from studiolo.server.environments.foreign_locks import read_lock
 from studiolo.server.environments.specs import read_spec
 from studiolo.server.environments.wishes import Wish
 from studiolo.server.principal import Principal
@@ -33,11 +34,17 @@ class Restoring:
         """Ask for a build of a workspace that holds what was named: by its lock, else the packages.
 
         Raises NotFound (`environment-unknown`), Conflict (`python-differs`, `environment-not-portable`), InvalidInput
-        (`package-invalid`).
+        (`package-invalid`, `lock-invalid`).
         """
+        brought = read_lock(form.lock) if form.lock is not None else None
         async with self._db.read() as connection:
             target = await self._workspaces.resolve(connection, who, reference, "environment.change")
             live = await queries.find_live(connection, target["id"])
+        if brought is not None:
+            _check_python(brought, live, target["name"])
+            _check_files(brought)
+            wish = Wish(lock=brought.to_toml(), asked=[one.name for one in brought.added if one.ecosystem == "pypi"])
+            return await self._builds.begin(who, target["id"], wish, cause="restore")
         found = await self._find(who, (form.hash or "").removeprefix("sha256:"))
         if found is not None:
             lock = Lock.from_toml(found["lock"])
@@ -53,6 +60,16 @@ class Restoring:
                 hint="Where it ran: studiolo environment stamp NOTEBOOK --packages. Then restore that notebook.",
             )
         return await self._builds.begin(who, target["id"], wish, cause="restore")
+
+    async def restore_lock(self, who: Principal, workspace_id: str, text: str) -> int:
+        """Ask for a build of what a lock names, and return its number. Raises as `restore`."""
+        return (await self.restore(who, workspace_id, EnvironmentRestore(lock=text))).number
+
+    async def find_lock(self, workspace_id: str) -> str:
+        """Return the text of a workspace's lock, for a caller that has authorised somebody; "" where it has none."""
+        async with self._db.read() as connection:
+            live = await queries.find_live(connection, workspace_id)
+        return (live["lock"] if live is not None else "") or ""
 
     async def _find(self, who: Principal, hash_: str) -> RowMapping | None:
         """Return the newest build of a hash that may be read, before all one whose files can all be fetched."""

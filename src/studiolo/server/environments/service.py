@@ -176,6 +176,7 @@ class Environments:
             )
         if not take(spare_of(base), target):
             clone(base, target)
+        self._folders.give(workspace_id, target)
 
     def _prepare_spare(self, base: Path) -> None:
         """Keep one clone ready, so that a new workspace has its environment by a rename."""

@@ -13,8 +13,8 @@ class Wish:
 
     `to`: a build whose lock is to hold again; `anew`: from the base on.
 
-    `lock`: a lock from elsewhere that is to hold. `asked`: all specs that people asked for and that are to go on
-    holding, with this wish done.
+    `lock`: a lock from elsewhere that is to hold. `hashes`: by name, SHA-256 of the files that may be taken.
+    `asked`: all specs that people asked for and that are to go on holding, with this wish done.
     """
 
     install: list[str] = field(default_factory=list)
@@ -25,6 +25,7 @@ class Wish:
     to: int | None = None
     anew: bool = False
     lock: str | None = None
+    hashes: dict[str, list[str]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
     @property

@@ -42,7 +42,7 @@ class FileDoor:
         who = await self._who(key, login)
         async with self._db.read() as connection:
             row = await self._workspaces.resolve(connection, who, place.reference, place.operation)
-        folder = self._folders.of(row["id"], row["root"])
+        folder = self._folders.here(row)
         credential = who.login_id or who.key_id or ""
         caller = Caller(row["id"], str(folder), place.operation, who.person_id, credential)
         return [

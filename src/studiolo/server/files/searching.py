@@ -33,6 +33,6 @@ class FileSearches:
         """
         async with self._db.read() as connection:
             row = await self._workspaces.resolve(connection, who, workspace, "file.read")
-        folder = self._folders.of(row["id"], row["root"])
+        folder = self._folders.here(row)
         asked = {"workspace": row["id"], "q": text, "in": within, "limit": limit, "at-once": "yes" if at_once else None}
         return FileSearch.model_validate_json(await self._host.ask("search", folder, asked))

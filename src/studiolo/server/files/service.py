@@ -11,7 +11,7 @@ from typing import TypeVar
 from studiolo.contract.files import FileEntry, FileSort
 from studiolo.files import tree
 from studiolo.files.listing import describe
-from studiolo.files.root import Root
+from studiolo.files.root import Root, opened_root
 from studiolo.kit.db import Database
 from studiolo.server.audit.service import Audit
 from studiolo.server.files.host import FileHost
@@ -36,7 +36,7 @@ class Files:
         """Return where a workspace's files lie, for somebody who may do `operation` there."""
         async with self._db.read() as connection:
             row = await self._workspaces.resolve(connection, who, workspace, operation)
-        return self._folders.of(row["id"], row["root"])
+        return self._folders.here(row)
 
     async def list_(
         self,
@@ -79,13 +79,12 @@ class Files:
     async def copy(self, who: Principal, workspace: str, path: str, to: str) -> FileEntry:
         """Copy a file or folder. Raises Conflict (`file-exists`), InvalidInput (`folder-into-itself`)."""
         folder = await self.folder_of(who, workspace, "file.write")
-        root = await asyncio.to_thread(Root, folder)
-        try:
+        async with opened_root(folder) as root:
             tree.check_apart(path, to)
-            await asyncio.to_thread(tree.check_free, root, to)
+            await root.in_thread(tree.check_free, root, to)
             # What takes long is done before, aside; only the rename is part of the transaction.
             copied = tree.copied(root, path)
-            aside = await asyncio.to_thread(copied.__enter__)
+            aside = await root.in_thread(copied.__enter__)
             try:
 
                 def place(root: Root) -> FileEntry:
@@ -94,9 +93,7 @@ class Files:
 
                 return await self._change(who, workspace, "file.copy", place, path=path, to=to)
             finally:
-                await asyncio.to_thread(copied.__exit__, None, None, None)
-        finally:
-            root.close()
+                await root.in_thread(copied.__exit__, None, None, None)
 
     async def delete(self, who: Principal, workspace: str, path: str) -> str:
         """Put a file or folder into the workspace's trash; returns its id there."""
@@ -112,7 +109,7 @@ class Files:
             row = await self._workspaces.resolve(tx.connection, who, workspace, "file.write")
             topics = (f"workspace:{row['id']}",)
             await self._audit.record(tx, who, action, row["name"], workspace_id=row["id"], topics=topics, **detail)
-            return await asyncio.to_thread(_in_root, self._folders.of(row["id"], row["root"]), effect)
+            return await asyncio.to_thread(_in_root, self._folders.here(row), effect)
 
 
 def _in_root(folder: Path, effect: Callable[[Root], T]) -> T:

@@ -124,7 +124,7 @@ class FileVersions:
     async def _folder_of(self, who: Principal, workspace: str, operation: str = "file.read") -> Path:
         async with self._db.read() as connection:
             row = await self._workspaces.resolve(connection, who, workspace, operation)
-        return self._folders.of(row["id"], row["root"])
+        return self._folders.here(row)
 
     async def _change(
         self, who: Principal, workspace: str, action: str, effect: Callable[[Path], T], **detail: str
@@ -134,7 +134,7 @@ class FileVersions:
             row = await self._workspaces.resolve(tx.connection, who, workspace, action)
             topics = (f"workspace:{row['id']}",)
             await self._audit.record(tx, who, action, row["name"], workspace_id=row["id"], topics=topics, **detail)
-            return await asyncio.to_thread(effect, self._folders.of(row["id"], row["root"]))
+            return await asyncio.to_thread(effect, self._folders.here(row))
 
     async def _names(self, ids: Iterable[str]) -> dict[str, PersonRef]:
         wanted = {person_id for person_id in ids if person_id}

@@ -8,6 +8,7 @@ from studiolo.contract.errors import NotFound, NotSignedIn
 from studiolo.contract.operations import Role
 from studiolo.kit.db import Database
 from studiolo.server.accounts.authentication import Authentication
+from studiolo.server.kernels import queries
 from studiolo.server.kernels.callers import ALL, HEADER, SEE, caller_header, rights_of
 from studiolo.server.kernels.default_workspace import DefaultWorkspaces
 from studiolo.server.kernels.host import KernelHost
@@ -15,6 +16,7 @@ from studiolo.server.kernels.hosts import KernelHosts
 from studiolo.server.kernels.lookup import KernelLookup
 from studiolo.server.kernels.places import Place
 from studiolo.server.principal import Principal
+from studiolo.server.sessions.queries import KERNELS
 from studiolo.server.workspaces.service import Workspaces
 
 Header = tuple[bytes, bytes]
@@ -66,7 +68,9 @@ class KernelDoor:
 
     async def _find(self, place: Place, who: Principal) -> tuple[str, tuple[str, ...]]:
         if place.kind == "workspace":
-            return await self._of_workspace(place.reference, who)
+            scope, rights = await self._of_workspace(place.reference, who)
+            found = await self._of_place_elsewhere(place.kernel, scope, who) if place.kernel else None
+            return found or (scope, rights)
         if place.reference and (found := await self._of_kernel(place.reference, who)):
             return found
         return await self._of_workspace(who.workspace_id or await self._defaults.find_or_make(who), who)
@@ -75,6 +79,16 @@ class KernelDoor:
         async with self._db.read() as connection:
             row = await self._workspaces.resolve(connection, who, reference, "kernel.specs")
         return row["id"], _narrowed(rights_of(Role(row["role"]) if row["role"] else None), who)
+
+    async def _of_place_elsewhere(
+        self, kernel_id: str, workspace_id: str, who: Principal
+    ) -> tuple[str, tuple[str, ...]] | None:
+        """The scope of a workspace's headless kernel that runs on another engine; None for any other one."""
+        async with self._db.read() as connection:
+            row = await queries.find(connection, kernel_id)
+        if row is None or row["workspace_id"] != workspace_id or row["session_kind"] != KERNELS:
+            return None
+        return await self._of_kernel(kernel_id, who)
 
     async def _of_kernel(self, kernel_id: str, who: Principal) -> tuple[str, tuple[str, ...]] | None:
         """The scope of a kernel that is named by its id; None for one that is unknown here."""

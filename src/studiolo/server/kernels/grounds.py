@@ -11,15 +11,17 @@ from sqlalchemy import RowMapping
 
 from studiolo.contract.resources import Resources
 from studiolo.engines.base import Machine
+from studiolo.engines.local.accounts import find_account
 from studiolo.engines.tools import offer_tools
 from studiolo.engines.variables import workload_variables
 from studiolo.gateway.base import Caller, KernelPlan, Right, Wish
 from studiolo.gateway.folders import start_folder
 from studiolo.gateway.offers.environments import with_environment
-from studiolo.gateway.offers.specs import Spec, list_specs
+from studiolo.gateway.offers.specs import Spec, list_specs, with_metadata
 from studiolo.gateway.starting.variables import session_name
 from studiolo.packages.clients.configuration import Configuration
 from studiolo.packages.clients.sources import without_sources
+from studiolo.runtime.acting import acting_as
 from studiolo.runtime.toolfiles import write_files, write_netrc
 from studiolo.server.gpus.leases import Leases
 from studiolo.server.kernels.secrets import netrc_file
@@ -44,19 +46,21 @@ class Ground:
     startup: StartupScan
     leases: Leases
 
-    def specs(self, workspace_id: str) -> dict[str, Spec]:
-        """Return the kernelspecs of a workspace by name, with the environment's hash. Reads files."""
+    def specs(self, workspace_id: str, place: Mapping[str, str] | None = None) -> dict[str, Spec]:
+        """Return the kernelspecs of a workspace by name, with the environment's hash and `place`. Reads files."""
         environment = self.folders.environment(workspace_id)
         found = list_specs([environment / "share" / "jupyter" / "kernels"])
-        return {name: with_environment(spec, {}) for name, spec in found.items()}
+        return {name: with_metadata(with_environment(spec, {}), **(place or {})) for name, spec in found.items()}
 
     def has_environment(self, workspace_id: str) -> bool:
         """Tell whether the folder of a workspace's environment is there."""
         return self.folders.environment(workspace_id).is_dir()
 
     def key_file(self, kernel_id: str) -> Path:
-        """Return where a kernel's own API key lies."""
-        return self.settings.runtime_dir / "keys" / kernel_id
+        """Return where a kernel's own API key lies: where its account passes, if it has one."""
+        is_passable = self.settings.local.accounts == "on"
+        top = self.settings.data_dir / "engines" if is_passable else self.settings.runtime_dir
+        return top / "keys" / kernel_id
 
     async def plan(
         self,
@@ -72,13 +76,14 @@ class Ground:
         """Return the plan of a headless kernel that was admitted, and write what its tools read. `key`: its own."""
         assert wish.kernel_id is not None
         places = own_places(self.folders.of_person(workspace["id"], who.person_id))
-        # Where the folder above it is missing, IPython says so in the first cell's output and uses a temporary one.
-        await asyncio.to_thread(Path(places["IPYTHONDIR"]).mkdir, mode=0o700, parents=True, exist_ok=True)
+        # Where the folder above its own is missing, IPython says so in the first cell and uses a temporary one.
+        await asyncio.to_thread(self.folders.make_of_person, workspace["id"], who.person_id)
         resources = Resources.model_validate(allowed["resources"])
         environment = spec.environment or self.folders.environment(workspace["id"])
         tools = await self.configure(workspace["id"], who.person_id, environment, key)
-        await asyncio.to_thread(self._write, wish.kernel_id, tools)
         root = self.folders.of(workspace["id"], workspace["root"])
+        account = find_account(root, is_needed=self.settings.local.accounts == "on")
+        await asyncio.to_thread(self._write, self.key_file(wish.kernel_id), tools, account)
         groups = await self.places()
         gpus = await self.leases.variables(machine, wish.kernel_id)
         marker = f"k-{wish.kernel_id}"
@@ -143,9 +148,17 @@ class Ground:
         programs = offer_tools(self.settings.data_dir)
         return workload_variables(environment, given, own=own, tools=programs, machine=os.environ)
 
-    def _write(self, kernel_id: str, tools: Configuration) -> None:
-        write_files(tools.files)
-        write_netrc(netrc_file(self.key_file(kernel_id)), tools.netrc, os.environ.get("HOME"))
+    def _write(self, key: Path, tools: Configuration, account: int) -> None:
+        owner = (account, account) if account else None
+        with acting_as(owner):
+            write_files(tools.files)
+        # What the platform's own account has there is no account's of a workspace to read.
+        write_netrc(netrc_file(key), tools.netrc, os.environ.get("HOME") if owner is None else str(key.parent))
+        if owner is not None:
+            for folder in (key.parent, key.parent.parent):
+                folder.chmod(0o711)
+            for secret in (key, netrc_file(key)):
+                os.chown(secret, *owner)
 
 
 def read_caller(members: Mapping[str, Any]) -> Caller:

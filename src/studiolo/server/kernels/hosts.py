@@ -83,10 +83,15 @@ class KernelHosts:
             return self.here
         host = await self.of_session(row) if row["handle"] is not None and row["upstream"] else None
         if host is None:
+            is_place = row["kind"] == session_queries.KERNELS
             raise Conflict(
                 "session-not-running",
-                "The kernel's session does not run, and what the kernel put out is kept where it ran.",
-                hint="Start the session again to read it.",
+                "The place that the kernel ran in has ended, and what the kernel put out is kept there."
+                if is_place
+                else "The kernel's session does not run, and what the kernel put out is kept where it ran.",
+                hint="Start another kernel of the same size there to read it."
+                if is_place
+                else "Start the session again to read it.",
             )
         return host
 
@@ -98,6 +103,12 @@ class KernelHosts:
             )
         found = await asyncio.gather(*map(self._find, rows))
         return [host for host in found if host is not None and host is not self.here]
+
+    async def list_reachable(self) -> dict[str, RowMapping]:
+        """Return bare rows of the sessions elsewhere that run, by the scope of their kernels."""
+        async with self._db.read() as connection:
+            rows = await queries.list_sessions_elsewhere(connection, self._engines.here)
+        return {f"{row['id']}.{row['handle_launch']}": row for row in rows if row["upstream"]}
 
     async def scopes_elsewhere(self) -> set[str]:
         """Return the scopes of the launches that run elsewhere: their kernels are not this machine's to know."""
@@ -126,13 +137,14 @@ class KernelHosts:
             raise _not_reached(seen.message or "")
         if seen.phase is not Phase.READY:
             return
-        found = None
-        if seen.kernels is not None and await _is_there(seen.kernels):
-            found = HostElsewhere(seen.kernels, self._secrets.of_launch(row["id"], row["handle_launch"]))
+        found, upstream = None, seen.upstream if row["kind"] == session_queries.KERNELS else seen.kernels
+        if upstream is not None and await _is_there(upstream):
+            found = HostElsewhere(upstream, self._secrets.of_launch(row["id"], row["handle_launch"]))
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
         # Its socket is bound before the server is ready: what is true now stays so.
-        self._known[scope] = found
+        if found is not None or row["kind"] != session_queries.KERNELS:
+            self._known[scope] = found
 
 
 async def _is_there(upstream: str) -> bool:

@@ -20,7 +20,7 @@ from studiolo.server.kernels import queries
 from studiolo.server.kernels.grounds import Ground
 from studiolo.server.kernels.lookup import is_kernel_id
 from studiolo.server.kernels.reports import CONCLUDED, HostReports
-from studiolo.server.kernels.reservations import Reservations
+from studiolo.server.kernels.rows import KernelRows
 from studiolo.server.principal import Principal
 from studiolo.server.sessions import queries as session_queries
 from studiolo.server.sessions.lookup import not_found
@@ -33,12 +33,10 @@ _SURE_AFTER = timedelta(minutes=1)
 class InsideHosts:
     """Answers hosts of launches; every method raises NotFound (`session-not-found`) for anybody else."""
 
-    def __init__(
-        self, db: Database, clock: Clock, reservations: Reservations, reports: HostReports, ground: Ground
-    ) -> None:
+    def __init__(self, db: Database, clock: Clock, rows: KernelRows, reports: HostReports, ground: Ground) -> None:
         self._db = db
         self._clock = clock
-        self._reservations = reservations
+        self._rows = rows
         self._reports = reports
         self._ground = ground
 
@@ -67,7 +65,21 @@ class InsideHosts:
         """
         async with self._db.read() as connection:
             row = await self._find(connection, who, session_id)
-            scope = f"{session_id}.{row['handle_launch']}"
+        return await self._take(who, row, kernels)
+
+    async def learn(self, session_id: str, kernels: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Take what a host elsewhere answered when it was asked for its kernels; returns as `report`."""
+        async with self._db.read() as connection:
+            row = await session_queries.find(connection, session_id)
+        if row is None or row["handle_launch"] is None:
+            return []
+        names = (row["person_id"], row["person_name"], row["person_display_name"])
+        who = Principal(*names, is_admin=False, via="session", session_id=session_id)
+        return await self._take(who, row, kernels)
+
+    async def _take(self, who: Principal, row: RowMapping, kernels: Iterable[Mapping[str, Any]]) -> list[str]:
+        scope = f"{row['id']}.{row['handle_launch']}"
+        async with self._db.read() as connection:
             told = {str(kernel.get("id")): {**kernel, "scope": scope} for kernel in kernels}
             known = await queries.list_by_ids(connection, told)
             alive = await queries.list_alive(connection, row["workspace_id"])
@@ -91,7 +103,7 @@ class InsideHosts:
             if row["state"] not in _RUNNING or row["handle_launch"] is None:
                 raise Conflict("session-not-running", "The session does not run.", hint="Start it again.")
             spec = specs.get(wish.spec_name or "")
-            await self._reservations.add_to_session(tx, who, row, wish, spec, runs=runs)
+            await self._rows.add_to_session(tx, who, row, wish, spec, runs=runs)
 
     def _is_sure(self, kernel: RowMapping) -> bool:
         since: datetime = kernel["started_at"] or kernel["created_at"]

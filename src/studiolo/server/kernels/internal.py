@@ -32,6 +32,8 @@ class KernelQuestions(Questions):
                 return await self._reservations.reserve(read_caller(body["caller"]), read_wish(body["wish"]))
             case "specs":
                 return await self._reservations.specs(read_caller(body["caller"]))
+            case "elsewhere":
+                return await self._reservations.list_elsewhere(read_caller(body["caller"]))
             case "started":
                 await self._reports.started(body["id"], ok=bool(body["ok"]), message=str(body.get("message", "")))
                 return None

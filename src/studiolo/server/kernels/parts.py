@@ -5,19 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studiolo.engines.local.engine import LocalEngine
-from studiolo.kit.clock import Clock
-from studiolo.kit.crypto import MasterKey
-from studiolo.kit.db import Database
-from studiolo.server.accounts.authentication import Authentication
-from studiolo.server.accounts.keys import Keys
-from studiolo.server.audit.service import Audit
+from studiolo.server.accounts.parts import AccountParts
 from studiolo.server.engines.engines import Engines
 from studiolo.server.environments.service import Environments
+from studiolo.server.foundation import Foundation
 from studiolo.server.gpus.leases import Leases
 from studiolo.server.kernels.admission import KernelAdmission
+from studiolo.server.kernels.asking import HostAsking
 from studiolo.server.kernels.closing import KernelCloser
 from studiolo.server.kernels.default_workspace import DefaultWorkspaces
 from studiolo.server.kernels.door import KernelDoor
+from studiolo.server.kernels.elsewhere import KernelsElsewhere
 from studiolo.server.kernels.grounds import Ground
 from studiolo.server.kernels.host import KernelHost
 from studiolo.server.kernels.hosts import KernelHosts
@@ -28,45 +26,14 @@ from studiolo.server.kernels.of_workspaces import WorkspaceKernels
 from studiolo.server.kernels.reconciler import KernelReconciler
 from studiolo.server.kernels.reports import HostReports
 from studiolo.server.kernels.reservations import Reservations
+from studiolo.server.kernels.rows import KernelRows
 from studiolo.server.kernels.secrets import KernelSecrets
 from studiolo.server.kernels.service import Kernels
 from studiolo.server.kernels.stopping import KernelStopper
-from studiolo.server.live import Live
-from studiolo.server.packages.clients import Configure
-from studiolo.server.packages.startup import StartupScan
-from studiolo.server.sessions.reports import Reports
+from studiolo.server.packages.parts import PackageParts
+from studiolo.server.sessions.parts import SessionParts
 from studiolo.server.sessions.secrets import SessionSecrets
-from studiolo.server.sessions.service import Sessions
-from studiolo.server.sessions.workspace_sessions import WorkspaceSessions
-from studiolo.server.settings import Settings
-from studiolo.server.workspaces.access import Access
-from studiolo.server.workspaces.folders import Folders
-from studiolo.server.workspaces.service import Workspaces
-
-
-@dataclass(frozen=True)
-class Soil:
-    """What kernels stand on."""
-
-    settings: Settings
-    clock: Clock
-    db: Database
-    master: MasterKey
-    engines: Engines
-    live: Live
-    audit: Audit
-    authentication: Authentication
-    keys: Keys
-    access: Access
-    folders: Folders
-    workspaces: Workspaces
-    environments: Environments
-    sessions: Sessions
-    session_reports: Reports
-    workspace_sessions: WorkspaceSessions
-    configure: Configure
-    startup: StartupScan
-    leases: Leases
+from studiolo.server.workspaces.parts import WorkspaceParts
 
 
 @dataclass(frozen=True)
@@ -74,70 +41,93 @@ class KernelParts:
     """The parts of the domain that others call or run."""
 
     kernels: Kernels
-    lookup: KernelLookup
-    host: KernelHost
-    door: KernelDoor
-    questions: KernelQuestions
-    inside: InsideHosts
-    reports: HostReports
-    reconciler: KernelReconciler
-    closer: KernelCloser
-    stopper: KernelStopper
-    of_workspaces: WorkspaceKernels
+    kernel_lookup: KernelLookup
+    kernel_host: KernelHost
+    kernel_door: KernelDoor
+    kernel_questions: KernelQuestions
+    kernel_inside: InsideHosts
+    kernel_reports: HostReports
+    kernel_reconciler: KernelReconciler
+    kernel_asking: HostAsking
+    kernel_closer: KernelCloser
+    kernel_stopper: KernelStopper
+    workspace_kernels: WorkspaceKernels
 
 
-def build_kernels(on: Soil) -> KernelParts:
+def build_kernels(
+    on: Foundation,
+    engines: Engines,
+    of_accounts: AccountParts,
+    of_workspaces: WorkspaceParts,
+    of_packages: PackageParts,
+    environments: Environments,
+    of_sessions: SessionParts,
+    leases: Leases,
+) -> KernelParts:
     """Build the parts; nothing runs yet."""
-    settings, secrets, lookup = on.settings.kernels, KernelSecrets(on.master), KernelLookup(on.access)
+    workspaces, folders = of_workspaces.workspaces, of_workspaces.folders
+    authentication, keys, sessions = of_accounts.authentication, of_accounts.keys, of_sessions.sessions
+    settings, secrets, lookup = on.settings.kernels, KernelSecrets(on.master), KernelLookup(of_workspaces.access)
     host = KernelHost(on.settings.kernels_socket, on.settings.kernels_key_file)
     ground = Ground(
         on.settings,
-        on.folders,
-        _places(on.engines),
-        on.workspaces.launch_variables,
-        on.configure,
-        on.startup,
-        on.leases,
+        folders,
+        _places(engines),
+        workspaces.launch_variables,
+        of_packages.package_clients.configure,
+        of_packages.startup_scan,
+        leases,
     )
-    admission = KernelAdmission(on.engines, settings, on.settings.resources, on.leases)
+    admission = KernelAdmission(engines, settings, on.settings.resources, leases)
+    rows = KernelRows(on.clock, keys, on.audit, admission, secrets)
+    hosts = KernelHosts(on.db, host, engines, SessionSecrets(on.master), on.settings.session_sockets)
+    reports = HostReports(on.db, on.clock, keys, on.audit, on.live, ground, secrets, of_sessions.session_reports)
+    elsewhere = KernelsElsewhere(on.db, engines, of_sessions.kernel_workloads, hosts, rows, reports, ground)
     reservations = Reservations(
         on.db,
-        on.clock,
-        on.authentication,
-        on.workspaces,
-        on.sessions,
-        on.environments,
-        on.keys,
-        on.audit,
+        authentication,
+        workspaces,
+        sessions,
+        environments,
+        rows,
         admission,
         ground,
         secrets,
+        elsewhere,
     )
-    hosts = KernelHosts(on.db, host, on.engines, SessionSecrets(on.master), on.settings.session_sockets)
-    reports = HostReports(on.db, on.clock, on.keys, on.audit, on.live, ground, secrets, on.session_reports)
-    defaults = DefaultWorkspaces(on.db, on.workspaces, name=settings.default_workspace)
-    closer, stopper = KernelCloser(on.db, on.clock, hosts), KernelStopper(on.db, on.keys, host)
+    inside = InsideHosts(on.db, on.clock, rows, reports, ground)
+    defaults = DefaultWorkspaces(on.db, workspaces, name=settings.default_workspace)
+    closer, stopper = KernelCloser(on.db, on.clock, hosts), KernelStopper(on.db, keys, host)
     return KernelParts(
         kernels=Kernels(
-            on.db, on.clock, on.workspaces, on.sessions, lookup, on.audit, hosts, address=on.settings.address
-        ),
-        lookup=lookup,
-        host=host,
-        door=KernelDoor(
             on.db,
-            on.authentication,
-            on.workspaces,
+            on.clock,
+            workspaces,
+            sessions,
+            lookup,
+            on.audit,
+            hosts,
+            address=on.settings.address,
+            here=engines.here,
+        ),
+        kernel_lookup=lookup,
+        kernel_host=host,
+        kernel_door=KernelDoor(
+            on.db,
+            authentication,
+            workspaces,
             lookup,
             defaults,
             hosts,
         ),
-        questions=KernelQuestions(host, reservations, reports),
-        inside=InsideHosts(on.db, on.clock, reservations, reports, ground),
-        reports=reports,
-        reconciler=KernelReconciler(on.db, on.clock, hosts, reports, settings),
-        closer=closer,
-        stopper=stopper,
-        of_workspaces=WorkspaceKernels(on.workspace_sessions, stopper, closer),
+        kernel_questions=KernelQuestions(host, reservations, reports),
+        kernel_inside=inside,
+        kernel_reports=reports,
+        kernel_reconciler=KernelReconciler(on.db, on.clock, hosts, reports, settings),
+        kernel_asking=HostAsking(on.clock, hosts, inside, of_sessions.session_reports),
+        kernel_closer=closer,
+        kernel_stopper=stopper,
+        workspace_kernels=WorkspaceKernels(of_sessions.workspace_sessions, stopper, closer),
     )
 
 

@@ -18,23 +18,30 @@ _KERNEL = re.compile(r"(?:/api)?/kernels/([^/]+)(?:/|$)")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`root`: below the platform's own name, `reference` a kernel's id or empty; else below `/w/{reference}/`."""
+    """`root`: below the platform's own name, `reference` a kernel's id or empty; else below `/w/{reference}/`.
+
+    `kernel`: the id of the one that an address below a workspace is about, else empty.
+    """
 
     kind: Literal["root", "workspace"]
     reference: str
     prefix: str
+    kernel: str = ""
 
 
 def find_place(path: str) -> Place | None:
     """Return the place that a raw path leads to; None for all other paths. The Caddyfile knows the same paths."""
     if found := _WORKSPACE.match(path):
         reference = unquote(found[1])
-        return Place("workspace", reference, f"/w/{reference}/")
+        return Place("workspace", reference, f"/w/{reference}/", _kernel_of(path[found.end(1) :]))
     if _ROOT.match(path):
-        named = _KERNEL.match(path)
-        kernel_id = named[1].lower() if named and is_kernel_id(named[1]) else ""
-        return Place("root", kernel_id, "/")
+        return Place("root", _kernel_of(path), "/")
     return None
+
+
+def _kernel_of(path: str) -> str:
+    named = _KERNEL.match(path)
+    return named[1].lower() if named and is_kernel_id(named[1]) else ""
 
 
 def is_of_session(path: str) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from studiolo.contract.resources import Capacity
 from studiolo.server.accounts.tables import keys, logins, people
 from studiolo.server.kernels.tables import kernels
+from studiolo.server.sessions.queries import KERNELS
 from studiolo.server.sessions.tables import sessions
 from studiolo.server.workspaces.tables import members, workspaces
 
@@ -28,10 +29,13 @@ def _described() -> Any:
             _owner.c.display_name.label("owner_display_name"),
             _starter.c.name.label("person_name"),
             _starter.c.display_name.label("person_display_name"),
+            sessions.c.kind.label("session_kind"),
+            func.coalesce(sessions.c.handle_engine, sessions.c.engine).label("session_engine"),
         )
         .join(workspaces, workspaces.c.id == kernels.c.workspace_id)
         .join(_owner, _owner.c.id == workspaces.c.owner_id)
         .join(_starter, _starter.c.id == kernels.c.person_id)
+        .outerjoin(sessions, sessions.c.id == kernels.c.session_id)
     )
 
 
@@ -69,6 +73,18 @@ async def list_page(
         query = query.where(or_(kernels.c.created_at < at, (kernels.c.created_at == at) & (kernels.c.id < kernel_id)))
     query = query.order_by(kernels.c.created_at.desc(), kernels.c.id.desc()).limit(limit)
     return list((await connection.execute(query)).mappings())
+
+
+async def list_elsewhere(connection: AsyncConnection, person_id: str, workspace_id: str | None) -> list[RowMapping]:
+    """A person's kernels that live in places of their own on other engines, of one workspace or of all they are in."""
+    query = _described().where(
+        sessions.c.kind == KERNELS, kernels.c.person_id == person_id, kernels.c.ended_at.is_(None)
+    )
+    if workspace_id is not None:
+        query = query.where(kernels.c.workspace_id == workspace_id)
+    mine = select(members.c.workspace_id).where(members.c.person_id == person_id)
+    query = query.where(workspaces.c.deleted_at.is_(None), kernels.c.workspace_id.in_(mine))
+    return list((await connection.execute(query.order_by(kernels.c.created_at))).mappings())
 
 
 async def list_alive(connection: AsyncConnection, workspace_id: str | None = None) -> list[RowMapping]:

@@ -70,7 +70,7 @@ class HostReports:
             if not await queries.end(tx.connection, kernel_id, at, reason):
                 return
             await self._keys.revoke_kernel_keys(tx, [kernel_id])
-            if row["session_id"] is None:
+            if row["session_id"] is None or row["session_kind"] == session_queries.KERNELS:
                 await self._audit.record(
                     tx,
                     PLATFORM,

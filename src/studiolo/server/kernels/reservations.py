@@ -1,29 +1,24 @@
 """The host's question before anything starts: may this person have one more kernel, and what is it to be?"""
 
 import asyncio
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.errors import Conflict, Denied, Unavailable
 from studiolo.contract.models import EnvironmentState, SessionState
 from studiolo.gateway.base import Caller, Right, Wish
-from studiolo.gateway.offers.environments import hash_of
-from studiolo.gateway.offers.specs import Spec, choose, listing
+from studiolo.gateway.offers.specs import choose, listing
 from studiolo.gateway.starting.plans import plan_as_json
-from studiolo.kit.clock import Clock
-from studiolo.kit.db import Database, Transaction
+from studiolo.kit.db import Database
 from studiolo.server.accounts.authentication import Authentication
-from studiolo.server.accounts.keys import Keys
-from studiolo.server.audit.service import Audit
 from studiolo.server.environments.service import Environments
 from studiolo.server.gpus.leases import Holder
-from studiolo.server.kernels import queries
 from studiolo.server.kernels.admission import KernelAdmission
+from studiolo.server.kernels.elsewhere import KernelsElsewhere
 from studiolo.server.kernels.grounds import Ground, without
+from studiolo.server.kernels.rows import KernelRows
 from studiolo.server.kernels.secrets import KernelSecrets
 from studiolo.server.kernels.wishes import read_wanted
 from studiolo.server.principal import Principal
@@ -33,40 +28,39 @@ from studiolo.server.workspaces.service import Workspaces
 # As long as the host waits for an answer, less a little.
 _ENVIRONMENT_WAIT = timedelta(seconds=25)
 _LOOK_SECONDS = 0.1
-_LONGEST_PATH = 1024
 
 
 class Reservations:
-    """Admits kernels: row, limits and audit event in one transaction. A kernel's id is used once."""
+    """Admits kernels: row, limits and audit event in one transaction; has those start that are to run elsewhere."""
 
     def __init__(
         self,
         db: Database,
-        clock: Clock,
         authentication: Authentication,
         workspaces: Workspaces,
         sessions: Sessions,
         environments: Environments,
-        keys: Keys,
-        audit: Audit,
+        rows: KernelRows,
         admission: KernelAdmission,
         ground: Ground,
         kernel_secrets: KernelSecrets,
+        elsewhere: KernelsElsewhere,
     ) -> None:
         self._db = db
-        self._clock = clock
         self._authentication = authentication
         self._workspaces = workspaces
         self._sessions = sessions
         self._environments = environments
-        self._keys = keys
-        self._audit = audit
+        self._rows = rows
         self._admission = admission
         self._ground = ground
         self._secrets = kernel_secrets
+        self._elsewhere = elsewhere
 
     async def reserve(self, caller: Caller, wish: Wish) -> dict[str, Any]:
         """Return {plan} for a workspace, {limits} for a session. Asked again with the same id, the same answer.
+
+        {elsewhere: the kernel as Jupyter's API shows it} when it was started on another engine.
 
         Raises NotSignedIn, Denied, NotFound (`kernelspec-not-found`, …), Conflict (`kernel-exists`,
         `session-not-running`), LimitReached (`too-many-kernels`, …), InvalidInput, Unavailable
@@ -78,7 +72,11 @@ class Reservations:
         if caller.scope.startswith("s-"):
             await self._reserve_in_session(who, caller.scope, wish)
             return {"limits": {}}
-        return {"plan": await self._reserve_in_workspace(who, caller, wish)}
+        return await self._reserve_in_workspace(who, caller, wish)
+
+    async def list_elsewhere(self, caller: Caller) -> dict[str, Any]:
+        """Return {kernels: as Jupyter's API shows them} of the caller that run on other engines."""
+        return {"kernels": await self._elsewhere.list_(await self._identify(caller, Right.SEE), caller)}
 
     async def specs(self, caller: Caller) -> dict[str, Any]:
         """Return the answer of `GET /api/kernelspecs` for a workspace."""
@@ -86,7 +84,8 @@ class Reservations:
         async with self._db.read() as connection:
             row = await self._workspaces.resolve(connection, who, caller.scope, "kernel.specs")
         await self._await_environment(row)
-        return listing(await asyncio.to_thread(self._ground.specs, row["id"]), caller.prefix)
+        place = {"engine": self._elsewhere.engine_of(row["config"])}
+        return listing(await asyncio.to_thread(self._ground.specs, row["id"], place), caller.prefix)
 
     async def _identify(self, caller: Caller, right: Right) -> Principal:
         """Who it is now, whatever the front door was told when the request began."""
@@ -109,26 +108,7 @@ class Reservations:
                 SessionState.UNKNOWN,
             ):
                 raise Conflict("session-not-running", "The session does not run.", hint="Start it again.")
-            await self.add_to_session(tx, who, row, wish, spec)
-
-    async def add_to_session(
-        self, tx: Transaction, who: Principal, row: RowMapping, wish: Wish, spec: Spec | None, *, runs: bool = False
-    ) -> None:
-        """Add a kernel that is to start in the launch of a session that runs; once, however often it is asked for.
-
-        `runs`: it was started already, so that limits on the number of kernels keep it from nothing. Raises Conflict
-        (`kernel-exists`), LimitReached (`too-many-kernels`).
-        """
-        scope = f"{row['id']}.{row['handle_launch']}"
-        known = await self._find(tx.connection, scope, wish)
-        if known is not None and known["ended_at"] is None:
-            return
-        if not runs:
-            await self._admission.check_numbers(
-                tx.connection, person_id=who.person_id, workspace_id=row["workspace_id"]
-            )
-        # Within a session kernels come and go like cells: its record has the session.
-        await self._insert(tx, who, wish, scope, row["workspace_id"], session_id=row["id"], spec=spec)
+            await self._rows.add_to_session(tx, who, row, wish, spec)
 
     async def _reserve_in_workspace(self, who: Principal, caller: Caller, wish: Wish) -> dict[str, Any]:
         wanted, kernel_id = read_wanted(wish.variables), str(wish.kernel_id)
@@ -137,13 +117,16 @@ class Reservations:
             reference = wanted.workspace
         async with self._db.read() as connection:
             row = await self._workspaces.resolve(connection, who, reference, "kernel.start")
+            engine = await self._elsewhere.choose(connection, row, wish, wanted)
+        if engine is not None:
+            return {"elsewhere": await self._elsewhere.start(who, row, wish, wanted, engine)}
         await self._await_environment(row)
         await self._ground.startup.check(row["id"], self._ground.folders.environment(row["id"]))
         spec = choose(await asyncio.to_thread(self._ground.specs, row["id"]), wish.spec_name)
         engine, machine = await self._admission.look()
         async with self._db.write() as tx:
             row = await self._workspaces.resolve(tx.connection, who, row["id"], "kernel.start")
-            known = await self._find(tx.connection, row["id"], wish)
+            known = await self._rows.find(tx.connection, row["id"], wish)
             if known is not None and known["ended_at"] is None:
                 allowed = known["allowed"]
             else:
@@ -156,64 +139,11 @@ class Reservations:
                     row["config"],
                     Holder(kernel_id, who.person_id, who.name, row["id"]),
                 )
-                await self._insert(tx, who, wish, row["id"], row["id"], spec=spec, allowed=allowed)
-                await self._record(tx, who, row, wish, spec)
+                await self._rows.add_headless(tx, who, row["id"], wish, spec, allowed)
         await asyncio.to_thread(self._secrets.write_key, self._ground.key_file(kernel_id), kernel_id)
         wish, key = without(wish, wanted.variables), self._secrets.api_key(kernel_id)
         plan = await self._ground.plan(row, who, wish, spec, allowed, machine, key=key)
-        return plan_as_json(plan)
-
-    async def _find(self, connection: AsyncConnection, scope: str, wish: Wish) -> RowMapping | None:
-        """The row of a kernel that was reserved before: asked for again, or to be started anew after its end."""
-        known = (await queries.list_by_ids(connection, [str(wish.kernel_id)])).get(str(wish.kernel_id))
-        if known is not None and known["scope"] != scope:
-            raise Conflict("kernel-exists", "A kernel of this id exists already.", hint="Leave the id out.")
-        return known
-
-    async def _insert(
-        self,
-        tx: Transaction,
-        who: Principal,
-        wish: Wish,
-        scope: str,
-        workspace_id: str,
-        *,
-        session_id: str | None = None,
-        spec: Spec | None = None,
-        allowed: Mapping[str, Any] | None = None,
-    ) -> None:
-        kernel_id, name = str(wish.kernel_id), spec.name if spec else wish.spec_name or "python3"
-        values = {
-            "id": kernel_id,
-            "scope": scope,
-            "workspace_id": workspace_id,
-            "session_id": session_id,
-            "person_id": who.person_id,
-            "spec": name,
-            "display_name": (spec.display_name if spec else name)[:200],
-            "path": wish.path[:_LONGEST_PATH] if wish.path else None,
-            "state": "starting",
-            "allowed": allowed,
-            "environment": hash_of(spec.metadata) if spec else None,
-            "created_at": self._clock.now(),
-        }
-        await queries.forget(tx.connection, kernel_id)
-        await queries.insert_kernel(tx.connection, values)
-        if session_id is None:
-            await self._keys.add_kernel_key(
-                tx,
-                self._secrets.api_key(kernel_id),
-                person_id=who.person_id,
-                kernel_id=kernel_id,
-                workspace_id=workspace_id,
-            )
-
-    async def _record(self, tx: Transaction, who: Principal, row: RowMapping, wish: Wish, spec: Spec) -> None:
-        topics = ("home", "kernels", f"workspace:{row['id']}")
-        detail = {"kernel": wish.kernel_id, "path": wish.path}
-        await self._audit.record(
-            tx, who, "kernel.start", spec.display_name, workspace_id=row["id"], topics=topics, **detail
-        )
+        return {"plan": plan_as_json(plan)}
 
     async def _await_environment(self, row: RowMapping) -> None:
         """Return once the workspace's environment is there. Raises Unavailable (`environment-not-ready`)."""

@@ -8,6 +8,7 @@ from studiolo.contract.kernels import (
     KernelInfo,
     KernelLog,
     KernelOutput,
+    KernelSpecCreate,
     KernelSpecInfo,
     KernelStart,
     KernelState,
@@ -119,3 +120,22 @@ async def list_kernelspecs(
 ) -> list[KernelSpecInfo]:
     """Kernels that a workspace offers, the default first."""
     return await kernels.specs(who, workspace)
+
+
+@of_workspace.post("", status_code=201)
+async def create_kernelspec(
+    workspace: str,
+    form: KernelSpecCreate,
+    who: Annotated[Principal, Depends(Allow("kernelspec.create"))],
+    kernels: _Kernels,
+) -> KernelSpecInfo:
+    """Make a kernelspec from one that is there, with variables and a size of its own."""
+    return await kernels.create_spec(who, workspace, form)
+
+
+@of_workspace.delete("/{name}", status_code=204)
+async def remove_kernelspec(
+    workspace: str, name: str, who: Annotated[Principal, Depends(Allow("kernelspec.remove"))], kernels: _Kernels
+) -> None:
+    """Remove a kernelspec that was made; kernels that run go on."""
+    await kernels.remove_spec(who, workspace, name)

@@ -4,11 +4,19 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import RowMapping
 
 from studiolo.contract.errors import Conflict, StudioloError
-from studiolo.contract.kernels import KernelInfo, KernelLog, KernelOutput, KernelSpecInfo, KernelStart
+from studiolo.contract.kernels import (
+    KernelInfo,
+    KernelLog,
+    KernelOutput,
+    KernelSpecCreate,
+    KernelSpecInfo,
+    KernelStart,
+)
 from studiolo.contract.models import Page
 from studiolo.contract.operations import Role
 from studiolo.gateway.offers.environments import hash_of
@@ -21,7 +29,7 @@ from studiolo.server.kernels.callers import ALL, SEE, caller_header, rights_of
 from studiolo.server.kernels.hosts import KernelHosts
 from studiolo.server.kernels.lookup import KernelLookup
 from studiolo.server.kernels.wire import kernel_wire
-from studiolo.server.kernels.wishes import as_variables
+from studiolo.server.kernels.wishes import as_variables, read_wanted
 from studiolo.server.principal import Principal
 from studiolo.server.sessions.service import Sessions
 from studiolo.server.workspaces.service import Workspaces
@@ -54,6 +62,7 @@ class Kernels:
         hosts: KernelHosts,
         *,
         address: str,
+        here: str,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -63,6 +72,7 @@ class Kernels:
         self._audit = audit
         self._hosts = hosts
         self._address = address
+        self._here = here
 
     async def list_(
         self,
@@ -79,8 +89,33 @@ class Kernels:
 
         Those that ended are listed where `states` has `ended` only.
         """
+        limit = max(1, min(limit, MAX_PAGE))
+        rows = await self._list_rows(
+            who,
+            workspace=workspace,
+            session=session,
+            states=states,
+            everything=everything,
+            cursor=cursor,
+            limit=limit + 1,
+        )
+        items = [self._wire(row) for row in rows[:limit]]
+        last = rows[limit - 1] if len(rows) > limit else None
+        return Page(items=items, next_cursor=write_cursor(last["created_at"].isoformat(), last["id"]) if last else None)
+
+    async def _list_rows(
+        self,
+        who: Principal,
+        *,
+        workspace: str | None,
+        limit: int,
+        session: str | None = None,
+        states: Iterable[str] = (),
+        everything: bool = False,
+        cursor: str | None = None,
+    ) -> list[RowMapping]:
         who.require("kernel.list")
-        before, limit = read_time_cursor(cursor), max(1, min(limit, MAX_PAGE))
+        before = read_time_cursor(cursor)
         async with self._db.read() as connection:
             workspace_id, session_id = who.workspace_id, None
             if workspace is not None:
@@ -88,7 +123,7 @@ class Kernels:
             if session is not None:
                 session_id = (await self._sessions.resolve(connection, who, session, "session.read"))["id"]
             is_narrowed = workspace_id is not None or session_id is not None
-            rows = await queries.list_page(
+            return await queries.list_page(
                 connection,
                 member_id=None if who.is_admin else who.person_id,
                 person_id=None if everything or is_narrowed else who.person_id,
@@ -96,11 +131,8 @@ class Kernels:
                 session_id=session_id,
                 states=states,
                 before=before,
-                limit=limit + 1,
+                limit=limit,
             )
-        items = [self._wire(row) for row in rows[:limit]]
-        last = rows[limit - 1] if len(rows) > limit else None
-        return Page(items=items, next_cursor=write_cursor(last["created_at"].isoformat(), last["id"]) if last else None)
 
     async def get(self, who: Principal, kernel_id: str) -> KernelInfo:
         """Return one kernel. Raises NotFound (`kernel-not-found`)."""
@@ -108,11 +140,12 @@ class Kernels:
             return self._wire(await self._lookup.resolve(connection, who, kernel_id, "kernel.read"))
 
     async def start(self, who: Principal, form: KernelStart) -> KernelInfo:
-        """Start a headless kernel and return it once it runs.
+        """Start a headless kernel, where the form or its workspace says, and return it once it runs.
 
         Raises NotFound (`workspace-not-found`, `kernelspec-not-found`), InvalidInput (`path-invalid`, …),
         LimitReached (`too-many-kernels`, `limit-exceeded`, `capacity-exceeded`), Unavailable
-        (`environment-not-ready`, `kernel-not-started`, `kernel-host-unavailable`).
+        (`environment-not-ready`, `kernel-not-started`, `kernel-host-unavailable`; `kernel-place-pending` while its
+        place on another engine is not there).
         """
         who.require("kernel.start")
         async with self._db.read() as connection:
@@ -169,19 +202,19 @@ class Kernels:
 
         Only those whose output the caller may read. Where a host does not answer there are none: it is a hint.
         """
-        running = await self.list_(who, workspace=workspace, limit=MAX_PAGE)
-        left = {one.id: one for one in running.items if one.path and one.output and not one.connections}
+        rows = await self._list_rows(who, workspace=workspace, limit=MAX_PAGE)
+        left = {row["id"]: row for row in rows if row["path"] and row["output"] and not row["connections"]}
         if not left:
             return []
         told: dict[str, int | None] = {}
-        for host in await self._hosts.of_all(kernel.session_id for kernel in left.values()):
+        for host in await self._hosts.of_all(row["session_id"] for row in left.values()):
             with suppress(StudioloError):
                 told |= {kernel["id"]: kernel.get("unread_after") for kernel in await host.list_kernels()}
         return [
-            Unread(kernel, after)
-            for kernel in left.values()
-            if (after := told.get(kernel.id)) is not None
-            and (kernel.session_id is None or (kernel.person is not None and kernel.person.id == who.person_id))
+            Unread(self._wire(row), after)
+            for row in left.values()
+            if (after := told.get(row["id"])) is not None
+            and (row["session_id"] is None or row["person_id"] == who.person_id)
         ]
 
     async def insert_output(self, who: Principal, kernel_id: str) -> None:
@@ -204,6 +237,37 @@ class Kernels:
         found = await self._hosts.here.ask("GET", f"/w/{row['id']}/api/kernelspecs", caller=caller)
         specs = [_spec(name, spec["spec"], found["default"]) for name, spec in found["kernelspecs"].items()]
         return sorted(specs, key=lambda spec: (not spec.is_default, spec.name))
+
+    async def create_spec(self, who: Principal, workspace: str, form: KernelSpecCreate) -> KernelSpecInfo:
+        """Offer another kernelspec in a workspace, made from one that is there.
+
+        Raises InvalidInput (`name-invalid`), NotFound (`kernelspec-not-found`), Conflict (`kernelspec-exists`).
+        """
+        amounts = {
+            name: str(value) for name, value in (("cpu", form.cpu), ("memory", form.memory)) if value is not None
+        }
+        body = form.model_dump(include={"name", "base", "display_name", "metadata"}, exclude_none=True)
+        # As of a start: what steers programs before a kernel's own code is left out, and who somebody is.
+        body |= {"env": dict(read_wanted(form.variables).variables), "resources": amounts}
+        made = await self._change_specs(who, workspace, "kernelspec.create", form.name, "POST", body)
+        return _spec(made["name"], made["spec"], default="")
+
+    async def remove_spec(self, who: Principal, workspace: str, name: str) -> None:
+        """Offer a kernelspec that was made no longer; its kernels run on. Raises NotFound (`kernelspec-not-found`)."""
+        await self._change_specs(who, workspace, "kernelspec.remove", name, "DELETE")
+
+    async def _change_specs(
+        self, who: Principal, workspace: str, operation: str, name: str, method: str, body: Any = None
+    ) -> Any:
+        async with self._db.read() as connection:
+            row = await self._workspaces.resolve(connection, who, workspace, operation)
+        place = f"/w/{row['id']}/studiolo/kernelspecs"
+        path = place if method == "POST" else f"{place}/{quote(name, safe='')}"
+        found = await self._hosts.here.ask(method, path, caller=self._caller(who, row["id"], ALL), body=body)
+        async with self._db.write() as tx:
+            topics = ("kernels", f"workspace:{row['id']}")
+            await self._audit.record(tx, who, operation, row["name"], workspace_id=row["id"], topics=topics, spec=name)
+        return found
 
     async def _deal(self, who: Principal, kernel_id: str, verb: str) -> KernelInfo:
         async with self._db.write() as tx:
@@ -235,7 +299,7 @@ class Kernels:
         return caller_header(who, scope=workspace_id, rights=rights, prefix=f"/w/{workspace_id}/")
 
     def _wire(self, row: RowMapping) -> KernelInfo:
-        return kernel_wire(row, address=self._address)
+        return kernel_wire(row, address=self._address, here=self._here)
 
 
 def _spec(name: str, spec: dict[str, Any], default: str) -> KernelSpecInfo:
@@ -247,4 +311,5 @@ def _spec(name: str, spec: dict[str, Any], default: str) -> KernelSpecInfo:
         environment=hash_of(metadata),
         metadata=metadata,
         is_default=name == default,
+        base=(metadata.get("studiolo") or {}).get("base"),
     )

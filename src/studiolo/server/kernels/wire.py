@@ -8,6 +8,7 @@ from sqlalchemy import RowMapping
 from studiolo.contract.kernels import KernelInfo
 from studiolo.contract.models import PersonRef, Reason, WorkspaceRef
 from studiolo.contract.resources import Resources
+from studiolo.server.sessions.queries import KERNELS
 
 _WORDS = {
     "stopped-by-person": "Stopped by {by}.",
@@ -17,15 +18,19 @@ _WORDS = {
 }
 
 
-def kernel_wire(row: RowMapping, *, address: str) -> KernelInfo:
-    """Return the wire model of a described row (see queries)."""
-    place = f"/s/{row['session_id']}/" if row["session_id"] else f"/w/{row['workspace_id']}/"
+def kernel_wire(row: RowMapping, *, address: str, here: str) -> KernelInfo:
+    """Return the wire model of a described row (see queries). `here`: the engine of kernels on this machine."""
+    # That a headless kernel elsewhere lives in a row of sessions is no business of people.
+    session_id = row["session_id"] if row["session_kind"] != KERNELS else None
+    place = f"/s/{session_id}/" if session_id else f"/w/{row['workspace_id']}/"
     return KernelInfo(
         id=row["id"],
         name=row["spec"],
         display_name=row["display_name"],
         workspace=WorkspaceRef(id=row["workspace_id"], name=row["workspace_name"], owner=row["owner_name"]),
-        session_id=row["session_id"],
+        session_id=session_id,
+        engine=row["session_engine"] or here,
+        shared=row["session_id"] is None,
         person=PersonRef(id=row["person_id"], name=row["person_name"], display_name=row["person_display_name"]),
         path=row["path"],
         state=row["state"],

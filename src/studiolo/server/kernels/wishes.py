@@ -1,4 +1,4 @@
-"""What a client asks for by `KERNEL_*` variables: resources, profile, workspace; the rest goes to the kernel."""
+"""What a client asks for by `KERNEL_*` variables: amounts, profile, engine, workspace; the rest goes to the kernel."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +32,7 @@ class Wanted:
     resources: Resources
     profile: str | None
     workspace: str | None
+    engine: str | None
     variables: Mapping[str, str]
 
 
@@ -46,8 +47,8 @@ def read_wanted(given: Mapping[str, str]) -> Wanted:
         elif name == "KERNEL_VOLUMES" and value not in ("", "[]"):
             raise InvalidInput(
                 "request-invalid",
-                "KERNEL_VOLUMES asks for volumes, and kernels of this machine have their workspace's folder alone.",
-                hint="Leave it out, or use a workspace whose folder holds what you need.",
+                "KERNEL_VOLUMES asks for volumes, and kernels have those of their workspace.",
+                hint="Leave it out, and have an owner give the workspace its volumes: studiolo scale --volume.",
             )
         elif name not in _REFUSED and not name.startswith(_REFUSED_PREFIXES):
             kept[name] = value
@@ -55,6 +56,7 @@ def read_wanted(given: Mapping[str, str]) -> Wanted:
         resources=_resources(amounts),
         profile=given.get("KERNEL_PROFILE") or None,
         workspace=given.get("KERNEL_WORKSPACE") or None,
+        engine=given.get("KERNEL_ENGINE") or None,
         variables=kept,
     )
 
@@ -64,7 +66,8 @@ def as_variables(form: KernelStart) -> dict[str, str]:
     by_member = {member: name for name, member in reversed(_AMOUNTS.items())}
     asked = form.resources.model_dump(exclude_none=True)
     variables = form.variables | {by_member[member]: str(value) for member, value in asked.items()}
-    return variables | ({"KERNEL_PROFILE": form.profile} if form.profile else {})
+    places = {"KERNEL_PROFILE": form.profile, "KERNEL_ENGINE": form.engine}
+    return variables | {name: value for name, value in places.items() if value}
 
 
 def _resources(amounts: Mapping[str, str]) -> Resources:

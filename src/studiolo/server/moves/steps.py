@@ -74,8 +74,9 @@ class MoveSteps:
             await self._set(move, move_queries.COPYING, state="returning", message="The workspace was deleted.")
             return timedelta()
         async with self._db.read() as connection:
-            running = await self._register.sessions.count_running(connection, [workspace_id])
-        if running.get(workspace_id):
+            in_use = await self._register.sessions.list_workspaces_in_use(connection)
+        if workspace_id in in_use:
+            # A place for kernels ends when it has had none for a while.
             await self._set(move, move_queries.COPYING, message="It waits for sessions to end.")
             return _SOON
         place = self._place(move, row)

@@ -2,45 +2,34 @@
 
 from dataclasses import dataclass
 
-from studiolo.kit.clock import Clock
-from studiolo.kit.crypto import MasterKey
-from studiolo.kit.db import Database
-from studiolo.server.accounts.authentication import Authentication
-from studiolo.server.audit.service import Audit
+from studiolo.server.accounts.parts import AccountParts
+from studiolo.server.foundation import Foundation
 from studiolo.server.packages.credentials import IndexCredentials
 from studiolo.server.packages.door import IndexDoor
-from studiolo.server.packages.effective import Policies
 from studiolo.server.packages.host import IndexHost
 from studiolo.server.packages.internal import IndexQuestions
 from studiolo.server.packages.ledger import Ledger
-from studiolo.server.settings import Settings
-from studiolo.server.workspaces.service import Workspaces
+from studiolo.server.packages.parts import PackageParts
+from studiolo.server.workspaces.parts import WorkspaceParts
 
 
 @dataclass(frozen=True)
 class IndexParts:
     """The parts that others call: who may ask, what the host asks back, and what builds ask with."""
 
-    door: IndexDoor
-    questions: IndexQuestions
-    credentials: IndexCredentials
+    index_door: IndexDoor
+    index_questions: IndexQuestions
+    index_credentials: IndexCredentials
 
 
 def build_index(
-    settings: Settings,
-    *,
-    clock: Clock,
-    db: Database,
-    master: MasterKey,
-    audit: Audit,
-    authentication: Authentication,
-    workspaces: Workspaces,
-    policies: Policies,
+    on: Foundation, of_accounts: AccountParts, of_workspaces: WorkspaceParts, of_packages: PackageParts
 ) -> IndexParts:
     """Build the parts; nothing runs yet."""
-    host, credentials = IndexHost(settings.index_socket, settings.index_key_file), IndexCredentials(clock, master)
+    host = IndexHost(on.settings.index_socket, on.settings.index_key_file)
+    credentials, policies = IndexCredentials(on.clock, on.master), of_packages.policies
     return IndexParts(
-        IndexDoor(db, authentication, workspaces, credentials, host, policies),
-        IndexQuestions(host, policies.by_hash, Ledger(db, audit)),
+        IndexDoor(on.db, of_accounts.authentication, of_workspaces.workspaces, credentials, host, policies),
+        IndexQuestions(host, policies.by_hash, Ledger(on.db, on.audit)),
         credentials,
     )

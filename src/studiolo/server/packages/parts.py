@@ -4,55 +4,57 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from studiolo.kit.clock import Clock
-from studiolo.kit.db import Database
-from studiolo.server.audit.service import Audit
+from studiolo.server.foundation import Foundation
 from studiolo.server.packages.base_files import BaseFiles
+from studiolo.server.packages.clients import PackageClients
 from studiolo.server.packages.closures import Closures
 from studiolo.server.packages.effective import Policies
 from studiolo.server.packages.grants import Grants
 from studiolo.server.packages.guarding import Guarding
 from studiolo.server.packages.outlook import Outlooks
 from studiolo.server.packages.policies import PolicyRevisions
+from studiolo.server.packages.startup import StartupScan
 from studiolo.server.packages.variables import read_variables
-from studiolo.server.settings import Settings
-from studiolo.server.workspaces.folders import Folders
-from studiolo.server.workspaces.service import Workspaces
+from studiolo.server.workspaces.parts import WorkspaceParts
 
 
 @dataclass(frozen=True)
 class PackageParts:
-    """The services of packages by name. `outlooks`, `base_files` and `closures` have hooks for others."""
+    """The services of packages by name. Those of outlooks, base files and closures have hooks for others."""
 
     policies: Policies
-    revisions: PolicyRevisions
-    outlooks: Outlooks
+    policy_revisions: PolicyRevisions
+    policy_outlooks: Outlooks
+    policy_closures: Closures
     grants: Grants
     base_files: BaseFiles
-    closures: Closures
     guarding: Guarding
+    package_clients: PackageClients
+    startup_scan: StartupScan
 
 
 def build_packages(
-    settings: Settings,
-    environ: Mapping[str, str],
-    base_lock: Path,
-    *,
-    clock: Clock,
-    db: Database,
-    audit: Audit,
-    folders: Folders,
-    workspaces: Workspaces,
+    on: Foundation, of_workspaces: WorkspaceParts, environ: Mapping[str, str], base_lock: Path
 ) -> PackageParts:
     """Build them; nothing runs yet. Raises InvalidInput (`settings-invalid`) for a variable that cannot be read."""
+    db, clock, audit = on.db, on.clock, on.audit
+    workspaces, folders = of_workspaces.workspaces, of_workspaces.folders
     closures = Closures()
-    policies = Policies(db, clock, read_variables(settings, environ), folders, closures)
+    policies = Policies(db, clock, read_variables(on.settings, environ), folders, closures)
     base_files = BaseFiles(base_lock)
     policies.base_files = base_files.digests
     outlooks = Outlooks(db, clock, workspaces, policies, folders)
     outlooks.of_base = base_files.packages
     grants = Grants(db, clock, audit)
     grants.on_changed = policies.forget
-    revisions = PolicyRevisions(db, clock, audit, workspaces, policies)
-    guarding = Guarding(db, clock, audit, workspaces, policies)
-    return PackageParts(policies, revisions, outlooks, grants, base_files, closures, guarding)
+    return PackageParts(
+        policies=policies,
+        policy_revisions=PolicyRevisions(db, clock, audit, workspaces, policies),
+        policy_outlooks=outlooks,
+        policy_closures=closures,
+        grants=grants,
+        base_files=base_files,
+        guarding=Guarding(db, clock, audit, workspaces, policies),
+        package_clients=PackageClients(on.settings, folders, policies.effective),
+        startup_scan=StartupScan(policies.effective),
+    )

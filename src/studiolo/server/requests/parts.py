@@ -3,24 +3,19 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from studiolo.kit.clock import Clock
-from studiolo.kit.db import Database
 from studiolo.packages.policy.decisions import Subject
-from studiolo.server.audit.service import Audit
 from studiolo.server.environments.parts import EnvironmentParts
-from studiolo.server.environments.service import Environments
+from studiolo.server.foundation import Foundation
 from studiolo.server.notifications.service import Notifications
-from studiolo.server.packages.effective import Policies
-from studiolo.server.packages.grants import Grants
 from studiolo.server.packages.host import IndexHost
+from studiolo.server.packages.parts import PackageParts
 from studiolo.server.principal import PLATFORM
 from studiolo.server.requests.catalogue import IndexCatalogue
 from studiolo.server.requests.deciding import Decisions
 from studiolo.server.requests.following import Following
 from studiolo.server.requests.installs import BuildInstalls
 from studiolo.server.requests.service import Requests
-from studiolo.server.settings import Settings
-from studiolo.server.workspaces.service import Workspaces
+from studiolo.server.workspaces.parts import WorkspaceParts
 
 
 @dataclass(frozen=True)
@@ -28,24 +23,20 @@ class RequestParts:
     """The services of requests by name."""
 
     requests: Requests
-    decisions: Decisions
-    following: Following
+    request_decisions: Decisions
+    request_following: Following
 
 
 def build_requests(
-    settings: Settings,
-    *,
-    clock: Clock,
-    db: Database,
-    audit: Audit,
-    workspaces: Workspaces,
+    on: Foundation,
     notifications: Notifications,
-    policies: Policies,
-    grants: Grants,
-    environments: Environments,
+    of_workspaces: WorkspaceParts,
+    of_packages: PackageParts,
     of_environments: EnvironmentParts,
 ) -> RequestParts:
     """Build them; nothing runs yet."""
+    db, clock, audit, settings = on.db, on.clock, on.audit, on.settings
+    workspaces, policies, grants = of_workspaces.workspaces, of_packages.policies, of_packages.grants
     requests = Requests(db, clock, audit, workspaces, notifications, policies, is_on=settings.packages.requests)
     decisions = Decisions(db, clock, audit, requests, notifications, policies, grants)
     catalogue = IndexCatalogue(
@@ -56,18 +47,19 @@ def build_requests(
     requests.list_passing = of_environments.planner.passing = catalogue.list_passing
     following = Following(
         db,
-        audit.live,
+        on.live,
         requests,
         notifications,
         of_environments.planner,
         catalogue,
-        BuildInstalls(db, workspaces, environments, of_environments.builds),
+        BuildInstalls(db, workspaces, of_environments.environments, of_environments.builds),
     )
+    of_packages.policy_outlooks.requested = _waiting_in(requests)
     requests.on_asked = decisions.on_approved = following.runner.hint
     return RequestParts(requests, decisions, following)
 
 
-def waiting_in(requests: Requests) -> Callable[[str], Awaitable[list[Subject]]]:
+def _waiting_in(requests: Requests) -> Callable[[str], Awaitable[list[Subject]]]:
     """Return how to find the packages that people ask for in a workspace and have no answer on yet."""
 
     async def find(workspace_id: str) -> list[Subject]:

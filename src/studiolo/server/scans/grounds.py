@@ -1,6 +1,7 @@
 """What a scan of a workspace starts from: its folders, the policy that holds now, and what its index delivered."""
 
 import asyncio
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,9 +10,11 @@ from sqlalchemy import RowMapping
 from studiolo.kit.clock import Clock
 from studiolo.kit.crypto import MasterKey
 from studiolo.kit.db import Database
+from studiolo.packages.installed.lock import Lock
 from studiolo.packages.policy.effective import Policy
 from studiolo.packages.scan.environment import Delivery
 from studiolo.packages.scan.job import ScanJob
+from studiolo.server.environments.queries import find_live
 from studiolo.server.environments.stage import is_ready
 from studiolo.server.packages.clients import index_address
 from studiolo.server.packages.effective import Policies
@@ -20,6 +23,9 @@ from studiolo.server.settings import Settings
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.register import config_of
 
+# The index gathers for a fifth of a second what it tells.
+_TOLD_SECONDS = 3.0
+_PAUSE_SECONDS = 0.1
 _PURPOSE = "secrets found by scans"
 
 
@@ -48,8 +54,7 @@ class Grounds:
     async def of(self, row: RowMapping) -> tuple[ScanJob, Policy]:
         """Return the job for a workspace, and the policy that it is judged by."""
         _, policy = await self._policies.effective(row["id"])
-        async with self._db.read() as connection:
-            deliveries = await queries.list_deliveries(connection, row["id"])
+        deliveries = await self._deliveries(row["id"])
         data_dir, export = self._settings.data_dir, self._settings.packages.osv_folder
         job = ScanJob(
             root=self._folders.of(row["id"], row["root"]),
@@ -68,9 +73,30 @@ class Grounds:
         )
         return job, policy
 
+    async def _deliveries(self, workspace_id: str) -> list[RowMapping]:
+        """Return what the index delivered, all that the live build was made of too.
+
+        The index tells of it a moment later, and a scan may begin in that moment.
+        """
+        deadline = time.monotonic() + _TOLD_SECONDS
+        while True:
+            async with self._db.read() as connection:
+                found = await queries.list_deliveries(connection, workspace_id)
+                live = await find_live(connection, workspace_id)
+            missing = _delivered(live) - {row["sha256"] for row in found}
+            if not missing or time.monotonic() > deadline:
+                return found
+            await asyncio.sleep(_PAUSE_SECONDS)
+
     def _indexes(self) -> list[str]:
         # As people reach the platform, and as its workloads do.
         return [urlsplit(one).netloc for one in (self._settings.address, index_address(self._settings))]
+
+
+def _delivered(live: RowMapping | None) -> set[str]:
+    """Return the SHA-256 of the files that a build was made of."""
+    packages = Lock.from_toml(live["lock"]).packages if live is not None and live["lock"] else ()
+    return {one.sha256 for one in packages if one.origin == "delivered" and one.sha256}
 
 
 def _bases(environments: Path) -> list[Path]:

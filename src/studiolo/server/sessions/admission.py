@@ -49,15 +49,18 @@ class Admission:
         holder: Holder,
         asked: Mapping[str, Any] | None,
         config: Mapping[str, Any] | None,
+        is_counted: bool = True,
     ) -> Amounts:
         """Return what the launch `holder` may use, within the writing transaction that adds it.
 
-        `config`: the workspace's. What the session holds itself counts as free. GPUs are leased to it.
+        `config`: the workspace's. `is_counted`: the limits on the number of sessions are for it too. What the session
+        holds itself counts as free. GPUs are leased to it.
         Raises LimitReached (`too-many-sessions`, `limit-exceeded`, `capacity-exceeded`, `gpus-taken`), InvalidInput,
         Denied (`volume-not-allowed`).
         """
         await queries.wait_for_turn(connection)
-        await self._check_numbers(connection, holder.person_id, holder.id)
+        if is_counted:
+            await self._check_numbers(connection, holder.person_id, holder.id)
         volumes = (config or {}).get("volumes") or ()
         check_volumes(volumes, self._resources.volumes, self._engines, engine, person=holder.person)
         profile, own = wish(asked, config)
@@ -77,13 +80,14 @@ class Admission:
 
     async def _check_numbers(self, connection: AsyncConnection, person_id: str, session_id: str) -> None:
         limit = self._sessions.max_running_per_person
-        if await queries.count_alive(connection, person_id, besides=session_id) >= limit:
+        if await queries.count_alive(connection, person_id, besides=session_id, kind=queries.SESSION) >= limit:
             raise LimitReached(
                 "too-many-sessions",
                 f"You have {limit} sessions running, which is the limit for one person.",
                 hint="Stop one: studiolo sessions shows them.",
             )
-        if await queries.count_alive(connection, besides=session_id) >= self._sessions.max_running:
+        running = await queries.count_alive(connection, besides=session_id, kind=queries.SESSION)
+        if running >= self._sessions.max_running:
             raise LimitReached(
                 "too-many-sessions",
                 f"{self._sessions.max_running} sessions run on this platform, which is its limit.",

@@ -141,7 +141,7 @@ def _links(address: str, row: RowMapping) -> dict[str, str]:
     return {
         "workspace": workspace,
         "people": f"{workspace}/people",
-        "environment": f"{workspace}/settings",
+        "environment": f"{workspace}/environment",
         "session": f"{address}/sessions/{row['id']}",
         "tree": f"{address}/w/{row['owner_name']}/{row['workspace_name']}/lab/tree/",
         "history": f"{workspace}/history",

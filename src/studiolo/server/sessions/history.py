@@ -1,12 +1,12 @@
 """What workspaces used, over months: hours for a week, then days for a year; kept small whatever is running."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, case, delete, select
+from sqlalchemy import RowMapping, bindparam, case, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,6 +23,7 @@ _DAYS_KEPT = timedelta(days=400)
 _AT_ONCE = 5000
 # A sample that comes later than this stands for no longer: nobody looked in between.
 _LONGEST_SAMPLE = timedelta(minutes=3)
+_NOTHING: dict[str, Any] = {"session_seconds": 0.0, "cpu_seconds": 0.0, "memory_peak": 0, "disk": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,20 @@ async def add(connection: AsyncConnection, used: Sequence[Used], at: datetime) -
             "session_seconds": one.session_seconds,
             "cpu_seconds": one.cpu_seconds,
             "memory_peak": one.memory,
+            "disk": None,
         }
         for one in used
     ]
+    await _merge(connection, rows)
+
+
+async def note_disk(connection: AsyncConnection, sizes: Mapping[str, int], at: datetime) -> None:
+    """Write in this hour's rows how large workspaces are, in bytes.
+
+    It is given those that have changed, so that rows stay few.
+    """
+    begin, span = at.replace(minute=0, second=0, microsecond=0), int(HOUR.total_seconds())
+    rows = [{"workspace_id": name, "span": span, "at": begin, **_NOTHING, "disk": size} for name, size in sizes.items()]
     await _merge(connection, rows)
 
 
@@ -95,10 +107,13 @@ class UsageHistory:
             row = await self._workspaces.resolve(connection, who, reference, "workspace.usage")
             query = select(table).where(table.c.workspace_id == row["id"], table.c.at >= since).order_by(table.c.at)
             rows = list((await connection.execute(query)).mappings())
-        hour = int(HOUR.total_seconds())
+        hour, disk, spans = int(HOUR.total_seconds()), None, []
+        for row in rows:
+            # Written where it had changed only.
+            disk = disk if row["disk"] is None else row["disk"]
+            spans.append(_wire(row, disk))
         return WorkspaceHistory(
-            hours=[_wire(row) for row in rows if row["span"] == hour],
-            days=[_wire(row) for row in rows if row["span"] != hour],
+            hours=[one for one in spans if one.seconds == hour], days=[one for one in spans if one.seconds != hour]
         )
 
 
@@ -106,12 +121,13 @@ def _days(rows: Iterable[RowMapping]) -> list[dict[str, Any]]:
     days: dict[tuple[str, datetime], dict[str, Any]] = {}
     for row in rows:
         begin = row["at"].replace(hour=0)
-        nothing = {"session_seconds": 0.0, "cpu_seconds": 0.0, "memory_peak": 0}
         key = {"workspace_id": row["workspace_id"], "span": int(DAY.total_seconds()), "at": begin}
-        day = days.setdefault((row["workspace_id"], begin), key | nothing)
+        day = days.setdefault((row["workspace_id"], begin), key | _NOTHING)
         day["session_seconds"] += row["session_seconds"]
         day["cpu_seconds"] += row["cpu_seconds"]
         day["memory_peak"] = max(day["memory_peak"], row["memory_peak"])
+        # Rows come in the order of their hours: a day is as large as it ends.
+        day["disk"] = day["disk"] if row["disk"] is None else row["disk"]
     return list(days.values())
 
 
@@ -131,16 +147,18 @@ async def _merge(connection: AsyncConnection, rows: list[dict[str, Any]]) -> Non
                 (new.excluded.memory_peak > table.c.memory_peak, new.excluded.memory_peak),
                 else_=table.c.memory_peak,
             ),
+            "disk": func.coalesce(new.excluded.disk, table.c.disk),
         },
     )
     await connection.execute(query, rows)
 
 
-def _wire(row: RowMapping) -> UsedSpan:
+def _wire(row: RowMapping, disk: int | None) -> UsedSpan:
     return UsedSpan(
         at=row["at"],
         seconds=row["span"],
         session_hours=round(row["session_seconds"] / 3600, 3),
         cpu_hours=round(row["cpu_seconds"] / 3600, 4),
         memory_peak=row["memory_peak"],
+        disk=disk,
     )

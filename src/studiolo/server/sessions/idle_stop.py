@@ -29,7 +29,10 @@ _WORTH_SHOWING = timedelta(minutes=1)
 
 
 class IdleStop:
-    """Looks at all running sessions; remembers them in memory only, so that a new process counts from anew."""
+    """Looks at all running sessions; remembers them in memory only, so that a new process counts from anew.
+
+    `kernels_stop`: after how long a place for kernels alone stops that has none; nobody needs to be warned of that.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,8 @@ class IdleStop:
         wishes: Wishes,
         reports: Reports,
         settings: SessionSettings,
+        *,
+        kernels_stop: timedelta,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -50,6 +55,7 @@ class IdleStop:
         self._wishes = wishes
         self._reports = reports
         self._settings = settings
+        self._kernels_stop = kernels_stop
         self._memories: dict[str, Memory] = {}
 
     async def look_forever(self) -> None:
@@ -107,12 +113,14 @@ class IdleStop:
         return True
 
     def _decide(self, row: RowMapping) -> Verdict:
+        has_people = row["kind"] == queries.SESSION
+        told_at = self._reports.kernels_at if has_people else self._reports.heard_at
         return decide_idle(
             self._memories.get(row["id"]),
-            _seen(row, self._reports.kernels_at(f"{row['id']}.{row['launch']}"), self._clock.now()),
+            _seen(row, told_at(f"{row['id']}.{row['launch']}"), self._clock.now()),
             self._clock.running(),
-            idle_stop=self._settings.idle_stop,
-            warning=self._settings.idle_warning,
+            idle_stop=self._settings.idle_stop if has_people else self._kernels_stop,
+            warning=self._settings.idle_warning if has_people else timedelta(0),
         )
 
     def _shown(self, verdict: Verdict) -> dict[str, datetime | None]:
@@ -138,14 +146,17 @@ def describe_time(time: timedelta) -> str:
 def _seen(row: RowMapping, kernels_at: datetime | None, now: datetime) -> Seen:
     activity, until = row["activity"] or {}, row["snoozed_until"]
     own_at = (activity.get("own") or {}).get("reported_at")
-    mark = None
-    if own_at is not None and kernels_at is not None:
+    mark, is_busy = None, bool(activity.get("busy_kernels") or activity.get("busy_terminals"))
+    if row["kind"] == queries.KERNELS:
+        # Nobody but the kernels' host reports, and a kernel that lives keeps its place.
+        mark, is_busy = kernels_at.isoformat() if kernels_at else None, bool(activity.get("kernels"))
+    elif own_at is not None and kernels_at is not None:
         # Nothing is concluded while either of those who report is not heard.
         mark = min(datetime.fromisoformat(own_at), kernels_at).isoformat()
     return Seen(
         launch=row["launch"],
         mark=mark,
-        is_busy=bool(activity.get("busy_kernels") or activity.get("busy_terminals")),
+        is_busy=is_busy,
         last_active=activity.get("last_active_at"),
         keep=max(timedelta(0), until - now) if until else timedelta(0),
         keep_mark=until.isoformat() if until else None,

@@ -1,7 +1,7 @@
 """From a session's row to what its engine is to run."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import RowMapping
@@ -9,9 +9,11 @@ from sqlalchemy import RowMapping
 from studiolo.contract.resources import Profile, Resources
 from studiolo.engines.base import Engine, Limits, Machine, WorkloadSpec
 from studiolo.packages.clients.sources import without_sources
+from studiolo.runtime.recipes import Recipe
 from studiolo.server.gpus.leases import Leases
 from studiolo.server.packages.clients import Configure
 from studiolo.server.packages.startup import StartupScan
+from studiolo.server.sessions.queries import KERNELS
 from studiolo.server.sessions.secrets import SessionSecrets
 from studiolo.server.sessions.wire import limits_of
 from studiolo.server.settings.resources import VolumeOffer
@@ -34,6 +36,7 @@ class LaunchSpecs:
     """Builds specs. `variables`: for all sessions; `of_workspace`: those that a workspace's people set.
 
     `datasets`: read-only folders by name. `profiles`: hold options for single engines. `volumes`: all on offer.
+    `recipe`: of a workspace's environment, for engines that have it made where they keep its files.
     """
 
     def __init__(
@@ -51,7 +54,9 @@ class LaunchSpecs:
         profiles: Sequence[Profile],
         volumes: Sequence[VolumeOffer],
         leases: Leases,
+        recipe: Callable[[str], Awaitable[Recipe | None]],
     ) -> None:
+        self._recipe = recipe
         self._volumes = volumes
         self._leases = leases
         self._folders = folders
@@ -110,6 +115,8 @@ class LaunchSpecs:
             },
             options=self._options.get((row["allowed"] or {}).get("profile") or "", {}).get(row["engine"], {}),
             volumes=volumes_of(row["config"], self._volumes, engine, row["person_name"]),
+            only_kernels=row["kind"] == KERNELS,
+            recipe=await self._recipe(row["workspace_id"]) if engine.storage == "own" else None,
             variables={
                 **limit_variables(allowed, machine),
                 **without_sources(self._of_workspace(row)),

@@ -6,17 +6,12 @@ from pathlib import Path
 
 from sqlalchemy import RowMapping
 
-from studiolo.kit.clock import Clock
-from studiolo.kit.crypto import MasterKey
-from studiolo.kit.db import Database
-from studiolo.server.accounts.authentication import Authentication
-from studiolo.server.accounts.keys import Keys
-from studiolo.server.audit.service import Audit
+from studiolo.server.accounts.parts import AccountParts
 from studiolo.server.engines.engines import Engines
+from studiolo.server.environments.elsewhere import Recipes
+from studiolo.server.foundation import Foundation
 from studiolo.server.gpus.leases import Leases
-from studiolo.server.live import Live
-from studiolo.server.packages.clients import Configure
-from studiolo.server.packages.startup import StartupScan
+from studiolo.server.packages.parts import PackageParts
 from studiolo.server.sessions.admission import Admission
 from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.closing import SocketCloser
@@ -24,6 +19,7 @@ from studiolo.server.sessions.entry import Entry
 from studiolo.server.sessions.here import Lab
 from studiolo.server.sessions.history import UsageHistory
 from studiolo.server.sessions.idle_stop import IdleStop
+from studiolo.server.sessions.kernel_workloads import KernelWorkloads
 from studiolo.server.sessions.launch_spec import LaunchSpecs
 from studiolo.server.sessions.lookup import SessionLookup
 from studiolo.server.sessions.memory_deaths import MemoryDeaths
@@ -38,32 +34,7 @@ from studiolo.server.sessions.view import SessionView
 from studiolo.server.sessions.wishes import Wishes
 from studiolo.server.sessions.workspace_sessions import WorkspaceSessions
 from studiolo.server.settings import Settings
-from studiolo.server.workspaces.access import Access
-from studiolo.server.workspaces.folders import Folders
-from studiolo.server.workspaces.service import Workspaces
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What sessions stand on."""
-
-    settings: Settings
-    clock: Clock
-    db: Database
-    master: MasterKey
-    engines: Engines
-    live: Live
-    audit: Audit
-    authentication: Authentication
-    keys: Keys
-    access: Access
-    folders: Folders
-    workspaces: Workspaces
-    launch_variables: Callable[[RowMapping], Mapping[str, str]]
-    configure: Configure
-    startup: StartupScan
-    datasets: Callable[[RowMapping], Mapping[str, Path]]
-    leases: Leases
+from studiolo.server.workspaces.parts import WorkspaceParts
 
 
 @dataclass(frozen=True)
@@ -71,66 +42,80 @@ class SessionParts:
     """The parts of the domain that others call, run or replace."""
 
     changes: Changes
-    secrets: SessionSecrets
-    reconciler: SessionReconciler
+    session_secrets: SessionSecrets
+    session_reconciler: SessionReconciler
     sessions: Sessions
-    admission: Admission
-    of_workspaces: WorkspaceSessions
-    usages: SessionUsages
-    history: UsageHistory
+    session_admission: Admission
+    workspace_sessions: WorkspaceSessions
+    session_usages: SessionUsages
+    usage_history: UsageHistory
     sampler: Sampler
     idle_stop: IdleStop
-    streams: SessionStreams
-    reports: Reports
+    session_streams: SessionStreams
+    session_reports: Reports
     lab: Lab
     entry: Entry
-    closer: SocketCloser
+    socket_closer: SocketCloser
+    kernel_workloads: KernelWorkloads
 
 
-def build_sessions(on: Ground) -> SessionParts:
+def build_sessions(
+    on: Foundation,
+    engines: Engines,
+    of_accounts: AccountParts,
+    of_workspaces: WorkspaceParts,
+    of_packages: PackageParts,
+    *,
+    datasets: Callable[[RowMapping], Mapping[str, Path]],
+    leases: Leases,
+) -> SessionParts:
     """Build the parts; nothing runs yet."""
+    workspaces, keys = of_workspaces.workspaces, of_accounts.keys
     settings, changes, secrets = on.settings.sessions, Changes(), SessionSecrets(on.master)
-    lookup = SessionLookup(on.workspaces, on.access)
-    view = SessionView(on.db, on.clock, on.engines, changes, address=on.settings.address)
+    lookup = SessionLookup(workspaces, of_workspaces.access)
+    view = SessionView(on.db, on.clock, engines, changes, address=on.settings.address)
     deaths = MemoryDeaths(on.db, on.audit, changes)
     specs = LaunchSpecs(
-        on.folders,
+        of_workspaces.folders,
         secrets,
         settings,
         address=on.settings.address,
         variables=_variables(on.settings),
-        of_workspace=on.launch_variables,
-        configure=on.configure,
-        startup=on.startup,
-        datasets=on.datasets,
+        of_workspace=workspaces.launch_variables,
+        configure=of_packages.package_clients.configure,
+        startup=of_packages.startup_scan,
+        datasets=datasets,
         profiles=on.settings.resources.profiles,
         volumes=on.settings.resources.volumes,
-        leases=on.leases,
+        leases=leases,
+        recipe=Recipes(on.db, of_packages.base_files.hashes).find,
     )
-    observations = Observations(on.db, on.clock, on.keys, on.audit, on.live, changes)
-    reconciler = SessionReconciler(on.db, on.clock, on.engines, observations, deaths, specs, settings)
-    wishes = Wishes(on.clock, on.keys, on.audit, changes, secrets, reconciler)
-    admission = Admission(on.engines, settings, on.settings.resources, on.leases)
-    sessions = Sessions(on.db, on.clock, on.engines, on.workspaces, lookup, on.audit, admission, wishes, view)
+    observations = Observations(on.db, on.clock, keys, on.audit, on.live, changes)
+    reconciler = SessionReconciler(on.db, on.clock, engines, observations, deaths, specs, settings)
+    wishes = Wishes(on.clock, keys, on.audit, changes, secrets, reconciler)
+    admission = Admission(engines, settings, on.settings.resources, leases)
+    sessions = Sessions(on.db, on.clock, engines, workspaces, lookup, on.audit, admission, wishes, view)
     reports = Reports(on.db, on.clock, on.live)
     closer = SocketCloser(on.db, on.clock, secrets)
-    idle_stop = IdleStop(on.db, on.clock, on.live, lookup, view, wishes, reports, settings)
+    kernels_stop = on.settings.kernels.workload_idle_stop
+    idle_stop = IdleStop(on.db, on.clock, on.live, lookup, view, wishes, reports, settings, kernels_stop=kernels_stop)
     return SessionParts(
         changes=changes,
-        secrets=secrets,
-        reconciler=reconciler,
+        session_secrets=secrets,
+        session_reconciler=reconciler,
         sessions=sessions,
-        admission=admission,
-        of_workspaces=WorkspaceSessions(on.clock, on.keys, wishes, on.live, closer),
-        usages=SessionUsages(on.db, on.clock, on.engines, lookup),
-        history=UsageHistory(on.db, on.clock, on.workspaces),
-        sampler=Sampler(on.db, on.clock, on.engines, on.live, deaths),
+        session_admission=admission,
+        workspace_sessions=WorkspaceSessions(on.clock, keys, wishes, on.live, closer),
+        session_usages=SessionUsages(on.db, on.clock, engines, lookup),
+        usage_history=UsageHistory(on.db, on.clock, workspaces),
+        sampler=Sampler(on.db, on.clock, engines, on.live, deaths),
         idle_stop=idle_stop,
-        streams=SessionStreams(on.db, on.engines, lookup, view),
-        reports=reports,
+        session_streams=SessionStreams(on.db, engines, lookup, view),
+        session_reports=reports,
         lab=Lab(on.db, on.clock, sessions, idle_stop, address=on.settings.address, idle_warning=settings.idle_warning),
-        entry=Entry(on.db, on.clock, on.authentication, sessions, secrets, settings),
-        closer=closer,
+        entry=Entry(on.db, on.clock, of_accounts.authentication, sessions, secrets, settings),
+        socket_closer=closer,
+        kernel_workloads=KernelWorkloads(on.db, on.clock, workspaces, admission, wishes, view, idle_stop=kernels_stop),
     )
 
 

@@ -18,6 +18,8 @@ _member_count = (
     select(func.count()).where(members.c.workspace_id == sessions.c.workspace_id).correlate(sessions).scalar_subquery()
 )
 ALIVE = ("starting", "running", "stopping", "unknown")
+# What `kind` says: sessions of people, and places for kernels alone.
+SESSION, KERNELS = "session", "kernels"
 # Any number that nothing else of ours locks.
 _ADMISSION_LOCK = 0x5354554C
 
@@ -55,7 +57,7 @@ async def find_named(
     connection: AsyncConnection, person_id: str, name: str, workspace_id: str | None, *, everything: bool
 ) -> list[RowMapping]:
     """Visible sessions of this name, those alive and those last made first."""
-    query = _described().where(sessions.c.name == name, sessions.c.deleted_at.is_(None))
+    query = _described().where(sessions.c.name == name, sessions.c.kind == SESSION, sessions.c.deleted_at.is_(None))
     if workspace_id is not None:
         query = query.where(sessions.c.workspace_id == workspace_id)
     if not everything:
@@ -74,7 +76,9 @@ async def list_page(
     limit: int,
 ) -> list[RowMapping]:
     """A page, newest first: of a person, of a workspace, or all that `member_id` can see."""
-    query = _described().where(sessions.c.deleted_at.is_(None), workspaces.c.deleted_at.is_(None))
+    query = _described().where(
+        sessions.c.kind == SESSION, sessions.c.deleted_at.is_(None), workspaces.c.deleted_at.is_(None)
+    )
     if person_id is not None:
         query = query.where(sessions.c.person_id == person_id)
     if workspace_id is not None:
@@ -106,7 +110,7 @@ async def list_names(connection: AsyncConnection, workspace_id: str) -> set[str]
 async def count_running(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, int]:
     """Number of sessions alive for each workspace."""
     query = select(sessions.c.workspace_id, func.count()).where(
-        sessions.c.workspace_id.in_(list(ids)), sessions.c.state.in_(ALIVE)
+        sessions.c.workspace_id.in_(list(ids)), sessions.c.kind == SESSION, sessions.c.state.in_(ALIVE)
     )
     return {row[0]: row[1] for row in await connection.execute(query.group_by(sessions.c.workspace_id))}
 
@@ -117,9 +121,27 @@ async def wait_for_turn(connection: AsyncConnection) -> None:
         await connection.execute(select(func.pg_advisory_xact_lock(_ADMISSION_LOCK)))
 
 
-async def count_alive(connection: AsyncConnection, person_id: str | None = None, *, besides: str | None = None) -> int:
-    """Number of sessions alive, of a person or in all, one apart."""
+async def list_kernel_workloads(
+    connection: AsyncConnection, workspace_id: str, person_id: str, engine: str
+) -> list[RowMapping]:
+    """A person's places for kernels alone in a workspace on an engine, newest first; those that ended too."""
+    query = _described().where(
+        sessions.c.kind == KERNELS,
+        sessions.c.workspace_id == workspace_id,
+        sessions.c.person_id == person_id,
+        sessions.c.engine == engine,
+        sessions.c.deleted_at.is_(None),
+    )
+    return list((await connection.execute(query.order_by(sessions.c.created_at.desc()))).mappings())
+
+
+async def count_alive(
+    connection: AsyncConnection, person_id: str | None = None, *, besides: str | None = None, kind: str | None = None
+) -> int:
+    """Number of sessions alive, of a person or in all, of one kind or of all, one apart."""
     query = select(func.count()).select_from(sessions).where(sessions.c.state.in_(ALIVE))
+    if kind is not None:
+        query = query.where(sessions.c.kind == kind)
     if person_id is not None:
         query = query.where(sessions.c.person_id == person_id)
     if besides is not None:
@@ -173,7 +195,10 @@ async def list_ids_of_workspace(connection: AsyncConnection, workspace_id: str, 
 async def list_reachable(connection: AsyncConnection, person_id: str) -> list[tuple[str, int, str]]:
     """A person's sessions that can be asked something, as (id, launch that runs, upstream)."""
     query = select(sessions.c.id, sessions.c.handle_launch, sessions.c.upstream).where(
-        sessions.c.person_id == person_id, sessions.c.state.in_(ALIVE), sessions.c.upstream.is_not(None)
+        sessions.c.person_id == person_id,
+        sessions.c.kind == SESSION,
+        sessions.c.state.in_(ALIVE),
+        sessions.c.upstream.is_not(None),
     )
     return [(row[0], row[1], row[2]) for row in await connection.execute(query)]
 
@@ -233,8 +258,9 @@ async def update_seen(
 
 
 def _activity() -> Any:
-    columns = ("id", "name", "workspace_id", "launch", "activity", "snoozed_until", "idle_since", "idle_stop_at")
-    return select(*(sessions.c[name] for name in columns)).where(
+    columns = ("id", "kind", "name", "workspace_id", "launch", "activity")
+    times = ("snoozed_until", "idle_since", "idle_stop_at")
+    return select(*(sessions.c[name] for name in columns + times)).where(
         sessions.c.state == "running", sessions.c.desired == "running", sessions.c.handle_launch == sessions.c.launch
     )
 
@@ -261,7 +287,10 @@ async def set_idleness(connection: AsyncConnection, values: list[dict[str, Any]]
 async def list_open_to(connection: AsyncConnection, workspace_id: str, person_id: str | None) -> list[RowMapping]:
     """A workspace's sessions (of one person) that can be asked something: id, handle_launch, upstream, person_id."""
     query = select(sessions.c.id, sessions.c.handle_launch, sessions.c.upstream, sessions.c.person_id).where(
-        sessions.c.workspace_id == workspace_id, sessions.c.state.in_(ALIVE), sessions.c.upstream.is_not(None)
+        sessions.c.workspace_id == workspace_id,
+        sessions.c.kind == SESSION,
+        sessions.c.state.in_(ALIVE),
+        sessions.c.upstream.is_not(None),
     )
     if person_id is not None:
         query = query.where(sessions.c.person_id == person_id)

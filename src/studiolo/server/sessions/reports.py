@@ -38,6 +38,10 @@ class Reports:
         """Return when the kernels of a launch (`s-….3`) were last told of; None: never to this process."""
         return self._elsewhere_at.get(launch, self._told_at)
 
+    def heard_at(self, launch: str) -> datetime | None:
+        """Return when the host of a launch elsewhere was last heard; None: never by this process."""
+        return self._elsewhere_at.get(launch)
+
     async def report(
         self, who: Principal, session_id: str, activity: Activity, *, notebook_at: datetime | None = None
     ) -> None:
@@ -124,6 +128,7 @@ def _merge(own: Mapping[str, Any] | None, host: Mapping[str, Any] | None, report
         "notebook_at": later["notebook_at"],
         "reported_at": reported_at,
         "kernels_survive": own.get("kernels_survive", True),
+        "environment_note": own.get("environment_note", ""),
     }
 
 

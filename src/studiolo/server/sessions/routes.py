@@ -180,6 +180,7 @@ class Report(Request):
     notebook: Annotated[str, Field(max_length=4096)] | None = None
     notebook_at: AwareDatetime | None = None
     kernels_survive: bool = True
+    environment_note: Annotated[str, Field(max_length=4096)] = ""
 
 
 @reports.post("/sessions/{session}/report", status_code=204)

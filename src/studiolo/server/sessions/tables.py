@@ -12,6 +12,8 @@ sessions = Table(
     Column("workspace_id", ForeignKey("workspaces.id"), nullable=False),
     Column("person_id", ForeignKey("people.id"), nullable=False),
     Column("name", String(63), nullable=False),
+    # `session`, or `kernels`: a place for kernels alone (decision 013), not listed among sessions.
+    Column("kind", String(16), nullable=False, server_default="session"),
     Column("engine", String(32), nullable=False),
     Column("password_hash", String(255)),
     # What is wanted: written by people.
@@ -109,6 +111,8 @@ usage_history = Table(
     Column("session_seconds", Float, nullable=False),
     Column("cpu_seconds", Float, nullable=False),
     Column("memory_peak", BigInteger, nullable=False),
+    # Bytes of its files, where they had changed when somebody looked.
+    Column("disk", BigInteger),
     Index("ix_usage_history_span_at", "span", "at"),
 )
 

@@ -22,6 +22,11 @@ class KernelSettings(BaseModel):
         description="A headless kernel that is idle, without clients and without unread output is stopped after this "
         "time; 0: never. Kernels of sessions end with their session.",
     )
+    workload_idle_stop: Duration = Field(
+        timedelta(minutes=5),
+        description="On another engine headless kernels share a job, container or pod. It ends when it has had no "
+        "kernel for this time; 0: never.",
+    )
     keep_unread: Duration = Field(
         timedelta(days=7), description="Output that nobody has read keeps a headless kernel running this long."
     )

@@ -21,6 +21,7 @@ from studiolo.server.settings.egress import EgressSettings
 from studiolo.server.settings.engines import EngineSettings
 from studiolo.server.settings.files import FileSettings
 from studiolo.server.settings.kernels import KernelSettings
+from studiolo.server.settings.local import LocalSettings
 from studiolo.server.settings.mail import MailSettings
 from studiolo.server.settings.packages import PackageSettings
 from studiolo.server.settings.resources import ResourceSettings
@@ -89,6 +90,7 @@ class Settings(BaseSettings):
     mail: MailSettings = Field(default_factory=MailSettings)
     sessions: SessionSettings = Field(default_factory=SessionSettings)
     engines: EngineSettings = Field(default_factory=EngineSettings)
+    local: LocalSettings = Field(default_factory=LocalSettings)
     kernels: KernelSettings = Field(default_factory=KernelSettings)
     files: FileSettings = Field(default_factory=FileSettings)
     workspaces: WorkspaceSettings = Field(default_factory=WorkspaceSettings)

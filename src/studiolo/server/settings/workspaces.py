@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from studiolo.server.settings.durations import Duration
 
@@ -32,3 +32,10 @@ class EnvironmentSettings(BaseModel):
         None, description="A requirements file with hashes to use instead of the shipped default environment."
     )
     build_timeout: Duration = Field(timedelta(minutes=20), description="Longest build of the default environment.")
+
+    @field_validator("lock_file")
+    @classmethod
+    def _check_lock(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"{value} is no file")
+        return value

@@ -68,7 +68,8 @@ def kernel_host(settings: Settings) -> Part:
         *("--secret-file", str(settings.kernels_key_file)),
         *("--keep-ended", f"{kernels.keep_ended.total_seconds():g}"),
         *("--keep-unread", f"{kernels.keep_unread.total_seconds():g}"),
-        *("--spares", str(kernels.spares)),
+        # Whose a kernel is decides before it has threads.
+        *("--spares", str(kernels.spares if settings.local.accounts == "off" else 0)),
     ]
     if kernels.idle_stop:
         argv += ["--cull-idle", f"{kernels.idle_stop.total_seconds():g}"]

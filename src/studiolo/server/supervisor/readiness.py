@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 
 from studiolo.contract.errors import Conflict, InvalidInput, StudioloError
+from studiolo.engines.local.reaching import check_reachable
 from studiolo.kit import ports, rundir
 from studiolo.kit.shared_secret import load_shared_secret
 from studiolo.server.settings import Settings
@@ -30,11 +31,19 @@ def prepared(settings: Settings, check_schema: SchemaCheck | None = None) -> Ite
         end_leftovers(settings)
         check_port(settings)
         check_engines(settings)
+        check_accounts(settings)
         (check_schema or _default_schema_check)(settings)
         try:
             yield
         finally:
             remove_run_directory(settings)
+
+
+def check_accounts(settings: Settings) -> None:
+    """Raise InvalidInput (`settings-invalid`) where workspaces shall have accounts that could not work."""
+    settings.local.check()
+    if settings.local.accounts == "on":
+        check_reachable(settings.data_dir, settings.local.first_account)
 
 
 def prepare_run_directory(settings: Settings) -> None:

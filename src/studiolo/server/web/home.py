@@ -7,6 +7,7 @@ from fastapi import Depends, Query, Request
 from fastapi.responses import Response
 
 from studiolo.contract.models import EnvironmentState, Session, SessionState, Workspace
+from studiolo.server.disk.rooms import Room
 from studiolo.server.disk.watch import Space
 from studiolo.server.http.identity import Allow
 from studiolo.server.kernels.service import Unread
@@ -57,6 +58,7 @@ async def show(
         sparks=sparks(await services.session_usages.memory_of(who, running), running),
         needs=[
             *_of_disk(services.disk.watch.space(), who),
+            *_of_rooms(await services.disk.rooms.list_filling(workspaces.items)),
             *await _of_policy(services, who),
             *await _of_requests(services, who),
             *list_needs(sessions, workspaces.items, await services.kernels.list_unread(who)),
@@ -73,6 +75,13 @@ def _of_disk(space: Space, who: Principal) -> list[Need]:
         return []
     message = f"It is nearly full: {space.words}."
     return [Need("disk", "needs-you", "Disk", "The platform's disk", message, "/admin/disk", "Free space")]
+
+
+def _of_rooms(filling: list[tuple[Workspace, Room]]) -> list[Need]:
+    return [
+        Need(f"room {one.id}", "needs-you", "Disk", one.name, f"Its files use {room.words}.", f"/w/{one.id}", "Look")
+        for one, room in filling
+    ]
 
 
 async def _of_policy(services: Services, who: Principal) -> list[Need]:

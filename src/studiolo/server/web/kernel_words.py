@@ -43,9 +43,10 @@ def kernel_look(kernel: KernelInfo) -> Look:
 def may(kernel: KernelInfo, workspace: Workspace, who: Principal) -> frozenset[str]:
     """Return what somebody may do with a kernel, as far as a page offers it: `run`, `stop`, `log`, `output`.
 
-    The service decides again. A kernel in a session carries the power of its person, and is for them alone.
+    The service decides again. A kernel in a session, or on another engine, carries the power of its person, and is for
+    them alone.
     """
-    if kernel.session_id is None:
+    if kernel.shared:
         if workspace.role in ("owner", "editor"):
             return frozenset({"run", "stop", "log", "output"})
         return frozenset({"output"} if workspace.role == "viewer" else ()) | ({"stop"} if who.is_admin else set())

@@ -47,15 +47,21 @@ async def start(
     name: _Text = "",
     profile: _Text = "",
     path: _Text = "",
+    engine: _Text = "",
 ) -> Response:
     """Start a headless kernel and go to its page."""
     try:
         form = forms.read(
-            KernelStart, workspace=workspace, name=name or None, profile=profile or None, path=path.strip() or None
+            KernelStart,
+            workspace=workspace,
+            name=name or None,
+            engine=engine or None,
+            profile=profile or None,
+            path=path.strip() or None,
         )
         started = await services.kernels.start(who, form)
     except StudioloError as problem:
-        given = {"name": name, "profile": profile, "path": path}
+        given = {"name": name, "profile": profile, "path": path, "engine": engine}
         return await _show_workspace(request, who, services, workspace, problem=problem, given=given)
     return see(f"/kernels/{started.id}", "started")
 
@@ -159,7 +165,8 @@ async def _show_workspace(
         allowed={kernel.id: may(kernel, own, who) for kernel in found.items},
         ended=ended,
         profiles=services.settings.resources.of_person(who.name).profiles,
-        form={"name": "", "profile": "", "path": ""} | (given or {}),
+        engines=services.engines.usable,
+        form={"name": "", "profile": "", "path": "", "engine": ""} | (given or {}),
         problem=problem,
         canonical=f"/w/{own.id}/kernels" if problem else None,
         **await _specs(services, who, own),

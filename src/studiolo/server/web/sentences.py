@@ -110,6 +110,8 @@ _SENTENCES = {
     "kernel.restart": "{who} restarted a kernel {target}",
     "kernel.stop": "{who} stopped a kernel {target}",
     "kernel.ended": "A kernel {target} ended",
+    "kernelspec.create": "{who} made the kernel {spec} for {target}",
+    "kernelspec.remove": "{who} removed the kernel {spec} of {target}",
     "session.delete": "{who} removed the ended session {target}",
 }
 # The reasons by which a session ends without anybody's act.

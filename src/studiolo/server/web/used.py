@@ -32,6 +32,7 @@ async def show(
         workspace=own,
         cpu_chart=_line(found.hours, now, "cpu_hours"),
         memory_chart=_line(found.hours, now, "memory_peak"),
+        disk_chart=_sizes([*found.days, *found.hours], now),
         hours=found.hours[::-1],
         days=found.days[::-1],
     )
@@ -46,3 +47,12 @@ def _line(hours: Sequence[UsedSpan], now: datetime, what: str) -> Chart | None:
     steps = int(_WEEK / timedelta(hours=1))
     times = [last - timedelta(hours=steps - step) for step in range(steps + 1)]
     return draw([(at, known.get(at, 0.0)) for at in times], limit=None, gap=timedelta(hours=2))
+
+
+def _sizes(spans: Sequence[UsedSpan], now: datetime) -> Chart | None:
+    """Return the line of the files' size over a week; it stays as it was until it changes."""
+    known = [(span.at, float(span.disk)) for span in spans if span.disk is not None]
+    before = [size for at, size in known if at <= now - _WEEK][-1:]
+    inside = [(at, size) for at, size in known if at > now - _WEEK]
+    points = [*((now - _WEEK, size) for size in before), *inside]
+    return draw([*points, (now, points[-1][1])], limit=None, gap=2 * _WEEK) if points else None

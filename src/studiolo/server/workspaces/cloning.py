@@ -1,12 +1,8 @@
 """Use cases of clones: a git repository into a folder of a workspace, in the background, seen and cancelled."""
 
 import asyncio
-import contextlib
-import errno
-import json
 import os
 import shutil
-import subprocess
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,15 +15,13 @@ from studiolo.contract.archives import CloneProgress
 from studiolo.contract.errors import Conflict, InvalidInput, NotFound, StudioloError, Unavailable
 from studiolo.contract.models import Clone, Workspace, WorkspaceCreate
 from studiolo.contract.sizes import describe_size
-from studiolo.files.root import Root
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
 from studiolo.kit.egress import resolve_outside
-from studiolo.kit.files import write_atomically
-from studiolo.runtime import landlock
+from studiolo.server.moves.bringing import Bringing
 from studiolo.server.principal import Principal
 from studiolo.server.settings import Settings
-from studiolo.server.workspaces import git
+from studiolo.server.workspaces import cloned, git
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.git import Source
 from studiolo.server.workspaces.register import Register
@@ -38,7 +32,6 @@ _LOOK_SECONDS = 2.0
 _TELL_SECONDS = 0.5
 _RESERVE_BYTES = 256 * 1024**2
 _MOST_REMEMBERED = 500
-_SHOWN = 200
 
 
 @dataclass
@@ -58,8 +51,10 @@ class Clones:
         folders: Folders,
         register: Register,
         workspaces: Workspaces,
+        bringing: Bringing,
         settings: Settings,
     ) -> None:
+        self._bringing = bringing
         self._db = db
         self._clock = clock
         self._folders = folders
@@ -81,9 +76,13 @@ class Clones:
     async def start(self, who: Principal, reference: str, form: Clone) -> CloneProgress:
         """Begin to clone.
 
-        Raises InvalidInput (`clone-failed`, `egress-refused`), Conflict (`clone-running`, `clone-exists`).
+        Raises InvalidInput (`clone-failed`, `egress-refused`), Conflict (`clone-running`, `clone-exists`;
+        `workspace-busy`, `workspace-moving` where an engine keeps the workspace's files itself).
         """
-        row = await self._find(who, reference, "workspace.clone")
+        async with self._db.read() as connection:
+            row = await self._register.resolve(connection, who, reference, "workspace.clone")
+            if self._bringing.is_needed(row):
+                await self._bringing.check(connection, row)
         source, address = await self._check(form)
         folder = self._folders.of(row["id"], row["root"])
         if await asyncio.to_thread(os.path.lexists, folder / source.folder):
@@ -117,7 +116,7 @@ class Clones:
         row = await self._find(who, reference, "workspace.clone-read")
         if (job := self._jobs.get(row["id"])) is not None:
             return job.progress
-        return await asyncio.to_thread(_read_note, _parts(self._folders.of(row["id"], row["root"])))
+        return _interrupted(await asyncio.to_thread(cloned.read_note, self._folders.of(row["id"], row["root"])))
 
     async def cancel(self, who: Principal, reference: str) -> None:
         """End a clone; nothing of it stays. Raises NotFound (`clone-not-found`)."""
@@ -147,12 +146,15 @@ class Clones:
         return source, await resolve_outside(source.host, source.port, allow)
 
     async def _run(self, row: RowMapping, job: _Job, source: Source, form: Clone, address: str, folder: Path) -> None:
-        parts, place = _parts(folder), self._place(row["id"])
+        place = self._place(row["id"])
         state, message, keep_note = "failed", None, False
         try:
-            await asyncio.to_thread(_prepare, folder, place, job.progress)
-            await self._clone(row, job, source, form, address, place / "clone")
-            await asyncio.to_thread(_put, place / "clone", folder / source.folder, parts / "clone")
+            await asyncio.to_thread(cloned.prepare, folder, place, job.progress)
+            await self._clone(row, job, source, form, address, place / cloned.CLONE)
+            if self._bringing.is_needed(row):
+                await self._bring(row, job, source, place)
+            else:
+                await asyncio.to_thread(cloned.put, place, folder, source.folder)
             state = "done"
         except asyncio.CancelledError as exc:
             state, keep_note = "cancelled", "closing" in exc.args
@@ -165,7 +167,7 @@ class Clones:
             message = "An unexpected fault; the log has the detail."
             _log.exception("clone-failed", workspace=row["id"])
         finally:
-            await asyncio.shield(asyncio.to_thread(_clear, parts, place, keep_note=keep_note))
+            await asyncio.shield(asyncio.to_thread(cloned.clear, folder, place, keep_note=keep_note))
             changes = {"state": state, "message": message, "percent": None if state != "done" else 100}
             job.progress = job.progress.model_copy(update=changes)
             self._publish(row["id"])
@@ -178,10 +180,7 @@ class Clones:
         most = self._settings.workspaces.import_max_bytes
 
         def tell(phase: str, percent: int | None) -> None:
-            job.progress = job.progress.model_copy(update={"phase": phase, "percent": percent})
-            if time.monotonic() - job.told_at > _TELL_SECONDS:
-                job.told_at = time.monotonic()
-                self._publish(row["id"])
+            self._tell(row, job, phase, percent)
 
         limit = self._settings.workspaces.clone_timeout.total_seconds()
         try:
@@ -193,6 +192,21 @@ class Clones:
             raise Unavailable("clone-failed", f"It took longer than {limit / 60:.0f} minutes, the limit here.") from exc
         except BaseExceptionGroup as exc:
             raise next((one for one in exc.exceptions if isinstance(one, StudioloError)), exc.exceptions[0]) from exc
+
+    async def _bring(self, row: RowMapping, job: _Job, source: Source, place: Path) -> None:
+        """Bring the clone to the engine that keeps the workspace's files, under its own name."""
+        aside = place / "brought"
+        aside.mkdir()
+        (place / cloned.CLONE).rename(aside / source.folder)
+        await self._bringing.bring(
+            row, aside, source.folder, lambda percent: self._tell(row, job, "Bringing it to the workspace", percent)
+        )
+
+    def _tell(self, row: RowMapping, job: _Job, phase: str, percent: int | None) -> None:
+        job.progress = job.progress.model_copy(update={"phase": phase, "percent": percent})
+        if time.monotonic() - job.told_at > _TELL_SECONDS:
+            job.told_at = time.monotonic()
+            self._publish(row["id"])
 
     async def _watch(self, target: Path, most: int) -> None:
         """Raise when the clone grows beyond what is allowed or the disk has."""
@@ -222,51 +236,9 @@ def _begun(source: Source, now: datetime) -> CloneProgress:
     )
 
 
-def _parts(folder: Path) -> Path:
-    return folder / ".studiolo" / "parts"
-
-
-def _prepare(folder: Path, place: Path, progress: CloneProgress) -> None:
-    parts = _parts(folder)
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(mode=0o700, parents=True)
-    # Made, or looked at: no link may stand in for it.
-    with Root(folder) as root, root.own("parts"):
-        pass
-    shutil.rmtree(parts / "clone", ignore_errors=True)
-    write_atomically(parts / "clone.json", progress.model_dump_json())
-
-
-def _put(clone: Path, target: Path, part: Path) -> None:
-    """Move a clone among the files of a workspace; from another disk it comes by `part`. Raises OSError."""
-    if os.path.lexists(target):
-        raise Conflict("clone-exists", f"Somebody made a {target.name!r} meanwhile; nothing was cloned.")
-    try:
-        clone.rename(target)
-    except OSError as exc:
-        if exc.errno != errno.EXDEV:
-            raise
-        # What people put in the way of a copy leads it nowhere else.
-        words = landlock.command([target.parent], ["cp", "-a", "--", str(clone), str(part)])
-        copied = subprocess.run(words, capture_output=True, text=True, check=False)
-        if copied.returncode:
-            raise OSError(errno.EIO, copied.stderr.strip()[-_SHOWN:]) from exc
-        part.rename(target)
-
-
-def _clear(parts: Path, place: Path, *, keep_note: bool) -> None:
-    shutil.rmtree(place, ignore_errors=True)
-    shutil.rmtree(parts / "clone", ignore_errors=True)
-    if not keep_note:
-        with contextlib.suppress(OSError):
-            (parts / "clone.json").unlink(missing_ok=True)
-
-
-def _read_note(parts: Path) -> CloneProgress:
-    """Return what a clone left that a restart of the platform cut off, or that there is none."""
-    try:
-        told = CloneProgress.model_validate(json.loads((parts / "clone.json").read_bytes()))
-    except (OSError, ValueError):
+def _interrupted(told: CloneProgress | None) -> CloneProgress:
+    """Return how a clone stands that a restart of the platform cut off, by its note, or that there is none."""
+    if told is None:
         return CloneProgress(state="none", url="", folder="", phase="", percent=None, message=None, began_at=None)
     message = "The platform was restarted meanwhile. Clone it again; a token must be given again."
     return told.model_copy(update={"state": "interrupted", "percent": None, "message": message})

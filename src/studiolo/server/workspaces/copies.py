@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import os
 import shutil
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -14,8 +15,9 @@ from studiolo.contract.ids import IdKind, new_id
 from studiolo.contract.models import Workspace, WorkspaceCreate
 from studiolo.contract.names import check_name
 from studiolo.contract.sizes import describe_size
-from studiolo.kit.copying import copy_tree
+from studiolo.kit.copying import copy_folder
 from studiolo.kit.db import Database, Transaction
+from studiolo.runtime.acting import opened_by_owner, owner_of
 from studiolo.server.principal import Principal
 from studiolo.server.workspaces import queries
 from studiolo.server.workspaces.folders import Folders
@@ -52,7 +54,7 @@ class Copies:
             if await queries.is_name_taken(connection, who.person_id, form.name):
                 raise already_exists(form.name)
         copy_id = new_id(IdKind.WORKSPACE)
-        await asyncio.to_thread(self._copy, self._folders.of(row["id"], row["root"]), copy_id, row["name"])
+        await asyncio.to_thread(self._copy, self._folders.here(row), copy_id, row["name"])
         made, also = WorkspaceCreate(name=form.name, description=row["description"]), self.on_copying
         return await self._workspaces.add(
             who,
@@ -75,7 +77,7 @@ class Copies:
                 f"{name!r} has {describe_size(size)} of files and {describe_size(free)} of the disk are free"
             )
         try:
-            copy_tree(source, part)
+            _copy_as_owner(source, part)
             part.rename(target)
         except OSError as exc:
             with contextlib.suppress(OSError):
@@ -88,6 +90,16 @@ class Copies:
                 f"The files of {name!r} could not be copied: {where}{exc.strerror or exc}. Nothing was copied.",
                 hint="The platform's account must be able to read every file; `chmod u+r` or remove those it cannot.",
             ) from exc
+
+
+def _copy_as_owner(source: Path, part: Path) -> None:
+    """Copy what the owner of `source` may read into the new folder `part`, which is the owner's then."""
+    part.mkdir(mode=0o700)
+    owner = owner_of(source)
+    if owner is not None:
+        os.chown(part, *owner)
+    with opened_by_owner(source) as here, opened_by_owner(part) as there:
+        copy_folder(here, there)
 
 
 def _no_space(what: str) -> Unavailable:

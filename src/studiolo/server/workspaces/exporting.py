@@ -1,7 +1,7 @@
 """A workspace as one archive: its files and what describes it, written while they are sent."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from sqlalchemy import RowMapping
 
@@ -31,6 +31,8 @@ class Exports:
         self._folders = folders
         self._register = register
         self.policies: ArchivedPolicies | None = None
+        # Returns the lock of a workspace's environment, "" where there is none yet; set by the composition root.
+        self.find_lock: Callable[[str], Awaitable[str]] = _no_lock
 
     async def archive(self, who: Principal, reference: str) -> tuple[str, AsyncIterator[bytes]]:
         """Return a workspace's name and its archive in pieces. Links and what cannot be read are left out, and named.
@@ -42,8 +44,9 @@ class Exports:
             # The addresses of others are for those who let them in.
             members = await queries.list_addresses(connection, row["id"]) if row["role"] == Role.OWNER else []
             policies = await self.policies.to_archive(connection, row["id"]) if self.policies is not None else []
-        description = await asyncio.to_thread(self._describe, row, members, policies)
-        root = await asyncio.to_thread(Root, self._folders.of(row["id"], row["root"]))
+        lock = await self.find_lock(row["id"])
+        description = await asyncio.to_thread(self._describe, row, members, policies, lock)
+        root = await asyncio.to_thread(Root, self._folders.here(row))
 
         def write(pipe: Pipe) -> None:
             with root:
@@ -51,7 +54,9 @@ class Exports:
 
         return row["name"], piped(write)
 
-    def _describe(self, row: RowMapping, members: list[RowMapping], policies: list[ArchivedPolicy]) -> WorkspaceArchive:
+    def _describe(
+        self, row: RowMapping, members: list[RowMapping], policies: list[ArchivedPolicy], lock: str
+    ) -> WorkspaceArchive:
         packages = list_packages(self._folders.environment(row["id"]))
         return WorkspaceArchive(
             exported_at=self._clock.now(),
@@ -59,7 +64,12 @@ class Exports:
             name=row["name"],
             description=row["description"],
             config_file=write_config_file(config_of(row)),
+            lock=lock,
             packages=[f"{package['name']}=={package['version']}" for package in packages if not package["base"]],
             members=[ArchivedMember(email=member["email"], role=Role(member["role"])) for member in members],
             policies=policies,
         )
+
+
+async def _no_lock(workspace_id: str) -> str:
+    return ""

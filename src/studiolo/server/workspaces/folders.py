@@ -4,15 +4,20 @@ import contextlib
 import json
 import os
 import shutil
+import stat
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from studiolo.contract.errors import InvalidInput, Unavailable
+from sqlalchemy import RowMapping
+
+from studiolo.contract.errors import Conflict, InvalidInput, Unavailable
 from studiolo.contract.ids import looks_like_id
 from studiolo.kit.files import write_atomically
 from studiolo.kit.measuring import measure
+from studiolo.runtime.acting import Owner, hand_over, owner_of
 
 _SYSTEM = (
     "/",
@@ -30,6 +35,11 @@ _SYSTEM = (
     "/var",
 )
 _WELCOME = "welcome.ipynb"
+# What lies below the data directory: folders by workspaces' ids; launches, whose engines know who may enter.
+_OF_WORKSPACES = ("workspaces", "environments", "datasets")
+_OF_ENGINES = ("engines", "kernels", "sessions", "tools")
+# To enter for whoever knows the name.
+_PASSABLE = 0o711
 
 
 class Folders:
@@ -38,6 +48,23 @@ class Folders:
     def __init__(self, data_dir: Path, allowed_roots: list[Path]) -> None:
         self._data_dir = data_dir
         self._allowed_roots = [root.expanduser().resolve() for root in allowed_roots]
+        # Which engine keeps the files of workspaces on this one (None: the default one) itself; set by `of_workspaces`.
+        self.keeper_of: Callable[[str | None], str | None] = lambda engine: None
+
+    def here(self, row: RowMapping) -> Path:
+        """Return the folder of a workspace (its `id`, `name`, `root`, `config`) whose files are to be used.
+
+        Raises Conflict (`files-elsewhere`): what is in that folder is not what its sessions see.
+        """
+        keeper = None if row["root"] else self.keeper_of((row["config"] or {}).get("engine"))
+        if keeper is not None:
+            raise Conflict(
+                "files-elsewhere",
+                f"The files of {row['name']!r} are kept by the engine {keeper}, where only its sessions reach them.",
+                hint=f"Open a session there, or bring it here: studiolo move {row['name']} ENGINE.",
+                engine=keeper,
+            )
+        return self.of(row["id"], row["root"])
 
     def of(self, workspace_id: str, root: str | None) -> Path:
         """The folder of a workspace."""
@@ -50,6 +77,39 @@ class Folders:
     def of_person(self, workspace_id: str, person_id: str) -> Path:
         """Where a person's own settings of tools in a workspace lie; not among the workspace's files."""
         return self._data_dir / "people" / person_id / workspace_id
+
+    def give(self, workspace_id: str, folder: Path) -> None:
+        """Have a folder that was made for a workspace, aside or whole, belong to whom its files do. Raises OSError."""
+        owner = owner_of(self.of(workspace_id, None))
+        if owner is not None and owner_of(folder) != owner:
+            folder.chmod(0o700)
+            hand_over(folder, owner)
+
+    def make_of_person(self, workspace_id: str, person_id: str) -> None:
+        """Make the folder of a person's own settings in a workspace. Repeatable. Raises OSError."""
+        folder = self.of_person(workspace_id, person_id)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.give(workspace_id, folder)
+        if owner_of(folder) is not None:
+            folder.parent.chmod(_PASSABLE)
+
+    def list_owned(self) -> list[tuple[str, Path]]:
+        """List folders of one workspace each, with its id: files, environment, datasets, what people set there."""
+        tops = [*(self._data_dir / name for name in _OF_WORKSPACES), *_folders_in(self._data_dir / "people")]
+        return [(folder.name, folder) for top in tops for folder in _folders_in(top) if looks_like_id(folder.name)]
+
+    def open_the_way(self) -> None:
+        """Let accounts pass to their workspaces' folders, and nowhere else. Raises OSError."""
+        self._data_dir.chmod(_PASSABLE)
+        # Before others make them as they are used to.
+        for name in (*_OF_WORKSPACES, "people", "cache", "discarded"):
+            (self._data_dir / name).mkdir(mode=0o700, exist_ok=True)
+        people = _folders_in(self._data_dir / "people")
+        for entry in (*self._data_dir.iterdir(), *people):
+            if entry in people or entry.name in (*_OF_WORKSPACES, "people", "front-door"):
+                entry.chmod(_PASSABLE)
+            elif entry.name not in _OF_ENGINES and not entry.is_symlink():
+                entry.chmod(stat.S_IMODE(entry.stat().st_mode) & 0o700)
 
     def check_root(self, text: str, *, is_admin: bool) -> Path:
         """Return the folder that `text` names if this person may use it as a workspace.
@@ -68,11 +128,11 @@ class Folders:
         if str(folder) in _SYSTEM or folder.is_relative_to(data_dir) or data_dir.is_relative_to(folder):
             raise InvalidInput(
                 "folder-not-allowed",
-                f"{str(folder)!r} belongs to the system or the platform and cannot be a workspace.",
+                f"{str(folder)!r} belongs to the system or the platform and cannot be given to people.",
             )
         if any(str(folder).startswith(f"{top}/") for top in ("/proc", "/sys", "/dev", "/etc", "/boot")):
             raise InvalidInput(
-                "folder-not-allowed", f"{str(folder)!r} belongs to the system and cannot be a workspace."
+                "folder-not-allowed", f"{str(folder)!r} belongs to the system and cannot be given to people."
             )
         if not is_admin and not any(folder.is_relative_to(root) for root in self._allowed_roots):
             raise InvalidInput(
@@ -82,9 +142,10 @@ class Folders:
             )
         return folder
 
-    def prepare(self, folder: Path, name: str) -> None:
+    def prepare(self, folder: Path, name: str, owner: Owner | None) -> None:
         """Make the folder with `notebooks/` and, in a new one, a short welcome notebook. Repeatable.
 
+        All in it is given to `owner`, whom nobody knows before; None: it stays whose it is.
         Raises Unavailable (`disk-full`, `read-only`) or InvalidInput (`folder-not-found`).
         """
         try:
@@ -92,6 +153,9 @@ class Folders:
             (folder / "notebooks").mkdir(parents=True, exist_ok=True)
             if is_new:
                 write_atomically(folder / "notebooks" / _WELCOME, _welcome(name), mode=0o644)
+            if owner is not None:
+                folder.chmod(0o700)
+                hand_over(folder, owner)
         except OSError as exc:
             if exc.errno == 28:
                 raise Unavailable("disk-full", "The disk is full; the workspace was not made.") from exc
@@ -163,6 +227,12 @@ _WELCOME_CELLS = (
     ),
     ("markdown", "Packages you install here (`%pip install …`) belong to this workspace alone."),
 )
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
 
 
 def _welcome(name: str) -> str:

@@ -14,7 +14,7 @@ from studiolo.contract.archives import DESCRIPTION, ArchivedPolicy, Imported, Wo
 from studiolo.contract.details import WorkspaceConfig
 from studiolo.contract.errors import InvalidInput, LimitReached, StudioloError, Unavailable
 from studiolo.contract.ids import IdKind, new_id
-from studiolo.contract.models import WorkspaceCreate
+from studiolo.contract.models import Workspace, WorkspaceCreate
 from studiolo.contract.names import check_name
 from studiolo.contract.operations import Role
 from studiolo.contract.sizes import describe_size
@@ -41,6 +41,7 @@ class _Plan:
     unknown: list[str]
     packages: list[str]
     policies: list[ArchivedPolicy]
+    lock: str
 
 
 class Imports:
@@ -55,6 +56,8 @@ class Imports:
         self._workspaces = workspaces
         self._settings = settings
         self.policies: ArchivedPolicies | None = None
+        # Asks for a build of a workspace by the text of a lock, and returns its number; set by the composition root.
+        self.restore: Callable[[Principal, str, str], Awaitable[int]] | None = None
 
     async def import_(self, who: Principal, archive: AsyncIterator[bytes], *, name: str | None = None) -> Imported:
         """Make a workspace of what an archive holds; the caller owns it. `name` counts over the archive's own.
@@ -90,8 +93,10 @@ class Imports:
             raise _unwritten(exc) from exc
         finally:
             await asyncio.to_thread(shutil.rmtree, part, ignore_errors=True)
+        build = await self._restore(who, workspace, plan.lock, unpacked)
         return Imported(
             workspace=workspace,
+            build=build,
             files=unpacked.files,
             size_bytes=unpacked.size_bytes,
             members=plan.known,
@@ -99,6 +104,17 @@ class Imports:
             packages=plan.packages,
             left_out=unpacked.left_out,
         )
+
+    async def _restore(self, who: Principal, workspace: Workspace, lock: str, unpacked: Unpacked) -> int | None:
+        """Ask for the environment that the lock names; None where there is none, or it cannot be."""
+        if not lock or self.restore is None:
+            return None
+        try:
+            return await self.restore(who, workspace.id, lock)
+        except StudioloError as problem:
+            # The files are here; what is missing can be installed by name.
+            unpacked.leave_out("environment", problem.message)
+            return None
 
     def _with_policies(
         self, who: Principal, made_id: str, policies: list[ArchivedPolicy]
@@ -157,7 +173,9 @@ class Imports:
         policies = told.policies if told else []
         if self.policies is not None:
             self.policies.check_archived(policies)
-        return _Plan(form, config, members, known, unknown, told.packages if told else [], policies)
+        # Where nothing had been added, the base here is what there is to have.
+        lock = told.lock if told is not None and told.packages else ""
+        return _Plan(form, config, members, known, unknown, told.packages if told else [], policies, lock)
 
     async def _find_members(
         self, who: Principal, told: WorkspaceArchive | None

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from studiolo.contract.models import Through
 from studiolo.contract.operations import Role
 from studiolo.server.accounts.tables import people
-from studiolo.server.workspaces.tables import former_names, members, workspaces
+from studiolo.server.workspaces.tables import former_names, members, workspace_accounts, workspaces
 
 _owner = people.alias("owner")
 _mine = members.alias("mine")
@@ -112,6 +112,36 @@ async def free_name(connection: AsyncConnection, owner_id: str, name: str) -> No
 async def lock(connection: AsyncConnection, workspace_id: str) -> None:
     """Hold a workspace's row until the transaction ends; SQLite has one writer anyway."""
     await connection.execute(select(workspaces.c.id).where(workspaces.c.id == workspace_id).with_for_update())
+
+
+async def give_account(connection: AsyncConnection, workspace_id: str, first: int, last: int) -> int | None:
+    """Return the number of a workspace, given now if it has none; None: they are used up.
+
+    Raises IntegrityError if it was given to another one meanwhile.
+    """
+    accounts = workspace_accounts.c
+    query = select(accounts.account).where(accounts.workspace_id == workspace_id)
+    known: int | None = (await connection.execute(query)).scalar_one_or_none()
+    if known is not None:
+        return known
+    highest: int | None = (await connection.execute(select(func.max(accounts.account)))).scalar_one()
+    account = max(first, (highest or 0) + 1)
+    if account > last:
+        return None
+    await connection.execute(insert(workspace_accounts).values(account=account, workspace_id=workspace_id))
+    return account
+
+
+async def list_accounts(connection: AsyncConnection) -> dict[str, int]:
+    """Return the numbers of all workspaces that ever had one, by id."""
+    rows = await connection.execute(select(workspace_accounts.c.workspace_id, workspace_accounts.c.account))
+    return {row[0]: row[1] for row in rows}
+
+
+async def list_without_root(connection: AsyncConnection) -> list[str]:
+    """Return the ids of workspaces whose files lie in our own place; deleted ones, too, not those that were erased."""
+    query = select(workspaces.c.id).where(workspaces.c.root.is_(None), workspaces.c.erased_at.is_(None))
+    return list((await connection.execute(query)).scalars())
 
 
 async def find_by_root(connection: AsyncConnection, person_id: str, root: str) -> RowMapping | None:

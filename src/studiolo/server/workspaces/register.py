@@ -30,6 +30,10 @@ class SessionsOfWorkspaces(Protocol):
         """Number of running sessions for each workspace."""
         ...
 
+    async def list_workspaces_in_use(self, connection: AsyncConnection) -> set[str]:
+        """Workspaces in which anything runs still, be it a place for kernels that has none."""
+        ...
+
     async def stop_all(
         self,
         tx: Transaction,

@@ -12,6 +12,7 @@ from studiolo.contract.errors import InvalidInput
 from studiolo.contract.models import EnvironmentState, Workspace
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
+from studiolo.runtime.acting import owner_of
 from studiolo.server.principal import Principal
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.register import Register
@@ -81,8 +82,10 @@ class Resets:
         return freed
 
     def _delete_files(self, row: RowMapping) -> None:
+        folder = self._folders.of(row["id"], None)
+        owner = owner_of(folder)
         self._folders.discard_files(row["id"], self._clock.now())
-        self._folders.prepare(self._folders.of(row["id"], None), row["name"])
+        self._folders.prepare(folder, row["name"], owner)
 
 
 def _check_deletion(row: RowMapping, form: Reset) -> None:

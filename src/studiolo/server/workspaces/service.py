@@ -24,6 +24,7 @@ from studiolo.server.workspaces.access import Access
 from studiolo.server.workspaces.config_file import read_config_file
 from studiolo.server.workspaces.configuration import configuration_of
 from studiolo.server.workspaces.folders import Folders
+from studiolo.server.workspaces.owners import Owners
 from studiolo.server.workspaces.register import Register, already_exists, config_of
 from studiolo.server.workspaces.sizes import Sizes, stored
 
@@ -42,6 +43,7 @@ class Workspaces:
         folders: Folders,
         register: Register,
         sizes: Sizes,
+        owners: Owners,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -50,6 +52,7 @@ class Workspaces:
         self._folders = folders
         self._register = register
         self._sizes = sizes
+        self._owners = owners
         self.on_created: Callable[[str], None] = lambda workspace_id: None
         self.more_variables: Callable[[RowMapping | Mapping[str, Any]], dict[str, str]] = lambda row: {}
 
@@ -126,7 +129,8 @@ class Workspaces:
             "environment_state": EnvironmentState.PENDING.value,
         }
         # Before the row: a folder without a row harms nobody, a row without its folder would.
-        await asyncio.to_thread(self._folders.prepare, self._folders.of(made_id, root), form.name)
+        owner = await self._owners.give(made_id) if root is None else None
+        await asyncio.to_thread(self._folders.prepare, self._folders.of(made_id, root), form.name, owner)
         try:
             async with self._db.write() as tx:
                 await queries.free_name(tx.connection, who.person_id, form.name)
@@ -217,6 +221,7 @@ class Workspaces:
         `row`: a session's or the like, with `workspace_id`, `person_id` and the workspace's `config`.
         """
         # Caches of tools lie where they can be cleared for one workspace, apart from those of the machine's account.
+        self._folders.make_of_person(row["workspace_id"], row["person_id"])
         cache = self._folders.of_person(row["workspace_id"], row["person_id"]) / "cache"
         return {"XDG_CACHE_HOME": str(cache)} | self.more_variables(row) | config_of(row).environment.variables
 

@@ -63,6 +63,14 @@ former_names = Table(
     Column("since", UTCTime, nullable=False),
 )
 
+# The number that owns a workspace's files on this machine. A row outlives its workspace: no number is given twice.
+workspace_accounts = Table(
+    "workspace_accounts",
+    metadata,
+    Column("account", Integer, primary_key=True, autoincrement=False),
+    Column("workspace_id", String(18), nullable=False, unique=True),
+)
+
 # The last move of each workspace between engines.
 moves = Table(
     "moves",

@@ -118,9 +118,9 @@ class Trash:
         who.require("disk.free")
         async with self._db.read() as connection:
             rows = await queries.list_trash(connection)
-            running = await self._register.sessions.count_running(connection, [row["id"] for row in rows])
+            in_use = await self._register.sessions.list_workspaces_in_use(connection)
         for row in rows:
-            if not running.get(row["id"]):
+            if row["id"] not in in_use:
                 await self._erase(who, row)
 
     async def empty_forever(self) -> None:
@@ -133,12 +133,12 @@ class Trash:
         async with self._db.read() as connection:
             left = await queries.list_erased(connection, on_disk)
             rows = await queries.list_trash(connection)
-            running = await self._register.sessions.count_running(connection, [row["id"] for row in rows])
+            in_use = await self._register.sessions.list_workspaces_in_use(connection)
         for workspace_id in left:
             # Killed between the record and the removal.
             await asyncio.to_thread(self._remove, workspace_id)
         for row in rows:
-            if not running.get(row["id"]):
+            if row["id"] not in in_use:
                 await self._empty_one(row)
         await asyncio.to_thread(self._folders.erase_discarded, self._clock.now() - self._retention)
         await asyncio.to_thread(self._folders.erase_parts, self._clock.now() - _LONGEST_COPY)

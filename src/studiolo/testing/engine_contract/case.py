@@ -1,6 +1,5 @@
 """An engine under test, and the steps that most claims about it begin and end with."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from studiolo.engines.base import Engine, Handle, Limits, Machine, Measures, Observation, Phase, WorkloadSpec
+from studiolo.testing import waiting
 
 GRACE = timedelta(seconds=5)
 # Runs Python code in a kernel of a ready workload; returns what it printed, anything when that kernel died.
@@ -34,7 +34,8 @@ class EngineCase:
 
     With `carries_files` the engine is Stores, and what is stored is really kept.
 
-    For an isolation of L2 or more: `data_dir` is the platform's data directory, if it is on this machine. With
+    For an isolation of L1 or more: each spec is another workspace's, `data_dir` is the platform's data directory, if it
+    is on this machine, and `sockets` are those of the platform. With
     `serves_platform` the specs' `platform_url` is served by the test.
     """
 
@@ -53,15 +54,13 @@ class EngineCase:
     whole_processors: bool = False
     carries_files: bool = False
     data_dir: Path | None = None
+    sockets: tuple[Path, ...] = ()
     serves_platform: bool = False
 
 
 async def settle(case: EngineCase, handle: Handle, *phases: Phase, within: float | None = None) -> Observation:
-    """Observe until one of `phases` is seen; raises TimeoutError after `within` seconds or the case's patience."""
-    async with asyncio.timeout(within or case.patience_seconds):
-        while (seen := await case.engine.observe(handle)).phase not in phases:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-    return seen
+    """Observe until one of `phases` is seen; raises AssertionError after `within` seconds or the case's patience."""
+    return await waiting.settle(case.engine, handle, *phases, seconds=within or case.patience_seconds)
 
 
 async def start_ready(case: EngineCase, limits: Limits | None = None) -> tuple[WorkloadSpec, Handle]:

@@ -1,13 +1,15 @@
 """What workloads can reach, measured from inside: an engine that claims a level of isolation holds it.
 
-Levels are those of the threat model: L2 separates files, processes and resources; L3 the network as well.
+Levels are those of the threat model: L1 gives each workspace an account, L2 separates files, processes and resources;
+L3 the network as well.
 """
 
 import asyncio
 import json
+import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -19,14 +21,18 @@ from studiolo.testing.engine_contract.case import EngineCase, Run, describe, end
 __all__ = [
     "test_a_workload_cannot_reach_another_by_the_network",
     "test_a_workload_cannot_reach_this_machine_by_the_network",
+    "test_a_workload_has_an_account_of_its_own",
     "test_a_workload_has_no_rights_over_the_machine",
+    "test_a_workload_opens_no_files_of_the_platform_or_of_other_workloads",
+    "test_a_workload_reaches_no_sockets_of_the_platform_or_of_other_workloads",
     "test_a_workload_reaches_the_platform",
     "test_a_workload_sees_no_files_of_the_platform_or_of_other_workloads",
     "test_a_workload_sees_no_processes_of_other_workloads",
+    "test_a_workload_signals_and_traces_no_processes_of_other_workloads",
     "test_an_isolated_workload_is_held_to_all_limits",
 ]
 
-_SEPARATE, _WITHOUT_NETWORK = 2, 3
+_ACCOUNTS, _SEPARATE, _WITHOUT_NETWORK = 1, 2, 3
 _CAP_SYS_ADMIN = 1 << 21
 
 
@@ -38,6 +44,61 @@ async def test_a_workload_has_no_rights_over_the_machine(case: EngineCase) -> No
     assert told["host_uid"] != 0 or told["no_new_privileges"], told
     assert told["host_uid"] != told["uid"] or not told["capabilities"] & _CAP_SYS_ADMIN, told
     await end(case, handle)
+
+
+async def test_a_workload_has_an_account_of_its_own(case: EngineCase) -> None:
+    """Not root's, without any right more, and no program gives it one."""
+    run = _runner(case, _ACCOUNTS)
+    _, handle = await start_ready(case)
+    told = json.loads(await run(handle, _TELL_RIGHTS))
+    assert told["host_uid"] != 0, told
+    assert told["no_new_privileges"], told
+    assert not told["capabilities"], told
+    await end(case, handle)
+
+
+async def test_a_workload_opens_no_files_of_the_platform_or_of_other_workloads(case: EngineCase) -> None:
+    """What another's code makes for itself, and what the platform keeps, is refused to whoever knows its name."""
+    run = _runner(case, _ACCOUNTS)
+    (spec, handle), (another, other) = await start_ready(case), await start_ready(case)
+    made = json.loads(await run(other, _MAKE_FILES))
+    kept = list(case.data_dir.rglob("*.json")) + list(case.data_dir.rglob("lock")) if case.data_dir else []
+    files = [*made, *map(str, kept), *map(str, (another.folder, another.environment))]
+    own = {str(file) for file in kept if spec.workload_id in str(file)}
+    reached = json.loads(await run(handle, _OPEN.format(files=files)))
+    # Both may be of one workspace, whose files are both's.
+    mine = (spec.folder, spec.environment)
+    read, written = ({file for file in reached[how] if not _is_below(file, mine)} for how in ("read", "written"))
+    assert not read - own, reached
+    # Where it has a root of its own, all of its launch is its own, and the platform believes nothing of it by name.
+    may_write = own if _is_separate(case) else {file for file in own if "/own/" in file}
+    assert not written - may_write, reached
+    await asyncio.gather(end(case, handle), end(case, other))
+
+
+async def test_a_workload_signals_and_traces_no_processes_of_other_workloads(case: EngineCase) -> None:
+    """Nor the platform's: no process of the machine but its own hears of it or shows it its memory."""
+    run = _runner(case, _ACCOUNTS)
+    (_, handle), (_, other) = await start_ready(case), await start_ready(case)
+    theirs = json.loads(await run(other, _TELL_PROCESSES))
+    # By the numbers that the workload itself sees, which may be others: what it has itself is left out.
+    told = json.loads(await run(handle, _SIGNAL.format(pids=[*theirs["pids"], os.getpid(), 1])))
+    assert not set(told["reached"]) - set(told["own"]), told
+    await asyncio.gather(end(case, handle), end(case, other))
+
+
+async def test_a_workload_reaches_no_sockets_of_the_platform_or_of_other_workloads(case: EngineCase) -> None:
+    """Of all unix sockets on this machine that the platform made, none takes a connection."""
+    run = _runner(case, _ACCOUNTS)
+    (_, handle), (_, other) = await start_ready(case), await start_ready(case)
+    upstream = (await case.engine.observe(other)).upstream or ""
+    known = [upstream.removeprefix("unix/"), *map(str, case.sockets)]
+    named = [str(path) for top in {Path(one).parent for one in known if one.startswith("/")} for path in _sockets(top)]
+    mine = (await case.engine.observe(handle)).upstream or ""
+    own = (Path(mine.removeprefix("unix/")).parent,) if _is_separate(case) and mine.startswith("unix/") else ()
+    reached = json.loads(await run(handle, _CONNECT.format(paths=sorted({*named, *known}))))
+    assert not [path for path in reached if not _is_below(path, own)], reached
+    await asyncio.gather(end(case, handle), end(case, other))
 
 
 async def test_a_workload_sees_no_files_of_the_platform_or_of_other_workloads(case: EngineCase) -> None:
@@ -118,11 +179,23 @@ async def test_a_workload_reaches_the_platform(case: EngineCase) -> None:
     await end(case, handle)
 
 
+def _is_below(file: str, folders: Iterable[Path]) -> bool:
+    return any(Path(file).is_relative_to(folder) for folder in folders)
+
+
 def _runner(case: EngineCase, level: int) -> Run:
     if int(case.engine.isolation.removeprefix("L")) < level:
         pytest.skip(f"the engine claims {case.engine.isolation} only")
     assert case.run is not None, "an engine that claims to isolate is measured from inside"
     return case.run
+
+
+def _is_separate(case: EngineCase) -> bool:
+    return int(case.engine.isolation.removeprefix("L")) >= _SEPARATE
+
+
+def _sockets(top: Path) -> list[Path]:
+    return [path for path in top.rglob("*") if path.is_socket()]
 
 
 @contextmanager
@@ -142,6 +215,79 @@ ranges = [tuple(map(int, line.split())) for line in open("/proc/self/uid_map")]
 host_uid = next((outside + uid - inside for inside, outside, length in ranges if inside <= uid < inside + length), None)
 told = {"uid": uid, "host_uid": host_uid, "no_new_privileges": status["NoNewPrivs"].strip() == "1"}
 print(json.dumps({**told, "capabilities": int(status["CapEff"], 16)}))
+"""
+
+# One of each kind that people's own work leaves; prints their names.
+_MAKE_FILES = """
+import json, os, pathlib
+folders = [os.environ["JUPYTER_RUNTIME_DIR"], os.path.expanduser("~"), os.getcwd(), "."]
+files = [pathlib.Path(folder, "studiolo-made-" + os.urandom(8).hex()).absolute() for folder in folders]
+for file in files:
+    file.write_text("mine")
+print(json.dumps([str(file) for file in files] + [os.environ.get("STUDIOLO_KEY_FILE", str(files[0]))]))
+"""
+
+_OPEN = """
+import json, os
+reached = {{"read": [], "written": []}}
+for name in {files!r}:
+    for how, flags in (("read", os.O_RDONLY), ("written", os.O_WRONLY)):
+        try:
+            os.close(os.open(name, flags | os.O_NONBLOCK))
+            reached[how].append(name)
+        except OSError:
+            pass
+print(json.dumps(reached))
+"""
+
+_TELL_PROCESSES = """
+import json, os, pathlib
+own = os.getuid()
+pids = []
+for folder in pathlib.Path("/proc").glob("[0-9]*"):
+    try:
+        if folder.stat().st_uid == own:
+            pids.append(int(folder.name))
+    except OSError:
+        pass
+print(json.dumps(dict(pids=pids)))
+"""
+
+# Asks whether it may, and does nothing.
+_SIGNAL = """
+import json, os
+reached, own = [], []
+for pid in {pids!r}:
+    try:
+        if os.stat("/proc/%d" % pid).st_uid == os.getuid():
+            own.append(pid)
+    except OSError:
+        pass
+    try:
+        os.kill(pid, 0)
+        reached.append(pid)
+    except OSError:
+        pass
+    try:
+        open("/proc/%d/mem" % pid, "rb").close()
+        reached.append(pid)
+    except OSError:
+        pass
+print(json.dumps(dict(reached=reached, own=own)))
+"""
+
+_CONNECT = """
+import json, socket
+reached = []
+for path in {paths!r}:
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(2)
+        try:
+            asking.connect(path)
+            reached.append(path)
+        except OSError:
+            pass
+print(json.dumps(reached))
 """
 
 _MAKE_FILE = """

@@ -45,6 +45,9 @@ async def test_what_was_stored_is_there_at_the_next_opening(case: EngineCase) ->
             assert found["a folder"].kind == "folder"
             assert await store.digest(large) == hashlib.sha256(content).hexdigest()
             assert await store.read(large.path, _BLOCK - 3, 100) == content[_BLOCK - 3 :]
+            for path in (".git", "link", "gone"):
+                await store.remove(path)
+            assert set(await _list(store)) == {"a folder", empty.path}
             await store.clear()
             assert await _list(store) == {}
     finally:

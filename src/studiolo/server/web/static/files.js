@@ -19,14 +19,39 @@ async function ask(method, address, { headers = {}, body, signal } = {}) {
   throw Object.assign(error, { told });
 }
 
-// Send all of `content`; after a break ask where the upload stands and go on there.
-async function upload(path, content, { progress = () => {}, signal } = {}) {
-  const pairs = [["path", path], ...(content.lastModified ? [["modified", String(content.lastModified / 1000)]] : [])];
+// Where an upload stands that broke off with its page, by what is sent and where to. Without storage, none is known.
+const remembered = {
+  find(key) { try { return key && localStorage.getItem(key); } catch { return null; } },
+  keep(key, address) { try { if (key) localStorage.setItem(key, address); } catch { /* It goes on in this page only. */ } },
+  forget(key) { try { if (key) localStorage.removeItem(key); } catch { /* Nothing was kept. */ } },
+};
+
+async function begin(key, content, pairs, signal) {
+  const known = remembered.find(key);
+  if (known) {
+    try {
+      return [known, Number((await ask("HEAD", known, { signal })).headers.get("Upload-Offset"))];
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      remembered.forget(key);
+    }
+  }
   const metadata = pairs.map(([name, value]) => `${name} ${base64(value)}`).join(",");
   const made = await ask("POST", `${base}/uploads`, { headers: { "Upload-Length": String(content.size), "Upload-Metadata": metadata }, signal });
   const address = made.headers.get("Location");
+  remembered.keep(key, address);
+  return [address, 0];
+}
+
+// Send all of `content`; after a break ask where the upload stands and go on there, also in a later page.
+async function upload(path, content, { progress = () => {}, signal, replaces = false } = {}) {
+  const pairs = [["path", path]];
+  if (content.lastModified) pairs.push(["modified", String(content.lastModified / 1000)]);
+  if (replaces) pairs.push(["overwrite", "yes"]);
+  const key = content.lastModified && JSON.stringify(["upload", base, content.size, ...pairs.flat()]);
+  const [address, reached] = await begin(key, content, pairs, signal);
   try {
-    for (let at = 0, failures = 0; at < content.size;) {
+    for (let at = reached, failures = 0; at < content.size;) {
       try {
         if (failures) at = Number((await ask("HEAD", address, { signal })).headers.get("Upload-Offset"));
         if (at >= content.size) break;
@@ -40,8 +65,13 @@ async function upload(path, content, { progress = () => {}, signal } = {}) {
         await wait(Math.min(2 ** failures / 2, 10));
       }
     }
+    remembered.forget(key);
   } catch (error) {
-    ask("DELETE", address).catch(() => {});
+    // What only broke off can go on.
+    if (error instanceof Refused || signal?.aborted) {
+      remembered.forget(key);
+      ask("DELETE", address).catch(() => {});
+    }
     throw error;
   }
 }
@@ -57,37 +87,49 @@ function line(name) {
 
 const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(bytes < 2 ** 24 ? 1 : 0)}`;
 
+// Send one file; where a person can do something about what came in between, a button beside it does it.
+async function carry(one, settle, replaces = false) {
+  one.again?.remove();
+  one.said.classList.remove("failed");
+  try {
+    one.stop.signal.throwIfAborted();
+    await upload(inside(one.path), one.file, {
+      replaces,
+      signal: one.stop.signal,
+      progress: (at) => { one.bar.value = at; one.said.textContent = `${mib(at)} of ${mib(one.file.size)} MiB`; },
+    });
+    one.bar.value = one.bar.max;
+    one.said.textContent = "Uploaded";
+    one.isThere = true;
+    one.cancel.remove();
+  } catch (error) {
+    const wasStopped = one.stop.signal.aborted, isTaken = error.told?.code === "file-exists";
+    one.said.textContent = wasStopped ? "Cancelled" : error instanceof Refused ? error.message : "Broken off. What has arrived stays for a week.";
+    one.said.classList.toggle("failed", !wasStopped);
+    one.cancel.remove();
+    if (wasStopped || (error instanceof Refused && !isTaken)) return;
+    one.again = Object.assign(document.createElement("button"), { type: "button", textContent: isTaken ? "Replace" : "Go on" });
+    one.again.addEventListener("click", () => carry(one, settle, replaces || isTaken).then(settle));
+    one.row.append(one.again);
+  }
+}
+
 async function uploadAll(files) {
   if (!files.length) return;
   shown.hidden = false;
   const list = shown.appendChild(document.createElement("ul"));
   const waiting = files.map(({ path, file }) => ({ path, file, stop: new AbortController(), ...line(path) }));
+  const show = Object.assign(document.createElement("a"), { href: location.href, textContent: "Show the folder" });
+  // What failed must be readable; the list shows the rest.
+  const settle = () => { if (waiting.every((one) => one.isThere)) location.reload(); else shown.append(show); };
   for (const one of waiting) {
     list.append(one.row);
     one.bar.max = one.file.size || 1;
     one.bar.value = 0;
     one.cancel.addEventListener("click", () => one.stop.abort());
   }
-  let failed = 0;
-  for (const one of waiting) {
-    try {
-      one.stop.signal.throwIfAborted();
-      await upload(inside(one.path), one.file, {
-        signal: one.stop.signal,
-        progress: (at) => { one.bar.value = at; one.said.textContent = `${mib(at)} of ${mib(one.file.size)} MiB`; },
-      });
-      one.bar.value = one.bar.max;
-      one.said.textContent = "Uploaded";
-    } catch (error) {
-      failed += 1;
-      one.said.textContent = one.stop.signal.aborted ? "Cancelled" : error.message;
-      one.said.classList.toggle("failed", !one.stop.signal.aborted);
-    }
-    one.cancel.remove();
-  }
-  // What failed must be readable; the list shows the rest.
-  if (!failed) location.reload();
-  else shown.append(Object.assign(document.createElement("a"), { href: location.href, textContent: "Show the folder" }));
+  for (const one of waiting) await carry(one, settle);
+  settle();
 }
 
 // Files and folders that were dropped, each with its path below the folder that is shown.
