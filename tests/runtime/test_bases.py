@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from studiolo.engines.container.ground import find_interpreters
+from studiolo.engines.ground import find_interpreters
 from studiolo.runtime.bases import base_of, bases_of
 from studiolo.runtime.kernelcommands import BASE_FILE
 

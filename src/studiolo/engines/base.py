@@ -71,7 +71,7 @@ class WorkloadSpec:
     account of ours) and `labels` (words for people, by name) are untrusted text: an engine escapes or leaves out.
     `options`: what the profile says for this engine (a partition, a node selector, …), checked by the engine's model.
     `volumes`: only of those that the engine can attach (see Attaches). `recipe`: what `environment` holds, for engines
-    that keep files themselves and make it where the workload runs (decision 014).
+    that keep files themselves and make it where the workload runs (decision 014). `workspace_id`: whose session it is.
     """
 
     workload_id: str
@@ -96,6 +96,7 @@ class WorkloadSpec:
     only_kernels: bool = False
     volumes: tuple[Volume, ...] = ()
     recipe: Recipe | None = None
+    workspace_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

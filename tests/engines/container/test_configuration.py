@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from studiolo.contract.errors import InvalidInput
 from studiolo.engines.base import Limits, Volume, WorkloadSpec
 from studiolo.engines.container.configuration import Host, Mount, container_config, volume_mounts, workspace_mounts
-from studiolo.engines.container.ground import WayOut, find_way_out, without_nested
 from studiolo.engines.container.launches import Launch
 from studiolo.engines.container.settings import ContainerSettings
+from studiolo.engines.ground import WayOut, find_way_out, without_nested
 
 LAUNCH = Launch(Path("/data/engines/container"), Path("/run/s"), "s-0123456789abcdef", 1)
 HOST = Host("i", (60100, 60100), is_podman=True)

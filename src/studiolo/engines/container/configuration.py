@@ -12,9 +12,9 @@ from typing import Any
 
 from studiolo.contract.errors import InvalidInput
 from studiolo.engines.base import WorkloadSpec
-from studiolo.engines.container.ground import WayOut
 from studiolo.engines.container.launches import Launch
 from studiolo.engines.container.settings import ContainerSettings
+from studiolo.engines.ground import WayOut
 
 WORKSPACE, DATASETS, VOLUMES = (PurePosixPath(f"/{name}") for name in ("workspace", "datasets", "volumes"))
 # Labels; WAITING names the place of a container that was made ahead.

@@ -13,14 +13,11 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from asyncio import StreamReader, StreamWriter
+from studiolo.runtime import relay
 
 WAIT = "--wait"
 _ASKS_TO_STOP = (signal.SIGTERM, signal.SIGINT)
-_CHUNK_BYTES = 64 * 1024
 _ENDED_BY_SIGNAL = 128
 
 
@@ -82,7 +79,7 @@ async def _serve(workload: int, way_out: list[str], link: socket.socket, gate: s
     if way_out:
         port, path = way_out
         try:
-            await asyncio.start_server(lambda reader, writer: _carry(reader, writer, path), "127.0.0.1", int(port))
+            await relay.serve(path, port=int(port))
         except OSError as exc:
             # The session works without it.
             sys.stderr.write(f"Programs here cannot reach the platform: {exc}\n")
@@ -130,33 +127,6 @@ def _next_dead() -> tuple[int, int] | None:
         return None
     code = os.waitstatus_to_exitcode(status)
     return pid, code if code >= 0 else _ENDED_BY_SIGNAL - code
-
-
-async def _carry(reader: "StreamReader", writer: "StreamWriter", path: str) -> None:
-    import asyncio
-
-    try:
-        far_reader, far_writer = await asyncio.open_unix_connection(path)
-    except OSError as exc:
-        sys.stderr.write(f"The platform cannot be reached: {exc}\n")
-        writer.close()
-        return
-    try:
-        await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
-    finally:
-        writer.close()
-        far_writer.close()
-
-
-async def _pump(reader: "StreamReader", writer: "StreamWriter") -> None:
-    try:
-        while chunk := await reader.read(_CHUNK_BYTES):
-            writer.write(chunk)
-            await writer.drain()
-        writer.write_eof()
-    except OSError:
-        # One side is gone; the other is told by the end of its own direction.
-        writer.close()
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from studiolo.contract.errors import Unavailable
+from studiolo.engines import ground
 from studiolo.engines.base import WorkloadSpec
-from studiolo.engines.container import ground, owners
+from studiolo.engines.container import owners
 from studiolo.engines.container.configuration import Host, Mount, container_config, volume_mounts, workspace_mounts
-from studiolo.engines.container.ground import WayOut
 from studiolo.engines.container.launches import Launch
 from studiolo.engines.container.settings import ContainerOptions, ContainerSettings
 from studiolo.engines.container.waiting import Kind, Place
+from studiolo.engines.ground import WayOut
 from studiolo.engines.launch_files import Places, make_request, write_request
 from studiolo.engines.plugins import EngineGround
 from studiolo.engines.tools import offer_tools, tools_folder

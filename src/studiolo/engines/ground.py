@@ -1,4 +1,4 @@
-"""What of this machine a container needs besides its workspace: interpreters, our own programs, the way out."""
+"""What of this machine a workload needs that sees little of it: interpreters, our own programs, the way out."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 @dataclass(frozen=True, slots=True)
 class WayOut:
-    """How programs in a container without a network reach the platform: `port` there leads to `socket`."""
+    """How programs without a network reach the platform: `port` on their loopback leads to `socket`."""
 
     socket: Path
     port: int
@@ -29,7 +29,7 @@ class WayOut:
 
     @property
     def names(self) -> list[str]:
-        """Names that must mean the container itself."""
+        """Names that must mean the workload's own loopback."""
         return [] if self.host in _LOOPBACK else [self.host]
 
 
