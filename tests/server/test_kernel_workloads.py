@@ -172,6 +172,26 @@ async def test_while_it_waits_for_a_place_the_client_is_told_to_ask_again(
     assert len(starts_of(pods)) == 1
 
 
+async def test_places_that_nobody_came_back_for_count_as_kernels_do(
+    asking: Asking, there: Host, pods: Pods, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_workloads, "PLACE_SECONDS", 0.1)
+    pods.behaviour.has_places = False
+    asked = [
+        error(await asking.reserve(workspace, KERNEL_ENGINE="pods", KERNEL_CPUS=str(size))) for size in range(1, 5)
+    ]
+    assert asked == ["kernel-place-pending"] * 3 + ["too-many-kernels"]
+    # Nothing is new about a place that was asked for before.
+    assert error(await asking.reserve(workspace, KERNEL_ENGINE="pods", KERNEL_CPUS="3")) == "kernel-place-pending"
+
+
+async def test_a_kernel_too_many_gets_no_place(asking: Asking, there: Host, pods: Pods, workspace: str) -> None:
+    for _ in range(3):
+        await start(asking, there, workspace)
+    assert error(await asking.reserve(workspace, KERNEL_ENGINE="pods", KERNEL_CPUS="1")) == "too-many-kernels"
+    assert len(starts_of(pods)) == 1
+
+
 async def test_a_kernel_that_does_not_start_there_is_none(asking: Asking, there: Host, workspace: str) -> None:
     refusal = b'{"kind": "not-found", "code": "kernelspec-not-found", "detail": "The \'r\' kernel is not available."}'
     there.app.answer = lambda seen: (404, {"content-type": "application/problem+json"}, refusal)

@@ -60,6 +60,19 @@ class KernelAdmission:
         if await queries.count_alive(connection) >= limit:
             raise _too_many(f"{limit} kernels run on this platform, which is its limit.")
 
+    async def check_places(self, connection: AsyncConnection, workspace_id: str, *, person_id: str) -> None:
+        """As `check_numbers`, for one more place of kernels elsewhere: there are no more of these than kernels.
+
+        A place stays for a while when nobody came back for its kernel, and each size that is asked for has its own.
+        """
+        await self.check_numbers(connection, person_id=person_id, workspace_id=workspace_id)
+        limit, places = self._settings.max_running_per_person, session_queries.KERNELS
+        if await session_queries.count_alive(connection, person_id, kind=places) >= limit:
+            raise _too_many(f"You have {limit} places for kernels on other engines, which is the limit for one person.")
+        limit = self._settings.max_running
+        if await session_queries.count_alive(connection, kind=places) >= limit:
+            raise _too_many(f"{limit} places for kernels are taken on this platform, which is its limit.")
+
     async def admit(
         self,
         connection: AsyncConnection,

@@ -1,6 +1,7 @@
 """Headless kernels on other engines: where a kernel is to run, its start there, and those that run (decision 013)."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -16,6 +17,7 @@ from studiolo.kit.db import Database
 from studiolo.packages.clients.sources import without_sources
 from studiolo.server.engines.engines import Engines
 from studiolo.server.kernels import queries
+from studiolo.server.kernels.admission import KernelAdmission
 from studiolo.server.kernels.callers import ALL, caller_header
 from studiolo.server.kernels.grounds import Ground
 from studiolo.server.kernels.host import KernelHost
@@ -41,6 +43,7 @@ class KernelsElsewhere:
         engines: Engines,
         workloads: KernelWorkloads,
         hosts: KernelHosts,
+        admission: KernelAdmission,
         rows: KernelRows,
         reports: HostReports,
         ground: Ground,
@@ -49,6 +52,7 @@ class KernelsElsewhere:
         self._engines = engines
         self._workloads = workloads
         self._hosts = hosts
+        self._admission = admission
         self._rows = rows
         self._reports = reports
         self._ground = ground
@@ -92,7 +96,8 @@ class KernelsElsewhere:
         (`kernelspec-not-found`), Unavailable (`kernel-place-pending`, `kernel-not-started`, …).
         """
         asked = amounts(wanted.profile, wanted.resources)
-        session = await self._workloads.want(who, workspace["id"], engine, asked)
+        check = partial(self._admission.check_places, person_id=who.person_id)
+        session = await self._workloads.want(who, workspace["id"], engine, asked, check=check)
         row = await self._workloads.await_running(session)
         host = await self._hosts.of_session(row)
         if host is None:

@@ -82,7 +82,7 @@ def build_kernels(
     rows = KernelRows(on.clock, keys, on.audit, admission, secrets)
     hosts = KernelHosts(on.db, host, engines, SessionSecrets(on.master), on.settings.session_sockets)
     reports = HostReports(on.db, on.clock, keys, on.audit, on.live, ground, secrets, of_sessions.session_reports)
-    elsewhere = KernelsElsewhere(on.db, engines, of_sessions.kernel_workloads, hosts, rows, reports, ground)
+    elsewhere = KernelsElsewhere(on.db, engines, of_sessions.kernel_workloads, hosts, admission, rows, reports, ground)
     reservations = Reservations(
         on.db,
         authentication,

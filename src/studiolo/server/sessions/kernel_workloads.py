@@ -3,10 +3,11 @@
 There is one for each person, workspace, engine and size; see docs/decisions/013.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 
 from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.errors import Unavailable
 from studiolo.contract.ids import IdKind, new_id
@@ -49,8 +50,19 @@ class KernelWorkloads:
         self._view = view
         self._idle_stop = idle_stop
 
-    async def want(self, who: Principal, workspace_id: str, engine: str, asked: Amounts) -> Session:
-        """Return the place that is wanted to run, started if there is none. Raises as `Admission.admit`."""
+    async def want(
+        self,
+        who: Principal,
+        workspace_id: str,
+        engine: str,
+        asked: Amounts,
+        *,
+        check: Callable[[AsyncConnection, str], Awaitable[None]],
+    ) -> Session:
+        """Return the place that is wanted to run, started if there is none. Raises as `Admission.admit`.
+
+        `check`: raises, within the transaction, where there may be no further one, a workspace's.
+        """
         async with self._db.read() as connection:
             found = await queries.list_kernel_workloads(connection, workspace_id, who.person_id, engine)
         row = _of_size(found, asked)
@@ -66,6 +78,7 @@ class KernelWorkloads:
             )
             session_id, launch = (row["id"], row["launch"] + 1) if row is not None else (new_id(IdKind.SESSION), 1)
             if row is None or row["desired"] != "running":
+                await check(tx.connection, workspace["id"])
                 allowed = await self._admission.admit(
                     tx.connection,
                     machines,
