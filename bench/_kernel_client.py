@@ -15,6 +15,8 @@ from _kernel_service import KernelService
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1, serialize_msg_to_ws_v1
 from websockets.asyncio.client import ClientConnection, connect
 
+# jupyter_server answers an upgrade only once the kernel has answered it; ten that start at once take some seconds.
+_OPEN_SECONDS = 30.0
 _PROTOCOL: Any = "v1.kernel.websocket.jupyter.org"
 Result = TypeVar("Result")
 
@@ -101,6 +103,7 @@ async def connected(service: KernelService, kernel: str) -> AsyncIterator[Kernel
         "compression": None,
         "max_size": None,
         "ping_interval": None,
+        "open_timeout": _OPEN_SECONDS,
     }
     async with connect(url, **options) as socket:
         yield KernelClient(socket, session)
