@@ -114,6 +114,7 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /w/{workspace}/move": {"engine": "local"},
     "POST /w/{workspace}/people": {"person": "sam", "role": "viewer"},
     "POST /w/{workspace}/people/remove": {"person": "cy"},
+    "POST /w/{workspace}/kernelspecs": {"name": "big"},
     "POST /w/{workspace}/settings": {"name": "changed", "description": "changed"},
     "POST /w/{workspace}/size": {"cpu": "1", "memory": "1g"},
     "POST /w/{workspace}/config": {"config": "resources:\n  cpu: 1\n"},

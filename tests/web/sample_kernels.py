@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from server.kernel_host import Host, add_kernel, standing_in
+from server.kernel_host import SPEC, Host, add_kernel, standing_in
 from studiolo.server.kernels import queries
 from studiolo.server.principal import Principal
 from studiolo.server.services import Services
@@ -64,10 +64,11 @@ async def add_samples(
     """Let a host stand in until the stack closes; returns ids by name."""
     host = await stack.enter_async_context(standing_in(services))
     ordinary = host.answer
-    host.app.answer = lambda seen: _answer(host, ordinary(seen), seen, ids["reading"])
+    made: dict[str, dict[str, Any]] = {}
+    host.app.answer = lambda seen: _of_specs(made, seen) or _answer(host, ordinary(seen), seen, ids["reading"])
     long = "notebooks/" + "a-rather-long-name-" * 3 + "survival-by-plan.ipynb"
     now = services.clock.now()
-    made = {
+    kernels = {
         "kernel": {"output": 11, "state": "busy", "connections": 2, "path": long},
         "quiet kernel": {"output": 0},
         "kernel of a session": {"session_id": ids["running"], "scope": f"{ids['running']}.1", "path": "train.ipynb"},
@@ -84,10 +85,12 @@ async def add_samples(
             },
         },
     }
-    found = {name: await add_kernel(services, ids["churn"], ana.person_id, **values) for name, values in made.items()}
+    found = {
+        name: await add_kernel(services, ids["churn"], ana.person_id, **values) for name, values in kernels.items()
+    }
     await _add_many(services, host, ids["study"], mia.person_id)
     for name in ("kernel", "quiet kernel", "kernel of a session", "left kernel"):
-        seen = {"scope": ids["churn"], "state": "idle"} | made[name]
+        seen = {"scope": ids["churn"], "state": "idle"} | kernels[name]
         host.kernels.append({"id": found[name]} | seen | ({"unread_after": 4} if name == "left kernel" else {}))
     return found
 
@@ -105,6 +108,29 @@ async def _add_many(services: Services, host: Host, workspace_id: str, person_id
             await queries.insert_kernel(tx.connection, row | own)
             host.kernels.append({"id": own["id"], "scope": workspace_id, "state": "idle", "path": own["path"]})
     host.kernels.append({"id": first, "scope": workspace_id, "state": "idle"})
+
+
+def _of_specs(made: dict[str, dict[str, Any]], seen: Seen) -> tuple[int, dict[str, str], bytes] | None:
+    """Answer as a host does that keeps the kernelspecs people make, those of all workspaces together."""
+    status, found = 200, None
+    if seen.path.endswith("/studiolo/kernelspecs"):
+        body = json.loads(seen.body)
+        name, told = body["name"], {"base": body["base"], "resources": body["resources"]}
+        if name in made:
+            told = {"kind": "conflict", "code": "kernelspec-exists", "detail": f"There is a kernelspec {name} already."}
+            status, found = 409, told | {"title": "x", "hint": "Take another name."}
+        else:
+            changed = {"display_name": body.get("display_name", name), "metadata": {"studiolo": told}}
+            found = made[name] = {"name": name, "spec": SPEC | changed}
+    elif "/studiolo/kernelspecs/" in seen.path:
+        made.pop(seen.path.rpartition("/")[2])
+        status = 204
+    elif seen.path.endswith("/api/kernelspecs") and made:
+        found = {"default": "python3", "kernelspecs": {"python3": {"name": "python3", "spec": SPEC}, **made}}
+    else:
+        return None
+    content = b"" if found is None else json.dumps(found).encode()
+    return status, {"content-type": "application/json"}, content
 
 
 def _answer(

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from studiolo.contract.kernels import KernelInfo
+from studiolo.contract.kernels import KernelInfo, KernelSpecInfo
 from studiolo.contract.models import Workspace
 from studiolo.server.principal import Principal
-from studiolo.server.web.kernel_words import kernel_look, may, runs_of, snippets
+from studiolo.server.web.kernel_words import kernel_look, may, runs_of, snippets, spec_size
 from web.conftest import Visitors
 from web.sample_kernels import ENTRIES, published
 from web.stage import Samples
@@ -105,6 +105,21 @@ def test_each_state_has_a_look(state: str) -> None:
     assert kernel_look(kernel(state=state)).word
 
 
+@pytest.mark.parametrize(
+    ("told", "size"),
+    [
+        ({"cpu": "2", "memory": "8g"}, "2 CPU, 8 GiB"),
+        ({"memory": 512 * 2**20}, "512 MiB"),
+        ({}, "as the workspace"),
+        ({"cpu": "many"}, "as the workspace"),
+        ("much", "as the workspace"),
+    ],
+)
+def test_a_kernelspec_tells_its_size(told: Any, size: str) -> None:
+    metadata = {"studiolo": {"resources": told}}
+    assert spec_size(KernelSpecInfo(name="a", display_name="A", language="python", metadata=metadata)) == size
+
+
 def test_each_way_to_connect_names_the_kernel() -> None:
     shown = snippets(kernel())
     assert shown.keys() == {"shell", "python", "javascript", "curl"}
@@ -127,6 +142,67 @@ def test_a_kernel_is_stopped_from_its_page(visitors: Visitors, samples: Samples)
     assert "Interrupted." in page.inner_text("main")
     page.get_by_role("button", name="Stop").click()
     assert "Stopped." in page.inner_text("main")
+    page.close()
+
+
+@pytest.mark.browser
+def test_a_kernelspec_is_made_and_removed_on_the_page_of_kernels(visitors: Visitors, samples: Samples) -> None:
+    visitor = visitors.get("ana")
+    page = visitor.open(f"/w/{samples.ids['churn']}/kernels")
+    page.get_by_text("Add one with a size").click()
+    page.get_by_label("Name", exact=True).fill("big")
+    page.get_by_label("What people read").fill("Python, 8 GiB")
+    page.get_by_label("CPU").fill("2")
+    page.get_by_label("Memory").fill("8g")
+    page.get_by_label("Variables").fill("MODE=fast\nLEVEL=3")
+    page.get_by_role("button", name="Add", exact=True).click()
+    assert "Whoever starts a kernel here can choose it." in page.inner_text("main")
+    row = page.get_by_role("row").filter(has_text="Python, 8 GiB")
+    assert "2 CPU, 8 GiB" in row.inner_text()
+    assert page.locator("#name option", has_text="Python, 8 GiB").count() == 1
+    row.get_by_role("button", name="Remove").click()
+    assert "Kernels that run go on." in page.inner_text("main")
+    assert page.get_by_role("row").filter(has_text="Python, 8 GiB").count() == 0
+    assert visitor.complaints == []
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("field", "given", "fault"),
+    [
+        ("Memory", "plenty", "'plenty' is no size"),
+        ("CPU", "-1", "greater than or equal to 0.01"),
+        ("Variables", "MODE=fast\nLEVEL", "Line 2 is no NAME=VALUE."),
+    ],
+)
+def test_what_is_wrong_with_a_kernelspec_stands_at_its_field(
+    visitors: Visitors, samples: Samples, field: str, given: str, fault: str
+) -> None:
+    page = visitors.get("ana").open(f"/w/{samples.ids['churn']}/kernels")
+    page.get_by_text("Add one with a size").click()
+    page.get_by_label("Name", exact=True).fill("big")
+    page.get_by_label(field).fill(given)
+    page.get_by_role("button", name="Add", exact=True).click()
+    wrong = page.get_by_label(field)
+    assert (wrong.get_attribute("aria-invalid"), wrong.input_value()) == ("true", given)
+    assert fault in page.locator(f"#{wrong.get_attribute('aria-describedby')}").inner_text()
+    assert page.get_by_label("Name", exact=True).input_value() == "big"
+    assert page.locator(".fault").count() == 1
+    page.close()
+
+
+@pytest.mark.browser
+def test_a_name_that_another_kernelspec_has_is_told_at_the_name(visitors: Visitors, samples: Samples) -> None:
+    visitor = visitors.get("ana")
+    page = visitor.open(f"/w/{samples.ids['churn']}/kernels")
+    for _ in range(2):
+        page.get_by_text("Add one with a size").click()
+        page.get_by_label("Name", exact=True).fill("twice")
+        page.get_by_role("button", name="Add", exact=True).click()
+    assert "There is a kernelspec twice already. Take another name." in page.inner_text("#spec-name-fault")
+    page.get_by_role("button", name="Remove twice").click()
+    assert page.get_by_role("button", name="Remove twice").count() == 0
     page.close()
 
 

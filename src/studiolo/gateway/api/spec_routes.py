@@ -7,11 +7,10 @@ from aiohttp import web
 from studiolo.contract.errors import InvalidInput
 from studiolo.gateway.api import bodies
 from studiolo.gateway.api.asking import Ask, created, nothing
-from studiolo.gateway.offers.own_specs import OwnSpec, OwnSpecs
+from studiolo.gateway.offers.own_specs import RESOURCES, OwnSpec, OwnSpecs
 from studiolo.gateway.starting.variables import cpu_wish, memory_wish
 
 _MOST_METADATA = 16 * 1024
-_RESOURCES = {"cpu": "KERNEL_CPUS", "memory": "KERNEL_MEMORY"}
 
 
 async def create_spec(ask: Ask) -> web.Response:
@@ -47,9 +46,9 @@ def _own(ask: Ask) -> OwnSpecs:
 
 
 def _resources(given: dict[str, object]) -> dict[str, str]:
-    if not set(given) <= set(_RESOURCES):
-        raise InvalidInput("request-invalid", f"resources: only {', '.join(_RESOURCES)} can be said.")
-    found = {_RESOURCES[name]: str(value)[:40] for name, value in given.items() if value is not None}
+    if not set(given) <= set(RESOURCES):
+        raise InvalidInput("request-invalid", f"resources: only {', '.join(RESOURCES)} can be said.")
+    found = {RESOURCES[name]: str(value)[:40] for name, value in given.items() if value is not None}
     cpu_wish(found)
     memory_wish(found)
     return found

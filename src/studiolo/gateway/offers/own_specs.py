@@ -12,6 +12,8 @@ from studiolo.gateway.starting.plans import read_json, replace_json
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _MOST = 100
+# What a kernelspec may say of its size, and by which variable a client would ask for it.
+RESOURCES = {"cpu": "KERNEL_CPUS", "memory": "KERNEL_MEMORY"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +118,5 @@ def _model(spec: OwnSpec, base: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _resources(spec: OwnSpec) -> dict[str, str]:
-    return {name.removeprefix("KERNEL_").lower(): value for name, value in spec.resources.items()}
+    """Return them by the names that other kernelspecs tell theirs by."""
+    return {name: spec.resources[asked] for name, asked in RESOURCES.items() if asked in spec.resources}

@@ -5,9 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from studiolo.contract.kernels import KernelInfo
+from pydantic import ValidationError
+
+from studiolo.contract.kernels import KernelInfo, KernelSpecInfo
 from studiolo.contract.models import Workspace
+from studiolo.contract.resources import Resources
 from studiolo.server.principal import Principal
+from studiolo.server.web import amounts
 from studiolo.server.web.kernel_output import Shown, plain, show
 from studiolo.server.web.presentation import Look
 
@@ -33,6 +37,17 @@ class Ran:
     person: str = ""
     outputs: list[dict[str, Any]] = field(default_factory=list)
     shown: list[Shown] = field(default_factory=list)
+
+
+def spec_size(spec: KernelSpecInfo) -> str:
+    """Return what kernels of a kernelspec may use unless a start names something else: `4 CPU, 8 GiB`."""
+    told = (spec.metadata.get("studiolo") or {}).get("resources") or {}
+    try:
+        size = Resources(cpu=told.get("cpu"), memory=told.get("memory"))
+    except (ValidationError, AttributeError):
+        # Somebody else wrote it.
+        size = Resources()
+    return amounts.describe(size) if size.cpu or size.memory else "as the workspace"
 
 
 def kernel_look(kernel: KernelInfo) -> Look:

@@ -21,6 +21,10 @@ _MOST_LISTED = 200
 _LOG_LINES = 200
 # What a page shows of a journal, from its end.
 _MOST_MESSAGES = 400
+# The form that makes a kernelspec, untouched.
+_EMPTY_SPEC = {"name": "", "base": "", "display_name": "", "cpu": "", "memory": "", "variables": ""}
+# Which of its fields an answer of the host is about.
+_SPEC_FIELDS = {"name-invalid": "name", "kernelspec-exists": "name", "kernelspec-not-found": "base"}
 _Text = Annotated[str, Form(max_length=1000)]
 _Back = Annotated[str, Form(max_length=2000)]
 
@@ -35,7 +39,7 @@ async def of_workspace(
     ended: bool = False,
 ) -> Response:
     """A workspace: its kernels."""
-    return await _show_workspace(request, who, services, workspace, cursor=cursor, ended=ended)
+    return await show_workspace(request, who, services, workspace, cursor=cursor, ended=ended)
 
 
 @router.post("/w/{workspace}/kernels")
@@ -62,7 +66,7 @@ async def start(
         started = await services.kernels.start(who, form)
     except StudioloError as problem:
         given = {"name": name, "profile": profile, "path": path, "engine": engine}
-        return await _show_workspace(request, who, services, workspace, problem=problem, given=given)
+        return await show_workspace(request, who, services, workspace, problem=problem, given=given)
     return see(f"/kernels/{started.id}", "started")
 
 
@@ -141,7 +145,7 @@ async def of_everybody(
     )
 
 
-async def _show_workspace(
+async def show_workspace(
     request: Request,
     who: Principal,
     services: Services,
@@ -151,7 +155,9 @@ async def _show_workspace(
     ended: Annotated[bool, Query()] = False,
     problem: StudioloError | None = None,
     given: dict[str, str] | None = None,
+    given_spec: dict[str, str] | None = None,
 ) -> Response:
+    """Return the page. `problem` stands above it, or in the form of kernelspecs where that was `given_spec`."""
     own = await services.workspaces.get(who, reference)
     states = ("ended",) if ended else ()
     found = await services.kernels.list_(who, workspace=own.id, states=states, cursor=cursor, limit=PAGE_SIZE)
@@ -167,6 +173,9 @@ async def _show_workspace(
         profiles=services.settings.resources.of_person(who.name).profiles,
         engines=services.engines.usable,
         form={"name": "", "profile": "", "path": "", "engine": ""} | (given or {}),
+        spec_form=_EMPTY_SPEC | (given_spec or {}),
+        tells_problems=given_spec is not None,
+        faults=forms.faults_of(problem, _SPEC_FIELDS) if given_spec else {},
         problem=problem,
         canonical=f"/w/{own.id}/kernels" if problem else None,
         **await _specs(services, who, own),

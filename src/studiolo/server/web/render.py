@@ -14,7 +14,7 @@ from studiolo.kit.clock import Clock
 from studiolo.server.engines.words import isolation_notice
 from studiolo.server.principal import Principal
 from studiolo.server.services import Services
-from studiolo.server.web.kernel_words import kernel_look
+from studiolo.server.web.kernel_words import kernel_look, spec_size
 from studiolo.server.web.presentation import filters
 from studiolo.server.web.sentences import sentence
 from studiolo.server.web.static_files import SHEET, static_path
@@ -49,6 +49,8 @@ SAID = {
     "imported": "Imported.",
     "inserted": "Inserted into the notebook.",
     "kept": "It keeps running.",
+    "kernel-added": "Added. Whoever starts a kernel here can choose it.",
+    "kernel-removed": "Removed. Kernels that run go on.",
     "left": "Left. You have no access any more.",
     "login-ended": "Your sign-in has ended. Nothing that runs was stopped.",
     "nothing-changed": "Your sign-in has ended; nothing was changed.",
@@ -143,7 +145,7 @@ def environment(clock: Clock, idle_warning: timedelta = timedelta(minutes=15)) -
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= filters(clock.now, idle_warning) | {"sentence": sentence, "kernel_look": kernel_look}
+    made.filters |= filters(clock.now, idle_warning) | {f.__name__: f for f in (sentence, kernel_look, spec_size)}
     made.globals |= {"static": static_path(), "sheet": f"{static_path()}/{SHEET}"}
     return made
 
