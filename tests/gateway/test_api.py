@@ -83,6 +83,18 @@ def test_a_body_of_more_than_a_mebibyte_is_refused(gateway: Gateway) -> None:
     assert gateway.http.post("/api/kernels", content=b" " * (1 << 20) + b"{}").status_code == 413
 
 
+def test_any_case_finds_a_kernelspec_as_in_jupyter_server(gateway: Gateway) -> None:
+    assert gateway.http.get("/api/kernelspecs/Python3").json()["name"] == "python3"
+    assert gateway.http.get("/kernelspecs/PYTHON3/logo-64x64.png").headers["content-type"] == "image/png"
+
+
+def test_nothing_of_a_reply_may_run_in_a_browser(gateway: Gateway) -> None:
+    policy = gateway.http.get("/api/kernels").headers["content-security-policy"]
+    assert policy == "frame-ancestors 'self'; report-uri /api/security/csp-report; default-src 'none'"
+    report = {"csp-report": {"violated-directive": "default-src"}}
+    assert gateway.http.post("/api/security/csp-report", json=report).status_code == 204
+
+
 def test_an_unknown_kernelspec_is_answered_by_those_there_are(gateway: Gateway) -> None:
     reply = gateway.http.post("/api/kernels", json={"name": "cobol"})
     assert (reply.status_code, reply.json()["code"]) == (404, "kernelspec-not-found")

@@ -10,7 +10,7 @@ import pytest
 from studiolo.contract.errors import NotFound
 from studiolo.gateway.offers.catalogue import Catalogue
 from studiolo.gateway.offers.environments import content_hash, find_environment, hash_of, identify, with_environment
-from studiolo.gateway.offers.specs import choose, forkable, list_specs, listing, read_spec
+from studiolo.gateway.offers.specs import choose, find_resource_file, forkable, list_specs, listing, read_spec
 from studiolo.runtime.kernelcommands import BUILD_FILE
 
 
@@ -166,6 +166,19 @@ def test_logos_are_listed_but_no_links(tmp_path: Path) -> None:
     assert spec is not None
     shown = listing({"k": spec}, "/w/x/")["kernelspecs"]["k"]
     assert shown["resources"] == {"logo-64x64": "/w/x/kernelspecs/k/logo-64x64.png"}
+
+
+def test_files_beside_a_kernelspec_can_be_read_but_no_links_and_nothing_hidden(tmp_path: Path) -> None:
+    folder = make_spec(tmp_path / "k")
+    (folder / "resource.txt").touch()
+    (folder / ".secret").touch()
+    (folder / "link.txt").symlink_to("/etc/passwd")
+    (folder / "folder").mkdir()
+    spec = read_spec(folder, "k")
+    assert spec is not None
+    assert find_resource_file(spec, "resource.txt") == folder / "resource.txt"
+    refused = (".secret", "link.txt", "folder", "kernel.json", "nothing.txt", "..", "../k/resource.txt", "")
+    assert [name for name in refused if find_resource_file(spec, name)] == []
 
 
 def test_a_look_without_changes_lists_no_folder_again(

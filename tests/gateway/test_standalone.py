@@ -28,7 +28,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def open_gateway() -> Iterator[Gateway]:
-    with running_gateway("--open", "--allow-origin", "https://app.example", "--base-url", "/deep/base") as running:
+    with running_gateway("--open", "--allow-origin", "https://app.example", "--base-url", "/deep/b@se") as running:
         yield running
 
 
@@ -54,10 +54,11 @@ def test_an_open_gateway_answers_this_machines_programs_and_no_other_sites_pages
 
 
 def test_addresses_lie_beneath_the_base_url_only(open_gateway: Gateway) -> None:
-    assert open_gateway.url.endswith("/deep/base")
-    assert httpx.get(open_gateway.url.replace("/deep/base", "/api")).status_code == 404
+    assert open_gateway.url.endswith("/deep/b%40se")
+    assert httpx.get(open_gateway.url.replace("/deep/b%40se", "/api")).status_code == 404
+    assert httpx.get(open_gateway.url.replace("%40", "@") + "/api").status_code == 200
     logo = httpx.get(f"{open_gateway.url}/api/kernelspecs/python3").json()["resources"]["logo-64x64"]
-    assert logo == "/deep/base/kernelspecs/python3/logo-64x64.png"
+    assert logo == "/deep/b%40se/kernelspecs/python3/logo-64x64.png"
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.0.2.1"])
@@ -67,7 +68,7 @@ def test_an_open_gateway_on_the_network_is_refused(address: str, tmp_path: Path)
     assert "would let everybody on the network run code here" in ran.stderr
 
 
-@pytest.mark.req("S1-26", "S1-18")
+@pytest.mark.req("S1-26", "S1-18", "S1-35")
 def test_each_keys_holder_has_kernels_of_their_own(tmp_path: Path) -> None:
     ann, ben = "ann-0123456789abcdef", "ben-0123456789abcdef"
     keys = tmp_path / "keys"

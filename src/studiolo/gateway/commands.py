@@ -7,6 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote, unquote
 
 import typer
 
@@ -15,6 +16,7 @@ from studiolo.gateway.alone import Access, Alone, Place, default_data, default_r
 from studiolo.gateway.base import Wish
 from studiolo.gateway.bridge.audience import PING_SECONDS
 from studiolo.gateway.bridged import read_connection
+from studiolo.gateway.certificates import Certificate, certificate_of
 from studiolo.gateway.hosted import Hosted
 from studiolo.gateway.seeding import read_seed
 from studiolo.gateway.settings import Cors, HostSettings
@@ -29,6 +31,14 @@ KeyFile = Annotated[
     typer.Option("--api-key-file", help="Keys, one a line; after a space, who has it.", metavar="FILE"),
 ]
 Open = Annotated[bool, typer.Option("--open", help="No key, for programs on this machine only.")]
+CertFile = Annotated[
+    Path | None,
+    typer.Option("--certfile", help="Serve HTTPS with this certificate, PEM; read again when renewed.", metavar="FILE"),
+]
+PrivateKeyFile = Annotated[
+    Path | None,
+    typer.Option("--keyfile", help="The certificate's key; in its own file unless given.", metavar="FILE"),
+]
 Origins = Annotated[
     list[str] | None,
     typer.Option("--allow-origin", help="Another site whose pages may use a key here; may be repeated; `*`: all."),
@@ -47,6 +57,8 @@ def gateway(
     ] = None,
     api_key_file: KeyFile = None,
     open_: Open = False,
+    certfile: CertFile = None,
+    keyfile: PrivateKeyFile = None,
     allow_origin: Origins = None,
     allow_header: Annotated[
         list[str] | None, typer.Option("--allow-header", help="One more header that such pages may send.")
@@ -94,10 +106,11 @@ def gateway(
     Examples:
       studiolo gateway
       studiolo gateway --root ~/notebooks --kernel-roots ~/envs --spares 2
+      studiolo gateway --host 0.0.0.0 --certfile cert.pem --keyfile key.pem
       JUPYTER_GATEWAY_AUTH_TOKEN=KEY jupyter lab --gateway-url http://127.0.0.1:8889
     """
     data = _absolute(data_dir or default_data())
-    place = Place(host, port, open_, api_key_file)
+    place = Place(host, port, open_, api_key_file, _certificate(certfile, keyfile))
     access = find_access(place, data)
     prefix = _prefix(base_url)
     usual = Cors()
@@ -112,6 +125,7 @@ def gateway(
         default_kernel=default_kernel,
         force_kernel=force_kernel,
         most_kernels=max_kernels,
+        scheme=place.scheme,
     )
     settings = HostSettings(
         data=data,
@@ -125,7 +139,7 @@ def gateway(
     roots = [_folder(folder) for folder in kernel_roots] if kernel_roots else default_roots()
 
     def announce(port: int, kernel: Hosted | None) -> None:
-        url = f"http://{_in_url(host)}:{port}{prefix}".rstrip("/")
+        url = f"{place.scheme}://{_in_url(host)}:{port}{prefix}".rstrip("/")
         if as_json:
             typer.echo(json.dumps({"url": url, "key": access.shown, "key_in": access.where}))
         _say(f"Kernels at {url}/")
@@ -147,6 +161,8 @@ def bridge(
     root: Root = None,
     api_key_file: KeyFile = None,
     open_: Open = False,
+    certfile: CertFile = None,
+    keyfile: PrivateKeyFile = None,
     allow_origin: Origins = None,
     as_json: AsJSON = False,
 ) -> None:
@@ -165,15 +181,15 @@ def bridge(
         raise InvalidInput("usage-invalid", "Give --connection-file or --kernel-name, one of them.")
     with tempfile.TemporaryDirectory(prefix="studiolo-bridge-") as folder:
         data = Path(folder)
-        place = Place(host, port, open_, api_key_file)
+        place = Place(host, port, open_, api_key_file, _certificate(certfile, keyfile))
         access = find_access(place, data)
         cors = Cors(tuple(allow_origin or ()))
-        rules = Rules(root=_folder(root or Path.cwd()), cors=cors, are_shared=True, forks=False)
+        rules = Rules(_folder(root or Path.cwd()), cors=cors, are_shared=True, forks=False, scheme=place.scheme)
         settings = HostSettings(data=data, run=run_folder(data), cors=cors, spares=0)
 
         def announce(port: int, kernel: Hosted | None) -> None:
             assert kernel is not None
-            url = f"http://{_in_url(host)}:{port}"
+            url = f"{place.scheme}://{_in_url(host)}:{port}"
             if as_json:
                 typer.echo(json.dumps({"url": url, "kernel": kernel.id, "key": access.shown, "key_in": access.where}))
             _say(f"Kernel {kernel.id} at {url}/api/kernels/{kernel.id}")
@@ -185,6 +201,10 @@ def bridge(
         keep = connection_file is not None
         only = Wish(kernel_name or "python3", None)
         _serve(Alone(settings, place, access.keys, rules, default_roots(), keep, announce, only, connection))
+
+
+def _certificate(certfile: Path | None, keyfile: Path | None) -> Certificate | None:
+    return certificate_of(*(file and _absolute(file) for file in (certfile, keyfile)))
 
 
 def _serve(alone: Alone) -> None:
@@ -208,7 +228,9 @@ def _say(line: str) -> None:
 
 
 def _prefix(base_url: str) -> str:
-    return f"/{base_url.strip('/')}/" if base_url.strip("/") else "/"
+    """Return it as it stands in addresses; `/user/a@b/` and `/user/a%40b/` mean the same."""
+    path = quote(unquote(base_url.strip("/")), safe="/")
+    return f"/{path}/" if path else "/"
 
 
 def _in_url(address: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import mimetypes
 from typing import Any
 
@@ -9,7 +10,7 @@ from aiohttp import web
 
 from studiolo import __version__
 from studiolo.contract.errors import InvalidInput, NotFound
-from studiolo.gateway.api.asking import Ask
+from studiolo.gateway.api.asking import Ask, nothing
 from studiolo.gateway.api.problems import no_route
 from studiolo.gateway.base import Right
 from studiolo.gateway.hosted import isoformat
@@ -20,6 +21,9 @@ API_VERSION = "2.21.0"
 # What a right means in Jupyter's words for permissions.
 _ACTIONS = {"read": Right.SEE, "write": Right.START, "execute": Right.EXECUTE}
 _RESOURCES = frozenset({"api", "kernels", "kernelspecs", "sessions"})
+_MOST_REPORT = 2_000
+
+_log = logging.getLogger(__name__)
 
 
 async def version(ask: Ask) -> web.Response:
@@ -71,7 +75,7 @@ async def read_spec(ask: Ask) -> web.Response:
 
 
 async def read_spec_file(ask: Ask) -> web.StreamResponse:
-    """`GET /kernelspecs/{name}/{file}`: a logo."""
+    """`GET /kernelspecs/{name}/{file}`: a logo, or another file beside `kernel.json`."""
     file = await ask.services.authority.find_resource(ask.caller, ask.names["spec"], ask.names["file"])
     if file is None:
         raise no_route()
@@ -87,6 +91,13 @@ async def read_spec_file(ask: Ask) -> web.StreamResponse:
         return web.Response(body=await asyncio.to_thread(read_plain, file), headers=headers)
     except OSError:
         raise no_route() from None
+
+
+async def note_violation(ask: Ask) -> web.Response:
+    """`POST /api/security/csp-report`: a browser tells what the policy of a reply kept from running; it is logged."""
+    report = (await ask.request.content.read(_MOST_REPORT)).decode(errors="replace")
+    _log.warning("Content security violation, told by %s: %r", ask.caller.person_name, report)
+    return nothing()
 
 
 def _wanted_permissions(given: str) -> dict[str, list[str]]:

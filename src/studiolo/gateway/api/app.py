@@ -2,6 +2,7 @@
 
 import logging
 import re
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -23,6 +24,7 @@ from studiolo.gateway.base import Caller, Right
 
 SERVICES = web.AppKey("services", Services)
 _READING = ("GET", "HEAD")
+_REPLY_POLICY = "frame-ancestors 'self'; report-uri {}api/security/csp-report; default-src 'none'"
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ ROUTES = (
     _route("GET", r"api/(swagger\.json|swagger\.yaml|spec\.yaml)", _description),
     _route("GET", "api/status", api_routes.status),
     _route("GET", "api/me", api_routes.me),
+    _route("POST", "api/security/csp-report", api_routes.note_violation),
     _route("GET", "api/kernelspecs", api_routes.list_specs),
     _route("GET", "api/kernelspecs/<spec>", api_routes.read_spec),
     _route("GET", "kernelspecs/<spec>/<file>", api_routes.read_spec_file),
@@ -118,21 +121,34 @@ async def _dispatch(request: web.Request, services: Services) -> web.StreamRespo
         raise problems.foreign_origin()
     if route.right not in caller.rights:
         raise Denied("denied", "Your role in this workspace does not allow this.", hint="Ask its owner for more.")
-    return await route.handler(Ask(request, caller, services, names))
+    response = await route.handler(Ask(request, caller, services, names))
+    if not response.prepared:
+        # As jupyter_server's replies: nothing of them is to run, or to be framed by others' pages.
+        response.headers.setdefault("Content-Security-Policy", _REPLY_POLICY.format(caller.prefix))
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    return response
 
 
 def _find_route(request: web.Request, caller: Caller) -> tuple[Route, dict[str, str]]:
-    if not request.path.startswith(caller.prefix):
+    # The request's path has no escapes any more; prefixes are kept as they stand in addresses.
+    prefix = unquote(caller.prefix)
+    if not request.path.startswith(prefix):
         raise problems.no_route()
-    path = request.path.removeprefix(caller.prefix).strip("/")
+    path = request.path.removeprefix(prefix).strip("/")
     method = "GET" if request.method == "HEAD" else request.method
     found = [(route, match) for route in ROUTES if (match := route.pattern.fullmatch(path))]
     for route, match in found:
         if route.method == method:
-            return route, {name: value for name, value in match.groupdict().items() if value is not None}
+            return route, _names(match)
     if found:
         raise InvalidInput("method-not-allowed", f"{request.method[:16]} is not possible at this address.")
     raise problems.no_route()
+
+
+def _names(match: re.Match[str]) -> dict[str, str]:
+    """Return what stands at a pattern's places. As in Jupyter, any case finds a kernelspec; kept names are lower."""
+    found = {name: value for name, value in match.groupdict().items() if value is not None}
+    return found | {"spec": found["spec"].lower()} if "spec" in found else found
 
 
 def _must_match_origin(request: web.Request) -> bool:

@@ -148,7 +148,7 @@ def model(spec: Spec, prefix: str) -> dict[str, Any]:
 
 
 def resource_files(spec: Spec) -> list[Path]:
-    """Return the files of a spec that clients may read: its logos, script and style sheet."""
+    """Return the files of a spec that its model names: its logos, script and style sheet."""
     if spec.folder is None:
         return []
     files = [*sorted(spec.folder.glob("logo-*")), *(spec.folder / name for name in _RESOURCES)]
@@ -156,8 +156,14 @@ def resource_files(spec: Spec) -> list[Path]:
 
 
 def find_resource_file(spec: Spec, name: str) -> Path | None:
-    """Return the file of that name, if clients may read it."""
-    return next((file for file in resource_files(spec) if file.name == name), None)
+    """Return the file of that name beside `kernel.json`, if clients may read it: no link, nothing hidden.
+
+    Source: jupyter_server 2.21, services/kernelspecs: it serves all that lies there. `kernel.json` has its own address.
+    """
+    if spec.folder is None or name.startswith(".") or name == "kernel.json" or Path(name).name != name:
+        return None
+    file = spec.folder / name
+    return file if file.is_file() and not file.is_symlink() else None
 
 
 def with_metadata(spec: Spec, **ours: Any) -> Spec:
