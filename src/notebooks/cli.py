@@ -34,11 +34,15 @@ def launch(
     memory: MemoryOption = None,
     gpu: GPUOption = None,
     gpu_type: GPUTypeOption = None,
+    git_repo: Annotated[
+        str | None, typer.Option("--git-repo", metavar="URL", help="Clone this repository into the workspace first.")
+    ] = None,
 ) -> None:
     """Launch JupyterLab, wait until it is ready, and print its address."""
     called = current()
     launcher = NotebookLauncher(called.url, insecure=called.insecure)
-    session = launcher.launch(user, workspace, ResourceConfig(cpu, _gibibytes(memory), gpu, gpu_type))
+    amounts = ResourceConfig(cpu, _gibibytes(memory), gpu, gpu_type)
+    session = launcher.launch(user, workspace, amounts, git_repo=git_repo)
     fields = (
         ("Notebook URL", session.notebook_url),
         ("Session ID", session.session_id),

@@ -5,7 +5,7 @@ from typing import Any
 
 from notebooks.models import NotebookSession, NotebookWorkspace, ResourceConfig, SharedResource, WorkspaceMember
 from studiolo.contract.details import Share
-from studiolo.contract.errors import Conflict, Denied
+from studiolo.contract.errors import Conflict, Denied, Unavailable
 from studiolo.contract.models import Session, SessionState
 from studiolo.sdk import Studiolo
 
@@ -23,18 +23,25 @@ class NotebookLauncher:
         user_email: str | None = None,
         workspace: str | None = None,
         resources: ResourceConfig | None = None,
+        *,
+        git_repo: str | None = None,
     ) -> NotebookSession:
         """Launch a session and return it when it is ready.
 
         `user_email` (or name) must be the signed-in person; Denied otherwise. `workspace` is a name,
         `owner/name`, id or folder; left out, it is your workspace `default`, made if you have none.
-        `resources` are for this session only. Raises LimitReached (`limit-exceeded`, `capacity-exceeded`) and
-        InvalidInput (`gpu-not-available`) where they cannot be had, Conflict (`session-ended`) if the session
-        fails, Unavailable (`timeout`) after two minutes.
+        `resources` are for this session only. `git_repo` (https) is cloned into a folder of its name beside the
+        notebooks before the session starts; a folder of that name is left as it is.
+
+        Raises LimitReached (`limit-exceeded`, `capacity-exceeded`) and InvalidInput (`gpu-not-available`) where the
+        resources cannot be had, InvalidInput (`egress-refused`) and Unavailable (`clone-failed`) where the repository
+        cannot, Conflict (`session-ended`) if the session fails, Unavailable (`timeout`) after two minutes.
         """
         with self._connect() as client:
             check_claim(client, user_email)
             place = workspace or _default_workspace(client)
+            if git_repo is not None:
+                _clone(client, place, git_repo)
             session = client.sessions.wait(client.sessions.launch(place, resources=_amounts(resources)).id)
         if session.state is not SessionState.RUNNING:
             raise _failed(session)
@@ -84,6 +91,19 @@ def check_claim(client: Studiolo, claimed: str | None) -> None:
             f"You are signed in as {me.email or me.name}, so you cannot act as {claimed}.",
             hint="Leave the person out, or sign in as them: studiolo login URL",
         )
+
+
+def _clone(client: Studiolo, workspace: str, url: str) -> None:
+    try:
+        client.workspaces.clone(workspace, url)
+    except Conflict as conflict:
+        # Whoever launches again goes on with what is there, and with what they changed in it.
+        if conflict.code != "clone-exists":
+            raise
+        return
+    done = client.workspaces.wait_for_clone(workspace)
+    if done.state != "done":
+        raise Unavailable("clone-failed", done.message or f"The clone was {done.state}.")
 
 
 def _amounts(wanted: ResourceConfig | None) -> dict[str, Any] | None:

@@ -81,7 +81,7 @@ def test_a_broken_file_is_told_with_line_and_key(cli: Run, server: ControlPlane,
     assert cli("info", "never").code == 5
 
 
-@pytest.mark.req("S0-125", "S0-126")
+@pytest.mark.req("S0-125", "S0-126", "S2-05")
 def test_limits_are_shown_and_scaled(cli: Run, server: ControlPlane) -> None:
     cli("create", "growing", "--cpu", "1")
     scaled = cli("scale", "growing", "--cpu=8", "--memory=16g", program="ml jupyter")

@@ -148,6 +148,7 @@ def launch(client: httpx.Client, workspace: str) -> str:
     return str(session["id"])
 
 
+@pytest.mark.req("S1-10", "S1-41")
 def test_the_platform_runs_in_its_image_and_its_sessions_with_it(image: str) -> None:
     port = str(free_port())
     container = Container(service("compose.yaml", STUDIOLO_PORT=port, STUDIOLO_IMAGE=image))

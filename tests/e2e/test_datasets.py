@@ -9,7 +9,7 @@ from e2e.conftest import Platform, fresh
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.req("S2-34", "S2-35")
+@pytest.mark.req("S2-17", "S2-34", "S2-35", "S4-68")
 def test_a_program_in_a_session_reads_a_dataset(platform: Platform, tmp_path: Path) -> None:
     (tmp_path / "2026.csv").write_text("1,2\n")
     name = fresh("billing")

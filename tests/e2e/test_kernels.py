@@ -104,6 +104,26 @@ def test_a_headless_kernel_is_started_used_and_stopped_with_a_gateway_key(
     assert client.get(f"{K}/{headless.id}").json()["reason"]["code"] == "stopped-by-person"
 
 
+@pytest.mark.req("S1-36")
+def test_a_sessions_server_and_the_gateway_are_one_service(
+    platform: Platform, headless: Headless, client: httpx.Client
+) -> None:
+    running = Running(platform, client, f"one-{uuid.uuid4().hex[:8]}")
+    running.finish()
+    alone = f"/w/{client.get(f'{K}/{headless.id}').json()['workspace']['id']}"
+    for place, kernel in ((f"/s/{running.id}", running.kernel), (alone, headless.id)):
+        shown = client.get(f"{place}/api/kernels/{kernel}").json()
+        assert (shown["id"], shown["name"]) == (kernel, "python3")
+        with channels(client, "", kernel, place=place) as socket:
+            assert execute(socket, "print('by', 'websocket')") == "by websocket\n"
+        # What a Jupyter server has not, both have: each published message by its number.
+        kept = client.get(f"{place}/api/kernels/{kernel}/journal", params={"after": 0})
+        assert kept.status_code == 200, kept.text
+        assert "by websocket" in kept.text
+        assert client.get(f"{place}/api/kernelspecs").json()["default"] == "python3"
+        assert client.post(f"{place}/api/kernels/{kernel}/interrupt").status_code == 204
+
+
 @pytest.mark.req("S1-04", "S1-08")
 def test_a_kernelspec_is_made_for_a_workspace_used_and_removed(headless: Headless, client: httpx.Client) -> None:
     workspace = client.get(f"{K}/{headless.id}").json()["workspace"]["id"]
@@ -182,6 +202,7 @@ def _printed(headless: Headless) -> str:
         return ""
 
 
+@pytest.mark.req("S1-37")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_notebook_and_kernel_are_joined_again_when_the_sessions_server_ends_in_mid_cell(
     platform: Platform, client: httpx.Client, number: signal.Signals

@@ -157,6 +157,7 @@ def test_a_terminal_lives_in_the_workspace(pair: tuple[Workspace, Workspace]) ->
         assert f"{line}\r\n" in printed, printed
 
 
+@pytest.mark.req("S3-23")
 def test_a_session_sees_its_own_workspace_alone(pair: tuple[Workspace, Workspace]) -> None:
     one, other = pair
     paths = [W, f"{W}/{other.name}", f"{S}/{other.session}", f"{S}?all=true", "/api/v1/me/keys", "/api/v1/people"]

@@ -46,7 +46,7 @@ def services(pytestconfig: pytest.Config) -> Path:
     return folder
 
 
-@pytest.mark.req("S1-20", "S1-32", "S1-14")
+@pytest.mark.req("S1-20", "S1-32", "S1-14", "S4-35")
 def test_jupyterlabs_client_runs_asks_reconnects_interrupts_and_restarts(gateway: Gateway, services: Path) -> None:
     env = {**os.environ, "NODE_PATH": str(services / "node_modules")}
     ran = _run(["node", str(_HERE / "services.js"), gateway.url, KEY], env)
@@ -64,9 +64,9 @@ def test_jupyterlabs_client_runs_asks_reconnects_interrupts_and_restarts(gateway
     }
 
 
-@pytest.mark.req("S1-X09", "S1-21", "S1-34")
+@pytest.mark.req("S1-X09", "S1-21", "S1-34", "S4-35")
 async def test_an_unmodified_jupyter_server_takes_its_kernels_from_here(gateway: Gateway, tmp_path: Path) -> None:
-    with _jupyter_server(gateway, tmp_path) as server:
+    with jupyter_server(gateway, tmp_path) as server:
         async with aiohttp.ClientSession(server, headers={"Authorization": "token t"}) as http:
             async with http.get("/api/kernelspecs") as reply:
                 assert (await reply.json())["default"] == "python3"
@@ -76,7 +76,7 @@ async def test_an_unmodified_jupyter_server_takes_its_kernels_from_here(gateway:
                 kernel = (await reply.json())["kernel"]["id"]
             assert gateway.http.get(f"/api/kernels/{kernel}").status_code == 200
             async with http.ws_connect(f"/api/kernels/{kernel}/channels") as socket:
-                assert await _execute(socket, "print(6 * 7)") == "42\n"
+                assert await execute(socket, "print(6 * 7)") == "42\n"
             async with http.post(f"/api/kernels/{kernel}/restart") as reply:
                 assert reply.status == 200
             async with http.delete(f"/api/kernels/{kernel}") as reply:
@@ -102,7 +102,7 @@ async def test_a_raw_websocket_in_the_json_protocol_runs_code(gateway: Gateway, 
     query = "" if with_key == "header" else f"?token={KEY}"
     address = f"{gateway.websocket_url}/api/kernels/{kernel}/channels{query}"
     async with aiohttp.ClientSession() as http, http.ws_connect(address, headers=headers) as socket:
-        assert await _execute(socket, "print('hello')") == "hello\n"
+        assert await execute(socket, "print('hello')") == "hello\n"
     gateway.http.delete(f"/api/kernels/{kernel}")
 
 
@@ -139,11 +139,11 @@ def test_what_pycharm_calls_to_connect_is_answered(gateway: Gateway) -> None:
 
 
 @contextmanager
-def _jupyter_server(gateway: Gateway, folder: Path) -> Iterator[str]:
+def jupyter_server(gateway: Gateway, folder: Path, **variables: str) -> Iterator[str]:
     """Run `jupyter server --gateway-url`, unmodified; yields its address."""
     argv = [sys.executable, "-m", "jupyter_server", f"--gateway-url={gateway.url}", "--ServerApp.port=0"]
     argv += ["--no-browser", "--allow-root", "--IdentityProvider.token=t", f"--ServerApp.root_dir={folder}"]
-    env = {**os.environ, "JUPYTER_GATEWAY_AUTH_TOKEN": KEY, "JUPYTER_RUNTIME_DIR": str(folder / "run")}
+    env = {**os.environ, "JUPYTER_GATEWAY_AUTH_TOKEN": KEY, "JUPYTER_RUNTIME_DIR": str(folder / "run")} | variables
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(argv, env=env, stderr=log)
     try:
@@ -167,7 +167,7 @@ def _address(folder: Path, process: "subprocess.Popen[bytes]") -> str:
     raise AssertionError("the Jupyter server did not start")
 
 
-async def _execute(socket: aiohttp.ClientWebSocketResponse, code: str) -> str:
+async def execute(socket: aiohttp.ClientWebSocketResponse, code: str) -> str:
     """Run code by the JSON protocol and return what it printed, once it is idle and was answered."""
     header = {"msg_id": uuid4().hex, "msg_type": "execute_request", "session": "raw", "username": "", "version": "5.3"}
     content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}

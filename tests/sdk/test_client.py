@@ -327,6 +327,7 @@ def test_a_silent_platform_is_a_timeout() -> None:
     assert caught.value.code == "timeout"
 
 
+@pytest.mark.req("S0-90")
 def test_a_key_is_not_sent_to_another_machine_unencrypted() -> None:
     with pytest.raises(InvalidInput) as caught:
         Studiolo("http://notebooks.example.com", "key")

@@ -80,6 +80,7 @@ async def test_a_sign_in_link_expires(people: People, services: Services, clock:
         await services.accounts.sign_in_link(link.url.partition("link=")[2], "browser")
 
 
+@pytest.mark.req("S0-95")
 async def test_a_login_ends_when_idle_and_after_its_life(
     people: People, services: Services, clock: ManualClock
 ) -> None:

@@ -41,7 +41,7 @@ async def launch(client: httpx.AsyncClient, **body: Any) -> httpx.Response:
 
 
 @pytest.mark.usefixtures("churn")
-@pytest.mark.req("S3-04")
+@pytest.mark.req("S2-05", "S3-04")
 async def test_a_profile_becomes_the_limits_of_the_launch(
     ana: httpx.AsyncClient, engine: FakeEngine, services: Services
 ) -> None:

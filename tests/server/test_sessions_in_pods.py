@@ -45,7 +45,7 @@ async def _launch(client: httpx.AsyncClient, *, wait: int) -> dict[str, object]:
     return dict((await client.post(S, json={"workspace": "churn"}, params={"wait": wait})).json())
 
 
-@pytest.mark.req("S2-08")
+@pytest.mark.req("S2-08", "S3-15", "S4-96")
 async def test_a_workspace_whose_engine_is_kubernetes_runs_in_a_pod_of_its_person(
     ana: httpx.AsyncClient, cluster: FakeCluster
 ) -> None:
@@ -57,6 +57,24 @@ async def test_a_workspace_whose_engine_is_kubernetes_runs_in_a_pod_of_its_perso
     claim = cluster.list_all("persistentvolumeclaims")[0]
     assert claim["metadata"]["name"].startswith("workspace-churn-")
     assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+
+
+@pytest.mark.req("S0-78")
+async def test_each_workspace_has_a_volume_of_its_own_and_its_pods_mount_no_other(
+    ana: httpx.AsyncClient, cluster: FakeCluster
+) -> None:
+    for name in ("churn", "forecast"):
+        await ana.post(W, json={"name": name, "engine": "kubernetes"})
+        session = (await ana.post(S, json={"workspace": name}, params={"wait": 30})).json()
+        assert session["state"] == "running", session
+    claims = {one["metadata"]["name"] for one in cluster.list_all("persistentvolumeclaims")}
+    mounted = {}
+    for pod in cluster.list_all("pods"):
+        volumes = [one["persistentVolumeClaim"] for one in pod["spec"]["volumes"] if "persistentVolumeClaim" in one]
+        mounted[pod["metadata"]["annotations"]["studiolo.dev/workspace"]] = [one["claimName"] for one in volumes]
+    assert sorted(mounted) == ["ana/churn", "ana/forecast"]
+    assert sorted(name for names in mounted.values() for name in names) == sorted(claims)
+    assert len(claims) == 2
 
 
 @pytest.mark.req("A-25")

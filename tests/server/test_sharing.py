@@ -21,6 +21,7 @@ async def set_role(ana: httpx.AsyncClient, workspace: str, role: Role) -> None:
     assert (await ana.put(f"/api/v1/jupyter/workspaces/{workspace}/members", json=form)).status_code == 200
 
 
+@pytest.mark.req("S2-17")
 async def test_members_see_what_was_shared(ana: httpx.AsyncClient, leo: httpx.AsyncClient, team: str) -> None:
     made = await ana.post(team, json=NOTEBOOK)
     assert made.status_code == 201

@@ -77,6 +77,7 @@ async def test_mine_comes_before_those_i_belong_to(ana: httpx.AsyncClient, leo: 
     assert (await leo.get(f"{W}/churn")).json()["id"] == mine["id"]
 
 
+@pytest.mark.req("S2-16", "S2-33")
 @pytest.mark.parametrize(
     ("role", "expected"), [("viewer", (200, 403, 403)), ("editor", (200, 403, 403)), ("owner", (200, 200, 200))]
 )
@@ -92,6 +93,24 @@ async def test_roles_narrow_what_members_may_do(
         await leo.put(f"{path}/members", json={"person": "ana", "role": "owner"}),
     )
     assert tuple(reply.status_code for reply in replies) == expected
+
+
+@pytest.mark.req("S2-113")
+async def test_an_owner_who_was_given_the_role_manages_members_and_deletes(
+    ana: httpx.AsyncClient, leo: httpx.AsyncClient
+) -> None:
+    path = f"{W}/{(await create(ana))['id']}"
+    for role, expected in (("editor", 403), ("owner", 200)):
+        await ana.put(f"{path}/members", json={"person": "leo", "role": role})
+        given = await leo.put(f"{path}/members", json={"person": "ana", "role": "viewer"})
+        assert given.status_code == expected, given.text
+        assert (await leo.post(f"{path}/scale", json={"resources": {"cpu": 1}})).status_code == expected
+        assert (await leo.patch(path, json={"description": role})).status_code == expected
+    # Not owner any more, Ana may neither delete it nor take her role back.
+    assert (await ana.put(f"{path}/members", json={"person": "ana", "role": "owner"})).status_code == 403
+    assert (await ana.delete(path)).status_code == 403
+    assert (await leo.delete(path)).status_code == 204
+    assert (await leo.get(path)).status_code == 404
 
 
 async def test_a_workspace_keeps_an_owner(ana: httpx.AsyncClient) -> None:

@@ -40,6 +40,7 @@ def platform() -> Iterator[Platform]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.req("S0-79")
 def test_workspaces_work_under_accounts_that_cannot_reach_each_other_and_outlive_the_platform(
     platform: Platform,
 ) -> None:

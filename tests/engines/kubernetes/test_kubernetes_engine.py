@@ -64,6 +64,18 @@ async def test_a_start_makes_what_a_session_needs_and_nothing_holds_its_secret_i
     assert spec.secret not in str(cluster.list_all("pods"))
 
 
+@pytest.mark.req("S2-101")
+async def test_all_of_a_session_is_in_the_namespace_that_the_settings_name(make_spec: Make, tmp_path: Path) -> None:
+    async with FakeCluster(namespace="maestro-ml").serve() as cluster:
+        settings = KubernetesSettings.model_validate(cluster.settings(tmp_path, namespace="maestro-ml"))
+        engine = KubernetesEngine(ground(tmp_path), settings)
+        await settle(engine, await engine.start(make_spec()), Phase.READY)
+        for kind in ("pods", "secrets", "persistentvolumeclaims", "networkpolicies"):
+            [made] = cluster.list_all(kind)
+            assert made["metadata"]["namespace"] == "maestro-ml"
+        await engine.aclose()
+
+
 @pytest.mark.req("S2-23")
 async def test_a_workspace_keeps_its_claim_when_it_gets_another_name(
     cluster: FakeCluster, engine: KubernetesEngine, make_spec: Make

@@ -24,6 +24,7 @@ async def geo(admin: httpx.AsyncClient, index: SimpleIndex, churn: Path) -> str:
     return str(reply.json()["hash"])
 
 
+@pytest.mark.req("S3-05")
 async def test_a_workspace_begins_from_the_base_that_it_names(
     ana: httpx.AsyncClient, services: Services, geo: str
 ) -> None:

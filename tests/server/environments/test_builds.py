@@ -51,7 +51,7 @@ async def test_an_install_takes_what_packages_need_and_records_both(ana: httpx.A
     }
 
 
-@pytest.mark.req("S0-60")
+@pytest.mark.req("S0-60", "S0-132")
 async def test_the_seeds_form_takes_a_package_and_its_version(ana: httpx.AsyncClient, churn: Path) -> None:
     form = {"package": "leaf", "version": "1.0"}
     reply = await ana.post(f"{W}/churn/packages", json=form, params={"wait": 60})
@@ -233,6 +233,7 @@ async def test_nothing_leads_past_the_index(ana: httpx.AsyncClient, churn: Path,
     assert (reply.status_code, reply.json()["code"]) == (422, "package-invalid")
 
 
+@pytest.mark.req("S1-10")
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -167,6 +167,7 @@ async def test_what_no_channel_has_is_named(ana: httpx.AsyncClient, churn: Path)
     assert "nothing-like-it" in build["message"]
 
 
+@pytest.mark.req("S1-10")
 async def test_an_environment_file_brings_packages_of_both_kinds(
     ana: httpx.AsyncClient, churn: Path, index: SimpleIndex
 ) -> None:

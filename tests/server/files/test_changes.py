@@ -91,6 +91,7 @@ async def test_of_two_moves_to_one_name_one_wins(stage: Stage) -> None:
     assert await stage.actions() == ["file.move"]
 
 
+@pytest.mark.req("S0-79")
 async def test_roles_and_scopes_are_kept_on_every_address(stage: Stage) -> None:
     services = stage.services
     viewer, stranger = await stage.people.add("vera"), await stage.people.add("leo")

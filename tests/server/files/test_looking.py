@@ -30,6 +30,7 @@ async def search(stage: Stage, text: str, **query: object) -> Response:
             await asyncio.sleep(0.2)
 
 
+@pytest.mark.req("S4-106")
 async def test_a_preview_is_a_page_of_an_origin_without_rights(stage: Stage) -> None:
     write_notebook(stage, "a b/数据.ipynb", "x = 41 + 1")
     reply = await stage.ana.get(f"{stage.files}/preview/a b/数据.ipynb")

@@ -53,7 +53,7 @@ def seen_by(engine: FakeEngine, session: dict[str, Any], launch: int = 1) -> str
     return engine.workloads[(session["id"], launch)].spec.variables.get("CUDA_VISIBLE_DEVICES")
 
 
-@pytest.mark.req("S2-09", "S3-04")
+@pytest.mark.req("S2-05", "S2-09", "S3-04")
 async def test_a_session_sees_what_it_was_leased_and_nothing_else(
     ana: httpx.AsyncClient, engine: FakeEngine, churn: str
 ) -> None:
