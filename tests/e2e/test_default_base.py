@@ -17,6 +17,7 @@ print(studiolo.__version__, studiolo.__file__.startswith(__import__('sys').prefi
 """
 
 
+@pytest.mark.req("S3-19")
 def test_a_new_kernel_has_the_client_and_an_installation_leaves_it(make_platform: Callable[..., Platform]) -> None:
     platform = make_platform(lock=None)
     platform.up()

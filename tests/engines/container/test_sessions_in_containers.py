@@ -62,6 +62,7 @@ async def test_what_a_session_writes_is_in_the_workspace_and_the_platform_can_ch
     assert said.split() == ["ours", "1"]
 
 
+@pytest.mark.req("S4-87")
 @pytest.mark.skipif(not is_possible(), reason="only root gives workspaces accounts")
 async def test_a_container_runs_as_its_workspace_where_that_has_an_account(bench: Bench) -> None:
     hand_over(bench.workspace, (LOWEST, LOWEST))
@@ -151,6 +152,7 @@ async def test_an_image_that_nobody_allowed_is_refused_with_those_that_are(bench
     assert bench.settings.image in str(refused.value.hint)
 
 
+@pytest.mark.req("S0-75", "S0-76", "S0-77")
 async def test_programs_inside_reach_the_platform_at_its_own_address_and_nothing_else(
     bench: Bench, platform: list[bytes]
 ) -> None:

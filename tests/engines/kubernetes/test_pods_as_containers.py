@@ -77,6 +77,7 @@ async def index(tmp_path: Path) -> AsyncIterator[ServedIndex]:
     index.close()
 
 
+@pytest.mark.req("S1-30")
 async def test_a_workspaces_environment_lies_in_its_claim_and_outlives_its_pods(
     engine: KubernetesEngine, make_spec: Callable[..., WorkloadSpec], index: ServedIndex
 ) -> None:

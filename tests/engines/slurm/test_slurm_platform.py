@@ -72,7 +72,7 @@ def test_a_kernel_in_a_job_outlives_its_server_and_the_platform_and_loses_no_out
     outlive_server_and_platform(platform, "kept", "engines/slurm/{}/1")
 
 
-@pytest.mark.req("S1-03", "S1-39", "S1-X03", "S1-X05")
+@pytest.mark.req("S1-03", "S1-33", "S1-39", "S1-X03", "S1-X05")
 def test_a_headless_kernel_runs_in_a_job_and_outlives_the_platform(platform: Platform) -> None:
     platform.run("create", "apart")
     outlive_the_platform(platform, "apart", "slurm")
