@@ -1,6 +1,7 @@
 """Uploads on disk: what stays, what goes, what is told."""
 
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -70,11 +71,39 @@ def test_a_state_that_somebody_wrote_by_hand_is_no_upload(root: Root) -> None:
             '{"wish": {}}',
             '{"wish": 3}',
             state.read_text().replace('"size": 5', '"size": -1'),
+            state.read_text().replace('"expires": ', '"expires": "soon", "other": '),
+            re.sub('"expires": [0-9.]+', '"expires": "soon"', state.read_text()),
+            state.read_text().replace('"unverified": null', '"unverified": "x"'),
+            state.read_text().replace('"modified": null', '"modified": "x"'),
+            state.read_text().replace('"sha256": null', '"sha256": 3'),
+            "[" * 60_000,
         ):
             state.write_text(text)
             with pytest.raises(StudioloError) as caught:
                 uploads.find(made.id, "p-1")
             assert caught.value.code == "upload-not-found"
+            # Nor is it in the way of others.
+            uploads.begin(Wish("b", 5), "p-2", NOW)
+
+
+def test_the_note_of_a_clone_beside_uploads_keeps_nobody_from_one(root: Root) -> None:
+    with Uploads(root) as uploads:
+        (root.folder / ".studiolo" / "parts" / "clone.json").write_text('{"state": "running", "url": "https://x/y"}')
+        assert uploads.begin(Wish("a", 5), "p-1", NOW).wish.path == "a"
+    assert (root.folder / ".studiolo" / "parts" / "clone.json").exists()
+
+
+def test_a_pipe_in_the_place_of_an_uploads_bytes_holds_nobody(root: Root) -> None:
+    with Uploads(root) as uploads:
+        made = uploads.begin(Wish("a", 0, sha256="0" * 64), "p-1", NOW)
+        data = root.folder / ".studiolo" / "parts" / made.data_name
+        data.unlink()
+        os.mkfifo(data)
+        for work in (uploads.verify, uploads.place):
+            with pytest.raises(StudioloError) as caught:
+                work(made)
+            assert caught.value.code == "upload-not-found"
+        assert not (root.folder / "a").exists()
 
 
 def test_a_name_that_was_taken_meanwhile_keeps_both(root: Root) -> None:

@@ -84,7 +84,7 @@ class Uploads:
     def open_data(self, upload: Upload, offset: int) -> Iterator[int]:
         """Open its data to write behind `offset`; what lay there unverified is dropped."""
         with told(upload.wish.path), acting_as(self.root.owner):
-            handle = os.open(upload.data_name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._parts)
+            handle = self._open_data(upload, os.O_RDWR)
         try:
             with told(upload.wish.path):
                 os.ftruncate(handle, offset)
@@ -106,11 +106,9 @@ class Uploads:
         if upload.wish.sha256 is None:
             return
         found = hashlib.sha256()
-        with told(upload.wish.path):
-            handle = os.open(upload.data_name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._parts)
-            with os.fdopen(handle, "rb", buffering=0) as data:
-                while block := data.read(_BLOCK):
-                    found.update(block)
+        with told(upload.wish.path), os.fdopen(self._open_data(upload, os.O_RDONLY), "rb", buffering=0) as data:
+            while block := data.read(_BLOCK):
+                found.update(block)
         if found.hexdigest() != upload.wish.sha256.lower():
             self.remove(upload)
             raise mismatch()
@@ -162,7 +160,8 @@ class Uploads:
         with os.scandir(self._parts) as entries:
             names = [entry.name for entry in entries if entry.name.endswith(".json")]
         for name in names:
-            with contextlib.suppress(OSError):
+            # Among them are notes of others, and what somebody wrote by hand.
+            with contextlib.suppress(OSError, NotFound):
                 raw, _ = read_file(self._parts, name, most=_MOST_OF_STATE)
                 upload = from_json(raw)
                 if upload.expires < now.timestamp() and upload.state_name == name:
@@ -186,10 +185,19 @@ class Uploads:
                 raise changed(wish.path)
             yield place
 
+    def _open_data(self, upload: Upload, flags: int) -> int:
+        """Open its bytes. Raises NotFound for anything that somebody put in their place; a pipe would be waited for."""
+        flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        handle = os.open(upload.data_name, flags, dir_fd=self._parts)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise no_upload()
+        return handle
+
     @contextlib.contextmanager
     def _finished(self, upload: Upload) -> Iterator[int]:
         """Open the whole data when it is on the disk, with the mode and time that it shall have."""
-        handle = os.open(upload.data_name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._parts)
+        handle = self._open_data(upload, os.O_RDWR)
         try:
             os.fchmod(handle, _MODE)
             if upload.wish.modified is not None:

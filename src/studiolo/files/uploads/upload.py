@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,22 @@ from studiolo.contract.errors import NotFound
 
 KEPT = timedelta(days=7)
 _ID = re.compile(r"[0-9a-f]{32}")
+_NONE = type(None)
+# What members of a kept state may be.
+_UPLOAD: dict[str, tuple[type, ...]] = {
+    "id": (str,),
+    "person": (str,),
+    "expires": (int, float),
+    "unverified": (int, _NONE),
+}
+_WISH: dict[str, tuple[type, ...]] = {
+    "path": (str,),
+    "size": (int,),
+    "overwrite": (bool,),
+    "if_match": (str, _NONE),
+    "sha256": (str, _NONE),
+    "modified": (int, float, _NONE),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +95,15 @@ def from_json(raw: bytes) -> Upload:
         found = json.loads(raw)
         wish = Wish(**found.pop("wish"))
         upload = Upload(**found, wish=wish)
-        is_plain = isinstance(upload.id, str) and isinstance(wish.path, str) and isinstance(wish.size, int)
-    except (ValueError, TypeError, KeyError, AttributeError) as exc:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
         raise no_upload() from exc
-    if not is_plain or wish.size < 0:
+    if not (_is_of(upload, _UPLOAD) and _is_of(wish, _WISH)) or wish.size < 0 or (upload.unverified or 0) < 0:
         raise no_upload()
     return upload
+
+
+def _is_of(one: object, kinds: Mapping[str, tuple[type, ...]]) -> bool:
+    return all(type(getattr(one, name)) in allowed for name, allowed in kinds.items())
 
 
 def no_upload() -> NotFound:
