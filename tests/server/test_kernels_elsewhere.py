@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import shutil
 import tempfile
 import uuid
@@ -17,8 +18,10 @@ from server.conftest import People
 from server.kernel_host import Host, add_kernel, standing_in
 from server.test_door import ask
 from server.test_kernels_door import HOST, W, caller
+from studiolo.contract.errors import StudioloError
 from studiolo.engines.base import Engine
 from studiolo.kit.clock import ManualClock
+from studiolo.server.kernels.hosts import HostElsewhere
 from studiolo.server.services import Services
 from studiolo.server.settings import Settings
 from studiolo.server.settings.kernels import KernelSettings
@@ -205,6 +208,49 @@ async def test_a_kernel_that_started_without_the_platforms_word_is_learnt_of_by_
     await inside.tell("report", {"kernels": told["kernels"][1:]})
     assert (await ana.get(f"{K}/{kernels[0]}")).json()["state"] == "ended"
     assert (await ana.get(f"{K}/{kernels[1]}")).json()["state"] == "busy"
+
+
+async def test_kernels_that_are_made_up_take_no_more_room_than_their_person_has(
+    ana: httpx.AsyncClient, inside: Inside
+) -> None:
+    told = {"kernels": [inside.seen(str(uuid.uuid4())) for _ in range(60)]}
+    assert (await inside.tell("report", told)).json() == {"unwanted": []}
+    listed = (await ana.get(K, params={"session": inside.session, "limit": 200})).json()["items"]
+    # Two are the limit, and twice as many what may have begun without the platform's word.
+    assert len(listed) == 4
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [3, None, "x", []],
+        {"kernels": None},
+        3,
+        [{"id": str(uuid.uuid4()), "state": "idle", "path": {}, "spec": "x" * 10_000}],
+        [{"id": str(uuid.uuid4()), "state": "idle", "last_active_at": 3}],
+        [{"id": str(uuid.uuid4()), "state": "idle", "last_active_at": "2026-11-22T01:00:00"}],
+        [{"id": str(uuid.uuid4()), "state": "idle", "output": float("inf")}],
+        [{"id": str(uuid.uuid4()), "state": "idle", "connections": 10**30}],
+    ],
+)
+async def test_what_a_host_says_that_makes_no_sense_is_skipped(
+    services: Services, ana: httpx.AsyncClient, inside: Inside, answer: Any
+) -> None:
+    async with inside.beside() as host:
+        headers = {"content-type": "application/json"}
+        host.app.answer = lambda seen: (200, headers, json.dumps(answer).encode())
+        await services.kernel_asking.ask()
+    listed = (await ana.get(K, params={"session": inside.session})).json()["items"]
+    assert all(len(row["name"]) <= 200 for row in listed)
+
+
+@pytest.mark.parametrize("answer", [b" " * 2_000_000 + b"{}", b"[" * 500_000, b"<html>", b""])
+async def test_an_answer_that_is_none_is_an_error_whatever_its_size(inside: Inside, answer: bytes) -> None:
+    async with inside.beside() as host:
+        host.app.answer = lambda seen: (200, {"content-type": "application/json"}, answer)
+        with pytest.raises(StudioloError) as caught:
+            await HostElsewhere(f"unix/{inside.socket}", inside.secret).list_kernels()
+    assert caught.value.code == "kernel-host-unavailable"
 
 
 @pytest.mark.parametrize("verb", ["interrupt", "restart", "stop"])

@@ -19,6 +19,8 @@ from studiolo.server.http.problems import problem
 
 SECRET_HEADER = "X-Studiolo-Secret"  # noqa: S105
 _SECONDS = 10.0
+# Of one frame of a kernel's; nothing that is asked for has more.
+_MOST_BYTES = 64 * 1024 * 1024
 
 
 class HostBeside(ABC):
@@ -52,12 +54,14 @@ class HostBeside(ABC):
 
         Raises the StudioloError that the host answers, Unavailable (of `unavailable`) without an answer.
         """
-        sent = {"Host": "localhost", **(headers or {})}
+        sent = {"Host": "localhost", "Accept-Encoding": "identity", **(headers or {})}
         try:
             sent[SECRET_HEADER] = self.secret
             socket, base = self._way
             async with local_client(socket, seconds=seconds) as client:
-                reply = await client.request(method, f"{base}{path}", headers=sent, json=body, params=params)
+                url = f"{base}{path}"
+                async with client.stream(method, url, headers=sent, json=body, params=params) as coming:
+                    reply = await self._take(coming)
         except (httpx.HTTPError, OSError) as exc:
             raise self.unavailable(str(exc)) from exc
         if reply.is_success:
@@ -67,6 +71,17 @@ class HostBeside(ABC):
         except ValueError:
             told = None
         raise told or self.unavailable(f"{reply.status_code}: {reply.text[:200]}")
+
+    async def _take(self, coming: httpx.Response) -> httpx.Response:
+        """Return a whole answer: some hosts are among a member's own code, which may send without end."""
+        content = bytearray()
+        # As it comes: what is packed has no bound.
+        async for piece in coming.aiter_raw():
+            content += piece
+            if len(content) > _MOST_BYTES:
+                raise self.unavailable(f"an answer has more than {_MOST_BYTES} bytes")
+        kept = {name: value for name, value in coming.headers.items() if name != "content-encoding"}
+        return httpx.Response(coming.status_code, headers=kept, content=bytes(content))
 
     def check_secret(self, scope: Scope) -> None:
         """Raise NotFound unless a request of the host's to the control plane carries the secret."""

@@ -18,6 +18,9 @@ from studiolo.server.settings.kernels import KernelSettings
 from studiolo.server.settings.resources import ResourceSettings
 from studiolo.server.workspaces.allowance import decide_allowance
 
+# How many times its limit a person may have of kernels that began while the platform was out of reach.
+_TIMES_TOLD = 2
+
 
 class KernelAdmission:
     """Admits kernels one after the other: what was counted still holds when the row is written."""
@@ -59,6 +62,15 @@ class KernelAdmission:
         limit = self._settings.max_running
         if await queries.count_alive(connection) >= limit:
             raise _too_many(f"{limit} kernels run on this platform, which is its limit.")
+
+    async def check_told(self, connection: AsyncConnection, *, person_id: str) -> None:
+        """Raise LimitReached (`too-many-kernels`) for one more kernel that a member's own code says it has.
+
+        Else what one person makes up would count against the limits of all.
+        """
+        limit = _TIMES_TOLD * self._settings.max_running_per_person
+        if await queries.count_alive(connection, person_id=person_id) >= limit:
+            raise _too_many(f"You have {limit} kernels running, and more are not counted.")
 
     async def check_places(self, connection: AsyncConnection, workspace_id: str, *, person_id: str) -> None:
         """As `check_numbers`, for one more place of kernels elsewhere: there are no more of these than kernels.

@@ -16,6 +16,7 @@ from studiolo.server.sessions.reports import Reports
 _log = structlog.get_logger(__name__)
 _EVERY_SECONDS = 15.0
 _AT_ONCE = 16
+_ANSWER_SECONDS = 15.0
 # Hosts report once a minute; one that cannot is asked instead.
 _UNHEARD = timedelta(seconds=150)
 
@@ -51,10 +52,13 @@ class HostAsking:
             host = await self._hosts.of_session(row)
             if host is None or host is self._hosts.here:
                 return
-            for kernel_id in await self._inside.learn(row["id"], await host.list_kernels()):
+            # One that answers byte by byte keeps nobody else waiting.
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                kernels = await host.list_kernels()
+            for kernel_id in await self._inside.learn(row["id"], kernels):
                 await host.tell(f"kernels/{kernel_id}/stop")
-        except StudioloError as exc:
-            _log.info("host-not-heard", launch=scope, message=exc.message)
+        except (StudioloError, TimeoutError) as exc:
+            _log.info("host-not-heard", launch=scope, message=str(exc))
 
     def _is_unheard(self, scope: str) -> bool:
         at = self._reports.heard_at(scope)

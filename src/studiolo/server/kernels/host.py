@@ -7,6 +7,8 @@ from studiolo.server.http.beside import HostBeside
 from studiolo.server.kernels.callers import HEADER
 
 _SECONDS = 10.0
+# As many as one may report by itself.
+_MOST_KERNELS = 1000
 
 
 class KernelHost(HostBeside):
@@ -19,7 +21,10 @@ class KernelHost(HostBeside):
     async def list_kernels(self, scope: str | None = None) -> list[dict[str, Any]]:
         """Return all kernels that run (of a scope), as in its reports. Errors as of `ask`."""
         found = await self.ask("GET", "/_host/kernels", params={"scope": scope} if scope else None)
-        return list(found["kernels"] if isinstance(found, dict) else found)
+        kernels = found.get("kernels") if isinstance(found, dict) else found
+        if not isinstance(kernels, list):
+            raise self.unavailable("a list of kernels is none")
+        return [kernel for kernel in kernels if isinstance(kernel, dict)][:_MOST_KERNELS]
 
     async def ask(
         self,
@@ -37,7 +42,10 @@ class KernelHost(HostBeside):
         """
         headers = {HEADER: caller} if caller else {"X-Studiolo-Auth": "platform"}
         reply = await self.send(method, path, headers=headers, body=body, params=params, seconds=seconds)
-        return reply.json() if reply.content else None
+        try:
+            return reply.json() if reply.content else None
+        except (ValueError, RecursionError) as exc:
+            raise self.unavailable(f"an answer is no JSON: {exc}") from exc
 
     def unavailable(self, detail: str) -> Unavailable:
         """Return the error for a host that does not answer."""

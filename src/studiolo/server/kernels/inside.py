@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from studiolo.contract.errors import Conflict
+from studiolo.contract.errors import Conflict, LimitReached
 from studiolo.contract.models import SessionState
 from studiolo.gateway.base import Wish
 from studiolo.kit.clock import Clock
@@ -86,8 +86,13 @@ class InsideHosts:
         foreign = {kernel_id for kernel_id, kernel in known.items() if kernel["scope"] != scope}
         for kernel_id in told.keys() - known.keys():
             if is_kernel_id(kernel_id):
-                wish = Wish(str(told[kernel_id].get("spec") or ""), told[kernel_id].get("path"), kernel_id=kernel_id)
-                await self._add(who, row, wish, runs=True)
+                path = told[kernel_id].get("path")
+                wish = Wish(str(told[kernel_id].get("spec") or ""), str(path) if path else None, kernel_id=kernel_id)
+                try:
+                    await self._add(who, row, wish, runs=True)
+                except LimitReached:
+                    # It may well run: it is left alone, and not counted.
+                    foreign.add(kernel_id)
         unwanted = await self._reports.report(
             [kernel for kernel_id, kernel in told.items() if kernel_id not in foreign], launch=scope
         )

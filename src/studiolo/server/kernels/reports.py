@@ -1,7 +1,7 @@
 """What the host tells of kernels: that one runs, that one ended, how all of them are."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -23,6 +23,9 @@ from studiolo.server.sessions.reports import Reports
 CONCLUDED = "vanished"
 _STATES = frozenset({"starting", "idle", "busy", "restarting", "dead", "unknown"})
 _LONGEST_PATH = 1024
+# What the columns hold.
+_MOST_CONNECTIONS = 2**31 - 1
+_MOST_OUTPUT = 2**63 - 1
 
 
 class HostReports:
@@ -134,10 +137,14 @@ def _read(kernel: Mapping[str, Any]) -> dict[str, Any] | None:
             "id": str(kernel["id"]),
             "scope": str(kernel["scope"]),
             "state": state if state in _STATES else "unknown",
-            "connections": int(kernel.get("connections") or 0),
-            "last_active_at": datetime.fromisoformat(at) if at else None,
+            "connections": _count(kernel.get("connections"), _MOST_CONNECTIONS),
+            "last_active_at": datetime.fromisoformat(at).astimezone(UTC) if at else None,
             "path": str(path)[:_LONGEST_PATH] if path else None,
-            "output": int(kernel.get("output") or 0),
+            "output": _count(kernel.get("output"), _MOST_OUTPUT),
         }
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+def _count(told: Any, most: int) -> int:
+    return max(0, min(int(told or 0), most))

@@ -20,6 +20,7 @@ from studiolo.server.kernels.secrets import KernelSecrets
 from studiolo.server.principal import Principal
 from studiolo.server.sessions.queries import KERNELS
 
+_LONGEST_NAME = 200
 _LONGEST_PATH = 1024
 
 
@@ -50,14 +51,17 @@ class KernelRows:
     ) -> bool:
         """Add a kernel that is to start in the launch of a session that runs; once, however often it is asked for.
 
-        `runs`: it was started already, so that limits on the number of kernels keep it from nothing. Returns whether
-        it was not there. Raises Conflict (`kernel-exists`), LimitReached (`too-many-kernels`).
+        `runs`: it was started already, so that limits on the number of kernels keep it from nothing; but whoever says
+        so may make it up. Returns whether it was not there. Raises Conflict (`kernel-exists`), LimitReached
+        (`too-many-kernels`).
         """
         scope = f"{row['id']}.{row['handle_launch']}"
         known = await self.find(tx.connection, scope, wish)
         if known is not None and known["ended_at"] is None:
             return False
-        if not runs:
+        if runs:
+            await self._admission.check_told(tx.connection, person_id=who.person_id)
+        else:
             await self._admission.check_numbers(
                 tx.connection, person_id=who.person_id, workspace_id=row["workspace_id"]
             )
@@ -93,7 +97,7 @@ class KernelRows:
         spec: Spec | None = None,
         allowed: Mapping[str, Any] | None = None,
     ) -> None:
-        kernel_id, name = str(wish.kernel_id), spec.name if spec else wish.spec_name or "python3"
+        kernel_id, name = str(wish.kernel_id), (spec.name if spec else wish.spec_name or "python3")[:_LONGEST_NAME]
         values = {
             "id": kernel_id,
             "scope": scope,
@@ -101,7 +105,7 @@ class KernelRows:
             "session_id": session_id,
             "person_id": who.person_id,
             "spec": name,
-            "display_name": (spec.display_name if spec else name)[:200],
+            "display_name": (spec.display_name if spec else name)[:_LONGEST_NAME],
             "path": wish.path[:_LONGEST_PATH] if wish.path else None,
             "state": "starting",
             "allowed": allowed,
