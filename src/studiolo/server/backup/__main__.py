@@ -11,8 +11,8 @@ import time
 from types import FrameType
 
 from studiolo.contract.errors import EXIT_CODE, StudioloError
+from studiolo.kit.modesty import be_modest
 from studiolo.server.backup.backup import backup_folder, make_backup, remove_old
-from studiolo.server.backup.modesty import be_modest
 from studiolo.server.settings import load_settings
 
 _TELL_SECONDS = 0.5

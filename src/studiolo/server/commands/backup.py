@@ -22,10 +22,10 @@ def backup(
 
     Makes a folder studiolo-TIME in FOLDER. What has not changed since the backup before is shared with it.
     """
+    from studiolo.kit.modesty import be_modest
     from studiolo.server import operator
     from studiolo.server.backup import format as form
     from studiolo.server.backup.backup import backup_folder, make_backup, remove_old
-    from studiolo.server.backup.modesty import be_modest
 
     settings = existing(platform_settings(data_dir=data_dir))
     folder = target.expanduser().absolute() if target else backup_folder(settings)

@@ -17,7 +17,6 @@ from studiolo.packages.installed.differing import compare
 from studiolo.packages.installed.lock import Lock
 from studiolo.server.audit.service import Audit
 from studiolo.server.environments import queries
-from studiolo.server.environments.clone import remove
 from studiolo.server.environments.exchange import exchange
 from studiolo.server.environments.locks import Locks
 from studiolo.server.environments.making import Job, Made, Maker
@@ -135,8 +134,7 @@ class Builder:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             del self._running[job.id]
-            await asyncio.to_thread(remove, job.fresh)
-            self._environments.refill()
+            await self._environments.clear_up(job.fresh)
 
     async def _make(self, job: Job) -> None:
         try:

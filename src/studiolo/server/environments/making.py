@@ -18,12 +18,13 @@ from studiolo.packages.installed.reading import folders_of, read_environment, st
 from studiolo.runtime.bases import base_of
 from studiolo.server.environments import queries
 from studiolo.server.environments.altering import Steps, steps_for, steps_to, steps_without
-from studiolo.server.environments.clone import clone, interpreter_of, next_of, remove, spare_of, take
+from studiolo.server.environments.clone import clone, interpreter_of, next_of, remove
 from studiolo.server.environments.installing import Alteration, IndexAccess, Resolved, Tell
 from studiolo.server.environments.locks import Locks
 from studiolo.server.environments.mirroring import mirror
 from studiolo.server.environments.package_files import check_hashes
 from studiolo.server.environments.planning import Planner
+from studiolo.server.environments.spares import Spares
 from studiolo.server.environments.wishes import Wish
 
 # Somebody may install in a notebook meanwhile; the build begins again then, but not for ever.
@@ -73,10 +74,11 @@ class Made:
 class Maker:
     """Makes environments beside live ones; what it leaves of them is the caller's to remove."""
 
-    def __init__(self, db: Database, planner: Planner, locks: Locks) -> None:
+    def __init__(self, db: Database, planner: Planner, locks: Locks, spares: Spares) -> None:
         self._db = db
         self._planner = planner
         self._locks = locks
+        self._spares = spares
         # None: files come from where this machine itself gets them.
         self.index: OpenIndex | None = None
 
@@ -84,12 +86,15 @@ class Maker:
         """Make what a job wishes. Raises StudioloError with what stands in the way, OSError."""
         for _ in range(_ATTEMPTS):
             stamp = await asyncio.to_thread(_stamp, job.live)
-            cloning = asyncio.create_task(finish_in_thread(partial(_copy, job.live, job.fresh)))
+            copying = asyncio.create_task(self._copy(job))
             try:
                 # At the same time: one waits for the disk, the other for the network.
                 steps, policy_hash = await self._decide(job)
-            finally:
-                await cloning
+            except BaseException:
+                copying.cancel()
+                await asyncio.wait({copying})
+                raise
+            await copying
             await self._apply(job, steps)
             _, lock = await self._locks.read(job.id, job.fresh, installed=steps.installed)
             if await asyncio.to_thread(_stamp, job.live) == stamp:
@@ -100,6 +105,14 @@ class Maker:
             "Each time it was ready, somebody had installed something else meanwhile.",
             hint="Wait until installers in notebooks and terminals are done, then try again.",
         )
+
+    async def _copy(self, job: Job) -> None:
+        """Have a copy of the live environment beside it, out of a spare clone of its base where there is one."""
+        await finish_in_thread(partial(remove, job.fresh))
+        if await self._spares.take(base_of(job.live), job.fresh):
+            await finish_in_thread(partial(_mirror, job.live, job.fresh))
+        else:
+            await finish_in_thread(partial(clone, job.live, job.fresh))
 
     async def _decide(self, job: Job) -> tuple[Steps, str | None]:
         wish = job.wish
@@ -189,12 +202,7 @@ def _clone(source: Path, target: Path) -> None:
     clone(source, target)
 
 
-def _copy(live: Path, fresh: Path) -> None:
-    """Make `fresh` a copy of the live environment, out of a spare clone of its base where there is one."""
-    remove(fresh)
-    if not take(spare_of(base_of(live)), fresh):
-        clone(live, fresh)
-        return
+def _mirror(live: Path, fresh: Path) -> None:
     try:
         mirror(live, fresh)
     except BaseException:

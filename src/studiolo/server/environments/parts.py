@@ -15,6 +15,7 @@ from studiolo.server.environments.builds import Builds
 from studiolo.server.environments.clone import interpreter_of
 from studiolo.server.environments.conda_installer import CondaInstaller
 from studiolo.server.environments.history import History
+from studiolo.server.environments.leftovers import Leftovers
 from studiolo.server.environments.locks import Locks
 from studiolo.server.environments.making import Maker
 from studiolo.server.environments.planning import Ground, Planner
@@ -24,6 +25,7 @@ from studiolo.server.environments.recording import Recorder
 from studiolo.server.environments.restoring import Restoring
 from studiolo.server.environments.searching import CondaSearch
 from studiolo.server.environments.service import BuildBase, Environments
+from studiolo.server.environments.spares import Spares
 from studiolo.server.environments.watching import Watcher
 from studiolo.server.environments.wishes import Wish
 from studiolo.server.foundation import Foundation
@@ -67,13 +69,14 @@ def build_environments(
     """Build them; nothing runs yet. `build_base` replaces how the platform's own base is made."""
     db, clock, audit, settings = on.db, on.clock, on.audit, on.settings
     workspaces, folders = of_workspaces.workspaces, of_workspaces.folders
-    environments = _environments(on, of_workspaces, of_bases, build_base)
+    spares = Spares()
+    environments = _environments(on, of_workspaces, of_bases, spares, build_base)
     conda = CondaInstaller(settings.data_dir / "cache" / "conda", Channels(settings.packages.conda_channels))
     planner = Planner(clock, {"pypi": of_bases.pip_installer, "conda": conda})
     planner.ground = _ground(db, folders, environments)
     locks, progress = Locks(db), Progress()
     progress.on_news = lambda workspace_id: on.live.publish((f"workspace:{workspace_id}",), workspace_id=workspace_id)
-    maker = Maker(db, planner, locks)
+    maker = Maker(db, planner, locks, spares)
     builder = Builder(db, clock, audit, workspaces, folders, environments, maker, locks, progress)
     recorder = Recorder(db, clock, audit, folders, locks)
     recorder.begin = builder.record_beginning
@@ -96,7 +99,11 @@ def build_environments(
 
 
 def _environments(
-    on: Foundation, of_workspaces: WorkspaceParts, of_bases: BaseParts, build_base: BuildBase | None
+    on: Foundation,
+    of_workspaces: WorkspaceParts,
+    of_bases: BaseParts,
+    spares: Spares,
+    build_base: BuildBase | None,
 ) -> Environments:
     build_other = base_of(on.settings)
     environments = Environments(
@@ -104,6 +111,8 @@ def _environments(
         of_workspaces.workspaces,
         of_workspaces.folders,
         of_bases.interpreters,
+        spares,
+        Leftovers(on.settings.data_dir / "environments", after=spares.settle),
         build_base=build_base or partial(build_other, on.settings.environments.python),
         build_other=build_other,
         build_named=of_bases.bases.build,

@@ -15,9 +15,11 @@ from studiolo.contract.models import EnvironmentState
 from studiolo.contract.sizes import describe_size
 from studiolo.kit.db import Database
 from studiolo.kit.reconcile import Runner
-from studiolo.server.environments.clone import clone, spare_of, take
+from studiolo.server.environments.clone import clone, remove
 from studiolo.server.environments.interpreters import Interpreters
+from studiolo.server.environments.leftovers import Leftovers
 from studiolo.server.environments.locks import DEFAULT_BASE
+from studiolo.server.environments.spares import Spares
 from studiolo.server.workspaces import queries
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.service import Workspaces
@@ -26,8 +28,6 @@ _log = structlog.get_logger(__name__)
 _RETRY = timedelta(seconds=30)
 # Environments are made ahead of their first use while few are waited for; of many, each waits for its first launch.
 _AHEAD = 3
-# Whoever waits for a build wants the disk for a new kernel first.
-_REFILL_SECONDS = 3.0
 # Below this, none is made: a disk that is full takes the sessions that run with it.
 _LEAST_FREE_BYTES = 1 << 30
 
@@ -46,6 +46,8 @@ class Environments:
         workspaces: Workspaces,
         folders: Folders,
         interpreters: Interpreters,
+        spares: Spares,
+        leftovers: Leftovers,
         *,
         build_base: BuildBase,
         build_other: BuildOther,
@@ -55,12 +57,12 @@ class Environments:
         self._workspaces = workspaces
         self._folders = folders
         self._interpreters = interpreters
+        self._spares = spares
+        self._leftovers = leftovers
         self._build_base = build_base
         self._build_other = build_other
         self._build_named = build_named
         self._bases: dict[_Choice, asyncio.Task[Path]] = {}
-        self._refill: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         # Workspaces for which somebody waits, and those that are made ahead.
         self._wanted: set[str] = set()
         self._ahead: set[str] = set()
@@ -72,8 +74,9 @@ class Environments:
 
     async def warm_up(self) -> None:
         """Build the default environment now, and a spare clone, so that the first workspace does not wait."""
+        self._leftovers.sweep_soon()
         try:
-            self._prepare_spare(await self._base(_OWN))
+            self._spares.prepare(await self._base(_OWN))
         except StudioloError as exc:
             _log.warning("base-environment-failed", message=exc.message, hint=exc.hint, detail=exc.detail)
 
@@ -85,13 +88,13 @@ class Environments:
         """Return the folder of the base that a workspace begins from, once it is built. Raises StudioloError."""
         return await self._base(await self._choice_of(workspace_id))
 
-    def refill(self) -> None:
-        """Have a spare clone of the default environment again, after a build took it, when its work is done."""
+    async def clear_up(self, fresh: Path) -> None:
+        """Have what a build left at `fresh` out of the way, and a spare clone of the default environment again."""
+        await self._leftovers.put_aside(fresh)
+        await asyncio.to_thread(remove, fresh)
         task = self._bases.get(_OWN)
-        if self._timer is not None:
-            self._timer.cancel()
         if task is not None and task.done() and not task.cancelled() and task.exception() is None:
-            self._timer = asyncio.get_running_loop().call_later(_REFILL_SECONDS, self._prepare_spare, task.result())
+            self._spares.prepare(task.result())
 
     def base_state(self) -> tuple[bool, str]:
         """Tell whether the default environment is no worry (there, or being built), and the same as a sentence."""
@@ -121,12 +124,11 @@ class Environments:
 
     async def close(self) -> None:
         """Stop what goes on in the background; it is done again at the next start."""
-        if self._timer is not None:
-            self._timer.cancel()
-        tasks = [*self._bases.values(), *([self._refill] if self._refill is not None else [])]
-        for task in tasks:
+        for task in self._bases.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._bases.values(), return_exceptions=True)
+        await self._leftovers.close()
+        await self._spares.close()
 
     async def _due(self) -> list[str]:
         return list(self._wanted | self._ahead)
@@ -142,7 +144,7 @@ class Environments:
         try:
             choice = await self._choice_of(workspace_id)
             base = await self._base(choice)
-            await asyncio.to_thread(self._provide, base, workspace_id)
+            await self._provide(base, workspace_id)
         except (StudioloError, OSError) as exc:
             message = f"{exc.message} {exc.hint or ''}".strip() if isinstance(exc, StudioloError) else str(exc)
             _log.warning("environment-failed", workspace=workspace_id, message=message)
@@ -155,7 +157,7 @@ class Environments:
         self._forget(workspace_id)
         self.on_changed(workspace_id)
         if choice == _OWN:
-            self._prepare_spare(base)
+            self._spares.prepare(base)
         if self.on_provided is not None:
             await self.on_provided(workspace_id)
         return None
@@ -164,24 +166,12 @@ class Environments:
         self._wanted.discard(workspace_id)
         self._ahead.discard(workspace_id)
 
-    def _provide(self, base: Path, workspace_id: str) -> None:
+    async def _provide(self, base: Path, workspace_id: str) -> None:
         target = self._folders.environment(workspace_id)
-        free = shutil.disk_usage(base).free
-        if free < _LEAST_FREE_BYTES:
-            raise Unavailable(
-                "disk-full",
-                f"The disk of the environments has {describe_size(free)} free, and {describe_size(_LEAST_FREE_BYTES)} "
-                "are needed to make one.",
-                hint="Free space (delete workspaces, empty the trash); it is tried again by itself.",
-            )
-        if not take(spare_of(base), target):
-            clone(base, target)
-        self._folders.give(workspace_id, target)
-
-    def _prepare_spare(self, base: Path) -> None:
-        """Keep one clone ready, so that a new workspace has its environment by a rename."""
-        if self._refill is None or self._refill.done():
-            self._refill = asyncio.create_task(_make_spare(base))
+        await asyncio.to_thread(_check_space, base)
+        if not await self._spares.take(base, target):
+            await asyncio.to_thread(clone, base, target)
+        await asyncio.to_thread(self._folders.give, workspace_id, target)
 
     async def _choice_of(self, workspace_id: str) -> "_Choice":
         """What a workspace begins from. Raises InvalidInput if its interpreter is gone."""
@@ -217,11 +207,15 @@ class _Choice(NamedTuple):
 _OWN = _Choice()
 
 
-async def _make_spare(base: Path) -> None:
-    try:
-        await asyncio.to_thread(clone, base, spare_of(base))
-    except OSError as exc:
-        _log.warning("spare-environment-failed", message=str(exc))
+def _check_space(base: Path) -> None:
+    free = shutil.disk_usage(base).free
+    if free < _LEAST_FREE_BYTES:
+        raise Unavailable(
+            "disk-full",
+            f"The disk of the environments has {describe_size(free)} free, and {describe_size(_LEAST_FREE_BYTES)} "
+            "are needed to make one.",
+            hint="Free space (delete workspaces, empty the trash); it is tried again by itself.",
+        )
 
 
 def _log_progress(line: str) -> None:

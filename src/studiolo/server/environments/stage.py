@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import secrets
 import shutil
 import stat
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Self
 READY = ".ready"
 _PART = ".part"
 _REMOVED = ".removed"
+_ASIDE = ".old"
 
 
 class Stage:
@@ -92,6 +94,29 @@ def discard(target: Path) -> None:
         target.rename(removed)
         _remove_tree(removed)
     discard_abandoned(_beside(target, _PART))
+
+
+def put_aside(target: Path) -> Path | None:
+    """Free the name of a folder in one step; return where it lies to be removed, None if there was none."""
+    aside = _beside(target, f".{secrets.token_hex(4)}{_ASIDE}")
+    try:
+        target.rename(aside)
+    except FileNotFoundError:
+        return None
+    return aside
+
+
+def list_aside(folder: Path) -> list[Path]:
+    """List what lies in `folder` to be removed."""
+    return list(folder.glob(f".*{_ASIDE}"))
+
+
+def remove_aside(aside: Path) -> None:
+    """Remove what was put aside; success if somebody else did. Links are removed, never followed."""
+    if aside.is_symlink():
+        aside.unlink(missing_ok=True)
+    else:
+        _remove_tree(aside)
 
 
 def discard_abandoned(part: Path) -> None:
