@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -25,13 +26,14 @@ SECONDS = 60
 
 @dataclass(frozen=True)
 class Gateway:
-    """A running gateway. `http` sends the key."""
+    """A running gateway. `http` sends the key. `tls`: how its clients trust it; None: plain HTTP."""
 
     url: str
     folder: Path
     http: httpx.Client
     process: subprocess.Popen[str]
     said: str
+    tls: ssl.SSLContext | None = None
 
     @property
     def root(self) -> Path:
@@ -51,9 +53,16 @@ class Gateway:
 
 @contextmanager
 def running_gateway(
-    *flags: str, command: Sequence[str] = ("gateway",), folder: Path | None = None, key: str = KEY
+    *flags: str,
+    command: Sequence[str] = ("gateway",),
+    folder: Path | None = None,
+    key: str = KEY,
+    ca: Path | None = None,
 ) -> Iterator[Gateway]:
-    """Run the command until the block ends; it must say where it listens. `key`: empty, to have it make one."""
+    """Run the command until the block ends; it must say where it listens.
+
+    `key`: empty, to have it make one. `ca`: the authority that its clients trust.
+    """
     own = folder or Path(tempfile.mkdtemp(prefix="sg-", dir="/tmp"))
     (own / "root").mkdir(exist_ok=True)
     (own / "run").mkdir(mode=0o700, exist_ok=True)
@@ -72,9 +81,12 @@ def running_gateway(
     process = subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True)
     try:
         said = _what_it_says(process)
-        url = next(word for word in said.split() if word.startswith("http://")).partition("/api/")[0].rstrip("/")
-        with httpx.Client(base_url=url, headers={"Authorization": f"token {KEY}"}, timeout=SECONDS) as client:
-            yield Gateway(url, own, client, process, said)
+        scheme = "http://" if ca is None else "https://"
+        url = next(word for word in said.split() if word.startswith(scheme)).partition("/api/")[0].rstrip("/")
+        tls = None if ca is None else ssl.create_default_context(cafile=ca)
+        headers = {"Authorization": f"token {KEY}"}
+        with httpx.Client(base_url=url, headers=headers, timeout=SECONDS, verify=tls or True) as client:
+            yield Gateway(url, own, client, process, said, tls)
     finally:
         # One that does not end fails its own module only: nothing of it may be found by the next.
         with contextlib.ExitStack() as leave:
@@ -103,7 +115,7 @@ def send(gateway: Gateway, kernel: str, code: str, *, wait: bool = True) -> str:
     content = {"code": code, "silent": False, "allow_stdin": False}
     message: dict[str, Any] = {"channel": "shell", "header": header, "parent_header": {}, "metadata": {}}
     text, missing = "", {"execute_reply", "idle"} if wait else {"execute_input"}
-    with connect(address, open_timeout=SECONDS) as socket:
+    with connect(address, open_timeout=SECONDS, max_size=None, ssl=gateway.tls) as socket:
         socket.send(json.dumps(message | {"content": content}))
         while missing:
             got = json.loads(socket.recv(timeout=SECONDS))

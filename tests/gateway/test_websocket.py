@@ -26,7 +26,7 @@ class Door:
     accepted: "asyncio.Queue[Websocket]" = field(default_factory=asyncio.Queue)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        websocket = await Websocket.accept(request, ("good",))
+        websocket = Websocket.accept(request, ("good",))
         assert websocket is not None
         await self.accepted.put(websocket)
         return web.Response(status=101)

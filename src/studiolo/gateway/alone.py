@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from jupyter_core.paths import jupyter_path
 from studiolo.contract.errors import Conflict
 from studiolo.gateway.base import Wish
 from studiolo.gateway.bridged import BridgedAuthority, BridgedLauncher
+from studiolo.gateway.certificates import Certificate
 from studiolo.gateway.composition import Host
 from studiolo.gateway.hosted import Hosted
 from studiolo.gateway.keys import VARIABLE, Keys, make_key, read_keys
@@ -29,12 +31,21 @@ _LONGEST_SOCKET = "k/0123456789ab/k-0123456789ab-5"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a host listens and who may come in. `key_file` None: a key of its own, made when there is none."""
+    """Where a host listens and who may come in. `key_file` None: a key of its own, made when there is none.
+
+    `certificate` None: plain HTTP.
+    """
 
     address: str
     port: int
     is_open: bool
     key_file: Path | None
+    certificate: Certificate | None = None
+
+    @property
+    def scheme(self) -> str:
+        """What its address begins with."""
+        return "http" if self.certificate is None else "https"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +112,12 @@ class Alone:
     connection: Mapping[str, Any] | None = None
 
     async def serve(self) -> int:
-        """Serve until SIGINT or SIGTERM, or until a bridge's kernel has ended. Returns the exit code."""
+        """Serve until SIGINT or SIGTERM, or until a bridge's kernel has ended. Returns the exit code.
+
+        Raises InvalidInput (`certificate-unusable`), Conflict (`port-taken`).
+        """
+        certificate = self.place.certificate
+        tls = None if certificate is None else certificate.context()
         catalogue = Catalogue(self.roots, self.settings.data / "names.json")
         launcher, authority = self._parts(catalogue)
         host = await Host.open(self.settings, launcher, authority)
@@ -113,12 +129,15 @@ class Alone:
             if self.only is not None:
                 kernel = await host.registry.start(authority.owner(), self.only)
                 host.services.only = kernel
-            port = await self._listen(host)
+            port = await self._listen(host, tls)
             self.announce(port, kernel)
-            warming = asyncio.create_task(self._warm_up(launcher, catalogue))
+            beside = [asyncio.create_task(self._warm_up(launcher, catalogue))]
+            if certificate is not None and tls is not None:
+                beside.append(asyncio.create_task(certificate.follow(tls)))
             await _first(stopped.wait(), *([] if kernel is None else [kernel.await_end()]))
-            warming.cancel()
-            await asyncio.gather(warming, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
         finally:
             await host.close(end_kernels=not self.keep_kernels)
         return 0
@@ -142,9 +161,9 @@ class Alone:
         ):
             await launcher.prepare(spec.environment)
 
-    async def _listen(self, host: Host) -> int:
+    async def _listen(self, host: Host, tls: ssl.SSLContext | None) -> int:
         try:
-            return await host.listen_tcp(self.place.address, self.place.port)
+            return await host.listen_tcp(self.place.address, self.place.port, tls=tls)
         except OSError as exc:
             raise Conflict(
                 "port-taken",

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import socket
+import ssl
 import time
 from collections.abc import Awaitable
 from pathlib import Path
@@ -91,9 +92,9 @@ class Host:
         """Listen on a socket that somebody else has bound, and keeps."""
         await web.SockSite(self._runner, listener).start()
 
-    async def listen_tcp(self, address: str, port: int) -> int:
+    async def listen_tcp(self, address: str, port: int, *, tls: ssl.SSLContext | None = None) -> int:
         """Listen on a port, 0 for any free one; return it. Raises OSError."""
-        await web.TCPSite(self._runner, address, port, reuse_address=True).start()
+        await web.TCPSite(self._runner, address, port, ssl_context=tls, reuse_address=True).start()
         return int(self._runner.addresses[-1][1])
 
     async def close(self, *, end_kernels: bool = False) -> None:

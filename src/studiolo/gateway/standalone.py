@@ -41,7 +41,7 @@ class Rules:
     `inherited_variables`: what kernels get of the gateway's own, None: all that is not about itself.
     `force_kernel`: whatever is asked for, this kernelspec is started. `most_kernels` in all, None: no limit.
     `are_shared`: all keys open the same kernels; else each holder has own ones. `forks`: whether a process per
-    environment is kept from which kernels are forked.
+    environment is kept from which kernels are forked. `scheme`: what addresses of its own pages begin with.
     """
 
     root: Path
@@ -54,6 +54,7 @@ class Rules:
     most_kernels: int | None = None
     are_shared: bool = False
     forks: bool = True
+    scheme: str = "http"
 
 
 class StandaloneAuthority:
@@ -166,7 +167,7 @@ class StandaloneAuthority:
             raise InvalidInput("host-unknown", "Without API keys only this machine's own addresses are answered.")
         origin = headers.get("Origin")
         allowed = self._rules.cors.origins
-        if origin is not None and origin != f"http://{host}" and origin not in allowed:
+        if origin is not None and origin != f"{self._rules.scheme}://{host}" and origin not in allowed:
             raise foreign_origin()
 
 

@@ -55,7 +55,7 @@ class Audience:
     ) -> web.StreamResponse:
         """See Kernel.serve."""
         response = web.Response(status=101)
-        socket = await Websocket.accept(request, OFFERED)
+        socket = Websocket.accept(request, OFFERED)
         if socket is None:
             return response
         place, is_known = self._places.take(session, caller.person_id)

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import socket
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
 
@@ -42,6 +41,7 @@ class Websocket(asyncio.Protocol):
     """A websocket without compression, which answers pings and leaves it to others to send some.
 
     `protocol`: the subprotocol that was agreed on, "" for none. `heard_at`: when anything came, on the loop's clock.
+    `is_plain`: not in TLS, so that what is written may go to the socket itself.
     """
 
     __slots__ = (
@@ -55,12 +55,14 @@ class Websocket(asyncio.Protocol):
         "_unread",
         "_waiter",
         "heard_at",
+        "is_plain",
         "protocol",
     )
     _transport: asyncio.Transport
 
     def __init__(self, protocol: str) -> None:
         self.protocol = protocol
+        self.is_plain = True
         self._loop = asyncio.get_running_loop()
         self.heard_at = self._loop.time()
         self._framing = Framing(SERVER, max_size=MOST_INCOMING, logger=_quiet)
@@ -75,7 +77,7 @@ class Websocket(asyncio.Protocol):
         self._room: asyncio.Event | None = None
 
     @classmethod
-    async def accept(cls, request: web.Request, protocols: tuple[str, ...]) -> Self | None:
+    def accept(cls, request: web.Request, protocols: tuple[str, ...]) -> Self | None:
         """Make a websocket of a request, whose handler then returns any response; None if the client has gone.
 
         Raises aiohttp's HTTPBadRequest for a request that asks for none.
@@ -86,15 +88,9 @@ class Websocket(asyncio.Protocol):
         transport = request.transport
         if transport is None or transport.is_closing():
             return None
-        # The HTTP server drops its connection; this second descriptor of the same one stays open.
-        own = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
-        transport.abort()
         websocket = cls(ready.protocol or "")
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: websocket, own)
-        except OSError:
-            own.close()
-            return None
+        websocket.is_plain = transport.get_extra_info("sslcontext") is None
+        _take_over(request, transport, websocket)
         websocket.write(_handshake(request.headers["Sec-WebSocket-Key"], websocket.protocol))
         return websocket
 
@@ -123,7 +119,7 @@ class Websocket(asyncio.Protocol):
         """Write sealed frames, in pieces; nothing once it is closing. What is taken at once is not copied."""
         if self.is_open:
             is_alone = len(pieces) == 1 or self.waiting_bytes
-            for piece in pieces if is_alone else self._sent(pieces):
+            for piece in pieces if is_alone or not self.is_plain else self._sent(pieces):
                 self._transport.write(piece)
 
     async def drain(self) -> None:
@@ -240,7 +236,7 @@ class Websocket(asyncio.Protocol):
                 self._transport.write(data)
             elif not self._transport.is_closing():
                 # What the other side still sends is read and dropped: else it would see a reset and not why.
-                self._transport.write_eof()
+                (self._transport.write_eof if self.is_plain else self._transport.close)()
         if self._end is None and self._framing.close_expected():
             self._end = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
             self._wake()
@@ -249,6 +245,18 @@ class Websocket(asyncio.Protocol):
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+
+def _take_over(request: web.Request, transport: asyncio.Transport, websocket: Websocket) -> None:
+    """Give a connection to a websocket; to the HTTP server it is lost."""
+    former = request.protocol
+    transport.set_protocol(websocket)
+    # It would close the connection that it knows.
+    former.transport = None
+    former.connection_lost(None)
+    websocket.connection_made(transport)
+    if not transport.is_reading():
+        transport.resume_reading()
 
 
 def _handshake(key: str, protocol: str) -> bytes:
