@@ -6,7 +6,12 @@ cd "$(dirname "$0")/.."
 # program | Debian package | what needs it
 needs="chromium|chromium|tests marked browser
 openssl|openssl|tests of certificates in tests/supervisor
-npm|npm|tests of JupyterLab's own client in tests/gateway"
+npm|npm|tests of JupyterLab's own client in tests/gateway
+nginx|nginx-light|tests of kernels behind nginx
+haproxy|haproxy|tests of kernels behind haproxy"
+
+# Debian keeps servers where only root's PATH leads.
+PATH=$PATH:/usr/sbin
 
 missing=()
 while IFS='|' read -r program package what; do

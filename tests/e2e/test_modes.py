@@ -20,6 +20,7 @@ from conftest import CHROMIUM_OPTIONS, find_chromium
 from e2e.conftest import Platform
 from e2e.kernels import channels, execute, start_kernel
 from e2e.test_main_job import create_workspace, open_lab
+from gateway.proxies import running_proxy
 from sdk.cutting_proxy import CuttingProxy
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
@@ -149,7 +150,7 @@ def test_own_origins_get_no_cookie_of_the_platform(make_platform: Callable[..., 
     context.close()
 
 
-@pytest.mark.req("S1-19")
+@pytest.mark.req("S0-90", "S1-19", "S3-23")
 @browser_test
 def test_a_local_authority_serves_platform_sessions_and_clients(
     make_platform: Callable[..., Platform], chromium: Browser
@@ -201,6 +202,23 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
     return certificate, key
 
 
+def enter_through_nginx(platform: Platform, chromium: Browser, folder: Path) -> None:
+    """Work in the platform with nginx before it: at another address of the machine, with the same port and certificate."""
+    pair = folder / "pair.pem"
+    pair.write_bytes((folder / "certificate.pem").read_bytes() + (folder / "key.pem").read_bytes())
+    # Only nginx has that address: the platform listens on 127.0.0.1 alone.
+    target, listen = f"127.0.0.1:{platform.port}", f"127.0.0.2:{platform.port}"
+    resolve = f"--host-resolver-rules=MAP {DOMAIN} 127.0.0.2, MAP *.{DOMAIN} 127.0.0.2"
+    with running_proxy("nginx", target, folder / "nginx", certificate=pair, listen=listen):
+        browser = chromium.browser_type.launch(executable_path=find_chromium(), args=[*CHROMIUM_OPTIONS, resolve])
+        context = browser.new_context(ignore_https_errors=True)
+        page = enter(context, platform, "behind")
+        assert not is_shared(page, platform)
+        run_a_cell(page)
+        browser.close()
+
+
+@pytest.mark.req("S1-17")
 @browser_test
 def test_a_wildcard_certificate_gives_sessions_own_names(
     make_platform: Callable[..., Platform], chromium: Browser, tmp_path: Path
@@ -216,6 +234,7 @@ def test_a_wildcard_certificate_gives_sessions_own_names(
     assert not is_shared(page, platform)
     run_a_cell(page)
     browser.close()
+    enter_through_nginx(platform, chromium, tmp_path)
     trust = ssl.create_default_context(cafile=str(certificate))
     trust.check_hostname = False
     port = platform.port
