@@ -10,6 +10,7 @@ import pytest
 from server.conftest import eventually
 from server.test_clones import WITHIN, Server, W, repositories, server, settings
 from studiolo.engines.base import Engine, StoredPlace
+from studiolo.server.moves.bringing import AWAY
 from studiolo.testing.fake_engine import FakeEngine
 from studiolo.testing.keeping_engine import KeepingEngine
 
@@ -94,10 +95,42 @@ class TestOnAnEngineThatKeepsFilesItself:
     async def test_nothing_of_it_stays_where_there_is_no_room_or_a_file_is_spoiled(
         self, ana: httpx.AsyncClient, server: Server, pods: KeepingEngine
     ) -> None:
-        pods.spoils = "study/train.py"
+        pods.spoils = f"{AWAY}/train.py"
         folder, progress = await self.cloned(ana, f"http://{server.address}/open/study.git")
         assert progress["state"] == "failed", progress
-        assert list(pods.files_of(StoredPlace(folder, "study", "ana")).iterdir()) == []
+        there = pods.files_of(StoredPlace(folder, "study", "ana"))
+        assert [path for path in there.rglob("*") if path.is_file()] == []
+        assert not (there / "study").exists()
+
+    async def test_what_a_session_made_under_its_name_meanwhile_is_left_alone(
+        self, ana: httpx.AsyncClient, server: Server, pods: KeepingEngine
+    ) -> None:
+        pods.may_write.clear()
+        url = f"http://{server.address}/open/study.git"
+        made = await ana.post(W, json={"name": "study", "engine": "pods", "clone": {"url": url}})
+        there = pods.files_of(StoredPlace(Path(made.json()["path"]), "study", "ana"))
+
+        async def is_bringing() -> bool:
+            return (there / AWAY).exists()
+
+        await eventually(is_bringing, WITHIN)
+        (there / "study").mkdir()
+        (there / "study" / "train.py").write_text("mine")
+        pods.may_write.set()
+        progress = await self.over(ana)
+        assert (progress["state"], "already" in progress["message"]) == ("failed", True), progress
+        assert (there / "study" / "train.py").read_text() == "mine"
+        assert not (there / AWAY).exists()
+
+    async def test_one_that_was_killed_on_its_way_is_brought_anew(
+        self, ana: httpx.AsyncClient, server: Server, pods: KeepingEngine
+    ) -> None:
+        made = await ana.post(W, json={"name": "study", "engine": "pods"})
+        there = pods.files_of(StoredPlace(Path(made.json()["path"]), "study", "ana"))
+        (there / AWAY / "old").mkdir(parents=True)
+        await ana.post(f"{W}/study/clone", json={"url": f"http://{server.address}/open/study.git"})
+        assert (await self.over(ana))["state"] == "done"
+        assert sorted(path.name for path in (there / "study").iterdir()) == [".git", "train.py"]
 
     async def test_sessions_of_the_workspace_are_stopped_first(self, ana: httpx.AsyncClient, server: Server) -> None:
         await ana.post(W, json={"name": "study", "engine": "pods"})

@@ -415,6 +415,10 @@ class Store(Protocol):
         """Return once what was written would outlive a power cut."""
         ...
 
+    async def rename(self, path: str, target: str) -> None:
+        """Give a file, a link or a folder another name, in one step, if nothing has that name."""
+        ...
+
     async def remove(self, path: str) -> None:
         """Remove a file, a link, or a folder with all that is in it; one that is gone is success."""
         ...

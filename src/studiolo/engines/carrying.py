@@ -71,6 +71,10 @@ class CarriedStore:
         """See Store.settle."""
         await self._call("settle", {}, seconds=_LONG_SECONDS)
 
+    async def rename(self, path: str, target: str) -> None:
+        """See Store.rename."""
+        await self._call("rename", {"path": path, "target": target})
+
     async def remove(self, path: str) -> None:
         """See Store.remove."""
         await self._call("remove", {"path": path}, seconds=_LONG_SECONDS)

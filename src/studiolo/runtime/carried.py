@@ -61,7 +61,7 @@ class CarriedFolder:
         if name == "write":
             self.write(block=block, **arguments)
             return None, b""
-        if name not in ("entries", "make", "finish", "digest", "room", "remove", "clear", "settle"):
+        if name not in ("entries", "make", "finish", "digest", "room", "rename", "remove", "clear", "settle"):
             raise ValueError(f"no such call: {name[:20]}")
         return getattr(self, name)(**arguments), b""
 
@@ -133,9 +133,19 @@ class CarriedFolder:
         """Return once all that was written would outlive a power cut."""
         os.sync()
 
+    def rename(self, path: str, target: str) -> None:
+        """Give a file, a link or a folder another name. Raises FileExistsError where something has it."""
+        with self._parent(path) as (here, name), self._parent(target) as (there, new):
+            try:
+                os.stat(new, dir_fd=there, follow_symlinks=False)
+            except FileNotFoundError:
+                os.rename(name, new, src_dir_fd=here, dst_dir_fd=there)
+                return
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+
     def remove(self, path: str) -> None:
         """Remove what is there, a folder with all that is in it; what is gone is success."""
-        with self._parent(path) as (here, name), contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), self._parent(path) as (here, name):
             _remove(name, here)
 
     def clear(self) -> None:

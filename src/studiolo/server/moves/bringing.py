@@ -19,6 +19,9 @@ from studiolo.server.workspaces import queries as workspace_queries
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.register import Register, config_of
 
+# Where what is brought lies until it is whole, at both ends: among a workspace's files, and out of people's sight.
+AWAY = ".studiolo/parts/bringing"
+
 
 class Bringing:
     """Brings folders to engines whose storage is their own."""
@@ -42,7 +45,10 @@ class Bringing:
         await queries.check_still(connection, row["id"])
 
     async def bring(self, row: RowMapping, source: Path, name: str, tell: Callable[[int], None]) -> None:
-        """Copy the folder `name` of `source`, each file checked, or nothing of it; `tell` gets the percentage done.
+        """Copy what `source` has at AWAY to the name `name`, each file checked, or nothing of it.
+
+        It comes to have its name when all of it is there: sessions may have started meanwhile, and what is under that
+        name then is theirs. `tell` gets the percentage done.
 
         Raises Conflict (`clone-exists`), and what opening and copying raise (see Stores and copy_store).
         """
@@ -51,16 +57,15 @@ class Bringing:
             tell(100 * done.files_done // max(done.files_total, 1))
 
         async with self._places.open(self._engine(row), row["id"], await self._place(row)) as store:
-            if await _has(store, name):
-                raise Conflict(
-                    "clone-exists",
-                    f"{row['name']!r} has a {name!r} already.",
-                    hint="Rename or delete it, or pull in it from a terminal.",
-                )
+            await _check_free(store, name, row)
+            # Of a bringing that was killed.
+            await store.remove(AWAY)
             try:
                 await copy_store(folder_store(source), store, count)
+                await _check_free(store, name, row)
+                await store.rename(AWAY, name)
             except BaseException:
-                await asyncio.shield(store.remove(name))
+                await asyncio.shield(store.remove(AWAY))
                 raise
 
     def _engine(self, row: RowMapping) -> str:
@@ -73,6 +78,15 @@ class Bringing:
             owner = await workspace_queries.find_person_name(connection, row["owner_id"]) or ""
         person = move["person"] if move is not None and move["goes"] == self._engine(row) else owner
         return StoredPlace(self._folders.of(row["id"], row["root"]), row["name"], person)
+
+
+async def _check_free(store: Store, name: str, row: RowMapping) -> None:
+    if await _has(store, name):
+        raise Conflict(
+            "clone-exists",
+            f"{row['name']!r} has a {name!r} already.",
+            hint="Rename or delete it, or pull in it from a terminal.",
+        )
 
 
 async def _has(store: Store, name: str) -> bool:

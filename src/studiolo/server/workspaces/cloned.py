@@ -54,6 +54,17 @@ def put(place: Path, folder: Path, name: str) -> None:
         root.close()
 
 
+def lay_out(place: Path, path: str) -> Path:
+    """Move the clone in `place` to `path` below a new folder there, and return that. Raises OSError."""
+    aside = place / "brought"
+    target = aside / path
+    for folder in reversed(target.relative_to(place).parents[:-1]):
+        # As folders of ours are, where these are among a workspace's files.
+        (place / folder).mkdir(mode=0o700)
+    (place / CLONE).rename(target)
+    return aside
+
+
 def clear(folder: Path, place: Path, *, keep_note: bool) -> None:
     """Remove what is left of a clone that has ended."""
     shutil.rmtree(place, ignore_errors=True)

@@ -18,7 +18,7 @@ from studiolo.contract.sizes import describe_size
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database
 from studiolo.kit.egress import resolve_outside
-from studiolo.server.moves.bringing import Bringing
+from studiolo.server.moves.bringing import AWAY, Bringing
 from studiolo.server.principal import Principal
 from studiolo.server.settings import Settings
 from studiolo.server.workspaces import cloned, git
@@ -195,9 +195,7 @@ class Clones:
 
     async def _bring(self, row: RowMapping, job: _Job, source: Source, place: Path) -> None:
         """Bring the clone to the engine that keeps the workspace's files, under its own name."""
-        aside = place / "brought"
-        aside.mkdir()
-        (place / cloned.CLONE).rename(aside / source.folder)
+        aside = await asyncio.to_thread(cloned.lay_out, place, AWAY)
         await self._bringing.bring(
             row, aside, source.folder, lambda percent: self._tell(row, job, "Bringing it to the workspace", percent)
         )
