@@ -26,7 +26,7 @@ def take(account: int) -> None:
     if account in (0, os.geteuid()):
         return
     parent = os.getppid()
-    _set(_NO_NEW_PRIVILEGES, 1)
+    gain_nothing()
     os.setgroups([])
     os.setresgid(account, account, account)
     os.setresuid(account, account, account)
@@ -34,6 +34,14 @@ def take(account: int) -> None:
     # Linux takes both from whoever changes accounts: its own entries in /proc, and the signal for its parent's end.
     _set(_DUMPABLE, 1)
     processes.end_with_parent(parent)
+
+
+def gain_nothing() -> None:
+    """Have programs that this thread runs give it no right that it has not; so with threads that it begins from now on.
+
+    Unlike user and groups, which change for all threads at once: to be called before there are others. Raises OSError.
+    """
+    _set(_NO_NEW_PRIVILEGES, 1)
 
 
 def keep_to_oneself() -> None:

@@ -17,6 +17,7 @@ from ipykernel.kernelapp import IPKernelApp
 from traitlets.config import Config
 
 from studiolo.runtime import builtkernel, guard, interpreter, packagenotice, processes
+from studiolo.runtime.account import gain_nothing
 from studiolo.runtime.accountedkernel import become_account
 from studiolo.runtime.descriptors import close_inherited
 from studiolo.runtime.keeping import tell
@@ -135,6 +136,8 @@ def become(request: KernelRequest, connection: socket.socket) -> int:
 
 def _run_as_account(request: KernelRequest, connection: socket.socket) -> int:
     """Be a kernel that binds its sockets as root, and has become its account before it meets anything of a person's."""
+    # Threads that bind the sockets are there before it is the account.
+    gain_nothing()
     # Of a version of ipykernel that is not known here, each application looks for a profile.
     os.environ["IPYTHONDIR"] = str(Path(request.run_folder) / "ipython")
     app: Any = SpooledKernelApp.instance()
