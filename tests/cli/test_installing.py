@@ -13,7 +13,10 @@ BLOCKED = {**PLANNED, "name": "urllib3", "version": "2.8.0", "verdict": "refuse"
 BLOCKED |= {"rule": "blocked_packages: urllib3", "source": "the product's default policy"}
 BLOCKED |= {"because": "urllib3 is blocked.", "path": ["tool", "urllib3"], "passing": ["1.26.20"]}
 REFUSED = {**BUILD, "state": "failed", "code": "package-refused", "changes": [], "violations": [BLOCKED]}
-REFUSED |= {"message": "urllib3 is blocked. tool needs it. Ask for it: studiolo request churn urllib3"}
+REFUSED |= {
+    "message": "urllib3 is blocked (rule: blocked_packages: urllib3). tool needs it. "
+    "Ask for it: studiolo request churn urllib3"
+}
 
 
 def test_an_install_prints_what_changed(cli: Run, platform: StandIn) -> None:

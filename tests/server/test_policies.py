@@ -216,6 +216,20 @@ async def test_a_workspaces_people_narrow_and_only_administrators_widen(
     assert await judge(ana, workspace, "requests") == "allow granted"
 
 
+async def test_an_exception_that_has_ended_cannot_be_set(admin: httpx.AsyncClient) -> None:
+    workspace = await make(admin)
+    document = "package_management:\n  exceptions: [{spec: requests, until: 2020-01-01, reason: needed}]\n"
+    form = {"document": document}
+    for reply in (
+        await admin.put(at(workspace), json=form),
+        await admin.put(at(None), json=form),
+        await admin.post(f"{at(workspace)}/what-if", json=form),
+    ):
+        assert (reply.status_code, reply.json()["code"]) == (422, "policy-invalid")
+        assert "line 2, column 40: package_management.exceptions[0].until" in reply.json()["detail"]
+        assert "take the exception out" in reply.json()["detail"]
+
+
 async def test_what_an_administrator_set_stands_beside_what_owners_set_later(
     ana: httpx.AsyncClient, admin: httpx.AsyncClient
 ) -> None:

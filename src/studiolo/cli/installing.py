@@ -182,4 +182,6 @@ def _print_plan(plan: Plan, workspace: str | None) -> None:
         if one.passing:
             print(f"  versions that pass: {', '.join(map(harmless, one.passing))}")
     names = " ".join(dict.fromkeys(one.name for one in plan.violations))
+    if plan.violations[0].ecosystem == "conda":
+        names += " --conda"
     say(f"Ask for it: {current().program} request {workspace or 'WORKSPACE'} {names}")

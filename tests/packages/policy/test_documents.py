@@ -1,6 +1,6 @@
 """Policies as people write them: every entry is read at load, and a bad one is named with its line."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -106,6 +106,15 @@ def test_a_fault_is_named_with_its_place(line: str, place: tuple[int, int], word
     (fault,) = caught.value.extra["errors"]
     assert (fault["line"], fault["column"]) == place
     assert words in fault["message"]
+
+
+def test_an_exception_that_has_ended_is_a_fault_only_where_somebody_sets_it() -> None:
+    text = "package_management:\n  exceptions: [{spec: six, until: 2026-12-01, reason: x}]\n"
+    end = datetime(2026, 12, 2, tzinfo=UTC)
+    assert read_document(text, "a test", now=end - timedelta(seconds=1)).exceptions
+    with pytest.raises(InvalidInput, match=r"exceptions\[0\]\.until '2026-12-01' is past; name a later day"):
+        read_document(text, "a test", now=end)
+    assert read_document(text, "a test").exceptions
 
 
 @pytest.mark.parametrize("text", ["- x", "other: 1", "package_management: x", "a: &b c", "\0", "{" * 50, "x" * 70_000])

@@ -26,6 +26,8 @@ async def test_a_refused_dependency_is_named_with_what_needs_it(
     (found,) = build["violations"]
     assert (found["name"], found["path"]) == ("urllib3", ["tool", "urllib3"])
     assert "blocked_packages" in found["rule"]
+    said = "urllib3 is blocked (rule: blocked_packages: urllib3). tool needs it. Ask for it: studiolo request churn urllib3"
+    assert build["message"] == said
     assert not list(churn.glob("lib/python3*/site-packages/leaf"))
 
 

@@ -16,13 +16,7 @@ from studiolo.packages.index.reporting import Reports
 from studiolo.packages.index.store import Store
 from studiolo.packages.policy.decisions import Decision, Subject
 from studiolo.packages.policy.effective import Policy
-
-# What asking again, or asking somebody, can change; of the rest an administrator only lifts it by an exception.
-_WORDS = {
-    "hash-changed": "An administrator must look at this: the file is not the one that was checked before.",
-    "untrusted-channel": "An administrator can add it to trusted_channels of the policy.",
-    "internal-name": "Only the organisation's own channels may answer for this name.",
-}
+from studiolo.packages.policy.remedies import remedy_of
 
 
 @dataclass(slots=True)
@@ -55,7 +49,7 @@ class Ask:
         self.services.reports.refuse(self.caller, subject, decision)
         rule = f" (rule: {decision.rule})" if decision.rule else ""
         workspace = self.caller.workspace_name
-        hint = _WORDS.get(decision.code) or f"Ask for it: ml jupyter request {workspace} {subject.name}"
+        hint = remedy_of(workspace, [(decision.code, subject.ecosystem, subject.name)], program="ml jupyter")
         return Denied(
             "package-refused",
             f"{decision.because.rstrip('.')}{rule}. {hint}",

@@ -75,16 +75,20 @@ class Document:
         return {name: value for name, value in named if value is not None}
 
 
-def read_document(content: str | bytes, source: str, *, file: str = "workspace-security.yaml") -> Document:
+def read_document(
+    content: str | bytes, source: str, *, file: str = "workspace-security.yaml", now: datetime | None = None
+) -> Document:
     """Return what a file says. Raises InvalidInput (`policy-invalid`) with all faults: `errors: [{location, line,
     column, message}]`; the first stands in the message.
+
+    `now`: an exception that has ended by then is a fault, as it is in what somebody sets; what stands ends by itself.
     """
     faults = Faults()
     try:
         sections = dict(read_entries(compose(content), "", faults, known=(_TOP,)))
     except UnreadableYAML as exc:
         raise _invalid([exc.fault], file) from exc
-    readers = _readers(source, faults)
+    readers = _readers(source, faults, now)
     nodes = dict(read_entries(sections.get(_TOP), _TOP, faults, known=readers))
     values = {name: readers[name](node, f"{_TOP}.{name}") for name, node in nodes.items()}
     if faults:
@@ -108,7 +112,7 @@ def over_default(document: Document) -> Document:
     return replace(default_document(), source=document.source, **document.given())
 
 
-def _readers(source: str, faults: Faults) -> dict[str, Callable[[yaml.Node, str], Any]]:
+def _readers(source: str, faults: Faults, now: datetime | None) -> dict[str, Callable[[yaml.Node, str], Any]]:
     def of_list(read: Callable[[str], Any], example: str) -> Callable[[yaml.Node, str], Any]:
         def listed(node: yaml.Node, location: str) -> tuple[Any, ...] | None:
             items = read_list(node, location, faults, most=_MOST_ENTRIES, example=example)
@@ -142,7 +146,7 @@ def _readers(source: str, faults: Faults) -> dict[str, Callable[[yaml.Node, str]
 
     def exceptions(node: yaml.Node, location: str) -> tuple[Grant, ...] | None:
         items = read_list(node, location, faults, most=_MOST_ENTRIES, example="[{spec: …, until: …, reason: …}]")
-        found = [_read_exception(item, where, source, faults) for where, item in items or ()]
+        found = [_read_exception(item, where, source, faults, now) for where, item in items or ()]
         return tuple(grant for grant in found if grant is not None)
 
     return {
@@ -162,13 +166,19 @@ def _readers(source: str, faults: Faults) -> dict[str, Callable[[yaml.Node, str]
     }
 
 
-def _read_exception(node: yaml.Node, location: str, source: str, faults: Faults) -> Grant | None:
+def _read_exception(node: yaml.Node, location: str, source: str, faults: Faults, now: datetime | None) -> Grant | None:
+    def end(text: str) -> datetime:
+        until = read_end(text)
+        if now is not None and until <= now:
+            raise ValueError(f"{text[:40]!r} is past; name a later day, or take the exception out")
+        return until
+
     nodes = dict(read_entries(node, location, faults, known=("spec", "by", "until", "reason")))
     for name in ("spec", "until", "reason"):
         if name not in nodes:
             faults.add(node.start_mark, location, f"has no {name}; an exception says spec, until and reason")
     rule = read_text(nodes.get("spec"), f"{location}.spec", faults, lambda text: read_entry(text, source))
-    until = read_text(nodes.get("until"), f"{location}.until", faults, read_end)
+    until = read_text(nodes.get("until"), f"{location}.until", faults, end)
     reason = read_text(nodes.get("reason"), f"{location}.reason", faults, _read_sentence)
     by = read_text(nodes.get("by"), f"{location}.by", faults, _read_sentence)
     if rule is None or until is None or reason is None:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from sqlalchemy import RowMapping
 
-from studiolo.contract.environments import Ecosystem, Plan
+from studiolo.contract.environments import Ecosystem, Plan, Violation
 from studiolo.contract.errors import Denied, NotFound, Unavailable
 from studiolo.kit.db import Database
 from studiolo.kit.threads import finish_in_thread
 from studiolo.packages.installed.lock import Lock
 from studiolo.packages.installed.reading import folders_of, read_environment, stamp_of
+from studiolo.packages.policy.remedies import remedy_of
 from studiolo.runtime.bases import base_of
 from studiolo.server.environments import queries
 from studiolo.server.environments.altering import Steps, steps_for, steps_to, steps_without
@@ -172,19 +173,22 @@ class Maker:
 
 
 def refused(plan: Plan, workspace: str) -> Denied:
-    """Return the error that names all that a policy refuses of a plan, with one way to ask for it."""
-    said = [
-        one.because if len(one.path) < 2 else f"{one.because} {one.path[-2]} needs it."
-        for one in plan.violations[:_NAMED]
-    ]
+    """Return the error that names all that a policy refuses of a plan, each with its rule, and what can be done."""
+    said = [_said(one) for one in plan.violations[:_NAMED]]
     more = len(plan.violations) - _NAMED
-    names = " ".join(dict.fromkeys(one.name for one in plan.violations))
     return Denied(
         "package-refused",
         " ".join([*said, *([f"{more} more are refused."] if more > 0 else [])]),
-        hint=f"Ask for it: studiolo request {workspace} {names}",
+        hint=remedy_of(workspace, [(one.code, one.ecosystem, one.name) for one in plan.violations]),
         violations=[one.model_dump(mode="json") for one in plan.violations],
     )
+
+
+def _said(one: Violation) -> str:
+    because = one.because if one.name in one.because else f"{one.name} {one.version}: {one.because}"
+    rule = f" (rule: {one.rule})" if one.rule else ""
+    by = f" {one.path[-2]} needs it." if len(one.path) > 1 else ""
+    return f"{because.rstrip('.')}{rule}.{by}"
 
 
 def _count(packages: Sequence[Resolved]) -> str:

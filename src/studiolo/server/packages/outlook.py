@@ -58,7 +58,7 @@ class Outlooks:
 
         Raises InvalidInput (`policy-invalid`), NotFound (`workspace-not-found`).
         """
-        document = read_document(form.document, "the policy to look at")
+        document = read_document(form.document, "the policy to look at", now=self._clock.now())
         if reference is None:
             who.require("policy.change-platform")
             return await self._of_platform(document)

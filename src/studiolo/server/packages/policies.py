@@ -74,7 +74,7 @@ class PolicyRevisions:
         """
         async with self._db.read() as connection:
             workspace = await self._find(connection, who, reference, "policy.change")
-        read_document(form.document, "")
+        read_document(form.document, "", now=self._clock.now())
         scope = _scope(workspace)
         try:
             async with self._db.write() as tx:

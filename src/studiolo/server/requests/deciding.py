@@ -121,7 +121,9 @@ class Decisions:
         if form.until is not None and form.until.tzinfo is None:
             raise InvalidInput("request-invalid", "The end needs a time zone.", hint="For example 2026-12-31T18:00Z.")
         if form.until is not None and form.until <= self._clock.now():
-            raise InvalidInput("request-invalid", "The end lies in the past.")
+            raise InvalidInput(
+                "request-invalid", "The end is past.", hint="Name a later day, or leave the end out for one without."
+            )
 
     async def _check_enough(
         self, asked: PackageRequest, kind: Kind, wanted: Mapping[str, str], until: datetime | None
