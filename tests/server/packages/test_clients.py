@@ -1,5 +1,6 @@
 """What the platform's settings and a workspace's policy make of the tools' configuration."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -48,10 +49,21 @@ def _clients(folder: Path, policy: Policy | Exception, **changes: object) -> Pac
 
 
 async def test_conda_asks_the_channels_that_the_policy_trusts_in_their_order(tmp_path: Path) -> None:
-    clients = _clients(tmp_path, Policy(channels=("internal", "conda-forge")))
+    named = {name: f"https://channels.example/{name}" for name in ("conda-forge", "internal")}
+    clients = _clients(tmp_path, Policy(channels=("internal", "conda-forge")), packages={"conda_channels": named})
     found = await clients.configure("w-1", "p-1", tmp_path / "environment", "sts_key")
     condarc = found.files[found.variables["CONDARC"]]
     assert condarc.index("conda/internal") < condarc.index("conda/conda-forge")
+
+
+async def test_conda_asks_of_itself_only_channels_whose_addresses_somebody_set(tmp_path: Path) -> None:
+    trusted = Policy(channels=("conda-forge", "defaults", "internal"))
+    for named, asked in (({}, ["conda-forge"]), ({"internal": "https://channels.example/internal"}, ["internal"])):
+        clients = _clients(tmp_path, trusted, packages={"conda_channels": named})
+        found = await clients.configure("w-1", "p-1", tmp_path / "environment", "sts_key")
+        condarc = json.loads(found.files[found.variables["CONDARC"]].partition("\n")[2])
+        assert [url.rpartition("/")[2] for url in condarc["channels"]] == asked
+        assert [url.rpartition("/")[2] for url in condarc["allowlist_channels"]] == list(trusted.channels)
 
 
 async def test_a_policy_that_cannot_be_made_keeps_no_session_from_starting(tmp_path: Path) -> None:

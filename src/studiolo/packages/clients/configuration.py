@@ -1,7 +1,7 @@
 """Variables and files that lead every tool to our index."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,12 +19,19 @@ class Index:
     """Our index as workloads reach it. `address`: of the front door, without a trailing slash.
 
     `certificates`: bundle to trust, None where the usual one does. `channels`: conda channels by name, in order, with
-    the address that each is known by elsewhere (empty: unknown).
+    the address that each is known by elsewhere (empty: unknown). `usual`: those of them that are asked where nobody
+    names one; none: all. One that does not answer stops conda, whatever is asked of the others.
     """
 
     address: str
     certificates: Path | None = None
     channels: Mapping[str, str] = field(default_factory=dict)
+    usual: Collection[str] = ()
+
+    @property
+    def asked(self) -> list[str]:
+        """Our addresses of the channels that are asked where nobody names one."""
+        return [f"{self.conda}/{name}" for name in self.channels if name in (self.usual or self.channels)]
 
     @property
     def simple(self) -> str:
@@ -111,12 +118,11 @@ def _pip(index: Index) -> str:
 
 
 def _conda(index: Index) -> str:
-    addresses = [f"{index.conda}/{name}" for name in index.channels]
     settings = {
         "channel_alias": index.conda,
-        "channels": addresses,
-        "default_channels": addresses[:1],
-        "allowlist_channels": addresses,
+        "channels": index.asked,
+        "default_channels": index.asked[:1],
+        "allowlist_channels": [f"{index.conda}/{name}" for name in index.channels],
         "override_channels_enabled": False,
     }
     # JSON is YAML as well.
@@ -125,7 +131,7 @@ def _conda(index: Index) -> str:
 
 def _pixi(index: Index) -> str:
     settings = {
-        "default-channels": [f"{index.conda}/{name}" for name in index.channels],
+        "default-channels": index.asked,
         "mirrors": {known: [f"{index.conda}/{name}"] for name, known in index.channels.items() if known},
         "pypi-config": {"index-url": index.simple, "extra-index-urls": []},
     }

@@ -14,6 +14,8 @@ from rattler.exceptions import InvalidChannelError
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", re.ASCII)
 SUBDIR = re.compile(r"noarch|[a-z0-9]+-[a-z0-9_]+", re.ASCII)
 _ALIAS = "CONDA_CHANNEL_ALIAS"
+# Asked where nobody says where any channel is.
+_USUAL = "conda-forge"
 # The machine's files, then the account's, the strongest last. Source: conda, "Using the .condarc file".
 _FILES = ("/etc/conda/.condarc", "/etc/conda/condarc", "~/.conda/.condarc", "~/.conda/condarc", "~/.condarc")
 
@@ -32,6 +34,11 @@ class Channels:
     def named(self) -> list[str]:
         """Names whose addresses the settings or this machine's configuration give."""
         return list(self._named)
+
+    @property
+    def usual(self) -> list[str]:
+        """Names of the channels that are asked where nobody names one, as far as they are trusted."""
+        return self.named or [_USUAL]
 
     def name_of(self, text: str) -> str:
         """Return the name of the channel at an address; what is no known address is taken for a name."""

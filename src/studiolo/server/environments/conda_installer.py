@@ -20,8 +20,6 @@ from studiolo.server.environments.installing import Alteration, IndexAccess, Res
 
 _SOLVE_SECONDS = 300.0
 _PYPI = "/pypi/simple"
-# Where nobody names a channel, and no setting does.
-_USUAL = "conda-forge"
 # What environment.yml says to leave out conda's built-in channels; nothing is built in here.
 _NO_OTHERS = "nodefaults"
 
@@ -93,7 +91,7 @@ class CondaInstaller:
                 f"The channel {strange[0][:80]!r} is not trusted here; trusted: {known}.",
                 hint="Leave it out, or ask an administrator to add it to trusted_channels of the policy.",
             )
-        usual = [] if _NO_OTHERS in named else self._channels.named or [_USUAL]
+        usual = [] if _NO_OTHERS in named else self._channels.usual
         found = [*asked, *(name for name in usual if trusted is None or name in trusted)]
         if not found:
             raise Denied(

@@ -11,6 +11,7 @@ from pathlib import Path
 from studiolo.contract.errors import StudioloError
 from studiolo.kit.files import write_atomically
 from studiolo.packages.clients.configuration import Configuration, Index, Places, configure
+from studiolo.packages.conda.channels import Channels
 from studiolo.packages.policy.effective import Policy
 from studiolo.runtime import guard
 from studiolo.server.settings import Settings
@@ -33,6 +34,7 @@ class PackageClients:
         self._settings = settings
         self._folders = folders
         self._find_policy = find_policy
+        self._known = Channels(settings.packages.conda_channels)
 
     async def configure(self, workspace_id: str, person_id: str, environment: Path, key: str) -> Configuration:
         """Return what leads the tools of a workload to our index, where they sign in with its narrow key."""
@@ -44,7 +46,9 @@ class PackageClients:
     async def index(self, workspace_id: str) -> Index:
         """Return our index as it is reached for a workspace."""
         certificates = await asyncio.to_thread(self._certificates)
-        return Index(index_address(self._settings), certificates, await self._channels(workspace_id))
+        channels = await self._channels(workspace_id)
+        usual = [name for name in self._known.usual if name in channels]
+        return Index(index_address(self._settings), certificates, channels, usual)
 
     async def _channels(self, workspace_id: str) -> dict[str, str]:
         known = self._settings.packages.conda_channels
