@@ -81,6 +81,12 @@ def test_a_slip_in_a_key_suggests_the_key(text: str, meant: str) -> None:
         read_config_file(text)
 
 
+@pytest.mark.parametrize("text", ["packages: [numpy]\n", "environment:\n  packages:\n    - numpy\n"])
+def test_who_lists_packages_reads_where_they_are_listed(text: str) -> None:
+    with pytest.raises(InvalidInput, match="studiolo install WORKSPACE -r FILE"):
+        read_config_file(text)
+
+
 def test_a_key_given_twice_names_both_lines() -> None:
     with pytest.raises(InvalidInput, match=r"line 4, column 3: resources\.cpu is given twice; the first is in line 2"):
         read_config_file("resources:\n  cpu: 1\n  memory: 1g\n  cpu: 2\n")

@@ -28,6 +28,9 @@ from studiolo.server.workspaces import configuration as rules
 
 _OTHER_BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")
 _MOST_FAULTS = 50
+# Where people look for them.
+_PACKAGES = ("packages", "environment.packages")
+_NO_PACKAGES = "is no part of this file: list packages in one of their own, then studiolo install WORKSPACE -r FILE"
 _SECTIONS = ("profile", "resources", "environment", "security", "engine", "min_isolation", "volumes")
 
 
@@ -51,6 +54,9 @@ def read_config_file(content: str | bytes) -> WorkspaceConfig:
         "min_isolation": read_text(sections.get("min_isolation"), "min_isolation", faults, rules.read_isolation),
         "volumes": _volumes(sections.get("volumes"), faults),
     }
+    for fault in faults:
+        if fault["location"] in _PACKAGES:
+            fault["message"] = _NO_PACKAGES
     if faults:
         raise _invalid(faults.in_order())
     return WorkspaceConfig(resources=Resources(**resources), **config)
