@@ -1,6 +1,8 @@
 """The command line and the launcher against the real control plane, over a socket."""
 
 import contextlib
+import csv
+import io
 import os
 import pty
 import select
@@ -10,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from cli.control_plane import ControlPlane, control_plane
@@ -132,6 +135,35 @@ def test_access_is_given_and_revoked(cli: Run, server: ControlPlane) -> None:
     assert "member" in cli("audit").out
 
 
+@pytest.mark.req("S0-86", "S0-87")
+def test_what_happened_in_a_workspace_is_shown_and_exported(
+    cli: Run, server: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("create", "audited")
+    with Studiolo() as client:
+        client.people.create("carol", email="carol@example.com")
+        client.workspaces.update("audited", description="=1+1")
+    cli("access", "audited", "--user=carol", "--role=viewer")
+    shown = cli("audit", "audited", program="ml jupyter")
+    assert shown.code == 0, shown.err
+    for action in ("workspace.create", "workspace.update", "member.set"):
+        assert action in shown.out
+    assert len(cli("audit", "audited", "--limit", "1", "--json").data) == 1
+    exported = cli("audit", "audited", "--export=csv", program="ml jupyter")
+    rows = list(csv.DictReader(io.StringIO(exported.out)))
+    assert list(rows[0]) == ["at", "actor", "via", "action", "target", "workspace_id", "detail"]
+    assert [row["action"] for row in rows][-1] == "workspace.create"
+    assert {row["actor"] for row in rows} == {server.person}
+    assert len({row["workspace_id"] for row in rows}) == 1
+    # Of the whole platform, administrators alone.
+    assert len(list(csv.DictReader(io.StringIO(cli("audit", "--export", "csv").out)))) > len(rows)
+    address = f"{server.url}/api/v1/jupyter/workspaces/audited/activity.csv"
+    there = httpx.get(address, headers={"Authorization": f"Bearer {server.key}"})
+    assert there.headers["content-type"] == "text/csv; charset=utf-8"
+    assert there.text.splitlines() == exported.out.splitlines()
+
+
+@pytest.mark.req("S3-21")
 def test_a_key_made_here_signs_in_elsewhere_and_can_be_revoked(
     cli: Run, server: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,7 +197,21 @@ def test_the_launcher_runs_as_a_module(server: ControlPlane) -> None:
 
 
 @pytest.mark.req(
-    "S2-53", "S2-55", "S2-60", "S2-61", "S2-65", "S2-66", "S2-67", "S2-68", "S2-69", "S2-70", "S2-71", "S2-72", "S2-73"
+    "S2-03",
+    "S2-32",
+    "S2-53",
+    "S2-55",
+    "S2-60",
+    "S2-61",
+    "S2-65",
+    "S2-66",
+    "S2-67",
+    "S2-68",
+    "S2-69",
+    "S2-70",
+    "S2-71",
+    "S2-72",
+    "S2-73",
 )
 def test_the_launcher_does_what_the_documents_show(server: ControlPlane) -> None:
     with Studiolo() as client:
@@ -209,10 +255,13 @@ async def test_the_async_client_does_the_same(server: ControlPlane) -> None:
         assert (await client.platform.health()).status == "ok"
 
 
+@pytest.mark.req("S4-29")
 def test_whole_processes_speak_to_the_platform(server: ControlPlane) -> None:
+    with Studiolo() as client:
+        client.workspaces.create("by-processes")
     folder = Path(sys.executable).parent
     environment = {**os.environ, "LC_ALL": "C"}
-    for command in (["ml", "jupyter", "list"], ["studiolo", "status", "--json"]):
+    for command in (["ml", "jupyter", "list"], ["jupyter", "studiolo", "list"], ["studiolo", "status", "--json"]):
         done = subprocess.run(
             [folder / command[0], *command[1:]], capture_output=True, text=True, timeout=60, env=environment
         )

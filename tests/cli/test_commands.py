@@ -276,7 +276,7 @@ def test_a_wrong_call_is_a_short_error_with_the_way_to_help(cli: Run, args: list
 def test_a_fault_of_ours_shows_its_trace_with_verbose_only(
     cli: Run, platform: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("studiolo.cli.people.ago", lambda moment: 1 / 0)
+    monkeypatch.setattr("studiolo.cli.auditing.ago", lambda moment: 1 / 0)
     ran = cli("audit")
     assert ran.code == 1
     assert "Traceback" not in ran.err

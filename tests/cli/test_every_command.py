@@ -102,6 +102,7 @@ CALLS = {
     "limits": ["churn"],
     "scale": ["churn", "--cpu=8", "--memory=16g"],
     "metadata": ["churn"],
+    "version": ["churn", "a.ipynb"],
     "files versions": ["churn:a.ipynb"],
     "files diff": ["churn:a.ipynb", "--from", "01a1fe9aa4aa78845a5a"],
     "files show": ["churn:a.ipynb", "01a1fe9aa4aa78845a5a"],
@@ -152,7 +153,7 @@ CALLS = {
     "kernels remove-spec": ["churn", "big"],
 }
 # Signing in, and what needs a notebook, or a session or kernel that answers, have tests of their own.
-APART = {"cp", "files cp", "login", "logout", "completion", "exec", "shell", "kernels attach"}
+APART = {"cp", "files cp", "login", "logout", "completion", "exec", "git", "shell", "kernels attach"}
 APART |= {"environment restore", "environment stamp"}
 # Lines of what is made for programs, or of other people's words, are as long as they are.
 WIDE = {"audit", "export", "monitor", "engines", "usage", "notifications", "requests", "review"}

@@ -34,6 +34,17 @@ def folder(server: ControlPlane, home: Path, cli: Run, request: pytest.FixtureRe
     return path
 
 
+@pytest.mark.req("S0-115")
+def test_the_versions_of_a_notebook_are_listed_by_workspace_and_path(cli: Run, folder: Path) -> None:
+    listed = cli("version", "churn", "a.ipynb", program="ml jupyter")
+    assert listed.code == 0, listed.err
+    newest, oldest = cli("version", "churn", "a.ipynb", "--json").data
+    assert newest["id"] in listed.out
+    assert oldest["id"] in listed.out
+    assert cli("files", "versions", "churn:a.ipynb", "--json").data == [newest, oldest]
+    assert cli("version", "churn", "../a.ipynb", "--json").data["code"] == "path-outside"
+
+
 @pytest.mark.req("S2-06")
 def test_a_version_is_found_shown_and_brought_back(cli: Run, folder: Path, tmp_path: Path) -> None:
     newest, oldest = cli("files", "versions", "churn:a.ipynb", "--json").data

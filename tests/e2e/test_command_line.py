@@ -62,6 +62,34 @@ def test_exec_as_json_holds_what_was_written(platform: Platform, workspace: str)
     assert '"stdout": "hi\\n"' in done.stdout
 
 
+@pytest.mark.req("S0-112", "S0-113", "S0-114")
+def test_git_keeps_what_is_in_a_workspace_in_its_persons_name(platform: Platform) -> None:
+    folder = Path(platform.json("create", "kept-by-git")["path"])
+    (folder / "notebooks" / "more.txt").write_text("1\n")
+    (folder / ".studiolo").mkdir(exist_ok=True)
+    (folder / ".studiolo" / "note").touch()
+    for words in (("init",), ("add", "."), ("commit", "-m", "Initial commit")):
+        platform.run("jupyter", "git", "kept-by-git", *words, program="ml")
+    logged = platform.run("git", "kept-by-git", "log", "--format=%an|%ae|%s", "--name-only").stdout.split("\n")
+    # The machine's own git may know a name for everybody.
+    known = platform.run("exec", "kept-by-git", "--", "git", "config", "user.name", check=False).stdout.strip()
+    me = platform.json("whoami")
+    assert logged[0].split("|")[0] == (known or me["display_name"] or me["name"])
+    assert logged[0].endswith("|Initial commit")
+    assert "notebooks/more.txt" in logged
+    assert not [line for line in logged if line.startswith(".studiolo")]
+    # What is configured in the workspace comes before the account's.
+    platform.run("git", "kept-by-git", "config", "user.name", "Somebody Else")
+    platform.run("git", "kept-by-git", "commit", "--allow-empty", "-m", "Second")
+    assert platform.run("git", "kept-by-git", "log", "-1", "--format=%an").stdout == "Somebody Else\n"
+    refused = platform.run("git", "kept-by-git", "switch", "absent", check=False)
+    assert refused.returncode == 128
+    assert "absent" in refused.stderr
+    told = json.loads(platform.run("git", "--json", "kept-by-git", "rev-parse", "--is-inside-work-tree").stdout)
+    assert (told["exit_code"], told["stdout"]) == (0, "true\n")
+    platform.run("stop", "kept-by-git")
+
+
 def test_a_shell_reads_a_script_without_showing_a_prompt(platform: Platform, workspace: str) -> None:
     done = subprocess.run(
         [BIN / "studiolo", "shell", workspace],

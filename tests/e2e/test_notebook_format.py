@@ -168,6 +168,36 @@ print(json.dumps([back.metadata.authors[0].name, sorted(json.loads(specs)["kerne
         assert json.loads(execute(socket, command)) == ["Ana", ["python3"]]
 
 
+@pytest.mark.req("S0-115", "S2-30")
+def test_each_save_of_a_notebook_keeps_a_version_that_comes_back(files: Files, platform: Platform) -> None:
+    first = new_notebook(cells=[new_code_cell("1")])
+    for source in ("1", "2"):
+        first.cells[0].source = source
+        files.save("versioned.ipynb", first)
+    newest, oldest = platform.json("version", "notebook-format", "versioned.ipynb")
+    assert (newest["is_current"], oldest["is_current"]) == (True, False)
+    platform.run("files", "restore", "notebook-format:versioned.ipynb", oldest["id"])
+    assert files.load("versioned.ipynb")["cells"][0]["source"] == "1"
+
+
+@pytest.mark.req("S4-29")
+def test_programs_that_begin_with_jupyter_are_its_subcommands_in_a_session(files: Files) -> None:
+    command = """
+import os, pathlib, subprocess
+folder = pathlib.Path("more")
+folder.mkdir(exist_ok=True)
+program = folder / "jupyter-greet"
+program.write_text('#!/bin/sh\\necho "hello $1"\\n')
+program.chmod(0o755)
+env = {**os.environ, "PATH": f"{folder.resolve()}:{os.environ['PATH']}"}
+print(subprocess.run(["jupyter", "greet", "ana"], check=True, capture_output=True, text=True, env=env).stdout)
+print("greet" in subprocess.run(["jupyter", "--help"], check=True, capture_output=True, text=True, env=env).stdout)
+"""
+    session = files.base.rpartition("/")[2]
+    with channels(files.client, session, start_kernel(files.client, session)) as socket:
+        assert execute(socket, command).split() == ["hello", "ana", "True"]
+
+
 @pytest.mark.browser
 @pytest.mark.req("S4-21")
 def test_a_cell_that_must_stay_cannot_be_deleted_in_the_editor(

@@ -1,10 +1,15 @@
 """Workspaces over REST."""
 
+import csv
+import io
+import json
 from pathlib import Path
 
 import httpx
 import pytest
 
+from studiolo.contract import record_table
+from studiolo.contract.models import AuditEvent
 from studiolo.kit.clock import ManualClock
 from studiolo.server.services import Services
 
@@ -184,6 +189,39 @@ async def test_every_change_leaves_one_record(ana: httpx.AsyncClient, admin: htt
     events = (await admin.get("/api/v1/audit")).json()["items"]
     actions = [event["action"] for event in events if event["actor"] and event["actor"]["name"] == "ana"]
     assert actions == ["workspace.delete", "workspace.update", "member.set", "workspace.create", "key.create"]
+
+
+async def test_the_record_of_a_workspace_is_a_table_of_all_of_it_for_its_members(
+    ana: httpx.AsyncClient, leo: httpx.AsyncClient
+) -> None:
+    path = f"{W}/{(await create(ana))['id']}"
+    for number in range(205):
+        assert (await ana.patch(path, json={"description": str(number)})).status_code == 200
+    table = await ana.get(f"{path}/activity.csv")
+    assert table.headers["content-type"] == "text/csv; charset=utf-8"
+    assert "attachment" in table.headers["content-disposition"]
+    rows = list(csv.DictReader(io.StringIO(table.text)))
+    assert (len(rows), rows[-1]["action"]) == (206, "workspace.create")
+    assert {row["actor"] for row in rows} == {"ana"}
+    assert (await leo.get(f"{path}/activity.csv")).status_code == 404
+    await ana.put(f"{path}/members", json={"person": "leo", "role": "viewer"})
+    assert (await leo.get(f"{path}/activity.csv")).status_code == 200
+
+
+def test_the_table_of_a_record_holds_nothing_that_a_spreadsheet_computes() -> None:
+    event = {
+        "id": "e-1",
+        "sequence": 1,
+        "at": "2026-03-01T12:00:00Z",
+        "actor": None,
+        "via": "key",
+        "action": "file.move",
+    }
+    given = AuditEvent.model_validate(event | {"target": '=1+1,"a"', "workspace_id": None, "detail": {"to": "@b\n"}})
+    [row] = csv.DictReader(io.StringIO(record_table.head() + "".join(record_table.lines([given]))))
+    assert row["target"] == '\'=1+1,"a"'
+    assert json.loads(row["detail"]) == {"to": "@b\n"}
+    assert (row["at"], row["actor"], row["workspace_id"]) == ("2026-03-01T12:00:00+00:00", "", "")
 
 
 async def test_files_of_a_deleted_workspace_stay_until_the_retention_is_over(

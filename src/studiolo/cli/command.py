@@ -58,7 +58,10 @@ def app_for(entry: Entry, program: str = "studiolo") -> typer.Typer:
 def add_command(app: typer.Typer, entry: Entry, program: str = "studiolo") -> None:
     """Add a command to a typer application."""
     function = with_shared_options(_load(entry), program)
-    settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    settings: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    if hasattr(function, "passes_options_on"):
+        # From the first argument on, options are another program's.
+        settings |= {"ignore_unknown_options": True, "allow_interspersed_args": False}
     app.command(entry.words.split()[-1], help=_help(function, entry), context_settings=settings)(function)
 
 

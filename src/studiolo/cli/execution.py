@@ -1,4 +1,4 @@
-"""Commands that run commands in a session: exec and shell."""
+"""Commands that run commands in a session: exec, git and shell."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ import tty
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -31,6 +31,15 @@ PasswordOption = Annotated[
 ]
 # Without a terminal a shell reads its input as a script: it shows no prompt.
 _SCRIPT = ("/bin/sh", "-c", 'exec "${SHELL:-/bin/sh}"')
+# What is configured there comes first. Kept versions and deleted files are no part of a repository.
+GIT = """
+kept=$(git rev-parse --git-path info/exclude 2>/dev/null) && ! grep -qxF .studiolo/ "$kept" 2>/dev/null &&
+  mkdir -p "${kept%/*}" && echo .studiolo/ >>"$kept"
+git config user.name >/dev/null || export GIT_AUTHOR_NAME="$1" GIT_COMMITTER_NAME="$1"
+git config user.email >/dev/null || export GIT_AUTHOR_EMAIL="$2" GIT_COMMITTER_EMAIL="$2"
+shift 2
+exec git "$@"
+"""
 _CHUNK_BYTES = 1 << 16
 # What shells report for a program that SIGKILL ended.
 _KILLED = 137
@@ -53,17 +62,32 @@ def exec_(
       studiolo exec churn -- python train.py
       studiolo exec churn -- tar c data | tar x
     """
-    session = _ready(target)
-    password = password or _ask_password(session)
-    if current().json:
-        with connect() as client:
-            done = client.sessions.execute(session.id, argv, input=_all_input(), password=password)
-        told = {"exit_code": done.exit_code, "stdout": done.stdout, "stderr": done.stderr}
-        emit(
-            {name: v.decode(errors="replace") if isinstance(v, bytes) else v for name, v in told.items()}, lambda: None
-        )
-        raise typer.Exit(done.exit_code)
-    raise typer.Exit(_run(session, Command(tuple(argv), password=password)))
+    _execute(_ready(target), argv, password)
+
+
+def git(
+    target: SessionOrWorkspaceArgument,
+    argv: Annotated[list[str], typer.Argument(metavar="GIT-COMMAND", help="What git is to do, with its options.")],
+) -> None:
+    """Run git in a workspace's folder, and pass on its exit code.
+
+    Commits are yours: where git is told no name and address there, it takes those of your account. What belongs to
+    this command (`--json`, `--url`) stands before the workspace. Versions and deleted files that Studiolo keeps there
+    are left out. If no session of yours runs in it, one is started.
+
+    \b
+    Examples:
+      studiolo git churn init
+      studiolo git churn add .
+      studiolo git churn commit -m "Initial commit"
+    """
+    with connect() as client:
+        me = client.me.get()
+    name, address = me.display_name or me.name, me.email or f"{me.name}@localhost"
+    _execute(_ready(target), ["/bin/sh", "-c", GIT, "git", name, address, *argv])
+
+
+git.passes_options_on = True  # type: ignore[attr-defined]
 
 
 def shell(target: SessionOrWorkspaceArgument, password: PasswordOption = None) -> None:
@@ -77,6 +101,19 @@ def shell(target: SessionOrWorkspaceArgument, password: PasswordOption = None) -
     session = _ready(target)
     argv = () if _is_terminal() else _SCRIPT
     raise typer.Exit(_run(session, Command(argv, password=password or _ask_password(session))))
+
+
+def _execute(session: Session, argv: list[str], password: str | None = None) -> NoReturn:
+    password = password or _ask_password(session)
+    if current().json:
+        with connect() as client:
+            done = client.sessions.execute(session.id, argv, input=_all_input(), password=password)
+        told = {"exit_code": done.exit_code, "stdout": done.stdout, "stderr": done.stderr}
+        emit(
+            {name: v.decode(errors="replace") if isinstance(v, bytes) else v for name, v in told.items()}, lambda: None
+        )
+        raise typer.Exit(done.exit_code)
+    raise typer.Exit(_run(session, Command(tuple(argv), password=password)))
 
 
 def _ready(target: str) -> Session:

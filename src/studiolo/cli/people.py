@@ -1,6 +1,5 @@
-"""Commands for administrators: people, and the record of changes."""
+"""Commands for administrators: people."""
 
-from itertools import islice
 from typing import Annotated, Literal
 
 import typer
@@ -103,17 +102,6 @@ def reset(person: PersonArgument) -> None:
         say(f"Give {link.person.display_name} this link; it works once and ends {ago(link.expires_at)}.")
 
     emit(link, text)
-
-
-def audit(
-    limit: Annotated[int, typer.Option("--limit", metavar="NUMBER", min=1, help="How many events, newest first.")] = 50,
-) -> None:
-    """Show the record of changes, newest first."""
-    with connect() as client:
-        events = list(islice(client.audit.list(page_size=min(limit, 200)), limit))
-    rows = [(ago(e.at), e.actor.name if e.actor else e.via, e.via, e.action, e.target) for e in events]
-    headers = ("WHEN!", "WHO!", "VIA!", "ACTION!", "ON")
-    emit(events, lambda: print_table(headers, rows, empty="Nothing was changed yet."))
 
 
 def _kind(person: Person) -> str:

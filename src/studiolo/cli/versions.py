@@ -28,6 +28,19 @@ DeletedArgument = Annotated[
 _MARKS = {LineChange.SAME: " ", LineChange.ADDED: "+", LineChange.REMOVED: "-", LineChange.LEFT_OUT: "…"}
 
 
+def version(
+    workspace: WorkspaceArgument,
+    notebook: Annotated[str, typer.Argument(metavar="NOTEBOOK", help="Its path in the workspace.", show_default=False)],
+) -> None:
+    """List the versions of a notebook, newest first: each save keeps one. The same as `files versions`.
+
+    \b
+    Example:
+      studiolo version churn notebooks/model.ipynb
+    """
+    _list_versions(place_of(f"{workspace}:{notebook}"))
+
+
 def versions(place: PlaceArgument) -> None:
     """List what a file was, newest first; also of one that is gone.
 
@@ -35,7 +48,10 @@ def versions(place: PlaceArgument) -> None:
     Example:
       studiolo files versions churn:notebooks/model.ipynb
     """
-    named = place_of(place)
+    _list_versions(place_of(place))
+
+
+def _list_versions(named: FilePlace) -> None:
     with connect() as client:
         found = list(client.versions.list(named.workspace, named.path, page_size=200))
     rows = [

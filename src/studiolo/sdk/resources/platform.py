@@ -19,7 +19,7 @@ from studiolo.contract.models import (
 from studiolo.contract.resources import EngineInfo, Profiles
 from studiolo.sdk.forms import fill
 from studiolo.sdk.listing import Listing
-from studiolo.sdk.transport import Transport
+from studiolo.sdk.transport import Transport, segment
 
 
 class Platform:
@@ -95,16 +95,17 @@ class Platform:
 
 
 class Audit:
-    """The record of changes; for administrators."""
+    """The record of changes: of a workspace for its members, of the platform for administrators."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def list(self, *, page_size: int | None = None) -> Listing[AuditEvent]:
-        """Return the events, newest first."""
+    def list(self, workspace: str | None = None, *, page_size: int | None = None) -> Listing[AuditEvent]:
+        """Return the events, newest first: of a workspace, or of the whole platform."""
+        path = "/audit" if workspace is None else f"/jupyter/workspaces/{segment(workspace, what='workspace')}/activity"
 
         async def fetch(cursor: str | None) -> Page[AuditEvent]:
             asked = {"limit": page_size, "cursor": cursor}
-            return await self._transport.fetch(Page[AuditEvent], "GET", "/audit", query=asked)
+            return await self._transport.fetch(Page[AuditEvent], "GET", path, query=asked)
 
         return Listing(fetch)

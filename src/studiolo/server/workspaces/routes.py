@@ -1,10 +1,12 @@
 """REST of workspaces and members. `{workspace}` is an id, a name or `owner~name`."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import RedirectResponse, StreamingResponse
 
+from studiolo.contract import record_table
 from studiolo.contract.models import (
     AuditEvent,
     Member,
@@ -24,6 +26,8 @@ from studiolo.server.workspaces.register import is_former
 from studiolo.server.workspaces.service import Workspaces
 
 router = APIRouter(prefix="/jupyter/workspaces", tags=["workspaces"])
+_CSV = "text/csv; charset=utf-8"
+_AT_ONCE = 200
 _Workspaces = Annotated[Workspaces, Depends(service("workspaces"))]
 _Members = Annotated[Members, Depends(service("members"))]
 
@@ -140,3 +144,23 @@ async def list_activity(
 ) -> Page[AuditEvent]:
     """What happened in it, newest first."""
     return await workspaces.activity(who, workspace, cursor=cursor, limit=limit)
+
+
+@router.get("/{workspace}/activity.csv", response_class=StreamingResponse, responses={200: {"content": {_CSV: {}}}})
+async def export_activity(
+    workspace: str, who: Annotated[Principal, Depends(Allow("workspace.read"))], workspaces: _Workspaces
+) -> StreamingResponse:
+    """All that happened in it, newest first, as a table for spreadsheets."""
+    first = await workspaces.activity(who, workspace, limit=_AT_ONCE)
+
+    async def lines() -> AsyncIterator[str]:
+        yield record_table.head()
+        page = first
+        yield "".join(record_table.lines(page.items))
+        while page.next_cursor is not None:
+            page = await workspaces.activity(who, workspace, cursor=page.next_cursor, limit=_AT_ONCE)
+            yield "".join(record_table.lines(page.items))
+
+    return StreamingResponse(
+        lines(), media_type=_CSV, headers={"Content-Disposition": 'attachment; filename="activity.csv"'}
+    )
