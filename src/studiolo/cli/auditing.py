@@ -26,7 +26,7 @@ def audit(
     workspace: Annotated[
         str | None,
         typer.Argument(
-            metavar="[WORKSPACE]",
+            metavar="WORKSPACE",
             help="What happened there; left out: everywhere, for administrators.",
             autocompletion=complete_workspaces,
             show_default=False,
