@@ -5,19 +5,6 @@ from collections.abc import Sequence
 from studiolo.contract.scans import Finding, Severity, Verdict
 from studiolo.packages.scan.rules import UNKNOWNS
 
-_CLOSED_NETWORK = ("L3", "L4")
-
-
-def enforcement_of(isolation: str) -> str:
-    """Return what an engine of this isolation level (L0 to L4) enforces of the package policy."""
-    if isolation in _CLOSED_NETWORK:
-        return "Isolated network: sessions reach no other index than the workspace's own, so the policy is enforced."
-    alone = "not isolated" if isolation in ("L0", "L1") else "isolated from each other, but not from the network"
-    return (
-        f"Sessions are {alone}: they reach the network by themselves, so the package policy is advisory here, "
-        "and this scan is what finds strays."
-    )
-
 
 def count_open(findings: Sequence[Finding]) -> dict[Severity, int]:
     """Return how many findings of each severity nobody accepted, worst first; those without any are left out."""

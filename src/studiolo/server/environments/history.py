@@ -39,13 +39,6 @@ from studiolo.server.workspaces.service import Workspaces
 
 _TICK_SECONDS = 1.0
 _MOST_SEEN = 200
-# What an engine of each isolation level makes of the policy.
-_ADVISORY = (
-    "The policy is advisory here: every installer is given the platform's index, which refuses what the policy "
-    "refuses, but sessions reach the network by themselves. The security scan finds what came another way."
-)
-_ENFORCED = "The policy is enforced: sessions reach no package but through the platform's index."
-_CLOSED_LEVELS = frozenset({"L2", "L3", "L4"})
 
 
 class History:
