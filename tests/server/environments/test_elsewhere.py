@@ -1,5 +1,6 @@
 """What a launch is told of an environment that cannot be mounted where it runs."""
 
+import json
 from pathlib import Path
 
 from studiolo.packages.installed.lock import Lock, LockedPackage
@@ -45,6 +46,14 @@ def test_what_nobody_can_have_again_is_named_and_not_asked_for() -> None:
 def test_a_base_of_very_many_files_is_pinned_by_versions_alone() -> None:
     base = LockedPackage("pypi", "basic", "2.0", A, "base")
     assert recipe_of(lock_of(base), {("basic", "2.0"): (A,) * 6001}).base == (Pin("basic", "2.0"),)
+
+
+def test_names_that_people_gave_to_files_do_not_fill_a_launch() -> None:
+    orphans = tuple(Orphan(f"lib/{number}/{'x' * 3000}", A) for number in range(1000))
+    recipe = recipe_of(lock_of(orphans=orphans), {})
+    # An object of a cluster, of which this is a part, holds a mebibyte.
+    assert len(recipe.left_out) == 1000
+    assert len(json.dumps(recipe.left_out)) < 128 * 1024
 
 
 async def test_each_version_of_the_shipped_base_has_its_hashes() -> None:

@@ -17,6 +17,7 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
 # A cluster keeps a launch in an object of a mebibyte at most.
 _MOST_HASHES = 6000
 _MOST_NAMES = 1000
+_LONGEST_NAME = 100
 
 
 class Recipes:
@@ -51,7 +52,8 @@ def recipe_of(lock: Lock, hashes: Hashes) -> Recipe:
         python=lock.python,
         base=tuple(base),
         added=tuple(Pin(one.name, one.version, (one.sha256 or "",)) for one in known if one.origin == "delivered"),
-        left_out=(*strays, *(orphan.path for orphan in lock.orphans))[:_MOST_NAMES],
+        # Names that people gave to files are as long as they like.
+        left_out=tuple(name[:_LONGEST_NAME] for name in (*strays, *(one.path for one in lock.orphans))[:_MOST_NAMES]),
     )
 
 
