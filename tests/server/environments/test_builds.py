@@ -256,6 +256,32 @@ async def test_a_file_that_leads_elsewhere_names_the_entry(ana: httpx.AsyncClien
     assert "--extra-index-url" in reply.json()["detail"]
 
 
+_PARTS = "a" + ".a" * 3000
+_BOMB = "a: &a [x, x]\n" + "".join(
+    f"{n}: &{n} [*{b}, *{b}, *{b}, *{b}]\n" for b, n in zip("abcdef", "bcdefg", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pyproject.toml", f'[project]\ndependencies = ["leaf"]\n{_PARTS} = 1\n'),
+        ("study.py", f'# /// script\n# dependencies = ["leaf"]\n# {_PARTS} = 1\n# ///\n'),
+        ("environment.yml", f"{_BOMB}dependencies: [*g]\n"),
+    ],
+)
+async def test_a_file_that_would_fill_memory_is_refused(
+    ana: httpx.AsyncClient, churn: Path, name: str, text: str
+) -> None:
+    reply = await ana.post(f"{W}/churn/packages", json={"file": {"name": name, "text": text}})
+    assert (reply.status_code, reply.json()["code"]) == (422, "package-file-invalid"), reply.text
+
+
+async def test_a_lock_that_would_fill_memory_is_refused(ana: httpx.AsyncClient, churn: Path) -> None:
+    reply = await ana.post(f"{W}/churn/environment/restore", json={"lock": f"{_PARTS} = 1"})
+    assert (reply.status_code, reply.json()["code"]) == (422, "lock-invalid"), reply.text
+
+
 async def test_hashes_in_a_list_are_held_to(ana: httpx.AsyncClient, index: SimpleIndex, churn: Path) -> None:
     digest = index.add("sealed", "1.0")
     text = "sealed==1.0 \\\n    --hash=sha256:{} \\\n    --hash=sha256:{}\n"

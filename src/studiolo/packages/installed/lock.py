@@ -5,7 +5,6 @@ stands under `tool.studiolo`: what the base brought, conda's packages, what nobo
 """
 
 import hashlib
-import tomllib
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
+from studiolo.kit.plain_toml import read_toml
 from studiolo.packages.installed.snapshots import Distribution, Orphan, Snapshot
 
 # Counts up when the canonical form changes.
@@ -127,7 +127,7 @@ class Lock:
     def from_toml(cls, text: str) -> "Lock":
         """Read what `to_toml` wrote. Raises ValueError for everything else."""
         try:
-            members = tomllib.loads(text)
+            members = read_toml(text)
             ours = members["tool"]["studiolo"]
             packages = [_read_plain(package) for package in members["packages"]]
             packages += [LockedPackage(**{"digest": None, **package}) for package in ours["packages"]]

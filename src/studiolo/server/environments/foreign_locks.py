@@ -4,9 +4,9 @@ What is in them is written into the files of installers, line by line.
 """
 
 import re
-import tomllib
 
 from studiolo.contract.errors import InvalidInput
+from studiolo.kit.plain_toml import read_toml
 from studiolo.packages.installed.lock import Lock, LockedPackage
 
 _NAME = re.compile(r"[a-z0-9_](?:[a-z0-9._-]{0,98}[a-z0-9])?")
@@ -22,13 +22,15 @@ def read_lock(text: str) -> Lock:
     """Read a `pylock.toml` that a Studiolo wrote. Raises InvalidInput (`lock-invalid`) for anything else."""
     try:
         lock = Lock.from_toml(text)
-        said = tomllib.loads(text)["tool"]["studiolo"]["hash"]
+        said = read_toml(text)["tool"]["studiolo"]["hash"]
     except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise _invalid("It is no lock that studiolo environment lock wrote.", str(exc)) from exc
     if len(lock.packages) > _MOST:
         raise _invalid(f"It names more than {_MOST} packages.")
     if not _fits(_PYTHON, lock.python):
         raise _invalid(f"{str(lock.python)[:40]!r} is no version of Python.")
+    if not all(isinstance(said, str) for said in (lock.base, lock.base_hash)):
+        raise _invalid("What it says of its base cannot be.")
     for one in lock.packages:
         if not _is_sound(one):
             raise _invalid(f"What it says of {str(one.name)[:80]!r} cannot be.")

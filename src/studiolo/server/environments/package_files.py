@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 from studiolo.contract.environments import PackageFile
 from studiolo.contract.errors import Conflict, InvalidInput, StudioloError
+from studiolo.kit.plain_toml import read_toml
 from studiolo.server.environments.installing import Resolved
 from studiolo.server.environments.specs import read_spec
 
@@ -24,6 +25,15 @@ from studiolo.server.environments.specs import read_spec
 _SCRIPT = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 _HASH = re.compile(r"\s+--hash[=\s](?P<kind>\w+):(?P<digest>\w+)")
 _COMMENT = re.compile(r"(^|\s)#.*$")
+
+
+class _WithoutAliases(yaml.SafeLoader):
+    """A few lines of aliases to aliases say more than memory holds, once they are written out."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it uses aliases (*name), which are not read: write out what they stand for")
+        return super().compose_node(parent, index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,7 @@ def _requirements(file: PackageFile, python: str) -> Listed:
 
 
 def _pyproject(file: PackageFile, python: str) -> Listed:
-    return Listed(pypi=_dependencies(file, tomllib.loads(file.text).get("project"), python))
+    return Listed(pypi=_dependencies(file, read_toml(file.text).get("project"), python))
 
 
 def _script(file: PackageFile, python: str) -> Listed:
@@ -93,12 +103,12 @@ def _script(file: PackageFile, python: str) -> Listed:
     if len(found) != 1:
         raise _invalid(file, "has no block of metadata (`# /// script`), or several")
     lines = found[0]["content"].splitlines()
-    table = tomllib.loads("\n".join(line.removeprefix("#")[1:] for line in lines))
+    table = read_toml("\n".join(line.removeprefix("#")[1:] for line in lines))
     return Listed(pypi=_dependencies(file, table, python))
 
 
 def _environment(file: PackageFile, python: str) -> Listed:
-    document = yaml.safe_load(file.text)
+    document = yaml.load(file.text, Loader=_WithoutAliases)  # noqa: S506 (a SafeLoader)
     if isinstance(document, dict) and set(document) == {"packages"}:
         return Listed(pypi=_specs(file, _texts(file, document["packages"]), python))
     entries = document.get("dependencies") if isinstance(document, dict) else None

@@ -1,5 +1,6 @@
 """Environments that notebooks name, had again in another workspace."""
 
+import asyncio
 import json
 
 from sqlalchemy import RowMapping
@@ -36,7 +37,7 @@ class Restoring:
         Raises NotFound (`environment-unknown`), Conflict (`python-differs`, `environment-not-portable`), InvalidInput
         (`package-invalid`, `lock-invalid`).
         """
-        brought = read_lock(form.lock) if form.lock is not None else None
+        brought = await asyncio.to_thread(read_lock, form.lock) if form.lock is not None else None
         async with self._db.read() as connection:
             target = await self._workspaces.resolve(connection, who, reference, "environment.change")
             live = await queries.find_live(connection, target["id"])
