@@ -43,6 +43,8 @@ def _mirror_folder(source: Path, target: Path, inner: str, carry: Carry) -> list
                 other = known.pop(entry.name, None)
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(f"{inner}/{entry.name}")
+                    if other is not None and other.is_dir(follow_symlinks=False):
+                        continue
                 # Listing a folder tells inodes; half of the files are links, which need no closer look.
                 if other is not None and is_one_device and entry.inode() == other.inode():
                     continue
@@ -65,8 +67,6 @@ def _is_same(entry: os.DirEntry[str], other: os.DirEntry[str], here: int, there:
     one, two = entry.stat(follow_symlinks=False), other.stat(follow_symlinks=False)
     if stat.S_IFMT(one.st_mode) != stat.S_IFMT(two.st_mode):
         return False
-    if stat.S_ISDIR(one.st_mode):
-        return True
     if stat.S_ISLNK(one.st_mode):
         return os.readlink(entry.name, dir_fd=here) == os.readlink(other.name, dir_fd=there)
     return (one.st_size, one.st_mtime_ns, one.st_mode) == (two.st_size, two.st_mtime_ns, two.st_mode)
