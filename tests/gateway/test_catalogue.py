@@ -223,3 +223,32 @@ def test_a_kernel_of_a_conda_prefix_names_its_environment_too(tmp_path: Path) ->
     assert environment is not None
     assert hash_of(with_environment(spec, {}).metadata) == content_hash(environment)
     assert hash_of(with_environment(replace(spec, argv=("python", "-m", "x")), {}).metadata) is None
+
+
+def test_a_known_environment_is_told_as_it_is_now_without_a_look_at_all(catalogue: Catalogue, roots: Path) -> None:
+    made = make_venv(roots / "a")
+    assert catalogue.recall("a", "a") is None
+    before = catalogue.specs()["a"]
+    assert catalogue.recall("a", "python3") == before
+    assert catalogue.recall(None, "a") == before
+    assert catalogue.recall("absent", "a") is None
+    packages = made / "lib" / "python3.11" / "site-packages"
+    (packages / "polars-1.9.dist-info").mkdir()
+    os.utime(packages, (1, 1))
+    changed = catalogue.recall("a", "a")
+    assert changed is not None
+    assert hash_of(changed.metadata) != hash_of(before.metadata)
+    assert changed == catalogue.specs()["a"]
+    (made / "bin" / "python").unlink()
+    assert catalogue.recall("a", "a") is None
+
+
+def test_kernelspecs_of_folders_and_of_long_ago_are_looked_for_anew(
+    catalogue: Catalogue, roots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_spec(roots / "kernels" / "bash", language="bash")
+    make_venv(roots / "a")
+    assert set(catalogue.specs()) == {"a", "bash"}
+    assert catalogue.recall("bash", "a") is None
+    monkeypatch.setattr("studiolo.gateway.offers.catalogue._RECALL_SECONDS", -1.0)
+    assert catalogue.recall("a", "a") is None

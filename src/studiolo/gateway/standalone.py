@@ -65,6 +65,10 @@ class StandaloneAuthority:
         self._keys = keys
         self._rules = rules
         self._running: set[str] = set()
+        self._inherited = without_own(os.environ)
+        if rules.inherited_variables is not None:
+            kept = {*rules.inherited_variables, *_NEEDED}
+            self._inherited = {name: value for name, value in self._inherited.items() if name in kept}
 
     async def identify(self, headers: Mapping[str, str], method: str, path: str, query: Mapping[str, str]) -> Caller:
         """Check the key, or that the request is one of this machine's own."""
@@ -83,8 +87,10 @@ class StandaloneAuthority:
         """Choose the kernelspec, count, and make the plan."""
         assert wish.kernel_id is not None
         rules = self._rules
-        specs = await asyncio.to_thread(self._catalogue.specs)
-        spec = choose(specs, rules.force_kernel or wish.spec_name, rules.default_kernel)
+        wanted = rules.force_kernel or wish.spec_name
+        spec = self._catalogue.recall(wanted, rules.default_kernel)
+        if spec is None:
+            spec = choose(await asyncio.to_thread(self._catalogue.specs), wanted, rules.default_kernel)
         refuse_what_is_not_here(wish.variables)
         cpu_limit, memory_limit = cpu_wish(wish.variables), memory_wish(wish.variables)
         if rules.most_kernels is not None and len(self._running - {wish.kernel_id}) >= rules.most_kernels:
@@ -94,9 +100,7 @@ class StandaloneAuthority:
                 hint="End one that is not needed.",
             )
         self._running.add(wish.kernel_id)
-        base = without_own(os.environ)
-        if rules.inherited_variables is not None:
-            base = {name: value for name, value in base.items() if name in {*rules.inherited_variables, *_NEEDED}}
+        base = self._inherited
         if spec.environment is not None or spec.argv[0].endswith("/bin/python"):
             base = inside(spec.environment or Path(spec.argv[0]).parent.parent, base)
         variables = kernel_variables(base, wish, caller, allowed=rules.allowed_variables)

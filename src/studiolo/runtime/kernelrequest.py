@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from studiolo.runtime.launch import LaunchFiles, read_members, refuse_relative
@@ -60,7 +60,8 @@ class KernelRequest:
 
     def to_line(self) -> bytes:
         """Return the request as one JSON line."""
-        return json.dumps(asdict(self)).encode() + b"\n"
+        # Not `asdict`, which copies each variable.
+        return json.dumps({one.name: getattr(self, one.name) for one in fields(self)}).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> "KernelRequest":

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import fcntl
 import os
+import select
 import shutil
 import site
 import socket
@@ -71,6 +72,9 @@ class KernelServer(ForkServer):
         """See ForkServer.admit: what it is tells its first byte."""
         connection.setblocking(False)
         self._silent.append(connection)
+        # Hosts say what they want as they connect.
+        if select.select([connection], [], [], 0)[0]:
+            self.look(connection)
 
     def look(self, one: socket.socket) -> None:
         """See ForkServer.look."""

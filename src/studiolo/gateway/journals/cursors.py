@@ -21,13 +21,14 @@ class Cursors:
         size = _HEAD + RECORDS * _RECORD.size
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            is_new = os.fstat(descriptor).st_size == 0
             os.ftruncate(descriptor, size)
             self._map = mmap.mmap(descriptor, size)
         finally:
             os.close(descriptor)
         self._slots: dict[bytes, int] = {}
         self._uses: dict[bytes, int] = {}
-        for place in range(_HEAD, size, _RECORD.size):
+        for place in () if is_new else range(_HEAD, size, _RECORD.size):
             digest, _, use = _RECORD.unpack_from(self._map, place)
             if use:
                 self._slots[digest] = place

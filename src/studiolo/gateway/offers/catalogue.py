@@ -3,6 +3,7 @@
 Found anew as they come and go: at each question only folders whose time of change is another are listed again.
 """
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -13,13 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from studiolo.contract.errors import NotFound
 from studiolo.gateway.offers.environments import Environment, find_environment, identify
-from studiolo.gateway.offers.specs import DEFAULT, Spec, read_spec, with_metadata
+from studiolo.gateway.offers.specs import DEFAULT, Spec, choose, read_spec, with_metadata
 from studiolo.gateway.starting.plans import read_json, replace_json
 
 _DEPTH = 6
 _MOST_FOLDERS = 5000
 _LOOK_AGAIN_SECONDS = 1.0
+# For so long after a look a known environment is looked at alone: a new one could only be chosen by another name.
+_RECALL_SECONDS = 60.0
 _SKIPPED = frozenset({"node_modules", "__pycache__", "site-packages", "pkgs", "proc", "sys", "dev"})
 # Folders that begin with a dot hold environments only under these names.
 _HIDDEN = frozenset({".venv", ".venvs", ".virtualenvs", ".conda", ".local", ".pixi", ".pyenv"})
@@ -46,6 +50,7 @@ class Catalogue:
         self._names: dict[str, str] = read_json(names) or {}
         self._listed: dict[Path, _Listed] = {}
         self._specs: dict[str, Spec] = {}
+        self._roots_of: dict[str, Path] = {}
         self._looked_at = -_LOOK_AGAIN_SECONDS
         # Environments that were left out, and why.
         self.left_out: dict[Path, str] = {}
@@ -58,25 +63,37 @@ class Catalogue:
             self._looked_at = now
         return self._specs
 
+    def recall(self, name: str | None, default: str) -> Spec | None:
+        """Return what `choose` would, as its environment is now, from a look at that alone; None: look at all."""
+        if time.monotonic() - self._looked_at > _RECALL_SECONDS:
+            return None
+        with contextlib.suppress(NotFound, KeyError, OSError):
+            environment = find_environment(self._roots_of[choose(self._specs, name, default).name])
+            if environment is not None and environment.why_no_kernel() is None:
+                return self._of_environment(environment)
+        return None
+
     def _look(self) -> dict[str, Spec]:
         before = dict(self._names)
         environments, spec_folders = self._walk()
-        found = {}
+        found: dict[str, Spec] = {}
+        roots_of: dict[str, Path] = {}
         left_out: dict[Path, str] = {}
         for environment in environments:
             if why := environment.why_no_kernel():
                 left_out[environment.root] = why
             else:
                 spec = self._of_environment(environment)
-                found[spec.name] = spec
+                found[spec.name], roots_of[spec.name] = spec, environment.root
             spec_folders += sorted(file.parent for file in (environment.root / _KERNELS).glob("*/kernel.json"))
         roots = {environment.root for environment in environments}
         for folder in spec_folders:
             if (known := self._of_folder(folder, roots)) is not None:
                 found[known.name] = known
+                roots_of.pop(known.name, None)
         for root in left_out.keys() - self.left_out.keys():
             _log.warning("No kernels from %s: %s.", root, left_out[root])
-        self.left_out = left_out
+        self.left_out, self._roots_of = left_out, roots_of
         if self._names != before:
             replace_json(self._file, self._names)
         return found
