@@ -54,6 +54,10 @@ class Hosted:
     @property
     def journal(self) -> Journal:
         """The kernel's journal; opened when first needed."""
+        return self.open_journal()
+
+    def open_journal(self) -> Journal:
+        """Return the journal, opened if it is not. Raises OSError."""
         if self._journal is None:
             self._journal = Journal.open(self.folder / "journal", stock=self.stock)
             self.saver = NotebookSaver(self._journal, grace_seconds=self.save_after)

@@ -208,7 +208,7 @@ class Registry:
         try:
             self._records.write(hosted.record)
             self._records.write_variables(plan)
-            process = await self._launcher.start(plan)
+            process = await self._start_process(hosted)
             if hosted.kernel is None:
                 await self._attach(hosted, process, fresh=True)
             else:
@@ -225,6 +225,17 @@ class Registry:
         hosted.started_at = time.monotonic()
         await self._authority.started(plan.kernel_id, ok=True)
         self.changed.set()
+
+    async def _start_process(self, hosted: Hosted) -> Process:
+        """Start its process, and open its journal while that starts."""
+        starting = asyncio.create_task(self._launcher.start(hosted.record.plan))
+        try:
+            # As far as it goes without waiting: a kernel server has its request by then.
+            await asyncio.sleep(0)
+            hosted.open_journal()
+        finally:
+            hosted.process = process = await starting
+        return process
 
     async def _sow(self, hosted: Hosted) -> None:
         """Run the seed notebook. Raises Unavailable (`kernel-not-started`) with the cell that fails."""

@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ class LocalLauncher:
             shutil.rmtree(kept.run_folder, ignore_errors=True)
             raise _not_started(plan, str(exc), kept) from exc
         try:
-            return await self._await_ready(plan, kept, events)
+            return await self._await_ready(plan, kept, events, connection if _is_settled(request, connection) else None)
         finally:
             events.close()
 
@@ -95,7 +96,9 @@ class LocalLauncher:
                 return await _Events.ask_server(request, server)
         return await _Events.ask_fresh(replace(request, environment="", argv=[*request.argv, *_notice(request)]))
 
-    async def _await_ready(self, plan: KernelPlan, kept: "KeptKernel", events: "_Events") -> "LocalProcess":
+    async def _await_ready(
+        self, plan: KernelPlan, kept: "KeptKernel", events: "_Events", connection: Mapping[str, Any] | None
+    ) -> "LocalProcess":
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_BOUND_SECONDS):
                 heard: dict[str, dict[str, Any]] = {}
@@ -104,7 +107,7 @@ class LocalLauncher:
                     if event["event"] not in ("started", "ready"):
                         raise _not_started(plan, event.get("message") or "Its shim was killed.", kept)
                     heard[event["event"]] = event
-                return find_process(kept, pid=heard["ready"]["pid"])
+                return find_process(kept, pid=heard["ready"]["pid"], connection=connection)
         return find_process(kept)
 
     def _make_room(self, kept: "KeptKernel") -> None:
@@ -130,8 +133,18 @@ class _Events:
     @classmethod
     async def ask_server(cls, request: KernelRequest, server: Path) -> "_Events":
         """Have a kernel server fork the kernel that `request` asks for. Raises OSError."""
-        events = cls(*await asyncio.open_unix_connection(server))
-        events._writer.write(request.to_line())
+        ours, line, sent = socket.socket(socket.AF_UNIX), request.to_line(), 0
+        try:
+            ours.setblocking(False)
+            ours.connect(os.fspath(server))
+            # Before there are streams on it, so that the server begins meanwhile.
+            with contextlib.suppress(BlockingIOError):
+                sent = ours.send(line)
+            events = cls(*await asyncio.open_unix_connection(sock=ours))
+        except BaseException:
+            ours.close()
+            raise
+        events._writer.write(line[sent:])
         return events
 
     @classmethod
@@ -187,6 +200,11 @@ def _request(plan: KernelPlan, kept: KeptKernel, *, forks: bool) -> KernelReques
         path=plan.path or "",
         account=account,
     )
+
+
+def _is_settled(request: KernelRequest, connection: Mapping[str, Any]) -> bool:
+    """Tell whether a kernel's connection stays as it was written: accounts get another one, ports may be others."""
+    return connection["transport"] == "ipc" and not request.account
 
 
 def _account_of(plan: KernelPlan) -> int:

@@ -107,12 +107,14 @@ class LocalProcess:
             os.close(descriptor)
 
 
-def find_process(kept: KeptKernel, *, pid: int | None = None) -> LocalProcess:
-    """Return the kernel's process: `pid`, or as its files name it."""
-    kernel = read_json(kept.files.shim) or {}
-    connection = read_json(kept.run_files.connection) or {}
+def find_process(
+    kept: KeptKernel, *, pid: int | None = None, connection: Mapping[str, Any] | None = None
+) -> LocalProcess:
+    """Return the kernel's process: `pid` and `connection`, or as its files name them."""
+    pid = pid or (read_json(kept.files.shim) or {}).get("kernel_pid", 0)
+    connection = connection or read_json(kept.run_files.connection) or {}
     spool = kept.run_files.spool
-    return LocalProcess(kept, pid or kernel.get("kernel_pid", 0), connection, spool if spool.exists() else None)
+    return LocalProcess(kept, pid, connection, spool if spool.exists() else None)
 
 
 def read_exit(record: Mapping[str, Any]) -> KernelExit:
