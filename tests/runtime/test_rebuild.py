@@ -120,6 +120,18 @@ def test_with_the_same_lock_nothing_is_done_and_what_people_installed_stays(benc
     assert bench.run("import mine, tiny; print('both')") == "both"
 
 
+def test_an_image_that_was_made_of_the_lock_is_copied_and_no_index_is_asked(bench: Bench, index: ServedIndex) -> None:
+    pin = index.add("tiny", "1.0")
+    (bench.image / rebuild.MADE_OF).write_text('{"lock": "hash-1"}')
+    index.close()
+    assert bench.provide(recipe(pin)).environment_note == ""
+    assert bench.said[-1] == rebuild.OVER
+    assert not any("packages" in line for line in bench.said)
+    assert bench.run("import sys; print(sys.prefix)") == str(bench.live)
+    # Once people install something, the environment is another than the image's.
+    assert "could not be made" in bench.provide(recipe(pin, number=2)).environment_note
+
+
 def test_another_lock_makes_another_environment_and_takes_over_what_people_installed(
     bench: Bench, index: ServedIndex
 ) -> None:

@@ -37,6 +37,7 @@ def test_the_public_names_are_these() -> None:
         "file_trash",
         "files",
         "gpus",
+        "images",
         "invitations",
         "kernels",
         "keys",
@@ -82,6 +83,7 @@ def test_the_public_names_are_these() -> None:
         "file_trash": ["erase", "list", "restore"],
         "files": ["copy", "delete", "download", "info", "list", "mkdir", "move", "read", "search", "upload"],
         "gpus": ["get", "notify", "withdraw"],
+        "images": ["build", "get", "list", "remove", "wait"],
         "invitations": ["accept", "create", "list", "renew", "withdraw"],
         "kernels": [
             "create_spec",

@@ -25,6 +25,8 @@ from studiolo.runtime.recipes import Pin, Recipe
 PROGRESS = "Making the environment: "
 OVER = "The environment is looked after."
 RECORD = ".studiolo-recipe"
+# In an image's environment, if it was made of a lock: JSON, {lock: its hash}.
+MADE_OF = ".studiolo-image"
 # Below the workspace's folder. Carriers of files leave it where it is.
 FOLDER = ".studiolo/environment"
 LIVE = "live"
@@ -149,6 +151,9 @@ class _Making:
 
     def _fill(self, made: Path) -> tuple[list[str], bool]:
         """Install what the recipe names; returns notes, and whether something is to be tried again."""
+        if (read_json(self._image / MADE_OF) or {}).get("lock") == self._recipe.hash:
+            # The image was made of this very lock (docs/decisions/015), and so is its copy.
+            return [], False
         try:
             self._install(made, (*self._recipe.base, *self._recipe.added))
         except InstallError as exc:

@@ -38,6 +38,7 @@ class Studiolo:
         self.packages = resources.Packages(client.packages, portal)
         self.environments = resources.Environments(client.environments, portal)
         self.bases = resources.Bases(client.bases, portal)
+        self.images = resources.Images(client.images, portal)
         self.shares = resources.Shares(client.shares, portal)
         self.versions = resources.Versions(client.versions, portal)
         self.file_trash = resources.FileTrash(client.file_trash, portal)

@@ -8,6 +8,7 @@ from studiolo.sdk.resources import (
     environments,
     files,
     gpus,
+    images,
     kernels,
     notifications,
     people,
@@ -291,6 +292,16 @@ class Packages(Blocking[environments.Packages]):
     remove = blocking(environments.Packages.remove)
     check = blocking(environments.Packages.check)
     search_conda = blocking(environments.Packages.search_conda)
+
+
+class Images(Blocking[images.Images]):
+    """Images of workspaces' environments."""
+
+    build = blocking(images.Images.build)
+    list = blocking(images.Images.list)
+    get = blocking(images.Images.get)
+    wait = blocking(images.Images.wait)
+    remove = blocking(images.Images.remove)
 
 
 class Bases(Blocking[environments.Bases]):

@@ -18,6 +18,7 @@ from studiolo.sdk.resources.datasets import Datasets
 from studiolo.sdk.resources.environments import Bases, Environments, Packages
 from studiolo.sdk.resources.files import Files
 from studiolo.sdk.resources.gpus import GPUs
+from studiolo.sdk.resources.images import Images
 from studiolo.sdk.resources.kernels import Kernels
 from studiolo.sdk.resources.notifications import Notifications
 from studiolo.sdk.resources.people import Banners, Invitations, People
@@ -59,6 +60,7 @@ class AsyncStudiolo:
         self.packages = Packages(self._transport)
         self.environments = Environments(self._transport)
         self.bases = Bases(self._transport)
+        self.images = Images(self._transport)
         self.shares = Shares(self._transport)
         self.versions = Versions(self._transport)
         self.file_trash = FileTrash(self._transport)

@@ -20,6 +20,7 @@ from studiolo.server.door import PATH as DOOR_PATH
 from studiolo.server.door import Door
 from studiolo.server.environments import base_routes
 from studiolo.server.environments import routes as environment_routes
+from studiolo.server.environments.images import routes as image_routes
 from studiolo.server.files import internal as file_questions
 from studiolo.server.files import routes as file_routes
 from studiolo.server.files import search_routes as file_search_routes
@@ -152,6 +153,7 @@ def version_1() -> APIRouter:
     router.include_router(dealing_routes.trash_router)
     router.include_router(environment_routes.router)
     router.include_router(environment_routes.of_platform)
+    router.include_router(image_routes.router)
     router.include_router(base_routes.router)
     router.include_router(policy_routes.router)
     router.include_router(share_routes.router)
@@ -188,6 +190,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(services.kernel_reconciler.look_forever()),
         asyncio.create_task(services.kernel_asking.ask_forever()),
         asyncio.create_task(services.trash.empty_forever()),
+        asyncio.create_task(services.environment_images.sweep_forever()),
         asyncio.create_task(services.notifications.expire_forever()),
         asyncio.create_task(services.gpus.tell_forever()),
         asyncio.create_task(services.backups.look_forever()),
@@ -215,6 +218,7 @@ async def _background(services: Services) -> AsyncIterator[None]:
         await services.backups.close()
         await services.clones.close()
         await services.scans.close()
+        await services.environment_images.close()
         await services.environments.close()
         await services.session_reconciler.close()
         await services.drain()

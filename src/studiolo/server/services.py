@@ -29,6 +29,8 @@ from studiolo.server.engines.words import isolation_notice
 from studiolo.server.environments import clone
 from studiolo.server.environments.base import SHIPPED_LOCK
 from studiolo.server.environments.base_parts import BaseParts, build_bases
+from studiolo.server.environments.images.parts import build_images
+from studiolo.server.environments.images.service import Images
 from studiolo.server.environments.parts import EnvironmentParts, build_environments
 from studiolo.server.environments.service import BuildBase
 from studiolo.server.files.parts import FileParts, build_files
@@ -95,6 +97,7 @@ class Services(
     disk: Disk
     backups: BackupService
     scans: Scans
+    environment_images: Images
     metrics: Metrics
     inspection: Inspection
 
@@ -175,6 +178,7 @@ def build(
         disk=Disk(settings.data_dir, db, on.clock, on.audit, folders, of_workspaces.trash, disk_watch),
         backups=backups,
         scans=build_scans(on, of_workspaces, of_packages, isolation=isolation),
+        environment_images=build_images(on, running, of_workspaces, of_packages, of_index),
         metrics=Metrics(settings, db, running, sessions, Meters()),
         inspection=Inspection(settings, db, running, environments, sessions, backups),
     )

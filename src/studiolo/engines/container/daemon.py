@@ -69,7 +69,11 @@ class Daemon:
 
     async def has_image(self, name: str) -> bool:
         """Tell whether an image is here. Raises Unavailable."""
-        return await self._ask_for(lambda docker: docker.images.inspect(name)) is not None
+        return await self.find_image(name) is not None
+
+    async def find_image(self, name: str) -> Mapping[str, Any] | None:
+        """Return what the daemon says of an image, None when it is not here. Raises Unavailable."""
+        return await self._ask_for(lambda docker: docker.images.inspect(name))
 
     async def read_facts(self) -> Facts:
         """Return what the daemon says of itself and of the machine. Raises Unavailable."""

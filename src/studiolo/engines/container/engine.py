@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fnmatch
 import logging
 import re
 import shutil
@@ -11,9 +10,10 @@ from datetime import timedelta
 from typing import Any, Literal
 
 import studiolo
-from studiolo.contract.errors import InvalidInput, Unavailable
+from studiolo.contract.errors import Unavailable
 from studiolo.engines import logs
 from studiolo.engines.base import AskWanted, Exit, Handle, Machine, Observation, Phase, Storage, Usage, WorkloadSpec
+from studiolo.engines.container.building import Building
 from studiolo.engines.container.claiming import can_mount
 from studiolo.engines.container.configuration import INSTANCE, Host, container_name, read_name
 from studiolo.engines.container.daemon import Daemon
@@ -64,6 +64,9 @@ class ContainerEngine:
         self._instance = re.sub(r"[^a-zA-Z0-9_.-]", "-", on.instance)
         self._daemon = Daemon(settings.url, settings.call_seconds)
         self._preparing = Preparing(on, settings)
+        self.images = Building(
+            self._daemon, settings, scratch=on.data_dir / "engines" / self.name, platform=self._instance
+        )
         self.pool = self._make_pool()
         self._launching = Launching(self._daemon, self.pool)
         self._gpus = Gpus(settings.gpus)
@@ -216,13 +219,14 @@ class ContainerEngine:
 
     async def _plan(self, spec: WorkloadSpec, launch: Launch) -> None:
         options = read_options(self.name, ContainerOptions, spec.options)
-        image = self._choose_image(spec, options)
+        image, is_made_here = await self._choose_image(spec, options)
         self._gpus.check(spec.limits)
         facts = self._facts or await self._read_facts()
         owner = owner_of(spec.folder) or self._preparing.owner
         host = Host(self._instance, owner, is_podman=facts.is_podman, is_rootless=facts.is_rootless)
-        pull = self._settings.pull == "always" or (
-            self._settings.pull == "missing" and not await self._daemon.has_image(image)
+        pull = not is_made_here and (
+            self._settings.pull == "always"
+            or (self._settings.pull == "missing" and not await self._daemon.has_image(image))
         )
         listed = await self._daemon.list_labelled(f"{INSTANCE}={self._instance}") if spec.limits.gpu else []
         gpus = self._gpus.lease(spec.limits, launch.name, listed)
@@ -241,16 +245,14 @@ class ContainerEngine:
             self.isolation = "L1"
         return self._facts
 
-    def _choose_image(self, spec: WorkloadSpec, options: ContainerOptions) -> str:
+    async def _choose_image(self, spec: WorkloadSpec, options: ContainerOptions) -> tuple[str, bool]:
+        """Return the image of a launch, and whether it was made of its workspace's environment."""
         wanted = spec.image or options.image or self._settings.image
-        own = {self._settings.image, options.image}
-        if wanted in own or any(fnmatch.fnmatchcase(wanted, allowed) for allowed in self._settings.images):
-            return wanted
-        raise InvalidInput(
-            "image-not-allowed",
-            f"Sessions here may not run in the image {wanted}.",
-            hint=f"Choose one of: {', '.join([self._settings.image, *self._settings.images])}.",
-        )
+        if wanted == options.image or self.images.allows(wanted):
+            return wanted, False
+        if await self.images.is_of(wanted, spec.workspace_id):
+            return wanted, True
+        raise self.images.refusal(wanted)
 
     async def _observe(self, launch: Launch) -> Observation:
         if (end := launch.read_end()) is not None:

@@ -4,9 +4,7 @@ A plan lies on disk until its container has begun, so that a control plane that 
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,9 +16,8 @@ from studiolo.engines.container.configuration import WAITING
 from studiolo.engines.container.daemon import NOT_FOUND, Daemon, RefusedError
 from studiolo.engines.container.launches import Launch
 from studiolo.engines.container.pool import Pool
+from studiolo.engines.container.pulling import pull
 
-# Of large images; what takes longer hangs.
-_PULL_SECONDS = 3600.0
 _BEGIN_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
@@ -92,16 +89,7 @@ class Launching:
         self._daemon.tell(name)
 
     async def _pull(self, launch: Launch, name: str, image: str) -> None:
-        self._say(launch, name, f"Fetching the image {image}.")
-        progress = _Progress()
-
-        async def pull(docker: Docker) -> None:
-            steps: AsyncIterator[dict[str, Any]] = docker.images.pull(image, stream=True)
-            async for step in steps:
-                if (percent := progress.add(step)) is not None:
-                    self._say(launch, name, f"Fetching the image {image}: {percent} %.")
-
-        await self._daemon.ask(pull, seconds=_PULL_SECONDS)
+        await pull(self._daemon, image, lambda word: self._say(launch, name, word))
 
     async def _create(self, name: str, config: dict[str, Any]) -> None:
         """Make and start the container; one that is there already, made by an earlier try, is only started."""
@@ -134,26 +122,6 @@ class Launching:
             _log.warning("a container could not be begun: %s", failed, exc_info=failed)
         elif self._tasks.get(name) is task:
             del self._tasks[name]
-
-
-class _Progress:
-    """How much of an image's layers is here: {status, id, progressDetail: {current, total}} each."""
-
-    def __init__(self) -> None:
-        self._layers: dict[str, tuple[int, int]] = {}
-        self._percent = -1
-
-    def add(self, step: dict[str, Any]) -> int | None:
-        """Return the percentage if this step has changed it."""
-        detail = step.get("progressDetail") or {}
-        with contextlib.suppress(KeyError, TypeError, ValueError):
-            self._layers[str(step["id"])] = int(detail["current"]), int(detail["total"])
-        total = sum(size for _, size in self._layers.values())
-        if not total:
-            return None
-        percent = min(100, 100 * sum(done for done, _ in self._layers.values()) // total)
-        is_news, self._percent = percent > self._percent, max(percent, self._percent)
-        return percent if is_news else None
 
 
 def _image_missing(image: str, error: RefusedError) -> Exit:

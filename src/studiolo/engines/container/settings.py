@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, StringConstraints, model_validator
 
 _MIB = 1024**2
 # A whole name as CDI has it: vendor/class=device.
@@ -26,6 +26,37 @@ class ExtraMount(BaseModel):
     source: Path = Field(description="Folder on this machine.")
     target: Path = Field(description="Where containers have it.")
     writable: bool = Field(False, description="Whether sessions may change it.")
+
+
+class BuildSettings(BaseModel):
+    """Images that are made from environments."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    repository: Annotated[
+        str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-][a-z0-9]+)*)+$", max_length=200)
+    ] = Field(
+        "localhost/studiolo",
+        description="What their names begin with. With a registry's host (`registry.example.org/team`) they can be "
+        "pushed there.",
+    )
+    username: str | None = Field(None, description="Account at the registry; with password_file. None: no login.")
+    password_file: Path | None = Field(None, description="File that holds its password or token; read at each push.")
+    insecure: bool = Field(False, description="The registry has no TLS; of Podman (Docker has a list of its own).")
+    most: int = Field(5, ge=1, le=1000, description="How many images each workspace may have.")
+    seconds: float = Field(3600, ge=60, description="How long the daemon may take to make an image, or to push it.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> "BuildSettings":
+        if (self.username is None) != (self.password_file is None):
+            raise ValueError("username and password_file belong together")
+        return self
+
+    @property
+    def registry(self) -> str:
+        """The repository if it is one of a registry, else nothing."""
+        host = self.repository.partition("/")[0]
+        return self.repository if "." in host or ":" in host else ""
 
 
 class ContainerSettings(BaseModel):
@@ -75,6 +106,9 @@ class ContainerSettings(BaseModel):
         le=20,
         description="Containers kept ready for each image and size of session that was launched lately (the last "
         "three); each holds the memory of a session that nobody uses. Needs a platform that runs as root.",
+    )
+    builds: BuildSettings = Field(
+        default_factory=BuildSettings, description="Images that are made from workspaces' environments."
     )
     call_seconds: float = Field(10.0, gt=0, description="How long the daemon may take to answer.")
 

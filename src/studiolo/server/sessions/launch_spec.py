@@ -87,6 +87,7 @@ class LaunchSpecs:
         return WorkloadSpec(
             workload_id=row["id"],
             launch=row["launch"],
+            workspace_id=row["workspace_id"],
             folder=self._folders.of(row["workspace_id"], row["workspace_root"]),
             environment=environment,
             base_url=f"/s/{row['id']}/",

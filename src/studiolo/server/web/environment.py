@@ -7,6 +7,7 @@ from fastapi.responses import Response
 
 from studiolo.contract.environments import BuildDifference, PackageInstall, PackageRemove, Rollback
 from studiolo.contract.errors import StudioloError
+from studiolo.contract.images import ImageBuild
 from studiolo.server.http.identity import Allow
 from studiolo.server.principal import Principal
 from studiolo.server.services import Services
@@ -17,6 +18,7 @@ from studiolo.server.web.routing import Cursor, ServicesOf, pager, pages_router,
 router = pages_router()
 _Reads = Annotated[Principal, Depends(Allow("environment.read"))]
 _Changes = Annotated[Principal, Depends(Allow("environment.change"))]
+_ChangesImages = Annotated[Principal, Depends(Allow("image.change"))]
 _Number = Annotated[int, Form(ge=0)]
 _HISTORY = 20
 
@@ -92,6 +94,40 @@ async def cancel(request: Request, workspace: str, who: _Changes, services: Serv
     return see(f"/w/{workspace}/environment", "cancelled")
 
 
+@router.post("/w/{workspace}/environment/image")
+async def build_image(
+    request: Request,
+    workspace: str,
+    who: _ChangesImages,
+    services: ServicesOf,
+    base: Annotated[str, Form(max_length=512)] = "",
+    push: Annotated[str, Form(max_length=10)] = "",
+) -> Response:
+    """Ask for an image of what the environment holds."""
+    try:
+        form = forms.read(ImageBuild, base=base.strip() or None, push=push == "yes")
+        await services.environment_images.begin(who, workspace, form)
+    except StudioloError as problem:
+        return await _show(request, who, services, workspace, problem=problem, base=base)
+    return see(f"/w/{workspace}/environment")
+
+
+@router.post("/w/{workspace}/environment/image/remove")
+async def remove_image(
+    request: Request,
+    workspace: str,
+    who: _ChangesImages,
+    services: ServicesOf,
+    image: Annotated[str, Form(max_length=100)] = "",
+) -> Response:
+    """Remove an image, or cancel it."""
+    try:
+        await services.environment_images.remove(who, workspace, image)
+    except StudioloError as problem:
+        return await _show(request, who, services, workspace, problem=problem)
+    return see(f"/w/{workspace}/environment")
+
+
 async def _show(
     request: Request,
     who: Principal,
@@ -102,6 +138,7 @@ async def _show(
     cursor: str | None = None,
     problem: StudioloError | None = None,
     packages: str = "",
+    base: str = "",
 ) -> Response:
     own = await services.workspaces.get(who, workspace)
     difference: BuildDifference | None = None
@@ -119,6 +156,8 @@ async def _show(
         environment=await services.build_history.details(who, own.id),
         builds=builds.items,
         difference=difference,
+        seen=await services.environment_images.seen(who, own.id),
+        typed_base=base,
         problem=problem,
         typed=packages,
         canonical=address if problem else None,

@@ -1,0 +1,1 @@
+"""Images that are made of workspaces' environments (see docs/decisions/015)."""
