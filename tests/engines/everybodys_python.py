@@ -44,6 +44,11 @@ def make() -> dict[str, str]:
     return {"PYTHON": str(folder / "venv/bin/python"), "LD_LIBRARY_PATH": str(folder / "python/lib")}
 
 
+def packages_folders() -> list[Path]:
+    """Return where this Python finds packages that were not installed into it."""
+    return [Path(path) for path in sys.path if Path(path).is_dir() and not Path(path).is_relative_to(sys.base_prefix)]
+
+
 def _copy(folder: Path) -> None:
     """Copy the standard library and its Python, and lead to the packages that are installed here."""
     for half_made in ("python", "venv", "packages", "ours"):

@@ -9,7 +9,7 @@ import pytest
 from engines import everybodys_python
 from studiolo.runtime.acting import is_possible
 
-_SECONDS = 900
+_SECONDS = 1500
 
 
 @pytest.mark.engine

@@ -46,6 +46,9 @@ class KernelPlan:
     root: Path | None = None
     # The notebook's path, by which people know the kernel; it comes back in what tells of lack of memory.
     path: str | None = None
+    # An enclosure of its own, or the one of its session: see `runtime.kernelrequest`.
+    enclosure: Mapping[str, Any] = field(default_factory=dict)
+    namespaces: Sequence[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """What a kernel's launch is told, and the files that tell about it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from studiolo.runtime.launch import LaunchFiles, read_members, refuse_relative
 
@@ -22,7 +23,8 @@ class KernelRequest:
     sockets. `argv` is complete. `environment`: the venv that a forked kernel takes for its own; empty: exec'd.
     `variables` is its whole environment. Limits and `groups` as in LaunchRequest, `group` the name of the control
     group, which is the kernel's own or, without `owns_group`, one that is there. `register`: a file to be written
-    while the kernel lives, `path` the notebook's path, for people; empty: none. `account` as in LaunchRequest.
+    while the kernel lives, `path` the notebook's path, for people; empty: none. `account` and `enclosure` as in
+    LaunchRequest, `namespaces` too, or those of the session that the kernel lives in.
     """
 
     kernel_id: str
@@ -42,6 +44,8 @@ class KernelRequest:
     register: str = ""
     path: str = ""
     account: int = 0
+    enclosure: Mapping[str, Any] = field(default_factory=dict)
+    namespaces: Sequence[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:

@@ -18,7 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from studiolo.runtime import accountedkernel, connecting, exits, keeping, limits, processes, vigil
+from studiolo.runtime import accountedkernel, connecting, enclosure, exits, keeping, limits, processes, vigil
+from studiolo.runtime.enclosure import HeldEnclosure
 from studiolo.runtime.groups import Group
 from studiolo.runtime.kernelcommands import loader
 from studiolo.runtime.kernelrequest import KernelRequest
@@ -67,6 +68,7 @@ class KernelShim(keeping.Keeper):
         self.owns_group = request.owns_group
         self.is_ready = become is not None
         self._claimed: int | None = None
+        self._enclosure: HeldEnclosure | None = None
         self._started_at = time.monotonic()
 
     def prepare(self) -> None:
@@ -78,6 +80,9 @@ class KernelShim(keeping.Keeper):
             self.group = limits.make_group(self.request)
         elif self.request.group:
             self.group = Group.of(self.request.groups, self.request.group)
+        if self.request.enclosure:
+            self._enclosure = HeldEnclosure(self.request.enclosure, self.request)
+            self.request = replace(self.request, namespaces=self._enclosure.make())
         request = self.request
         self.known |= {"group": request.group, "owns_group": request.owns_group, "register": request.register}
         # Before the kernel exists: a session that ends just now has taken the folder away.
@@ -87,6 +92,8 @@ class KernelShim(keeping.Keeper):
 
     def fork(self, shim_pid: int) -> int:
         """See Keeper.fork."""
+        if self._enclosure is not None:
+            self._enclosure.keep_relay()
         pid = self._claimed or os.fork()
         if pid == 0:
             self._become_kernel(shim_pid)
@@ -202,13 +209,14 @@ def _execute_vigil(shim: KernelShim) -> None:
 
 
 def enter(request: KernelRequest) -> None:
-    """Put this process where the kernel shall run: limits, umask, folder (for an account, once it has it).
+    """Put this process where the kernel shall run: limits, umask, enclosure, folder (for an account, once it has it).
 
     Raises OSError.
     """
     limits.enter(request)
     processes.offer_to_oom_killer(processes.WORK_OOM_SCORE)
     os.umask(_UMASK)
+    enclosure.enter(request.namespaces, (request.kernel_folder, request.run_folder))
     if not request.account:
         os.chdir(request.folder)
 

@@ -4,7 +4,7 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ class LaunchRequest:
     how that went, noted by the workload itself.
 
     `account`: user and group of the server and all that it starts, see `runtime.account`; 0: that of its shim.
+    `enclosure`: members of an Enclosure (see `runtime.enclosure`), which the shim makes for them; empty: none.
+    `namespaces`: of the one that is made, noted by the shim itself.
     """
 
     workload_id: str
@@ -81,6 +83,8 @@ class LaunchRequest:
     environment_seconds: float = 0.0
     environment_note: str = ""
     account: int = 0
+    enclosure: Mapping[str, Any] = field(default_factory=dict)
+    namespaces: Sequence[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:

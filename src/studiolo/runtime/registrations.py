@@ -40,7 +40,7 @@ def describe_grounds(request: LaunchRequest) -> dict[str, Any]:
     """Return what a kernel host needs to start kernels in this session; it holds secrets.
 
     {environment, folder, start_folder, variables, groups, group, marker, kernelspecs: [folder], register: folder,
-    limits: {cpu, memory, processes}}.
+    limits: {cpu, memory, processes}, namespaces: those of its enclosure}.
     """
     return {
         "environment": request.environment,
@@ -53,6 +53,7 @@ def describe_grounds(request: LaunchRequest) -> dict[str, Any]:
         "kernelspecs": [str(folder) for folder in request.kernelspec_folders],
         "register": str(request.kernels_folder),
         "limits": {"cpu": request.cpu_limit, "memory": request.memory_limit, "processes": request.process_limit},
+        "namespaces": list(request.namespaces),
     }
 
 

@@ -9,7 +9,7 @@ import tempfile
 import time
 import traceback
 
-from studiolo.runtime import account, processes
+from studiolo.runtime import account, enclosure, processes
 from studiolo.runtime.descriptors import close_inherited, redirect_output
 from studiolo.runtime.keeping import tell
 from studiolo.runtime.launch import LaunchRequest, write_json
@@ -90,6 +90,7 @@ def _become_account(request: LaunchRequest) -> socket.socket | None:
     from tornado.netutil import bind_unix_socket
 
     listener = bind_unix_socket(request.socket, mode=0o600)
+    enclosure.enter(request.namespaces)
     account.take(request.account)
     return listener
 

@@ -13,10 +13,12 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from studiolo.runtime import account, exits, keeping, limits
+from studiolo.runtime.enclosure import HeldEnclosure
 from studiolo.runtime.launch import OWN, LaunchRequest, read_json, write_json
 from studiolo.runtime.registrations import end_kernels, write_grounds
 from studiolo.runtime.toolfiles import write_tools
@@ -59,6 +61,7 @@ class Shim(keeping.Keeper):
         self.forks = forks
         self.claim = claim
         self._restarted_at: list[float] = []
+        self._enclosure: HeldEnclosure | None = None
 
     def prepare(self) -> None:
         """See Keeper.prepare."""
@@ -70,11 +73,16 @@ class Shim(keeping.Keeper):
         else:
             write_tools(self.request)
         self.group = limits.make_group(self.request)
+        if self.request.enclosure:
+            self._enclosure = HeldEnclosure(self.request.enclosure, self.request)
+            self.request = replace(self.request, namespaces=self._enclosure.make())
         if self.takes_kernels:
             write_grounds(self.request)
 
     def fork(self, shim_pid: int) -> int:
         """See Keeper.fork."""
+        if self._enclosure is not None:
+            self._enclosure.keep_relay()
         feed = None if self.forks else os.pipe()
         claim, self.claim = self.claim, None
         pid = (claim and claim(self.request, self.connection)) or os.fork()
@@ -85,6 +93,12 @@ class Shim(keeping.Keeper):
             with contextlib.suppress(BrokenPipeError), os.fdopen(feed[1], "wb") as pipe:
                 pipe.write(self.request.to_line())
         return pid
+
+    def look(self, *, seconds: float) -> float:
+        """See Keeper.look: the way to the platform is kept open."""
+        if self._enclosure is not None:
+            self._enclosure.keep_relay()
+        return seconds
 
     def goes_on(self, ending: exits.Ending) -> bool:
         """See Keeper.goes_on."""

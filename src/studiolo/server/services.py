@@ -146,7 +146,15 @@ def build(
     )
     sessions, environments = of_sessions.sessions, of_environments.environments
     of_kernels = build_kernels(
-        on, running, of_accounts, of_workspaces, of_packages, environments, of_sessions, leases=leases
+        on,
+        running,
+        of_accounts,
+        of_workspaces,
+        of_packages,
+        environments,
+        of_sessions,
+        leases,
+        datasets=datasets.folders,
     )
     backups = BackupService(settings, db, on.clock, on.audit)
     disk_watch = DiskWatch(settings.data_dir)

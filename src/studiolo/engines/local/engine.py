@@ -5,14 +5,17 @@ import contextlib
 import os
 import shutil
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from studiolo.contract.errors import Unavailable
 from studiolo.engines import logs
 from studiolo.engines.base import AskWanted, Exit, Handle, Machine, Observation, Phase, Storage, Usage, WorkloadSpec
 from studiolo.engines.launch_files import Places, last_death, make_request
 from studiolo.engines.local.accounts import find_account, make_ready, with_account
+from studiolo.engines.local.enclosing import Enclosing
 from studiolo.engines.local.gpus import GPUs
 from studiolo.engines.local.launches import Launch
 from studiolo.engines.local.measuring import Measuring
@@ -31,7 +34,9 @@ class LocalEngine:
     What it knows of a launch lies in `data_dir/sessions/<id>/<launch>`; the handle only names it. Sockets lie
     in `session_sockets`. `start_method` is as in the settings; `stop_grace` is for stops nobody timed;
     `gpus`: those of the machine that may be used, left out all. With `accounts` each workspace has a number of its own
-    (decision 012), under which its sessions run.
+    (decision 012), under which its sessions run; with `enclosing` each launch has an enclosure (decision 016).
+
+    `isolation` is L1 with accounts; in enclosures L3, where the machine holds launches to their limits.
     """
 
     name = "local"
@@ -48,15 +53,19 @@ class LocalEngine:
         stop_grace: timedelta = timedelta(seconds=10),
         gpus: GPUs | None = None,
         accounts: bool = False,
+        enclosing: Enclosing | None = None,
     ) -> None:
         self.isolation = "L1" if accounts else "L0"
         self._needs_account = accounts
+        self._enclosing = enclosing
         self._data_dir = data_dir
         self._sessions = data_dir / "sessions"
         self._sockets = session_sockets
         self._stop_grace = stop_grace
         self._starter = Starter(fork_server_socket, start_method)
         self._measuring = Measuring(data_dir, gpus or GPUs())
+        if enclosing is not None and self._measuring.try_limits():
+            self.isolation = "L3"
 
     async def start(self, spec: WorkloadSpec) -> Handle:
         """See Engine.start. A launch number is used once: an ended launch is found, not run again."""
@@ -131,6 +140,13 @@ class LocalEngine:
         """Return for each usable controller where control groups are made, for what runs beside the sessions."""
         return await self._measuring.find_places()
 
+    def enclose(self, folder: Path, environment: Path, variables: Mapping[str, str], **more: Any) -> Mapping[str, Any]:
+        """Return the enclosure of what runs beside the sessions, see Enclosing.of; empty where there are none."""
+        if self._enclosing is None:
+            return {}
+        home = Path(variables["JUPYTER_CONFIG_DIR"]).parent
+        return self._enclosing.of(folder=folder, environment=environment, variables=variables, home=home, **more)
+
     async def sweep(self, ask_wanted: AskWanted) -> list[str]:
         """See Sweeps.sweep. Names are `<workload id>.<launch>`."""
         swept = []
@@ -178,7 +194,19 @@ class LocalEngine:
             tools=offer_tools(self._data_dir),
         )
         request = make_request(spec, own, grace=self._stop_grace, machine=os.environ, groups=places)
-        return with_account(request, account, launch.run_folder)
+        request = with_account(request, account, launch.run_folder)
+        if not account:
+            return request
+        written = [Path(file).parent for file in request.tool_files]
+        seen = self.enclose(
+            spec.folder,
+            spec.environment,
+            request.variables,
+            datasets=spec.datasets.values(),
+            writable=[launch.files.folder / OWN, launch.files.log, *written],
+            memory=spec.limits.memory,
+        )
+        return replace(request, enclosure=seen)
 
     def _launch(self, workload_id: str, number: int) -> Launch:
         name = f"{workload_id}.{number}"

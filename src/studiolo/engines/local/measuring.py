@@ -35,6 +35,12 @@ class Measuring:
                 self._places = await asyncio.to_thread(cgroups.find_places, self._name)
         return self._places
 
+    def try_limits(self) -> bool:
+        """Tell whether control groups hold all of a launch to its limits. Blocking, some milliseconds."""
+        self._places = cgroups.find_places(self._name)
+        machine = describe_machine(self._places)
+        return not {machine.cpu_limits, machine.memory_limits, machine.process_limits} & {"none", "rlimit"}
+
     async def describe(self) -> Machine:
         """See Measures.describe. The first call may take some ten milliseconds, with GPUs longer."""
         if self._machine is None:

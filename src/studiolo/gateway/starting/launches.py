@@ -22,7 +22,7 @@ class SessionLaunch:
 
     `kernelspecs`: folders of kernelspecs, the first that has a name wins. `group`: name of the session's control
     group. `register`: folder in which its kernels are noted. `limits`: {cpu, memory, processes}, None where there is
-    none. Source: `runtime.registrations.write_grounds`.
+    none. `namespaces`: of its enclosure. Source: `runtime.registrations.write_grounds`.
     """
 
     folder: Path
@@ -33,6 +33,7 @@ class SessionLaunch:
     kernelspecs: tuple[Path, ...]
     register: Path
     limits: Mapping[str, Any]
+    namespaces: list[str] = field(default_factory=list)
 
 
 def read_launch(run: Path, scope: str) -> SessionLaunch:
@@ -85,6 +86,7 @@ def session_plan(session: SessionLaunch, caller: Caller, wish: Wish, *, allowed:
         process_limit=session.limits.get("processes"),
         register=session.register / f"{wish.kernel_id}.json",
         path=wish.path,
+        namespaces=session.namespaces,
     )
 
 
@@ -106,4 +108,6 @@ def launch_of(found: Any) -> SessionLaunch:
         kernelspecs=tuple(Path(folder) for folder in found["kernelspecs"]),
         register=Path(found["register"]),
         limits=dict(found["limits"]),
+        # A session that runs since before an update has none.
+        namespaces=[str(name) for name in found.get("namespaces", [])],
     )

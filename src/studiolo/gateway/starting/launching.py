@@ -199,6 +199,8 @@ def _request(plan: KernelPlan, kept: KeptKernel, *, forks: bool) -> KernelReques
         register=str(plan.register or ""),
         path=plan.path or "",
         account=account,
+        enclosure=plan.enclosure,
+        namespaces=plan.namespaces,
     )
 
 

@@ -107,7 +107,8 @@ def check_accounts(settings: Settings) -> Result:
         readiness.check_accounts(settings)
     except StudioloError as exc:
         return failed("accounts", exc)
-    return Result("accounts", "ok", "Local sessions run under an account for each workspace.")
+    seen = ", and see only their own part of this machine" if settings.local.namespaces == "on" else ""
+    return Result("accounts", "ok", f"Local sessions run under an account for each workspace{seen}.")
 
 
 def check_data_directory(settings: Settings) -> Result:

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from studiolo.contract.errors import InvalidInput
 from studiolo.engines.base import Engine
+from studiolo.engines.local.enclosing import Enclosing
 from studiolo.engines.local.engine import LocalEngine
 from studiolo.engines.local.gpus import GPUs
 from studiolo.engines.plugins import EngineGround, EnginePlugin, find_plugin, list_plugins
@@ -45,6 +46,17 @@ def local_engine(settings: Settings) -> LocalEngine:
         stop_grace=settings.sessions.stop_grace,
         gpus=GPUs(settings.engines.local.gpus, settings.engines.local.gpu_types),
         accounts=settings.local.accounts == "on",
+        enclosing=_enclosing(settings) if settings.local.namespaces == "on" else None,
+    )
+
+
+def _enclosing(settings: Settings) -> Enclosing:
+    return Enclosing(
+        settings.data_dir,
+        settings.runtime_dir,
+        address=settings.address,
+        door=settings.workload_door,
+        shown=tuple(settings.local.shown),
     )
 
 

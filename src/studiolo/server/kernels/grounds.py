@@ -33,10 +33,14 @@ from studiolo.server.sessions.launch_spec import limit_variables, own_places
 from studiolo.server.settings import Settings
 from studiolo.server.workspaces.folders import Folders
 
+Enclose = Callable[..., Mapping[str, Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Makes plans. `places`: where control groups are made; `of_workspace`: variables that a workspace's people set."""
+    """Makes plans. `places`: where control groups are made; `of_workspace`: variables that a workspace's people set;
+    `enclose`: what kernels are shown of the machine (see LocalEngine.enclose), `datasets` too, which are folders.
+    """
 
     settings: Settings
     folders: Folders
@@ -45,6 +49,8 @@ class Ground:
     configure: Configure
     startup: StartupScan
     leases: Leases
+    enclose: Enclose
+    datasets: Callable[[Mapping[str, Any]], Mapping[str, Path]]
 
     def specs(self, workspace_id: str, place: Mapping[str, str] | None = None) -> dict[str, Spec]:
         """Return the kernelspecs of a workspace by name, with the environment's hash and `place`. Reads files."""
@@ -89,6 +95,15 @@ class Ground:
         marker = f"k-{wish.kernel_id}"
         studiolo = {"environment": (spec.metadata.get("studiolo") or {}).get("environment")}
         studiolo |= {"workspace": workspace["id"], "resources": resources.model_dump(exclude_none=True)}
+        variables = self._variables(workspace, who, wish, spec, resources, machine, environment, places, tools, gpus)
+        seen = await asyncio.to_thread(
+            self.enclose,
+            root,
+            environment,
+            variables,
+            datasets=self.datasets({"workspace_id": workspace["id"], "person_id": who.person_id}).values(),
+            memory=resources.memory,
+        )
         return KernelPlan(
             kernel_id=wish.kernel_id,
             scope=workspace["id"],
@@ -98,7 +113,7 @@ class Ground:
             folder=start_folder(root, wish.path),
             root=root,
             path=wish.path,
-            variables=self._variables(workspace, who, wish, spec, resources, machine, environment, places, tools, gpus),
+            variables=variables,
             interrupt_mode=spec.interrupt_mode,
             language=spec.language,
             metadata={**spec.metadata, "display_name": spec.display_name, "studiolo": studiolo},
@@ -108,6 +123,7 @@ class Ground:
             cpu_limit=resources.cpu,
             memory_limit=resources.memory,
             process_limit=self.settings.kernels.max_processes,
+            enclosure=seen,
         )
 
     def _variables(

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from studiolo.engines.local.engine import LocalEngine
 from studiolo.server.accounts.parts import AccountParts
@@ -16,7 +17,7 @@ from studiolo.server.kernels.closing import KernelCloser
 from studiolo.server.kernels.default_workspace import DefaultWorkspaces
 from studiolo.server.kernels.door import KernelDoor
 from studiolo.server.kernels.elsewhere import KernelsElsewhere
-from studiolo.server.kernels.grounds import Ground
+from studiolo.server.kernels.grounds import Enclose, Ground
 from studiolo.server.kernels.host import KernelHost
 from studiolo.server.kernels.hosts import KernelHosts
 from studiolo.server.kernels.inside import InsideHosts
@@ -63,6 +64,8 @@ def build_kernels(
     environments: Environments,
     of_sessions: SessionParts,
     leases: Leases,
+    *,
+    datasets: Callable[[Mapping[str, Any]], Mapping[str, Path]],
 ) -> KernelParts:
     """Build the parts; nothing runs yet."""
     workspaces, folders = of_workspaces.workspaces, of_workspaces.folders
@@ -77,6 +80,8 @@ def build_kernels(
         of_packages.package_clients.configure,
         of_packages.startup_scan,
         leases,
+        _enclose(engines),
+        datasets,
     )
     admission = KernelAdmission(engines, settings, on.settings.resources, leases)
     rows = KernelRows(on.clock, keys, on.audit, admission, secrets)
@@ -133,9 +138,19 @@ def build_kernels(
 
 def _places(engines: Engines) -> Callable[[], Awaitable[Mapping[str, Path]]]:
     """Headless kernels run on this machine, beside the sessions of its engine, in groups made in the same places."""
-    local = next((engine for engine in engines.values() if isinstance(engine, LocalEngine)), None)
+    local = _find_local(engines)
 
     async def places() -> Mapping[str, Path]:
         return await local.find_places() if local is not None else {}
 
     return places
+
+
+def _enclose(engines: Engines) -> Enclose:
+    """They live in enclosures where its sessions do."""
+    local = _find_local(engines)
+    return local.enclose if local is not None else lambda *_, **__: {}
+
+
+def _find_local(engines: Engines) -> LocalEngine | None:
+    return next((engine for engine in engines.values() if isinstance(engine, LocalEngine)), None)
