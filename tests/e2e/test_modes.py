@@ -22,6 +22,7 @@ from e2e.kernels import channels, execute, start_kernel
 from e2e.test_main_job import create_workspace, open_lab
 from gateway.proxies import running_proxy
 from sdk.cutting_proxy import CuttingProxy
+from studiolo.testing.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 browser_test = pytest.mark.browser
@@ -243,6 +244,31 @@ def test_a_wildcard_certificate_gives_sessions_own_names(
         assert client.get("/api/v1/health", headers=named).status_code == 200
         assert client.get("/api/v1/health", headers={"Host": f"x.{DOMAIN}:{port}"}).status_code == 421
         assert client.get("/api/v1/health", headers={"Host": f"elsewhere.example:{port}"}).status_code == 421
+
+
+@pytest.mark.req("S1-17")
+@browser_test
+@pytest.mark.parametrize("origin", ["own", "auto"])
+def test_a_proxy_may_end_tls_before_a_platform_that_speaks_http(
+    make_platform: Callable[..., Platform], chromium: Browser, tmp_path: Path, origin: str
+) -> None:
+    certificate, key = make_certificate(tmp_path)
+    pair = tmp_path / "pair.pem"
+    pair.write_bytes(certificate.read_bytes() + key.read_bytes())
+    port = free_port()
+    platform = make_platform(STUDIOLO_TLS__PROXY_PORT=str(port), STUDIOLO_SESSIONS__ORIGIN=origin)
+    platform.address = f"https://{DOMAIN}:{port}"
+    platform.run("up", "--detach", "--domain", DOMAIN, "--tls", "proxy")
+    resolve = f"--host-resolver-rules=MAP {DOMAIN} 127.0.0.1, MAP *.{DOMAIN} 127.0.0.1"
+    inside, outside = f"127.0.0.1:{platform.port}", f"127.0.0.1:{port}"
+    with running_proxy("nginx", inside, tmp_path / "nginx", certificate=pair, listen=outside, ends_tls=True):
+        browser = chromium.browser_type.launch(executable_path=find_chromium(), args=[*CHROMIUM_OPTIONS, resolve])
+        context = browser.new_context(ignore_https_errors=True)
+        page = enter(context, platform, "ahead")
+        assert is_shared(page, platform) == (origin == "auto")
+        run_a_cell(page)
+        assert all(cookie["secure"] for cookie in context.cookies(platform.address))
+        browser.close()
 
 
 def test_every_address_of_the_machine_answers_and_no_other_name(single_team: Platform) -> None:

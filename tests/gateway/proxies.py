@@ -65,10 +65,13 @@ def running_proxy(
     folder: Path,
     certificate: Path | None = None,
     listen: str | None = None,
+    *,
+    ends_tls: bool = False,
 ) -> Iterator[int]:
     """Run nginx or haproxy before `target` until the block ends; gives its port.
 
-    `certificate`: PEM with its key; TLS is then spoken on both sides. `listen`: address and port, one of its own if None.
+    `certificate`: PEM with its key; TLS is then spoken on both sides, or by it alone where it `ends_tls`. `listen`:
+    address and port, one of its own if None.
     """
     found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
     if found is None:
@@ -78,7 +81,7 @@ def running_proxy(
     # Its workers have an account of their own where it runs as root.
     folder.chmod(0o777)
     listen, written = listen or f"127.0.0.1:{free_port()}", folder / f"{program}.conf"
-    written.write_text(_CONFIGURED[program](folder, listen, target, certificate))
+    written.write_text(_CONFIGURED[program](folder, listen, target, certificate, not ends_tls))
     with (folder / "said").open("w") as said:
         process = subprocess.Popen([found, *_FLAGS[program], str(written)], stdout=said, stderr=said)
     try:
@@ -91,19 +94,19 @@ def running_proxy(
         process.wait(30)
 
 
-def _nginx(folder: Path, listen: str, target: str, certificate: Path | None) -> str:
+def _nginx(folder: Path, listen: str, target: str, certificate: Path | None, asks_by_tls: bool) -> str:
     tls = f" ssl;\n        ssl_certificate {certificate};\n        ssl_certificate_key {certificate}"
-    target = f"{'https' if certificate else 'http'}://{target}"
+    target = f"{'https' if certificate and asks_by_tls else 'http'}://{target}"
     return NGINX.format(folder=folder, listen=listen, target=target, tls=tls if certificate else "")
 
 
-def _haproxy(folder: Path, listen: str, target: str, certificate: Path | None) -> str:
+def _haproxy(folder: Path, listen: str, target: str, certificate: Path | None, asks_by_tls: bool) -> str:
     tls = f" ssl crt {certificate}" if certificate else ""
-    target += " ssl verify none" if certificate else ""
+    target += " ssl verify none" if certificate and asks_by_tls else ""
     return HAPROXY.format(folder=folder, listen=listen, target=target, tls=tls)
 
 
-_CONFIGURED: dict[str, Callable[[Path, str, str, Path | None], str]] = {"nginx": _nginx, "haproxy": _haproxy}
+_CONFIGURED: dict[str, Callable[[Path, str, str, Path | None, bool], str]] = {"nginx": _nginx, "haproxy": _haproxy}
 _FLAGS = {"nginx": ("-c",), "haproxy": ("-db", "-q", "-f")}
 
 

@@ -18,6 +18,7 @@ class TLSMode(StrEnum):
     OFF = "off"
     INTERNAL = "internal"
     ACME = "acme"
+    PROXY = "proxy"
 
 
 DataDir = Annotated[
@@ -28,7 +29,10 @@ Host = Annotated[str | None, typer.Option("--host", help="Address to listen on; 
 Domain = Annotated[
     str | None, typer.Option("--domain", help="Name that people use; a public one gets its certificate by ACME.")
 ]
-TLS = Annotated[TLSMode | None, typer.Option("--tls", help="`internal`: certificates of a local authority.")]
+TLS = Annotated[
+    TLSMode | None,
+    typer.Option("--tls", help="`internal`: certificates of a local authority; `proxy`: one before it has them."),
+]
 TLSCert = Annotated[
     Path | None, typer.Option("--tls-cert", help="PEM certificate; a wildcard one serves sessions too.", metavar="FILE")
 ]

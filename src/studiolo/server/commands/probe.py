@@ -43,7 +43,7 @@ def ask(settings: Settings, path: str, *, key: str | None = None, timeout_second
 def _connection(settings: Settings, timeout_seconds: float) -> http.client.HTTPConnection:
     address = listen_addresses(settings)[0]
     address = _ANYWHERE.get(address, address)
-    if settings.scheme == "http":
+    if not settings.listens_with_tls:
         return http.client.HTTPConnection(address, settings.port, timeout=timeout_seconds)
     context = ssl.create_default_context()
     context.check_hostname = False

@@ -46,10 +46,12 @@ def default_data_dir() -> Path:
 class TLSSettings(BaseModel):
     """How the front door speaks TLS."""
 
-    mode: Literal["off", "internal", "acme", "files"] = Field(
+    mode: Literal["off", "internal", "acme", "files", "proxy"] = Field(
         "off",
-        description="`internal`: a local certificate authority; `acme`: Let's Encrypt; `files`: cert and key.",
+        description="`internal`: a local certificate authority; `acme`: Let's Encrypt; `files`: cert and key; "
+        "`proxy`: another one before the platform ends TLS and asks it in plain http.",
     )
+    proxy_port: int = Field(443, ge=1, le=65535, description="Port that people use, with `proxy`.")
     certificate: Path | None = Field(None, description="PEM chain; a wildcard lets sessions have own origins.")
     key: Path | None = Field(None, description="PEM private key.")
 
@@ -133,8 +135,13 @@ class Settings(BaseSettings):
 
     @property
     def scheme(self) -> str:
-        """`http` or `https`."""
+        """`http` or `https`, as people's browsers speak it."""
         return "http" if self.tls.mode == "off" else "https"
+
+    @property
+    def listens_with_tls(self) -> bool:
+        """Whether the front door speaks TLS itself."""
+        return self.tls.mode not in ("off", "proxy")
 
     @property
     def entry_cookie(self) -> str:
@@ -144,8 +151,9 @@ class Settings(BaseSettings):
     @property
     def address(self) -> str:
         """The platform's own address, without a trailing slash."""
+        port = self.tls.proxy_port if self.tls.mode == "proxy" else self.port
         standard = {"http": 80, "https": 443}[self.scheme]
-        return f"{self.scheme}://{self.domain}" + ("" if self.port == standard else f":{self.port}")
+        return f"{self.scheme}://{self.domain}" + ("" if port == standard else f":{port}")
 
     @property
     def authority_file(self) -> Path | None:

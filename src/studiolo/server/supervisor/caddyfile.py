@@ -93,7 +93,7 @@ def _has_ipv6_loopback() -> bool:
 
 
 def _tls_options(settings: Settings) -> str:
-    if settings.tls.mode == "off":
+    if not settings.listens_with_tls:
         return ""
     # Clients that name no host (bare addresses) get the platform's own certificate.
     return f"\n\thttps_port {settings.port}\n\tdefault_sni {settings.domain}"
@@ -102,7 +102,7 @@ def _tls_options(settings: Settings) -> str:
 def _sites(settings: Settings) -> list[str]:
     port = settings.port
     match settings.tls.mode:
-        case "off":
+        case "off" | "proxy":
             return [_site(settings, [f"http://:{port}"], "")]
         case "files":
             certificate, key = _certificate_pair(settings)
