@@ -132,6 +132,18 @@ def test_an_image_that_was_made_of_the_lock_is_copied_and_no_index_is_asked(benc
     assert "could not be made" in bench.provide(recipe(pin, number=2)).environment_note
 
 
+def test_what_people_write_into_the_environment_stands_in_no_launchs_way(bench: Bench, index: ServedIndex) -> None:
+    wanted = recipe(index.add("tiny", "1.0"))
+    bench.provide(wanted)
+    (bench.live / rebuild.RECORD).write_text("{}")
+    [site] = bench.live.glob("lib/python3.*/site-packages")
+    (site / "broken-1.0.dist-info").mkdir()
+    (site / "broken-1.0.dist-info" / "METADATA").write_bytes(b"Name: \xff\xfe")
+    assert bench.provide(wanted).environment_note == ""
+    assert bench.provide(recipe(index.add("tiny", "1.1"), number=2)).environment_note == ""
+    assert bench.run("import importlib.metadata as m; print(m.version('tiny'))") == "1.1"
+
+
 def test_another_lock_makes_another_environment_and_takes_over_what_people_installed(
     bench: Bench, index: ServedIndex
 ) -> None:

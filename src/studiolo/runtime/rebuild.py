@@ -49,7 +49,7 @@ def provide(request: LaunchRequest, say: Callable[[str], None]) -> LaunchRequest
         making = _Making(request, live, Recipe.from_members(request.recipe), say)
         with making.turn():
             notes = making.bring_up_to_date()
-    except (RebuildError, OSError) as exc:
+    except (RebuildError, OSError, ValueError) as exc:
         reason = f"The workspace's environment could not be made here from its lock. {exc}"
         if (live / RECORD).exists():
             return _told(request, say, f"{reason} It is the one from before.")
@@ -104,7 +104,7 @@ class _Making:
     def bring_up_to_date(self) -> list[str]:
         """Make what is not there, and have it hold; returns what people should know."""
         made = self._folder / self._key()
-        record = read_json(made / RECORD)
+        record = _record_of(made)
         if record is None or record.get("missing"):
             record = self._make(made, is_there=record is not None)
         if self._target() != made:
@@ -167,7 +167,7 @@ class _Making:
     def _take_over(self, made: Path) -> list[str]:
         """Install what people had put into the environment that holds until now; returns notes."""
         before = self._target()
-        known = (read_json(before / RECORD) or {}).get("had") if before else None
+        known = (_record_of(before) or {}).get("had") if before else None
         if before is None or before == made or not isinstance(known, dict):
             return []
         there = _held(made)
@@ -216,11 +216,22 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
+def _record_of(environment: Path) -> dict[str, Any] | None:
+    """Return what the last making of an environment left; None without one, and where people wrote another thing."""
+    found = read_json(environment / RECORD)
+    return found if found is not None and isinstance(found.get("notes"), list) else None
+
+
 def _held(environment: Path) -> dict[str, str]:
     """Return the versions of what is installed in an environment, by name as indexes know it."""
     folders = [str(folder) for folder in environment.glob("lib/python3.*/site-packages")]
-    found = ((one.name, one.version) for one in distributions(path=folders))
-    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found if name and version}
+    found: dict[str, str] = {}
+    for one in distributions(path=folders):
+        # What people wrote there need not be what tools write.
+        with contextlib.suppress(ValueError, TypeError, AttributeError):
+            if one.name and one.version:
+                found[re.sub(r"[-_.]+", "-", one.name).lower()] = one.version
+    return found
 
 
 def _point_programs(made: Path, image: Path) -> None:
