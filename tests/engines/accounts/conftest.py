@@ -1,7 +1,9 @@
 """What tests of accounts on this machine share: a data directory that accounts can pass, workspaces with numbers."""
 
 import itertools
+import os
 import shutil
+import signal
 import sys
 import sysconfig
 import tempfile
@@ -10,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from studiolo.engines.base import Handle, WorkloadSpec
 from studiolo.runtime.acting import LOWEST, hand_over
-from studiolo.testing.fixtures import fork_server_socket, run_dir
+from studiolo.runtime.launch import LaunchFiles, read_json
+from studiolo.testing.engine_contract import EngineCase
+from studiolo.testing.fixtures import LocalBench, fork_server_socket, run_dir
 from studiolo.testing.local import build_environment
 
 __all__ = ["fork_server_socket", "run_dir"]
@@ -63,3 +68,31 @@ def kernels_base() -> Iterator[Path]:
 def make_workspace(data_dir: Path, kernels_base: Path) -> Callable[[], Workspace]:
     """Make workspaces, each with another account."""
     return lambda: Workspace(data_dir, kernels_base)
+
+
+def case_of(
+    bench: LocalBench, make_workspace: Callable[[], Workspace], *, serves_platform: bool = False, **changes: str
+) -> EngineCase:
+    """A local engine as a case of the contract: each spec is another workspace's, with `changes` in it."""
+
+    def make_spec() -> WorkloadSpec:
+        workspace = make_workspace()
+        return bench.spec(folder=workspace.folder, environment=workspace.environment, **changes)
+
+    async def crash(handle: Handle) -> None:
+        os.kill((read_json(LaunchFiles(bench.files(handle)).shim) or {})["pid"], signal.SIGKILL)
+
+    async def run(handle: Handle, code: str) -> str:
+        client = bench.client(handle)
+        return await client.run(await client.start_kernel(), code)
+
+    return EngineCase(
+        engine=bench.engine,
+        make_spec=make_spec,
+        unknown_handle=lambda: {"workload_id": bench.spec().workload_id, "launch": 1},
+        crash=crash,
+        run=run,
+        data_dir=bench.data_dir,
+        sockets=(bench.fork_server_socket,),
+        serves_platform=serves_platform,
+    )

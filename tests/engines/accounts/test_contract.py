@@ -1,19 +1,15 @@
 """What the local engine claims about isolation with accounts (L1), measured from inside."""
 
-import os
-import signal
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from engines.accounts.conftest import Workspace
+from engines.accounts.conftest import Workspace, case_of
 from engines.everybodys_python import only_with_it
 from studiolo.contract.errors import Conflict
-from studiolo.engines.base import Handle, WorkloadSpec
 from studiolo.engines.local.engine import LocalEngine
-from studiolo.runtime.launch import LaunchFiles, read_json
 from studiolo.testing.engine_contract import EngineCase
 from studiolo.testing.engine_contract.isolation import *  # noqa: F403
 from studiolo.testing.fixtures import LocalBench, leave_nothing
@@ -44,27 +40,7 @@ async def bench(
 @pytest.fixture
 def case(bench: LocalBench, make_workspace: Callable[[], Workspace]) -> EngineCase:
     """The engine as a case of the contract: each spec is another workspace's."""
-
-    def make_spec() -> WorkloadSpec:
-        workspace = make_workspace()
-        return bench.spec(folder=workspace.folder, environment=workspace.environment)
-
-    async def crash(handle: Handle) -> None:
-        os.kill((read_json(LaunchFiles(bench.files(handle)).shim) or {})["pid"], signal.SIGKILL)
-
-    async def run(handle: Handle, code: str) -> str:
-        client = bench.client(handle)
-        return await client.run(await client.start_kernel(), code)
-
-    return EngineCase(
-        engine=bench.engine,
-        make_spec=make_spec,
-        unknown_handle=lambda: {"workload_id": bench.spec().workload_id, "launch": 1},
-        crash=crash,
-        run=run,
-        data_dir=bench.data_dir,
-        sockets=(bench.fork_server_socket,),
-    )
+    return case_of(bench, make_workspace)
 
 
 async def test_a_workspace_without_an_account_is_not_run(case: EngineCase, bench: LocalBench) -> None:

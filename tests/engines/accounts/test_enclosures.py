@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import signal
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -13,16 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from engines.accounts.conftest import Workspace
+from engines.accounts.conftest import Workspace, case_of
 from engines.everybodys_python import only_with_it, packages_folders
 from gateway.kernels import Bench as Kernels
 from gateway.kernels import ended, run
-from studiolo.engines.base import Handle, WorkloadSpec
 from studiolo.engines.local.enclosing import Enclosing
 from studiolo.engines.local.engine import LocalEngine
 from studiolo.gateway.base import Caller, Right, Wish
 from studiolo.gateway.starting.launches import read_launch, session_plan
-from studiolo.runtime.launch import LaunchFiles, read_json
 from studiolo.testing.engine_contract import EngineCase
 from studiolo.testing.engine_contract.isolation import *  # noqa: F403
 from studiolo.testing.fixtures import LocalBench, leave_nothing
@@ -83,28 +80,7 @@ async def bench(
 @pytest.fixture
 def case(bench: LocalBench, make_workspace: Callable[[], Workspace], address: str) -> EngineCase:
     """The engine as a case of the contract: each spec is another workspace's."""
-
-    def make_spec() -> WorkloadSpec:
-        workspace = make_workspace()
-        return bench.spec(folder=workspace.folder, environment=workspace.environment, platform_url=address)
-
-    async def crash(handle: Handle) -> None:
-        os.kill((read_json(LaunchFiles(bench.files(handle)).shim) or {})["pid"], signal.SIGKILL)
-
-    async def run(handle: Handle, code: str) -> str:
-        client = bench.client(handle)
-        return await client.run(await client.start_kernel(), code)
-
-    return EngineCase(
-        engine=bench.engine,
-        make_spec=make_spec,
-        unknown_handle=lambda: {"workload_id": bench.spec().workload_id, "launch": 1},
-        crash=crash,
-        run=run,
-        data_dir=bench.data_dir,
-        sockets=(bench.fork_server_socket,),
-        serves_platform=True,
-    )
+    return case_of(bench, make_workspace, serves_platform=True, platform_url=address)
 
 
 async def _run(bench: LocalBench, workspace: Workspace, code: str, **changes: object) -> str:
