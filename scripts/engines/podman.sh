@@ -33,7 +33,8 @@ alive() { [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null; }
 
 install_podman() {
   install_packages "$D/apt.log" \
-    podman conmon runc netavark aardvark-dns catatonit iptables nftables debootstrap ca-certificates curl
+    podman conmon runc netavark aardvark-dns catatonit iptables nftables debootstrap ca-certificates curl \
+    docker-registry
 }
 
 write_conf() {

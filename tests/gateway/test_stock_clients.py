@@ -131,7 +131,7 @@ def test_what_pycharm_calls_to_connect_is_answered(gateway: Gateway) -> None:
         assert client.get("/api/status").status_code == 200
         assert client.get("/api/kernelspecs/").json()["default"] == "python3"
         session = client.post(
-            "/api/sessions", json={"kernel": {"name": "python3"}, "notebook": {"path": "p.ipynb"}}
+            "/api/sessions", json={"kernel": {"name": "python3", "id": "foo"}, "notebook": {"path": "p.ipynb"}}
         ).json()
         assert (session["path"], session["type"]) == ("p.ipynb", "notebook")
         assert client.get(f"/api/sessions/{session['id']}").json()["kernel"]["id"] == session["kernel"]["id"]

@@ -9,20 +9,25 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from engines.container.bench import PATIENCE, Bench
 from environments.wheels import make_wheel
 from studiolo.contract.errors import Conflict, InvalidInput, Unavailable
 from studiolo.engines.container import buildfile
+from studiolo.engines.container.settings import BuildSettings
 from studiolo.engines.images import PINS, ImageOrder
+from studiolo.testing.ports import free_port
+from studiolo.testing.waiting import eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.engine_podman]
 
 PASSWORD = "known-to-the-registry"
-# Of Debian's package; scripts/engines/podman.sh installs it.
-REGISTRY = os.environ.get("STUDIOLO_TEST_REGISTRY") or shutil.which("docker-registry")
+# As `htpasswd -B` writes it, for that password.
+PEOPLE = "ana:$2b$04$EUVHxu32ET5schnore6UGOBxVoeeMnb2tLlL2nOgIvQKJqg22lGcW\n"
 _CONFIG = """
 version: 0.1
 storage: {{filesystem: {{rootdirectory: {folder}/blobs}}}}
@@ -186,6 +191,59 @@ async def test_a_workspaces_sessions_run_in_its_image_and_no_others_do(
     await bench.engine.images.remove(made)
     await bench.engine.images.remove(made)
     assert await bench.engine.images.list_("w-of-ana") == []
+
+
+@pytest.fixture
+async def registry(tmp_path: Path) -> AsyncIterator[str]:
+    """A registry of Debian's on loopback that wants a login; gives its host."""
+    program = shutil.which("docker-registry")
+    if program is None:
+        missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        missing("docker-registry is not installed; scripts/engines/podman.sh up installs it as root")
+    folder, port = tmp_path / "registry", free_port()
+    folder.mkdir()
+    (folder / "people").write_text(PEOPLE)
+    (folder / "config.yml").write_text(_CONFIG.format(folder=folder, port=port))
+    with (folder / "log").open("w") as log:
+        process = await asyncio.create_subprocess_exec(program, "serve", folder / "config.yml", stdout=log, stderr=log)
+    address = f"127.0.0.1:{port}"
+    await eventually(lambda: _status(f"http://{address}/v2/") == 401)
+    yield address
+    process.terminate()
+    await process.wait()
+
+
+def _status(url: str, **given: Any) -> int | None:
+    try:
+        return httpx.get(url, **given).status_code
+    except httpx.TransportError:
+        return None
+
+
+async def test_an_image_is_pushed_to_the_registry_that_is_set_and_to_nobody_without_the_login(
+    bench: Bench, files: Files, order: ImageOrder, registry: str, tmp_path: Path
+) -> None:
+    password = tmp_path / "password"
+    password.write_text("another\n")
+    bench.settings.builds = BuildSettings(
+        repository=f"{registry}/team", username="ana", password_file=password, insecure=True
+    )
+    made = await bench.engine.images.build(order, files.bring, silent)
+    assert made.name.startswith(f"{registry}/team/churn-2-")
+    with pytest.raises(Unavailable) as refused:
+        await bench.engine.images.push(made, silent)
+    assert refused.value.code == "image-not-pushed"
+    assert "another" not in refused.value.message
+    password.write_text(f"{PASSWORD}\n")
+    said: list[str] = []
+    await bench.engine.images.push(made, said.append)
+    assert said[0] == f"Pushing {made.name}."
+    repository, _, tag = made.name.removeprefix(f"{registry}/").rpartition(":")
+    manifest = f"http://{registry}/v2/{repository}/manifests/{tag}"
+    kinds = {
+        "Accept": "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+    }
+    assert _status(manifest, auth=("ana", PASSWORD), headers=kinds) == 200
 
 
 async def test_images_begin_only_from_what_sessions_may_name(bench: Bench, order: ImageOrder) -> None:

@@ -101,6 +101,14 @@ def kernel_id(found: object) -> str | None:
         raise _invalid("The kernel's id is no UUID.") from exc
 
 
+def is_kernel_id(found: object) -> bool:
+    """Tell whether a kernel could have this id."""
+    try:
+        return kernel_id(found) is not None
+    except InvalidInput:
+        return False
+
+
 def _value(name: str, value: object) -> str:
     if not _VARIABLE.fullmatch(name):
         raise _invalid(f"env: {name[:64]!r} is no name of a variable.")

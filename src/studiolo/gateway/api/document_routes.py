@@ -107,4 +107,6 @@ async def _kernel_for(ask: Ask, path: str, asked: Mapping[str, Any]) -> Hosted:
 
 
 def _wish(path: str, asked: Mapping[str, Any]) -> Wish:
-    return replace(bodies.kernel_wish({**asked, "path": None, "kernel_id": asked.get("id")}), path=path)
+    # An id of a shape that kernels never have names none that is there; clients of old send such.
+    named = asked.get("id") if bodies.is_kernel_id(asked.get("id")) else None
+    return replace(bodies.kernel_wish({**asked, "path": None, "kernel_id": named}), path=path)
