@@ -12,7 +12,6 @@ import aiohttp
 import httpx
 import pytest
 import requests
-from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import connect
 
 from gateway.standing import KEY, SECONDS, Gateway, running_gateway, send
@@ -75,9 +74,10 @@ def test_a_websocket_in_tls_is_closed_with_its_code_from_either_side(gateway: Ga
     with connect(address, open_timeout=SECONDS, ssl=gateway.tls) as first:
         assert "execution_state" in str(first.recv(timeout=SECONDS))
         with connect(address, open_timeout=SECONDS, ssl=gateway.tls):
-            with pytest.raises(ConnectionClosedOK) as caught:
-                first.recv(timeout=SECONDS)
-            assert "Another connection of this session" in str(caught.value)
+            # What the kernel still told comes first; iterating ends with a close that is in order.
+            assert all(first)
+            assert first.close_reason is not None
+            assert "Another connection of this session" in first.close_reason
         wait_for(lambda: gateway.http.get(f"/api/kernels/{kernel}").json()["connections"] == 0)
     gateway.http.delete(f"/api/kernels/{kernel}")
 
@@ -85,7 +85,8 @@ def test_a_websocket_in_tls_is_closed_with_its_code_from_either_side(gateway: Ga
 async def test_an_unmodified_jupyter_server_takes_its_kernels_over_tls(
     gateway: Gateway, certificate: Certificate, tmp_path: Path
 ) -> None:
-    with jupyter_server(gateway, tmp_path, JUPYTER_GATEWAY_CA_CERTS=str(certificate.file)) as server:
+    # Its own JUPYTER_GATEWAY_CA_CERTS counts beside a certificate of the client alone (jupyter_server 2.21).
+    with jupyter_server(gateway, tmp_path, SSL_CERT_FILE=str(certificate.file)) as server:
         async with aiohttp.ClientSession(server, headers={"Authorization": "token t"}) as http:
             async with http.post("/api/kernels", json={"name": "python3"}) as reply:
                 assert reply.status == 201, await reply.text()
