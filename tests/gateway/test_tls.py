@@ -20,7 +20,12 @@ from studiolo.contract.errors import InvalidInput
 from studiolo.gateway.certificates import Certificate, certificate_of
 from studiolo.testing.waiting import wait_for
 
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed"),
+    # The client of `websockets` with threads hangs in TLS now and then (one of its threads reads while another writes);
+    # aiohttp's did not in 1,800 connections. Such a test is soon run again.
+    pytest.mark.timeout(60),
+]
 _STUDIOLO = Path(sys.executable).with_name("studiolo")
 
 
