@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -203,20 +204,30 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
     return certificate, key
 
 
+@contextmanager
+def browsing(chromium: Browser, address: str) -> Iterator[BrowserContext]:
+    """A browser for which DOMAIN and the names below it are at an address, whoever signed its certificate."""
+    resolve = f"--host-resolver-rules=MAP {DOMAIN} {address}, MAP *.{DOMAIN} {address}"
+    browser = chromium.browser_type.launch(executable_path=find_chromium(), args=[*CHROMIUM_OPTIONS, resolve])
+    try:
+        yield browser.new_context(ignore_https_errors=True)
+    finally:
+        browser.close()
+
+
 def enter_through_nginx(platform: Platform, chromium: Browser, folder: Path) -> None:
     """Work in the platform with nginx before it: at another address of the machine, with the same port and certificate."""
     pair = folder / "pair.pem"
     pair.write_bytes((folder / "certificate.pem").read_bytes() + (folder / "key.pem").read_bytes())
     # Only nginx has that address: the platform listens on 127.0.0.1 alone.
     target, listen = f"127.0.0.1:{platform.port}", f"127.0.0.2:{platform.port}"
-    resolve = f"--host-resolver-rules=MAP {DOMAIN} 127.0.0.2, MAP *.{DOMAIN} 127.0.0.2"
-    with running_proxy("nginx", target, folder / "nginx", certificate=pair, listen=listen):
-        browser = chromium.browser_type.launch(executable_path=find_chromium(), args=[*CHROMIUM_OPTIONS, resolve])
-        context = browser.new_context(ignore_https_errors=True)
+    with (
+        running_proxy("nginx", target, folder / "nginx", certificate=pair, listen=listen),
+        browsing(chromium, "127.0.0.2") as context,
+    ):
         page = enter(context, platform, "behind")
         assert not is_shared(page, platform)
         run_a_cell(page)
-        browser.close()
 
 
 @pytest.mark.req("S1-17")
@@ -228,13 +239,10 @@ def test_a_wildcard_certificate_gives_sessions_own_names(
     platform = make_platform()
     platform.address = f"https://{DOMAIN}:{platform.port}"
     platform.run("up", "--detach", "--domain", DOMAIN, "--tls-cert", str(certificate), "--tls-key", str(key))
-    resolve = f"--host-resolver-rules=MAP {DOMAIN} 127.0.0.1, MAP *.{DOMAIN} 127.0.0.1"
-    browser = chromium.browser_type.launch(executable_path=find_chromium(), args=[*CHROMIUM_OPTIONS, resolve])
-    context = browser.new_context(ignore_https_errors=True)
-    page = enter(context, platform, "wild")
-    assert not is_shared(page, platform)
-    run_a_cell(page)
-    browser.close()
+    with browsing(chromium, "127.0.0.1") as context:
+        page = enter(context, platform, "wild")
+        assert not is_shared(page, platform)
+        run_a_cell(page)
     enter_through_nginx(platform, chromium, tmp_path)
     trust = ssl.create_default_context(cafile=str(certificate))
     trust.check_hostname = False
@@ -259,16 +267,15 @@ def test_a_proxy_may_end_tls_before_a_platform_that_speaks_http(
     platform = make_platform(STUDIOLO_TLS__PROXY_PORT=str(port), STUDIOLO_SESSIONS__ORIGIN=origin)
     platform.address = f"https://{DOMAIN}:{port}"
     platform.run("up", "--detach", "--domain", DOMAIN, "--tls", "proxy")
-    resolve = f"--host-resolver-rules=MAP {DOMAIN} 127.0.0.1, MAP *.{DOMAIN} 127.0.0.1"
     inside, outside = f"127.0.0.1:{platform.port}", f"127.0.0.1:{port}"
-    with running_proxy("nginx", inside, tmp_path / "nginx", certificate=pair, listen=outside, ends_tls=True):
-        browser = chromium.browser_type.launch(executable_path=find_chromium(), args=[*CHROMIUM_OPTIONS, resolve])
-        context = browser.new_context(ignore_https_errors=True)
+    with (
+        running_proxy("nginx", inside, tmp_path / "nginx", certificate=pair, listen=outside, ends_tls=True),
+        browsing(chromium, "127.0.0.1") as context,
+    ):
         page = enter(context, platform, "ahead")
         assert is_shared(page, platform) == (origin == "auto")
         run_a_cell(page)
         assert all(cookie["secure"] for cookie in context.cookies(platform.address))
-        browser.close()
 
 
 def test_every_address_of_the_machine_answers_and_no_other_name(single_team: Platform) -> None:
