@@ -207,7 +207,6 @@ class Registry:
         plan = hosted.record.plan
         try:
             self._records.write(hosted.record)
-            self._records.write_variables(plan)
             process = await self._start_process(hosted)
             if hosted.kernel is None:
                 await self._attach(hosted, process, fresh=True)
@@ -227,11 +226,12 @@ class Registry:
         self.changed.set()
 
     async def _start_process(self, hosted: Hosted) -> Process:
-        """Start its process, and open its journal while that starts."""
+        """Start its process; meanwhile keep its variables and open its journal."""
         starting = asyncio.create_task(self._launcher.start(hosted.record.plan))
         try:
             # As far as it goes without waiting: a kernel server has its request by then.
             await asyncio.sleep(0)
+            self._records.write_variables(hosted.record.plan)
             hosted.open_journal()
         finally:
             hosted.process = process = await starting

@@ -19,19 +19,33 @@ def give_history(app: Any) -> None:
 
 def take_person(app: Any) -> None:
     """Give the shell what it has of its person."""
-    shell, kernel = app.shell, app.kernel
+    _take_profile(app)
+    if not isinstance(app.shell.history_manager, LateHistory):
+        give_history(app)
+    app.shell.history_manager.begin(Path(app.profile_dir.location) / "history.sqlite")
+    _take_names(app)
+
+
+def rehearse_person(app: Any) -> None:
+    """Do what `take_person` does, but for the history, with a profile that is nobody's."""
+    _take_profile(app)
+    _take_names(app)
+
+
+def _take_profile(app: Any) -> None:
+    shell = app.shell
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     shell.init_environment()
     app.init_path()
     app.profile_dir = None
     app.ipython_dir = get_ipython_dir()
     app.init_profile_dir()
-    kernel.profile_dir = shell.profile_dir = app.profile_dir
+    app.kernel.profile_dir = shell.profile_dir = app.profile_dir
     shell.ipython_dir, shell.starting_dir = app.ipython_dir, str(Path.cwd())
-    if not isinstance(shell.history_manager, LateHistory):
-        give_history(app)
-    shell.history_manager.begin(Path(app.profile_dir.location) / "history.sqlite")
-    shell.init_user_ns()
+
+
+def _take_names(app: Any) -> None:
+    app.shell.init_user_ns()
     if name := os.environ.get("JPY_SESSION_NAME"):
-        shell.user_ns["__session__"] = name
+        app.shell.user_ns["__session__"] = name
     app.init_code()

@@ -13,6 +13,8 @@ from typing import Any
 import zmq
 from tornado.ioloop import IOLoop
 
+from studiolo.runtime.kernelperson import rehearse_person
+
 _SECONDS = 10.0
 _CELL = {"code": "1", "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": True}
 
@@ -24,6 +26,7 @@ def rehearse(app: Any) -> None:
     """
     shell, names = app.shell, dict(app.shell.user_ns)
     hidden, cells = dict(shell.user_ns_hidden), set(linecache.cache)
+    rehearse_person(app)
     IOLoop.current().run_sync(partial(_answer, app), timeout=_SECONDS)
     for channel in ("shell", "control"):
         app.kernel.set_parent(b"", {}, channel=channel)

@@ -52,6 +52,30 @@ def serve(connection: socket.socket, *, become: Become | None = None, claim: Cla
     return keeping.serve(connection, KernelRequest.from_line, keep, detach=claim is None)
 
 
+def rehearse(folder: Path, can_serve: Callable[[KernelRequest], bool]) -> None:
+    """Begin a launch below `folder` that never is, see `keeping.rehearse`. Raises OSError."""
+    request = KernelRequest(
+        kernel_id="",
+        kernel_folder=str(folder / "kernel"),
+        run_folder=str(folder / "run"),
+        argv=["python", "-m", "ipykernel_launcher", "-f", "connection.json"],
+        environment=sys.prefix,
+        folder="/",
+        grace_seconds=0.0,
+        variables=dict(os.environ),
+    )
+    keeping.make_private(Path(request.run_folder))
+    connecting.write_connection(request.run_files, connecting.new_connection(request.run_files, ""))
+
+    def claim(request: KernelRequest, connection: socket.socket) -> int | None:
+        return os.getpid() if can_serve(request) else None
+
+    def keep(request: KernelRequest, connection: socket.socket) -> KernelShim:
+        return KernelShim(request, connection, become=None, claim=claim)
+
+    keeping.rehearse(request.to_line(), KernelRequest.from_line, keep)
+
+
 class KernelShim(keeping.Keeper):
     """Runs one launch of a kernel."""
 

@@ -4,6 +4,7 @@ A claim gives it all that a fresh one gets from its request: variables, folder, 
 history. Of the waiting nothing is left in it.
 """
 
+import contextlib
 import os
 import shutil
 import socket
@@ -38,7 +39,7 @@ class KernelSpare:
 
     def kind(self) -> Kind:
         """Return what spares of kernels are made of."""
-        return Kind(prepare=self.prepare, serve=self.serve, keep=_keep, can_serve=can_serve)
+        return Kind(self.prepare, self.serve, _keep, can_serve=can_serve, rehearse=self.rehearse)
 
     def prepare(self) -> None:
         """Build a kernel that has no history and no person's folder, on sockets of its own."""
@@ -70,6 +71,11 @@ class KernelSpare:
         app.begin()
         # Here, not when it is claimed: to remove many files takes a busy disk long.
         shutil.rmtree(nobodys, ignore_errors=True)
+
+    def rehearse(self) -> None:
+        """See Kind. On a full disk a spare does without."""
+        with contextlib.suppress(OSError), tempfile.TemporaryDirectory(prefix="", dir=self._folder) as place:
+            kernelshim.rehearse(Path(place), can_serve)
 
     def serve(self, line: bytes, connection: socket.socket) -> int:
         """Be the kernel of a request; returns its exit code."""

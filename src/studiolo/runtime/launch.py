@@ -1,11 +1,14 @@
 """What a session's launch is told, and the files that tell about any launch."""
 
+import contextlib
 import json
 import os
 import socket
 import stat
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -286,15 +289,24 @@ def read_plain(path: str | Path, *, folder: int | None = None, most: int = _MOST
         return file.read(most)
 
 
-def write_json(path: Path, value: Mapping[str, Any], *, durable: bool = False) -> None:
-    """Replace `path` by the JSON object `value`, whole or not at all; `durable` waits for the disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w") as file:
-        json.dump(value, file)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.replace(path)
+def write_json(path: Path, value: object, *, durable: bool = False, mode: int = 0o666) -> None:
+    """Replace `path` by JSON, whole or not at all, as a file of this mode; `durable` waits for the disk.
+
+    Raises OSError.
+    """
+    # Of one thread's own, so that two that write the same file each replace it whole.
+    temporary = f"{path.parent}/.{path.name}.{threading.get_native_id()}"
+    try:
+        with open(temporary, "wb", opener=partial(os.open, mode=mode)) as file:
+            file.write(json.dumps(value).encode())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)  # noqa: PTH105 at each start, a Path costs more than this
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108
+        raise
     if durable:
         folder = os.open(path.parent, os.O_RDONLY)
         try:

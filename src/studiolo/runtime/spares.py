@@ -46,13 +46,15 @@ Claim = Callable[[Any, socket.socket], int | None]
 class Kind:
     """What spares are made of. `prepare` runs in the child, ahead; `serve` there, with the request's line and the
     caller's connection, and returns its exit code; `keep` is the shim's work, and may hand its request to `claim`.
-    `can_serve`: whether what was prepared does for a request.
+    `can_serve`: whether what was prepared does for a request. `rehearse`: what the shim does ahead, while the child
+    prepares.
     """
 
     prepare: Callable[[], None]
     serve: Callable[[bytes, socket.socket], int]
     keep: Callable[[socket.socket, Claim], int]
     can_serve: Callable[[Any], bool] = lambda request: True
+    rehearse: Callable[[], None] = lambda: None
 
 
 class Spares:
@@ -158,6 +160,7 @@ def wait_as_spare(link: socket.socket, kind: Kind) -> int:
         finally:
             os._exit(status)
     theirs.close()
+    kind.rehearse()
     if not ours.recv(1):
         return 1
     link.sendall(_READY)

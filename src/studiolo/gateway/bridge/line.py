@@ -21,6 +21,7 @@ from studiolo.gateway.messages.replies import read_content
 from studiolo.gateway.messages.wire import BadMessageError, Signer, build, read_header
 
 GREETING_SECONDS = 0.5
+_FIRST_WORD_SECONDS = 0.1
 # How long clients' requests wait for the kernel to be heard: kernels that never publish get them then.
 MOST_GREETING_SECONDS = 10.0
 
@@ -116,6 +117,8 @@ class Line:
 
         When that comes, it has answered everything that it was sent on shell before.
         """
+        if fresh and self.has_spool:
+            await self._hear_first()
         control = self.ask("control", "kernel_info_request")
         # A new one of ours answers on control: its first cell need not wait behind a question.
         shell = None if fresh and self.has_spool else self.ask("shell", "kernel_info_request")
@@ -138,6 +141,14 @@ class Line:
         if not self.information.done():
             self.information.set_result(information)
         return shell
+
+    async def _hear_first(self) -> None:
+        """Wait for what a kernel says by itself as it starts, and a moment longer: it may have a first cell to run."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_WORD_SECONDS):
+                await self.heard.wait()
+                self._on_room()
+                await asyncio.sleep(_FIRST_WORD_SECONDS)
 
     async def hear_out(self) -> None:
         """Take what is still under way from a process that has ended."""

@@ -3,13 +3,13 @@
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from studiolo.gateway.base import KernelPlan
+from studiolo.runtime.launch import write_json
 
 _MOST_BYTES = 16 << 20
 _PATHS = ("environment", "folder", "register", "root")
@@ -22,7 +22,8 @@ class BadPlanError(ValueError):
 
 def plan_as_json(plan: KernelPlan) -> dict[str, Any]:
     """Return the plan's members; paths are strings. Holds secrets: `variables`."""
-    members = asdict(plan)
+    # Not `asdict`, which copies each variable.
+    members = {name: getattr(plan, name) for name in _MEMBERS}
     for name in _PATHS:
         members[name] = None if members[name] is None else str(members[name])
     return members | {"argv": list(plan.argv)}
@@ -49,14 +50,7 @@ def replace_json(path: Path, content: object) -> None:
 
     It survives processes, not the machine: as kernels do. Raises OSError.
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_json(path, content, mode=0o600)
 
 
 def read_json(path: Path) -> Any:
