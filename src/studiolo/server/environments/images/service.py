@@ -4,18 +4,17 @@ What is under way is known to this process; one that a restart cut off is none, 
 """
 
 import asyncio
-import tempfile
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import structlog
 from sqlalchemy import RowMapping
 
-from studiolo.contract.errors import Conflict, InvalidInput, NotFound, StudioloError, Unavailable
+from studiolo.contract.errors import Conflict, InvalidInput, NotFound, StudioloError
 from studiolo.contract.images import EnvironmentImage, ImageBuild
-from studiolo.engines.images import PINS, BuildsImages, BuiltImage, ImageBuilder, ImageOrder
+from studiolo.engines.images import BuildsImages, BuiltImage, ImageBuilder, ImageOrder
 from studiolo.kit.db import Database
 from studiolo.kit.repeat import repeat
 from studiolo.packages.installed.lock import Lock
@@ -23,38 +22,19 @@ from studiolo.runtime.recipes import Recipe
 from studiolo.server.audit.service import Audit
 from studiolo.server.engines.engines import Engines
 from studiolo.server.environments import queries
-from studiolo.server.environments.client_wheel import NAME, write_client_wheel
-from studiolo.server.environments.images.fetching import Access, fetch
+from studiolo.server.environments.images.fetching import Access
+from studiolo.server.environments.images.making import Making, Wanted
 from studiolo.server.principal import Principal
 from studiolo.server.workspaces import queries as workspace_queries
 from studiolo.server.workspaces.register import config_of
 from studiolo.server.workspaces.service import Workspaces
 
-_log = structlog.get_logger(__name__)
-# Each takes a processor and the disk; others wait their turn.
-_AT_ONCE = 2
-_MOST_REMEMBERED = 200
 _SWEEP_SECONDS = 900.0
 _PAGE_SECONDS = 1.0
-_UNDER_WAY = ("building", "pushing")
 
 FindRecipe = Callable[[str], Awaitable[Recipe | None]]
 # A workspace's and a person's id → how their files are fetched from the index.
 OpenIndex = Callable[[str, str], Awaitable[Access]]
-
-
-@dataclass
-class _Work:
-    """One image that is being made, or was."""
-
-    wire: EnvironmentImage
-    order: ImageOrder
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    task: asyncio.Task[None] | None = None
-
-    @property
-    def is_under_way(self) -> bool:
-        return self.wire.state in _UNDER_WAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +66,7 @@ class Images:
         self._engines = engines
         self._find_recipe = find_recipe
         self._open_index = open_index
-        self._scratch = scratch
-        self._works: dict[tuple[str, str], _Work] = {}
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._making = Making(scratch, self._tell)
 
     async def begin(self, who: Principal, reference: str, form: ImageBuild) -> EnvironmentImage:
         """Begin to make an image of what a workspace's environment holds now.
@@ -114,23 +92,20 @@ class Images:
                 f"{row['name']!r} has {len(known)} images, and may have {builder.most}.",
                 hint=f"Remove one: studiolo environment remove-image {row['name']} IMAGE.",
             )
-        if any(one.is_under_way for (workspace_id, _), one in self._works.items() if workspace_id == row["id"]):
+        if self._making.is_busy(row["id"]):
             raise Conflict(
                 "image-running", f"An image of {row['name']!r} is being made already.", hint="Wait, or cancel it."
             )
-        tag = name.rpartition(":")[2]
-        wire = EnvironmentImage(
-            id=tag, name=name, state="building", hash=lock.hash, is_live=True, base=form.base or "", size=None,
-            made_at=None, progress="Waiting.", left_out=list(recipe.left_out),
-        )  # fmt: skip
-        work = _Work(wire, order)
-        self._works.pop((row["id"], tag), None)
-        self._works[row["id"], tag] = work
-        for key in [key for key, one in self._works.items() if not one.is_under_way][:-_MOST_REMEMBERED]:
-            del self._works[key]
-        await self._record(who, row, "image.build", name, push=form.push)
-        work.task = asyncio.create_task(self._run(who, row, work, builder, recipe, lock, push=form.push))
-        return work.wire
+        record = partial(self._record, who, row)
+        open_index = partial(self._open_index, row["id"], who.person_id)
+        wire = self._making.begin(Wanted(order, builder, recipe, lock, form.push, open_index, record), name)
+        try:
+            await record("image.build", name, push=form.push)
+        except BaseException:
+            # Nothing is made of which there is no record.
+            await self._making.cancel(row["id"], wire.id)
+            raise
+        return wire
 
     async def list_(self, who: Principal, reference: str) -> list[EnvironmentImage]:
         """Return a workspace's images; none where no engine makes any. Raises Unavailable."""
@@ -156,37 +131,25 @@ class Images:
     async def get(self, who: Principal, reference: str, image: str, *, wait_seconds: float = 0) -> EnvironmentImage:
         """Return an image, once it is made or so much time has passed. Raises NotFound (`image-not-found`)."""
         row = await self._find(who, reference, "image.read")
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + wait_seconds
-        while (work := self._works.get((row["id"], image))) is not None and work.is_under_way:
-            left = deadline - loop.time()
-            if left <= 0:
-                return work.wire
-            try:
-                async with asyncio.timeout(left):
-                    await work.news.wait()
-            except TimeoutError:
-                continue
+        if (under_way := await self._making.wait(row["id"], image, wait_seconds)) is not None:
+            return under_way
         return await self._get(row, image)
 
     async def remove(self, who: Principal, reference: str, image: str) -> None:
         """Remove an image, or cancel it. Raises NotFound (`image-not-found`), Conflict (`image-in-use`)."""
         row = await self._find(who, reference, "image.change")
-        work = self._works.get((row["id"], image))
-        if work is not None and work.task is not None and work.is_under_way:
-            work.task.cancel()
-            await asyncio.gather(work.task, return_exceptions=True)
-            await self._record(who, row, "image.cancel", work.wire.name)
+        if (cancelled := await self._making.cancel(row["id"], image)) is not None:
+            await self._record(who, row, "image.cancel", cancelled)
             return
         builder = self._builder(row)
         found = next((one for one in await builder.list_(row["id"]) if one.tag == image), None)
         if found is None:
-            if self._works.pop((row["id"], image), None) is None:
+            if not self._making.forget(row["id"], image):
                 raise _not_found(row, image)
             # It was not made, and is looked at no more.
             return
         await builder.remove(found)
-        self._works.pop((row["id"], image), None)
+        self._making.forget(row["id"], image)
         await self._record(who, row, "image.remove", found.name)
 
     async def sweep_forever(self) -> None:
@@ -195,77 +158,11 @@ class Images:
 
     async def close(self) -> None:
         """End what is under way."""
-        tasks = [work.task for work in self._works.values() if work.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _run(
-        self,
-        who: Principal,
-        row: RowMapping,
-        work: _Work,
-        builder: ImageBuilder,
-        recipe: Recipe,
-        lock: Lock,
-        *,
-        push: bool,
-    ) -> None:
-        def say(line: str) -> None:
-            self._tell(work, progress=line[:500])
-
-        changes: dict[str, Any] = {"state": "failed"}
-        try:
-            async with self._turns:
-                image, is_new = await self._make(who, row, work, builder, recipe, lock)
-                if is_new:
-                    await self._record(who, row, "image.built", image.name, size=image.size)
-                if push:
-                    self._tell(work, state="pushing")
-                    await builder.push(image, say)
-                    await self._record(who, row, "image.push", image.name)
-            said = "It was made." if is_new else "It was there already."
-            changes = {"state": "ready", "message": f"{said} It was pushed." if push else said}
-        except asyncio.CancelledError:
-            changes = {"state": "cancelled", "code": "image-cancelled", "message": "It was cancelled."}
-        except (StudioloError, OSError) as exc:
-            error = exc if isinstance(exc, StudioloError) else Unavailable(
-                "image-failed", f"Its files could not be written: {exc.strerror or exc}."
-            )  # fmt: skip
-            changes |= {"code": error.code, "message": f"{error.message} {error.hint or ''}".strip()}
-            _log.warning("image-not-made", workspace=row["id"], code=error.code, message=error.message)
-            await self._record(who, row, "image.failed", work.wire.name, code=error.code)
-        except Exception:
-            changes |= {"code": "internal", "message": "An unexpected fault; the log has the detail."}
-            _log.exception("image-not-made", workspace=row["id"])
-        finally:
-            self._tell(work, progress=None, **changes)
-
-    async def _make(
-        self, who: Principal, row: RowMapping, work: _Work, builder: ImageBuilder, recipe: Recipe, lock: Lock
-    ) -> tuple[BuiltImage, bool]:
-        """Have the engine make it; returns it, and whether there was something to do."""
-
-        def say(line: str) -> None:
-            self._tell(work, progress=line[:500])
-
-        is_new = False
-        await asyncio.to_thread(self._scratch.mkdir, mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="files-", dir=self._scratch) as name:
-
-            async def bring() -> Path:
-                nonlocal is_new
-                is_new = True
-                folder = Path(name)
-                await fetch(recipe, await self._open_index(row["id"], who.person_id), folder, say)
-                await asyncio.to_thread(_add_client, lock, folder)
-                return folder
-
-            return await builder.build(work.order, bring, say), is_new
+        await self._making.close()
 
     async def _list(self, row: RowMapping, builder: ImageBuilder) -> list[EnvironmentImage]:
         live = await self._live(row)
-        works = {tag: one.wire for (workspace_id, tag), one in self._works.items() if workspace_id == row["id"]}
+        works = self._making.list_(row["id"])
         found = []
         for image in await builder.list_(row["id"]):
             known = works.pop(image.tag, None)
@@ -335,26 +232,15 @@ class Images:
             if image.workspace_id in erased:
                 await builder.remove(image)
 
+    def _tell(self, workspace_id: str) -> None:
+        self._audit.live.publish((f"workspace:{workspace_id}",), workspace_id=workspace_id)
+
     async def _record(self, who: Principal, row: RowMapping, action: str, name: str, **detail: Any) -> None:
         topics = (f"workspace:{row['id']}",)
         async with self._db.write() as tx:
             await self._audit.record(
                 tx, who, action, row["name"], workspace_id=row["id"], topics=topics, image=name, **detail
             )
-
-    def _tell(self, work: _Work, **changes: Any) -> None:
-        work.wire = work.wire.model_copy(update=changes)
-        if not work.is_under_way:
-            work.news.set()
-        self._audit.live.publish((f"workspace:{work.order.workspace_id}",), workspace_id=work.order.workspace_id)
-
-
-def _add_client(lock: Lock, folder: Path) -> None:
-    """Add our own client, which no index has, where the environment has it."""
-    if any(one.name == NAME and one.origin == "base" for one in lock.packages):
-        _, line = write_client_wheel(folder)
-        with (folder / PINS).open("a") as pins:
-            pins.write(line)
 
 
 def _wire(image: BuiltImage, live: str | None) -> EnvironmentImage:
