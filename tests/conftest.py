@@ -24,8 +24,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with the browser last: Playwright keeps an event loop of its own running, which others cannot share.
 
     Before and among them, whole platforms come first, then files of many tests: side by side, the longest must not
-    begin last.
+    begin last. Tests on one real product are not run beside each other: they share its daemon.
     """
+    for item in items:
+        if item.get_closest_marker("engine") is not None:
+            item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
     with_browser = {item.path for item in items if "chromium" in getattr(item, "fixturenames", ())}
     sizes = Counter(item.path for item in items)
 
