@@ -42,11 +42,7 @@ def open_tree(source: str, attributes: int) -> int:
     flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | _AT_RECURSIVE
     tree = _check(_library().syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(source), flags), source)
     wanted = _MountAttributes(attributes, 0, _MS_PRIVATE, 0)
-    how = _AT_EMPTY_PATH | _AT_RECURSIVE
-    _check(
-        _library().syscall(_MOUNT_SETATTR, tree, b"", how, ctypes.byref(wanted), ctypes.sizeof(wanted)),
-        f"mount_setattr: {source}",
-    )
+    _set(tree, "", wanted, _AT_EMPTY_PATH | _AT_RECURSIVE, source)
     return tree
 
 
@@ -55,6 +51,12 @@ def move_tree(tree: int, target: str) -> None:
     place = os.fsencode(target)
     _check(_library().syscall(_MOVE_MOUNT, tree, b"", _AT_FDCWD, place, _MOVE_MOUNT_F_EMPTY_PATH), target)
     os.close(tree)
+
+
+def make_writable(target: str, *, is_writable: bool) -> None:
+    """Have what is mounted at `target` alone be writable from now on, or read-only."""
+    attributes = (0, READ_ONLY) if is_writable else (READ_ONLY, 0)
+    _set(_AT_FDCWD, target, _MountAttributes(*attributes, 0, 0), 0, target)
 
 
 def mount(kind: str, target: str, attributes: int, options: str = "") -> None:
@@ -93,6 +95,11 @@ def raise_loopback() -> None:
         asked = struct.pack("16sh14x", b"lo", 0)
         name, flags = struct.unpack("16sh14x", fcntl.ioctl(asking, _GET_FLAGS, asked))
         fcntl.ioctl(asking, _SET_FLAGS, struct.pack("16sh14x", name, flags | _UP))
+
+
+def _set(folder: int, path: str, wanted: _MountAttributes, how: int, what: str) -> None:
+    place, size = os.fsencode(path), ctypes.sizeof(wanted)
+    _check(_library().syscall(_MOUNT_SETATTR, folder, place, how, ctypes.byref(wanted), size), f"mount_setattr: {what}")
 
 
 def _library() -> Any:

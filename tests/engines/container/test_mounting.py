@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from studiolo.engines.container import mounting
+import studiolo
+from studiolo.runtime.kernelcommands import loader
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="only root mounts folders into a container"
@@ -33,7 +34,8 @@ def inside(tmp_path: Path) -> Iterator[int]:
 
 def mount(pid: int, *mounts: tuple[Path, Path, bool]) -> "subprocess.CompletedProcess[str]":
     told = json.dumps([[str(source), str(target), writable] for source, target, writable in mounts])
-    command: list[Any] = [sys.executable, "-I", "-S", mounting.__file__, pid]
+    folder = Path(studiolo.__file__).parent
+    command: list[Any] = [sys.executable, "-I", "-S", "-c", loader("mounting"), folder, pid]
     return subprocess.run([*map(str, command)], input=told, text=True, capture_output=True, check=False, timeout=60)
 
 

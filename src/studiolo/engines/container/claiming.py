@@ -9,17 +9,19 @@ import struct
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aiodocker import Docker
 
-from studiolo.engines.container import mounting
 from studiolo.engines.container.configuration import Mount
 from studiolo.engines.container.daemon import Daemon
 from studiolo.engines.container.launches import Launch
 from studiolo.engines.container.preparing import make_places
 from studiolo.engines.container.waiting import Place, list_missing
+from studiolo.runtime.kernelcommands import loader
 
+_PACKAGE = Path(__file__).parents[2]
 _MOUNT_SECONDS = 10.0
 _EVENTS_SECONDS = 60.0
 _EVENTS_BYTES = 16 * 1024
@@ -95,7 +97,7 @@ def _find_process(gate: socket.socket) -> int:
 async def _mount(pid: int, mounts: Sequence[Mount]) -> None:
     """Mount all into the container of a process. Raises OSError, NotTakenError."""
     pipe = asyncio.subprocess.PIPE
-    program = [sys.executable, "-I", "-S", str(mounting.__file__), str(pid)]
+    program = [sys.executable, "-I", "-S", "-c", loader("mounting"), str(_PACKAGE), str(pid)]
     child = await asyncio.create_subprocess_exec(*program, stdin=pipe, stderr=pipe)
     told = json.dumps([[str(one.source), str(one.target), one.writable] for one in mounts]).encode()
     try:
