@@ -51,7 +51,7 @@ async def test_strangers_see_nothing(admin: httpx.AsyncClient, ana: httpx.AsyncC
     assert (await admin.get(path)).status_code == 403
 
 
-@pytest.mark.parametrize("path", ["../secret", "a/../../b", "/", "nul\0"])
+@pytest.mark.parametrize("path", ["../secret", "a/../../b", "/"])
 async def test_a_path_out_of_the_workspace_is_refused(ana: httpx.AsyncClient, team: str, path: str) -> None:
     reply = await ana.post(team, json={"path": path})
     assert (reply.status_code, reply.json()["code"]) == (422, "path-invalid")

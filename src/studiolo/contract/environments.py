@@ -1,13 +1,15 @@
 """Environments of workspaces: what is in them, what changes them, and the record of their builds. Wire models."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from studiolo.contract.models import PersonRef, Request, Wire
 
 Ecosystem = Literal["pypi", "conda"]
+# A package with its extras and versions, or a name alone.
+Spec = Annotated[str, Field(max_length=1000)]
 BuildState = Literal["building", "ready", "failed", "cancelled"]
 # Why a build was made. `base`: the workspace began; `live`: an installer in a notebook or terminal changed it.
 Cause = Literal["base", "install", "remove", "request", "live", "rollback", "rebuild", "reset", "restore"]
@@ -84,7 +86,7 @@ class Plan(Wire):
 class PackageCheck(Request):
     """Packages to look at before they are installed, as `name` or `name==version`."""
 
-    packages: list[str] = Field(min_length=1, max_length=100)
+    packages: list[Spec] = Field(min_length=1, max_length=100)
     ecosystem: Ecosystem = "pypi"
 
 
@@ -103,7 +105,7 @@ class PackageInstall(Request):
 
     package: str | None = Field(None, max_length=200, examples=["numpy"])
     version: str | None = Field(None, max_length=100, examples=["1.24.0"])
-    packages: list[str] = Field(default_factory=list, max_length=500, examples=[["pandas==2.0.0"]])
+    packages: list[Spec] = Field(default_factory=list, max_length=500, examples=[["pandas==2.0.0"]])
     file: PackageFile | None = None
     ecosystem: Ecosystem = "pypi"
     channel: str | None = Field(None, max_length=200, description="A conda channel to look in.")
@@ -116,7 +118,7 @@ class PackageInstall(Request):
 class PackageRemove(Request):
     """Packages to remove, by name."""
 
-    packages: list[str] = Field(min_length=1, max_length=500)
+    packages: list[Spec] = Field(min_length=1, max_length=500)
 
 
 class Build(Wire):

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from studiolo.contract.operations import Role
 from studiolo.contract.resources import Isolation, MemoryDeath, Resources, UsageSample
-from studiolo.contract.shape import Shape
+from studiolo.contract.shape import Shape, Strict
 
 Item = TypeVar("Item")
 
@@ -17,10 +17,8 @@ class Wire(Shape):
     """Base of all wire models. Requests refuse unknown members (see Request)."""
 
 
-class Request(Wire):
+class Request(Wire, Strict):
     """Base of request bodies: an unknown member is an error, so that a typing slip is noticed."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class Page(Wire, Generic[Item]):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, ConfigDict, Field
 
 from studiolo.contract.durations import Seconds
-from studiolo.contract.shape import Shape
+from studiolo.contract.shape import Shape, Strict
 from studiolo.contract.sizes import Size
 
 # Processors may be shared out in hundredths.
@@ -168,10 +168,10 @@ class WorkspaceHistory(Shape):
     days: list[UsedSpan]
 
 
-class Scale(Shape):
+class Scale(Strict):
     """Change what a workspace's sessions may use. Applies to running ones at their next start."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     profile: str | None = Field(None, max_length=63, description="A profile's name; free numbers beside it win.")
     resources: Resources = Field(default_factory=Resources, validation_alias=AliasChoices("resources", "limits"))

@@ -2,7 +2,8 @@
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import NoReturn
 
 from studiolo.contract.errors import InvalidInput
 
@@ -32,9 +33,15 @@ def read_time_cursor(cursor: str | None) -> tuple[datetime, str] | None:
     if found is None:
         return None
     try:
-        return datetime.fromisoformat(found[0]), found[1]
-    except ValueError as exc:
+        at = datetime.fromisoformat(found[0])
+        # One without a zone is none of ours, nor one that has no equal in UTC.
+        return (at.astimezone(UTC), found[1]) if at.tzinfo is not None else _refuse()
+    except (ValueError, OverflowError) as exc:
         raise cursor_invalid() from exc
+
+
+def _refuse() -> NoReturn:
+    raise cursor_invalid()
 
 
 def cursor_invalid() -> InvalidInput:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Engine,
+    ExceptionContext,
     Executable,
     TypeDecorator,
     create_engine,
@@ -23,7 +24,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import PoolProxiedConnection
 
-from studiolo.contract.errors import StudioloError, Unavailable
+from studiolo.contract.errors import InvalidInput, StudioloError, Unavailable
 
 _BUSY_MILLISECONDS = 5_000
 # A reader in WAL mode waits for nobody but a program that locks the whole file.
@@ -97,6 +98,8 @@ class Database:
             event.listen(self._reader, "begin", _begin_sqlite)
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+            for engine in (self._reader, self.engine.sync_engine):
+                event.listen(engine, "handle_error", _blame_number)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -238,6 +241,17 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _blame_number(context: ExceptionContext) -> BaseException | None:
+    # Only somebody from outside names such a number; no column is larger, so none of ours is.
+    if not isinstance(context.original_exception, OverflowError):
+        return None
+    return InvalidInput(
+        "request-invalid",
+        "A number is larger than any that there can be here.",
+        hint="Send a number that was seen in an answer.",
+    )
 
 
 def _begin_sqlite(connection: Any) -> None:

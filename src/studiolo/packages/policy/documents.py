@@ -189,16 +189,17 @@ def _read_exception(node: yaml.Node, location: str, source: str, faults: Faults,
 def read_end(text: str) -> datetime:
     """Return when something ends: a day (it holds until that is over, UTC) or a time with its zone; ValueError else."""
     try:
-        return datetime.combine(date.fromisoformat(text.strip()), time(), UTC) + timedelta(days=1)
-    except ValueError:
-        pass
-    try:
-        end = datetime.fromisoformat(text.strip())
+        try:
+            return datetime.combine(date.fromisoformat(text.strip()), time(), UTC) + timedelta(days=1)
+        except ValueError:
+            end = datetime.fromisoformat(text.strip())
+        if end.tzinfo is not None:
+            return end.astimezone(UTC)
     except ValueError as exc:
         raise ValueError(f"{text[:40]!r} is no day; write one as 2026-12-01") from exc
-    if end.tzinfo is None:
-        raise ValueError(f"{text[:40]!r} has no zone; write 2026-12-01 or 2026-12-01T12:00:00+00:00")
-    return end.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError(f"{text[:40]!r} is out of range; write a day of this century, as 2026-12-01") from exc
+    raise ValueError(f"{text[:40]!r} has no zone; write 2026-12-01 or 2026-12-01T12:00:00+00:00")
 
 
 def _one_of(words: tuple[str, ...]) -> Callable[[str], str]:

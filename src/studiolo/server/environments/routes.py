@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from fastapi.sse import format_sse_event
 
@@ -67,7 +67,7 @@ async def remove_packages(workspace: str, form: PackageRemove, who: _Changes, bu
 @router.get("/packages/conda/{name}")
 async def search_conda(
     workspace: str,
-    name: str,
+    name: Annotated[str, Path(max_length=200)],
     who: Annotated[Principal, Depends(Allow("environment.plan"))],
     found: Annotated[CondaSearch, Depends(service("conda_search"))],
     channel: Annotated[list[str] | None, Query(max_length=20, description="To look in beside the usual.")] = None,

@@ -15,6 +15,8 @@ from studiolo.server.settings.environment import plain_environment
 # An activated environment of the caller is not the one to install into, and what it added to its index is not meant.
 _FOREIGN = {"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "UV_CACHE_DIR"}
 _LINES_KEPT = 40
+# It repeats all that was asked for in one line where it says why nothing fits.
+_LONGEST_LINE = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ async def run_uv(
     words = [uv.find_uv_bin(), "--color", "never", "--no-progress", *arguments]
     process = await asyncio.create_subprocess_exec(
         *(landlock.command(writes_in, words) if writes_in else words),
-        stdin=PIPE, stdout=DEVNULL, stderr=PIPE, env=environment | dict(variables or {}), cwd=folder,
+        stdin=PIPE, stdout=DEVNULL, stderr=PIPE, limit=_LONGEST_LINE,
+        env=environment | dict(variables or {}), cwd=folder,
     )  # fmt: skip
     try:
         assert process.stdin is not None

@@ -167,7 +167,7 @@ def describe(openapi: dict[str, Any]) -> None:
         "name": HEADER,
         "in": "header",
         "required": False,
-        "schema": {"type": "string", "maxLength": _MAX_KEY_LENGTH},
+        "schema": {"type": "string", "minLength": 1, "maxLength": _MAX_KEY_LENGTH, "pattern": "^[!-~]([ -~]*[!-~])?$"},
         "description": "Any text of your own, new for each request. Sent again within a day, the request has no second "
         "effect and the same answer.",
         "example": "5f0c9f0e-6d3b-4c8e-9b57-1d2f3a4b5c6d",

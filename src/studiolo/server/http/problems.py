@@ -7,7 +7,9 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from studiolo.contract.errors import Internal, InvalidInput, NotFound, StudioloError
 from studiolo.contract.problems import MEDIA_TYPE, members_of, status_of
@@ -60,14 +62,23 @@ def install(app: FastAPI) -> None:
             page: Response = await app.state.problem_page(request, ours)
             return page
         reply = problem(ours, request.scope.get("request_id"))
-        # Which methods there are (`Allow`).
-        reply.headers.update(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            # The framework tells those of the first route of this path alone.
+            reply.headers["Allow"] = ", ".join(sorted(_methods_at(app, request.scope["path"])))
         return reply
 
     @app.exception_handler(Exception)
     async def _fault(request: Request, error: Exception) -> Response:
         # It is raised on when this has been sent, and logged at the edge.
         return problem(fault(request.scope["request_id"]), request.scope["request_id"])
+
+
+def _methods_at(app: FastAPI, path: str) -> set[str]:
+    found: set[str] = set()
+    for context in iter_route_contexts(app.routes):
+        if context.methods and compile_path(context.path or "")[0].match(path):
+            found |= context.methods
+    return found
 
 
 def fault(request_id: str) -> Internal:
@@ -82,7 +93,10 @@ def fault(request_id: str) -> Internal:
 def from_validation(error: RequestValidationError) -> InvalidInput:
     """Name each field that is wrong."""
     errors = [
-        {"location": ".".join(str(part) for part in entry["loc"] if part != "body"), "message": entry["msg"]}
+        {
+            "location": ".".join(str(part) for part in entry["loc"] if part != "body"),
+            "message": entry["msg"].removeprefix("Value error, "),
+        }
         for entry in error.errors()
     ]
     first = errors[0]
@@ -108,4 +122,4 @@ def from_http(error: HTTPException, request: Request) -> StudioloError:
             "There is nothing at this address.",
             hint="The addresses are listed at /api/v1/openapi.json.",
         )
-    return InvalidInput("request-invalid", HTTPStatus(status).phrase + ".")
+    return InvalidInput("request-invalid", "The body cannot be read: it is no JSON, no form, or nested too deeply.")

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 
 from studiolo.contract.kernels import (
     KernelInfo,
@@ -135,7 +135,10 @@ async def create_kernelspec(
 
 @of_workspace.delete("/{name}", status_code=204)
 async def remove_kernelspec(
-    workspace: str, name: str, who: Annotated[Principal, Depends(Allow("kernelspec.remove"))], kernels: _Kernels
+    workspace: str,
+    name: Annotated[str, Path(max_length=63, pattern=r"^[a-z0-9][a-z0-9._-]*$")],
+    who: Annotated[Principal, Depends(Allow("kernelspec.remove"))],
+    kernels: _Kernels,
 ) -> None:
     """Remove a kernelspec that was made; kernels that run go on."""
     await kernels.remove_spec(who, workspace, name)

@@ -82,7 +82,7 @@ async def get_metadata(workspace: str, who: _Reads, records: _Records) -> Worksp
     return await records.metadata(who, workspace)
 
 
-@router.get("/export", response_model=WorkspaceExport)
+@router.get("/export", response_model=WorkspaceExport, responses=_FILE)
 async def export(
     workspace: str,
     who: Annotated[Principal, Depends(Allow("workspace.export"))],

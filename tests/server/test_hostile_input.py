@@ -1,0 +1,112 @@
+"""What no client of ours sends: every answer is a refusal with a code, and none is a fault."""
+
+import httpx
+import pytest
+
+from server.conftest import People, eventually
+from studiolo.kit.cursors import write_cursor
+
+V = "/api/v1"
+W = f"{V}/jupyter/workspaces"
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+async def churn(ana: httpx.AsyncClient) -> str:
+    await ana.post(W, json={"name": "churn"})
+
+    async def is_ready() -> bool:
+        return bool((await ana.get(f"{W}/churn")).json()["environment"]["state"] == "ready")
+
+    await eventually(is_ready)
+    return f"{W}/churn"
+
+
+def refusal(reply: httpx.Response) -> tuple[int, str]:
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert "Traceback" not in reply.text
+    return reply.status_code, reply.json()["code"]
+
+
+@pytest.mark.parametrize("number", [2**63, 10**30])
+async def test_a_number_larger_than_any_is_refused(ana: httpx.AsyncClient, churn: str, number: int) -> None:
+    builds = f"{churn}/environment/builds/{number}"
+    for reply in (
+        await ana.get(builds),
+        await ana.get(f"{builds}/progress"),
+        await ana.delete(builds),
+        await ana.get(f"{churn}/environment/lock", params={"build": number}),
+        await ana.get(f"{churn}/environment/difference", params={"before": number, "after": 1}),
+        await ana.post(f"{churn}/environment/rollback", json={"to": number}),
+    ):
+        assert refusal(reply) == (422, "request-invalid")
+
+
+@pytest.mark.parametrize(
+    "at", ["2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "yesterday", "\0"]
+)
+async def test_a_cursor_with_a_time_that_is_none_of_ours_is_refused(
+    admin: httpx.AsyncClient, churn: str, at: str
+) -> None:
+    cursor = write_cursor(at, "x")
+    for path in ("notifications", "invitations", "kernels", "jupyter/requests", "jupyter/sessions"):
+        reply = await admin.get(f"{V}/{path}", params={"cursor": cursor})
+        assert refusal(reply) == (422, "cursor-invalid"), path
+
+
+async def test_no_body_may_hold_a_nul_byte_or_half_a_character(ana: httpx.AsyncClient, churn: str) -> None:
+    for reply in (
+        await ana.patch(churn, content=b'{"description": "\\ud800"}', headers=JSON),
+        await ana.patch(churn, json={"description": "a\0b"}),
+        await ana.post(f"{churn}/shares", json={"path": "nul\0"}),
+        await ana.post(f"{churn}/packages/check", json={"packages": ["numpy", "\0"]}),
+        await ana.post(f"{churn}/scale", json={"resources": {"image": "a\0"}}),
+    ):
+        assert refusal(reply) == (422, "request-invalid")
+        assert "NUL" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000, b'{"a":' * 50_000, b"\xff\xfe"])
+async def test_a_body_that_cannot_be_read_is_refused(ana: httpx.AsyncClient, body: bytes) -> None:
+    reply = await ana.post(W, content=body, headers=JSON)
+    assert refusal(reply) == (422, "request-invalid")
+    assert len(reply.json()["detail"]) > len("Bad Request.")
+
+
+async def test_another_method_is_told_all_that_there_are(ana: httpx.AsyncClient, churn: str) -> None:
+    reply = await ana.put(churn, json={})
+    assert refusal(reply) == (405, "method-not-allowed")
+    assert reply.headers["allow"] == "DELETE, GET, PATCH"
+
+
+async def test_a_package_or_kernelspec_of_a_name_that_none_has_is_refused(ana: httpx.AsyncClient, churn: str) -> None:
+    for reply in (
+        await ana.post(f"{churn}/packages/check", json={"packages": ["x" * 100_000]}),
+        await ana.post(f"{churn}/packages", json={"packages": ["x" * 100_000]}),
+        await ana.get(f"{churn}/packages/conda/{'x' * 9000}"),
+        await ana.delete(f"{V}/workspaces/churn/kernelspecs/{'x' * 9000}"),
+        await ana.delete(f"{V}/workspaces/churn/kernelspecs/%0A"),
+    ):
+        assert refusal(reply) == (422, "request-invalid")
+
+
+@pytest.mark.parametrize("until", ["9999-12-31", "9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+14:00"])
+async def test_a_policy_that_ends_after_all_days_is_refused(admin: httpx.AsyncClient, until: str) -> None:
+    document = (
+        "package_management:\n  exceptions:\n"
+        f'    - {{spec: "numpy", until: "{until}", reason: "the course needs it", by: "ana"}}\n'
+    )
+    reply = await admin.put(f"{V}/jupyter/policy", json={"document": document})
+    assert refusal(reply) == (422, "policy-invalid")
+
+
+async def test_the_description_says_where_a_key_is_needed(people: People) -> None:
+    nobody = people.anonymous()
+    described = (await nobody.get(f"{V}/openapi.json")).json()
+    assert described["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            address = path.replace("{number}", "1")
+            reply = await nobody.request(method, address)
+            is_open = reply.status_code != 401
+            assert (operation["security"] == []) is is_open, (method, path, reply.status_code)
