@@ -103,7 +103,7 @@ def test_the_most_kernels_and_the_forced_one_are_held_to() -> None:
     with running_gateway("--max-kernels", "1", "--force-kernel", "python3", "--allow-env", "COLOUR") as gateway:
         kernel = gateway.start(name="whatever", env={"COLOUR": "red"})
         refused = gateway.http.post("/api/kernels")
-        assert (refused.status_code, refused.json()["code"]) == (429, "limit-exceeded")
+        assert (refused.status_code, refused.json()["code"]) == (403, "limit-exceeded")
         assert send(gateway, kernel, "import os; print(os.environ['COLOUR'])") == "red\n"
         gateway.http.delete(f"/api/kernels/{kernel}")
         gateway.start()
@@ -145,15 +145,34 @@ def test_kernels_inherit_what_is_named_and_pages_may_send_what_is_allowed(monkey
     monkeypatch.setenv("WANTED", "yes")
     monkeypatch.setenv("UNWANTED", "no")
     page = {"Origin": "https://app.example"}
+    monkeypatch.setenv("KG_AUTH_TOKEN", "of another gateway")
     asked = ("--allow-header", "x-own", "--allow-method", "GET", "--allow-method", "POST", "--allow-credentials")
+    asked += ("--expose-header", "x-seen", "--max-age", "60", "--inherit-env", "KG_AUTH_TOKEN")
     with running_gateway("--inherit-env", "WANTED", "--allow-origin", page["Origin"], *asked, "--ping", "5") as gateway:
         kernel = gateway.start()
-        code = "import os; print([os.environ.get(name) for name in ('WANTED', 'UNWANTED')], bool(os.environ['PATH']))"
-        assert send(gateway, kernel, code) == "['yes', None] True\n"
+        names = ("WANTED", "UNWANTED", "KG_AUTH_TOKEN")
+        code = f"import os; print([os.environ.get(name) for name in {names}], bool(os.environ['PATH']))"
+        assert send(gateway, kernel, code) == "['yes', None, None] True\n"
         preflight = httpx.options(f"{gateway.url}/api/kernels", headers=page).headers
         assert preflight["Access-Control-Allow-Methods"] == "GET, POST"
         assert preflight["Access-Control-Allow-Headers"].endswith(", x-own")
         assert preflight["Access-Control-Allow-Credentials"] == "true"
+        assert preflight["Access-Control-Expose-Headers"] == "Location, x-seen"
+        assert preflight["Access-Control-Max-Age"] == "60"
+
+
+@pytest.mark.req("S1-X08", "S1-X10")
+def test_with_all_variables_allowed_a_clients_value_goes_before_the_kernelspecs(folder: Path) -> None:
+    with running_gateway("--allow-env", "*", "--no-list", folder=folder) as gateway:
+        spec = {"name": "sized", "base": "python3", "env": {"SHADE": "dark", "HUE": "red"}}
+        assert gateway.http.post("/studiolo/kernelspecs", json=spec).status_code == 201
+        kernel = gateway.start(name="sized", env={"HUE": "blue"})
+        assert send(gateway, kernel, "import os; print(os.environ['SHADE'], os.environ['HUE'])") == "dark blue\n"
+        # Who knows an id reaches the kernel; nobody learns it here.
+        assert gateway.http.get(f"/api/kernels/{kernel}").status_code == 200
+        for address in ("/api/kernels", "/api/sessions"):
+            refused = gateway.http.get(address)
+            assert (refused.status_code, refused.json()["reason"]) == (403, "Forbidden")
 
 
 def test_a_key_is_made_once_kept_private_and_shown_once(folder: Path) -> None:

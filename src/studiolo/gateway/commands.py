@@ -69,12 +69,21 @@ def gateway(
     allow_credentials: Annotated[
         bool, typer.Option("--allow-credentials", help="Their browsers may send cookies along; a key is needed still.")
     ] = False,
+    expose_header: Annotated[
+        list[str] | None, typer.Option("--expose-header", help="One more header of replies that they may read.")
+    ] = None,
+    max_age: Annotated[
+        int, typer.Option("--max-age", help="How long their browsers remember this.", metavar="SECONDS", min=0)
+    ] = 600,
     base_url: Annotated[str, typer.Option("--base-url", help="What stands before /api.")] = "/",
     default_kernel: Annotated[str, typer.Option("--default-kernel", help="Started when none is named.")] = "python3",
     force_kernel: Annotated[str | None, typer.Option("--force-kernel", help="Started whatever is named.")] = None,
+    lists: Annotated[
+        bool, typer.Option("--list/--no-list", help="Tell clients which kernels there are, or only those they know.")
+    ] = True,
     max_kernels: Annotated[int | None, typer.Option("--max-kernels", help="Most kernels at once.", min=1)] = None,
     allow_env: Annotated[
-        list[str] | None, typer.Option("--allow-env", help="A variable beside KERNEL_* that clients may set.")
+        list[str] | None, typer.Option("--allow-env", help="A variable beside KERNEL_* that clients may set; `*`: all.")
     ] = None,
     inherit_env: Annotated[
         list[str] | None,
@@ -115,7 +124,8 @@ def gateway(
     prefix = _prefix(base_url)
     usual = Cors()
     headers, methods = (*usual.headers, *(allow_header or ())), tuple(allow_method or ()) or usual.methods
-    cors = Cors(tuple(allow_origin or ()), headers, methods, allow_credentials)
+    exposed = (*usual.exposed, *(expose_header or ()))
+    cors = Cors(tuple(allow_origin or ()), headers, methods, allow_credentials, exposed, max_age)
     rules = Rules(
         root=_folder(root or Path.cwd()),
         prefix=prefix,
@@ -134,6 +144,7 @@ def gateway(
         cors=cors,
         ping=ping,
         seed=None if seed is None else read_seed(_absolute(seed)),
+        lists=lists,
         spares=spares,
     )
     roots = [_folder(folder) for folder in kernel_roots] if kernel_roots else default_roots()

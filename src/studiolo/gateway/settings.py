@@ -17,6 +17,7 @@ _DAY = 24 * _HOUR
 class Cors:
     """What pages of other sites may do here. `origins`: whose, `*` means all. `headers`, `methods`: what they may send.
 
+    `exposed`: headers of replies that they may read. `max_age`: for how many seconds a browser remembers all this.
     `credentials`: whether their browsers may send cookies along; nobody is let in by these. Source: the Fetch standard.
     """
 
@@ -24,6 +25,8 @@ class Cors:
     headers: tuple[str, ...] = ("authorization", "content-type", "x-xsrftoken")
     methods: tuple[str, ...] = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
     credentials: bool = False
+    exposed: tuple[str, ...] = ("Location",)
+    max_age: int = 600
 
     def allows(self, origin: str | None) -> bool:
         """Tell whether pages of this origin may read what is answered."""
@@ -40,6 +43,7 @@ class HostSettings:
     written. `cull_connected`: whether an open client keeps nothing from being culled.
     `cors`: which other sites' pages may use keys here. `secret`: shared with front door and control plane, empty where
     there are none. `ping`: between two questions whether a websocket's client is there. `seed`: runs in new kernels.
+    `lists`: whether clients are told which kernels and document sessions there are; else they must know an id.
     """
 
     data: Path
@@ -53,6 +57,7 @@ class HostSettings:
     cors: Cors = field(default_factory=Cors)
     ping: float = PING_SECONDS
     seed: Seed | None = None
+    lists: bool = True
     spares: int = 1
     secret: str = field(default="", repr=False)
 

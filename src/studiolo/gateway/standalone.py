@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from studiolo.contract.errors import Denied, InvalidInput, LimitReached, NotSignedIn
+from studiolo.contract.errors import Denied, InvalidInput, NotSignedIn
 from studiolo.gateway.api.problems import foreign_origin
 from studiolo.gateway.base import Caller, KernelExit, KernelPlan, Right, Wish
 from studiolo.gateway.folders import start_folder
@@ -37,7 +37,7 @@ _NEEDED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR")
 class Rules:
     """What a gateway that stands alone allows. `root`: the folder that paths are relative to.
 
-    `prefix`: what stands before `api/`. `allowed_variables`: names beside `KERNEL_*` that clients may set.
+    `prefix`: what stands before `api/`. `allowed_variables`: names beside `KERNEL_*` that clients may set, `*`: all.
     `inherited_variables`: what kernels get of the gateway's own, None: all that is not about itself.
     `force_kernel`: whatever is asked for, this kernelspec is started. `most_kernels` in all, None: no limit.
     `are_shared`: all keys open the same kernels; else each holder has own ones. `forks`: whether a process per
@@ -94,7 +94,8 @@ class StandaloneAuthority:
         refuse_what_is_not_here(wish.variables)
         cpu_limit, memory_limit = cpu_wish(wish.variables), memory_wish(wish.variables)
         if rules.most_kernels is not None and len(self._running - {wish.kernel_id}) >= rules.most_kernels:
-            raise LimitReached(
+            # Denied, so that the status is 403 as of Kernel Gateway's `max_kernels`.
+            raise Denied(
                 "limit-exceeded",
                 f"{rules.most_kernels} kernels run already, which is the most here.",
                 hint="End one that is not needed.",
@@ -103,7 +104,8 @@ class StandaloneAuthority:
         base = self._inherited
         if spec.environment is not None or spec.argv[0].endswith("/bin/python"):
             base = inside(spec.environment or Path(spec.argv[0]).parent.parent, base)
-        variables = kernel_variables(base, wish, caller, allowed=rules.allowed_variables)
+        # What a kernelspec sets is its default: a client's own value of an allowed name goes before.
+        variables = kernel_variables({**base, **spec.variables}, wish, caller, allowed=rules.allowed_variables)
         return KernelPlan(
             kernel_id=wish.kernel_id,
             scope=caller.scope,
@@ -112,7 +114,7 @@ class StandaloneAuthority:
             environment=spec.environment if rules.forks else None,
             folder=start_folder(rules.root, wish.path),
             root=rules.root,
-            variables={**variables, **spec.variables, **session_name(rules.root, wish)},
+            variables={**variables, **session_name(rules.root, wish)},
             interrupt_mode=spec.interrupt_mode,
             language=spec.language,
             metadata={**spec.metadata, "display_name": spec.display_name},

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 async def version(ask: Ask) -> web.Response:
     """`GET /api`."""
-    return web.json_response({"version": API_VERSION, "studiolo": __version__})
+    return web.json_response({"version": API_VERSION, "gateway_version": __version__, "studiolo": __version__})
 
 
 async def status(ask: Ask) -> web.Response:

@@ -161,9 +161,10 @@ def _preflight(services: Services) -> web.Response:
     headers = {
         "Access-Control-Allow-Methods": ", ".join(cors.methods),
         "Access-Control-Allow-Headers": ", ".join(cors.headers),
-        "Access-Control-Max-Age": "600",
+        "Access-Control-Max-Age": str(cors.max_age),
     }
-    return web.Response(status=204, headers=headers)
+    # 200, as Jupyter's servers answer it; browsers take any that is fine.
+    return web.Response(status=200, headers=headers)
 
 
 def _allow_origin(request: web.Request, response: web.StreamResponse, services: Services) -> None:
@@ -171,7 +172,7 @@ def _allow_origin(request: web.Request, response: web.StreamResponse, services: 
     origin, cors = request.headers.get("Origin"), services.settings.cors
     if origin is not None and cors.allows(origin):
         response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Expose-Headers"] = "Location"
+        response.headers["Access-Control-Expose-Headers"] = ", ".join(cors.exposed)
         if cors.credentials:
             response.headers["Access-Control-Allow-Credentials"] = "true"
     if cors.origins:

@@ -9,6 +9,7 @@ from aiohttp import web
 from studiolo.contract.errors import InvalidInput, NotFound
 from studiolo.gateway.api import bodies
 from studiolo.gateway.api.asking import Ask, created, nothing
+from studiolo.gateway.api.problems import no_listing
 from studiolo.gateway.base import Wish
 from studiolo.gateway.documents import Document, new_id
 from studiolo.gateway.hosted import Hosted
@@ -16,6 +17,8 @@ from studiolo.gateway.hosted import Hosted
 
 async def list_documents(ask: Ask) -> web.Response:
     """`GET /api/sessions`."""
+    if not ask.services.settings.lists:
+        raise no_listing()
     joined = [(document, _find_kernel(ask, document)) for document in ask.services.documents.list(ask.scope)]
     return web.json_response([document.model(kernel.model()) for document, kernel in joined if kernel is not None])
 

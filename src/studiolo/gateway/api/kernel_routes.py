@@ -5,12 +5,15 @@ from aiohttp import web
 from studiolo.contract.errors import Conflict, InvalidInput
 from studiolo.gateway.api.asking import Ask, created, nothing
 from studiolo.gateway.api.bodies import kernel_wish, number, read_object
+from studiolo.gateway.api.problems import no_listing
 from studiolo.gateway.base import Elsewhere
 from studiolo.gateway.hosted import Hosted
 
 
 async def list_kernels(ask: Ask) -> web.Response:
     """`GET /api/kernels`: those of this host, then those of the scope that run elsewhere."""
+    if not ask.services.settings.lists:
+        raise no_listing()
     elsewhere = await ask.services.authority.list_elsewhere(ask.caller)
     return web.json_response([*(hosted.model() for hosted in ask.registry.list(ask.scope)), *elsewhere])
 

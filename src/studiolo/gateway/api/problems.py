@@ -42,7 +42,9 @@ def problem(error: StudioloError) -> web.Response:
     message = f"{error.message} {error.hint}" if error.hint else error.message
     body = {
         "message": message,
-        "reason": None,
+        # The status in words, as Kernel Gateway gives it: jupyter_server's client of gateways shows it, and where it is
+        # null says that the gateway cannot be reached.
+        "reason": HTTPStatus(status).phrase,
         # Some clients look for it; it is always empty, as Jupyter's.
         "traceback": "",
         "type": f"urn:studiolo:error:{error.code}",
@@ -82,6 +84,11 @@ def of_system(error: OSError) -> StudioloError:
 def no_route() -> NotFound:
     """Return the error for an address where nothing is."""
     return NotFound("route-not-found", "There is nothing at this address.")
+
+
+def no_listing() -> Denied:
+    """Return the error where clients are not told what there is; as Kernel Gateway without `list_kernels`."""
+    return Denied("denied", "This gateway does not list kernels.", hint="Ask for one by its id.")
 
 
 def no_kernel(kernel_id: str) -> NotFound:

@@ -36,6 +36,15 @@ def status(state: KernelState | str, *, session: str, parent_header: bytes = b"{
     return build("status", {"execution_state": str(state)}, session=session, parent_header=parent_header)
 
 
+def greeting(state: KernelState | str, *, session: str) -> list[bytes]:
+    """Return the status that a client gets first.
+
+    Its parent is a request, though nobody's: that of jupyter_server is its own question to the kernel, and clients
+    that look for an id in each status's parent work with both.
+    """
+    return status(state, session=session, parent_header=build("kernel_info_request", {}, session=session)[0])
+
+
 def notice(text: str, *, session: str, parent_header: bytes = b"{}", gap: Any = None) -> list[bytes]:
     """Return a line on stderr that people read beneath their cell. `gap`: what is missing, for programs."""
     metadata = {"studiolo": {"gap": gap}} if gap is not None else None

@@ -75,7 +75,10 @@ class OwnSpecs:
         if isinstance(plan, Elsewhere):
             return plan
         metadata = {**plan.metadata, **spec.metadata, "display_name": spec.display_name}
-        return replace(plan, spec_name=spec.name, variables={**plan.variables, **spec.variables}, metadata=metadata)
+        # What the client was let set goes before the kernelspec's own.
+        chosen = {name: value for name, value in wish.variables.items() if plan.variables.get(name) == value}
+        variables = {**plan.variables, **spec.variables, **chosen}
+        return replace(plan, spec_name=spec.name, variables=variables, metadata=metadata)
 
     async def specs(self, caller: Caller) -> Mapping[str, Any]:
         """See Authority; one whose base has gone is left out until it is back."""

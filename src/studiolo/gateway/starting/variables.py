@@ -1,8 +1,9 @@
 """Environment variables of kernels, and which of them a client may choose.
 
 Of a request's `env`, names that begin with `KERNEL_` reach the kernel, and those that the host's list of allowed
-names has; others are left out without a word, as Jupyter Kernel Gateway does (its `env_process_whitelist`).
-`KERNEL_USERNAME` always is the login's. Source: Jupyter Enterprise Gateway, "KERNEL_* variables".
+names has (`*`: all); others are left out without a word, as Jupyter Kernel Gateway does (its `env_whitelist`).
+`KERNEL_USERNAME` always is the login's, `KERNEL_GATEWAY` always 1: by it code knows that its kernel is behind one.
+Source: Jupyter Enterprise Gateway, "KERNEL_* variables".
 """
 
 import math
@@ -18,16 +19,23 @@ _PREFIX = "KERNEL_"
 _USER = "KERNEL_USERNAME"
 _CPU = ("KERNEL_CPU", "KERNEL_CPUS")
 _MEMORY = "KERNEL_MEMORY"
-# What belongs to the host's own process: nothing of it reaches a kernel.
-_OWN = re.compile(r"NOTIFY_SOCKET|STUDIOLO_GATEWAY_.*|STUDIOLO_KEY.*|JPY_PARENT_PID|JUPYTER_TOKEN|PYTHONEXECUTABLE")
+# What belongs to the host's own process, or to the gateway that it stands in for: nothing of it reaches a kernel.
+_OWN = re.compile(
+    r"NOTIFY_SOCKET|STUDIOLO_GATEWAY_.*|STUDIOLO_KEY.*|[KE]G_AUTH_TOKEN|JPY_PARENT_PID|JUPYTER_TOKEN|PYTHONEXECUTABLE"
+)
 
 
 def kernel_variables(
     base: Mapping[str, str], wish: Wish, caller: Caller, *, allowed: Collection[str] = ()
 ) -> dict[str, str]:
     """Return the whole environment of a kernel: `base`, and what the client may add."""
-    chosen = {name: value for name, value in wish.variables.items() if name.startswith(_PREFIX) or name in allowed}
-    ours = {_USER: caller.person_name, "KERNEL_ID": wish.kernel_id or ""}
+    all_allowed = "*" in allowed
+    chosen = {
+        name: value
+        for name, value in wish.variables.items()
+        if name.startswith(_PREFIX) or all_allowed or name in allowed
+    }
+    ours = {_USER: caller.person_name, "KERNEL_ID": wish.kernel_id or "", "KERNEL_GATEWAY": "1"}
     return {**base, **chosen, **ours}
 
 
