@@ -181,7 +181,8 @@ def _print_plan(plan: Plan, workspace: str | None) -> None:
             print(f"  set by {harmless(one.source)}")
         if one.passing:
             print(f"  versions that pass: {', '.join(map(harmless, one.passing))}")
-    names = " ".join(dict.fromkeys(one.name for one in plan.violations))
+    wished = (f"{one.name}=={one.version}" if one.verdict == "hide" else one.name for one in plan.violations)
+    names = " ".join(dict.fromkeys(wished))
     if plan.violations[0].ecosystem == "conda":
         names += " --conda"
     say(f"Ask for it: {current().program} request {workspace or 'WORKSPACE'} {names}")

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,37 @@ async def test_a_tombstone_refuses_even_when_its_package_is_allowed_by_now(stage
     status, body, _ = await stage.get(path)
     assert (status, json.loads(body)["decision"]) == (403, "blocked")
     assert "read it again" in json.loads(body)["detail"]
+
+
+async def test_what_is_left_out_is_named_to_pip_alone_and_only_where_it_says_something(stage: Stage) -> None:
+    for version in range(3, 33):
+        stage.origin.add("lib", f"{version}.0")
+    stage.policy = replace(stage.policy, pins=rules("lib<2"))
+    plain = await stage.page("lib")
+    assert [one["filename"] for one in plain["files"]] == ["lib-1.0-py3-none-any.whl"]
+    for agent in ("uv/0.13.8", "poetry/2.5.1", "unearth/0.19"):
+        assert json.loads((await stage.get("simple/lib/", Accept=JSON, **{"User-Agent": agent}))[1]) == plain
+    _, body, headers = await stage.get("simple/lib/", Accept=JSON, **{"User-Agent": "pip/26.3 {}"})
+    first, *others = json.loads(body)["files"]
+    assert (first, "User-Agent" in headers["Vary"]) == (plain["files"][0], True)
+    assert [one["filename"].split("-")[1] for one in others] == [f"{version}.0" for version in range(32, 12, -1)]
+    assert {one["requires-python"][:3] for one in others} == {"==="}
+    status, body, _ = await stage.get(f"simple/lib/{others[0]['url']}".replace("simple/lib/../../", ""))
+    assert (status, json.loads(body)["rule"], json.loads(body)["hint"]) == (
+        403,
+        "pins: lib<2",
+        "Ask for it: ml jupyter request alpha lib==32.0",
+    )
+
+
+async def test_a_tombstone_of_what_nothing_passes_of_says_which_rule(stage: Stage) -> None:
+    now = datetime.now(UTC).isoformat()
+    stage.origin.add("fresh", "1.0", uploaded=now)
+    stage.policy = replace(stage.policy, cooldown_days=7)
+    (file,) = (await stage.page("fresh"))["files"]
+    status, body, _ = await stage.get(file["url"].replace("../../", ""))
+    assert (status, json.loads(body)["rule"]) == (403, "cooldown_days: 7")
+    assert "It was uploaded less than 7 days ago" in json.loads(body)["detail"]
 
 
 @pytest.mark.parametrize(

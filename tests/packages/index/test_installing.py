@@ -68,6 +68,31 @@ async def test_what_is_too_new_waits_for_its_time(stage: Stage, tool: str) -> No
     assert (code, stage.installed) == (0, {"lib-2.0"}), output
 
 
+async def test_pip_says_why_the_version_that_was_asked_for_is_not_there(stage: Stage) -> None:
+    stage.origin.add("lib", "3.0", uploaded=(datetime.now(UTC) - timedelta(days=2)).isoformat())
+    stage.policy = replace(stage.policy, cooldown_days=7, blocked=rules("lib==1.0"))
+    code, output = await stage.pip("lib==3.0")
+    assert code != 0
+    assert "TOO-NEW-lib--cooldown_days:7--run--ml-jupyter-request-alpha-lib==3.0" in output
+    assert "BLOCKED-lib--blocked_packages:lib==1.0--run--ml-jupyter-request-alpha-lib==1.0" in output
+
+
+@pytest.mark.parametrize(
+    ("needs", "gets"),
+    [("lib==3.0", {"app-2.0", "lib-2.0"}), ("lib>=1", {"app-3.0", "lib-2.0"})],
+    ids=["its very version", "any"],
+)
+@pytest.mark.parametrize("tool", ["pip", "uv"])
+async def test_what_pip_is_told_of_changes_nothing_of_what_is_chosen(
+    stage: Stage, tool: str, needs: str, gets: set[str]
+) -> None:
+    stage.origin.add("app", "3.0", needs)
+    stage.origin.add("lib", "3.0", uploaded=(datetime.now(UTC) - timedelta(days=2)).isoformat())
+    stage.policy = replace(stage.policy, cooldown_days=7)
+    code, output = await getattr(stage, tool)("app")
+    assert (code, stage.installed) == (0, gets), output
+
+
 @pytest.mark.parametrize("tool", ["pip", "uv"])
 async def test_what_looks_like_a_blocked_name_is_refused(stage: Stage, tool: str) -> None:
     stage.origin.add("urlib3", "1.0")

@@ -16,7 +16,7 @@ from studiolo.packages.index.reporting import Reports
 from studiolo.packages.index.store import Store
 from studiolo.packages.policy.decisions import Decision, Subject
 from studiolo.packages.policy.effective import Policy
-from studiolo.packages.policy.remedies import remedy_of
+from studiolo.packages.policy.remedies import remedy_of, wish_of
 
 
 @dataclass(slots=True)
@@ -49,7 +49,8 @@ class Ask:
         self.services.reports.refuse(self.caller, subject, decision)
         rule = f" (rule: {decision.rule})" if decision.rule else ""
         workspace = self.caller.workspace_name
-        hint = remedy_of(workspace, [(decision.code, subject.ecosystem, subject.name)], program="ml jupyter")
+        wish = wish_of(decision.verdict, subject.name, subject.version)
+        hint = remedy_of(workspace, [(decision.code, subject.ecosystem, wish)], program="ml jupyter")
         return Denied(
             "package-refused",
             f"{decision.because.rstrip('.')}{rule}. {hint}",

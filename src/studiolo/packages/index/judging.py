@@ -8,7 +8,10 @@ from studiolo.packages.index.projects import File, Project
 from studiolo.packages.policy.decide import decide
 from studiolo.packages.policy.decisions import Decision, Subject, Verdict
 from studiolo.packages.policy.effective import Policy
+from studiolo.packages.policy.rules import read_version
 
+# Tools tell of all of them when they find nothing: what people ask for is mostly among the newest.
+_MOST_LEFT_OUT = 20
 _CHANGED = Decision(
     Verdict.REFUSE,
     "hash-changed",
@@ -22,10 +25,12 @@ _CHANGED = Decision(
 class Judged:
     """A page as one workspace sees it. `listed`: files that resolvers see, each with why it is refused, or None.
 
-    `until`: when it may look otherwise by the clock alone; None: never.
+    `left_out`: a file of each version that they do not see, with why, newest first. `until`: when it may look otherwise
+    by the clock alone; None: never.
     """
 
     listed: tuple[tuple[File, Decision | None], ...]
+    left_out: tuple[tuple[File, Decision], ...]
     until: datetime | None
 
 
@@ -42,7 +47,28 @@ def judge_page(policy: Policy, project: Project, known: Mapping[str, str], now: 
     if not listed and not backtracks:
         listed = found
     seen = tuple((file, None if decision.is_allowed else decision) for file, decision in listed)
-    return Judged(seen, _end(policy, project, (decision for _, decision in found), now))
+    return Judged(
+        seen,
+        tuple(_left_out(found, {file.version for file, _ in listed})),
+        _end(policy, project, (decision for _, decision in found), now),
+    )
+
+
+def _left_out(found: Iterable[tuple[File, Decision]], seen: Collection[str]) -> list[tuple[File, Decision]]:
+    """A wheel says more than a source distribution; a version that has none is of interest only while it is new."""
+    versions: dict[str, tuple[File, Decision]] = {}
+    for file, decision in found:
+        if file.version not in seen and (file.version not in versions or file.is_wheel):
+            versions[file.version] = file, decision
+    if not versions:
+        return []
+    newest = max((parsed for version in seen if (parsed := read_version(version)) is not None), default=None)
+    known = {
+        version: parsed
+        for version, (file, _) in versions.items()
+        if (parsed := read_version(version)) is not None and (file.is_wheel or newest is None or parsed > newest)
+    }
+    return [versions[version] for version in sorted(known, key=known.__getitem__, reverse=True)[:_MOST_LEFT_OUT]]
 
 
 def judge_files(

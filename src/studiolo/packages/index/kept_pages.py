@@ -13,6 +13,8 @@ _MOST_BYTES = 96 << 20
 # What a file takes in a page that was made in both formats, packed and plain.
 _FILE_BYTES = 1000
 _PAGE_BYTES = 2000
+# In a workspace's place. No name of one begins so.
+_SHARED, _UNEXPLAINED, _EXPLAINED = "", "/", "?"
 _Key = tuple[str, str, str, str]
 
 
@@ -24,11 +26,16 @@ class KeptPages:
         self._kept: OrderedDict[_Key, tuple[Page, int]] = OrderedDict()
         self._size_bytes = 0
 
-    def get(self, policy: Policy, workspace: str, project: Project, now: datetime) -> Page:
-        """Return a project's page as a policy leaves it. `workspace`: the name that refusals say."""
+    def get(
+        self, policy: Policy, workspace: str, project: Project, now: datetime, *, is_explained: bool = False
+    ) -> Page:
+        """Return a project's page as a policy leaves it. `workspace`: the name that refusals say.
+
+        `is_explained`: it says of versions that are left out why they are.
+        """
         name = f"{project.channel}/{project.name}"
-        # Where nothing is refused, no workspace is named, and all of one policy share the page.
-        for named in ("", workspace):
+        # Where nothing is refused or explained, no workspace is named, and all of one policy share the page.
+        for named in (_SHARED, _EXPLAINED + workspace) if is_explained else (_SHARED, _UNEXPLAINED, workspace):
             key = (policy.hash, named, name, project.digest)
             found = self._kept.get(key)
             if found is not None and (found[0].until is None or now < found[0].until):
@@ -36,8 +43,11 @@ class KeptPages:
                 return found[0]
         judged = judge_page(policy, project, self._store.digests(project.channel, project.name), now)
         if not any(decision for _, decision in judged.listed):
-            key = (policy.hash, "", name, project.digest)
-        page = Page(project, judged, workspace, " ".join(key))
+            if not judged.left_out:
+                key = (policy.hash, _SHARED, name, project.digest)
+            elif not is_explained:
+                key = (policy.hash, _UNEXPLAINED, name, project.digest)
+        page = Page(project, judged, workspace, " ".join(key), is_explained=is_explained)
         self._keep(key, page, _FILE_BYTES * len(project.files) + _PAGE_BYTES)
         return page
 

@@ -3,12 +3,13 @@
 import gzip
 import hashlib
 import html
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 from pydantic_core import to_json
 
-from studiolo.packages.index.denied import folder_of
+from studiolo.packages.index.denied import explain, folder_of
 from studiolo.packages.index.judging import Judged
 from studiolo.packages.index.projects import File, Project
 from studiolo.packages.policy.decisions import Decision
@@ -35,11 +36,13 @@ _LARGE_VERSION, _SMALL_VERSION = "1.4", "1.0"
 class Page:
     """One project as one workspace sees it; what is asked for is made once."""
 
-    def __init__(self, project: Project, judged: Judged, workspace: str, made_of: str) -> None:
-        """`made_of`: names all that the page follows from, for its ETag."""
+    def __init__(
+        self, project: Project, judged: Judged, workspace: str, made_of: str, *, is_explained: bool = False
+    ) -> None:
+        """`made_of`: names all that the page follows from, for its ETag. `is_explained`: it names what is left out."""
         self._project = project
-        self._judged = judged
         self._workspace = workspace
+        self._listed = [*judged.listed, *(self._explanations(judged) if is_explained else ())]
         self._made_of = hashlib.sha256(f"{made_of} {judged.until}".encode()).hexdigest()[:32]
         self._bodies: dict[str, bytes] = {}
         self._packed: dict[str, bytes] = {}
@@ -65,14 +68,22 @@ class Page:
             self._packed[kind] = gzip.compress(body, _PACKING, mtime=0)
         return self._packed[kind]
 
+    def _explanations(self, judged: Judged) -> Iterator[tuple[File, Decision]]:
+        """A file of each version that is left out, for no Python there is: pip passes it over, and says so where it
+        finds nothing else. A wheel for every machine, or pip would pass it over for that and say nothing."""
+        for file, decision in judged.left_out:
+            name = f"{self._project.name.replace('-', '_')}-{file.version.replace('-', '_')}-py3-none-any.whl"
+            python = f"==={explain(decision, self._project.name, file.version, self._workspace)}"
+            yield file._replace(name=name, sha256=None, yanked=None, requires_python=python, is_wheel=True), decision
+
     def _json(self) -> bytes:
-        files = [self._file(file, decision) for file, decision in self._judged.listed]
+        files = [self._file(file, decision) for file, decision in self._listed]
         # Each file's size belongs to the later versions, and not every upstream says it.
         version = _LARGE_VERSION if all("size" in one for one in files) else _SMALL_VERSION
         page: dict[str, Any] = {
             "meta": {"api-version": version},
             "name": self._project.name,
-            "versions": list(dict.fromkeys(file.version for file, _ in self._judged.listed)),
+            "versions": list(dict.fromkeys(file.version for file, _ in self._listed)),
             "files": files,
         }
         if self._project.status is not None:
@@ -105,7 +116,7 @@ class Page:
             if told:
                 lines.append(f'<meta name="pypi:project-status{member}" content="{html.escape(told)}">')
         lines.append(f"<title>{name}</title></head><body><h1>{name}</h1>")
-        lines += [self._anchor(file, decision) for file, decision in self._judged.listed]
+        lines += [self._anchor(file, decision) for file, decision in self._listed]
         lines.append("</body></html>\n")
         return "\n".join(lines).encode()
 

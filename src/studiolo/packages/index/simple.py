@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from studiolo.contract.errors import InvalidInput, NotFound
+from studiolo.contract.errors import InvalidInput, NotFound, StudioloError
 from studiolo.packages.index.asking import Ask
 from studiolo.packages.index.denied import read_folder
 from studiolo.packages.index.judging import judge_files
@@ -31,7 +31,7 @@ async def answer(ask: Ask) -> web.StreamResponse:
         case ("files", name, file):
             return await _file(ask, name, file)
         case ("denied", folder, file):
-            raise _denied(ask, folder, file)
+            raise await _denied(ask, folder, file)
     raise NotFound(
         "route-not-found",
         "There is nothing at this address.",
@@ -49,9 +49,12 @@ async def _page(ask: Ask, name: str) -> web.StreamResponse:
     if kind is None:
         raise web.HTTPNotAcceptable
     _, project = await _owner(ask, spelled)
-    page = ask.services.pages.get(ask.policy, ask.caller.workspace_name, project, datetime.now(UTC))
+    # Of all tools pip alone passes over what needs another Python as if it were not there, and tells of it.
+    is_explained = ask.request.headers.get("User-Agent", "").startswith("pip/")
+    workspace, now = ask.caller.workspace_name, datetime.now(UTC)
+    page = ask.services.pages.get(ask.policy, workspace, project, now, is_explained=is_explained)
     tag = page.etag(kind)
-    headers = {"ETag": tag, "Cache-Control": _ASK_AGAIN, "Vary": "Accept, Accept-Encoding"}
+    headers = {"ETag": tag, "Cache-Control": _ASK_AGAIN, "Vary": "Accept, Accept-Encoding, User-Agent"}
     if ask.request.headers.get("If-None-Match") == tag:
         return web.Response(status=304, headers=headers)
     headers["Content-Type"] = kind if kind == JSON else f"{kind}; charset=utf-8"
@@ -79,7 +82,7 @@ async def _file(ask: Ask, name: str, asked: str) -> web.StreamResponse:
     return web.Response(body=found, content_type=BINARY, headers={"Cache-Control": FOR_EVER})
 
 
-def _denied(ask: Ask, folder: str, asked: str) -> Exception:
+async def _denied(ask: Ask, folder: str, asked: str) -> Exception:
     """Return the refusal behind a tombstone: as the policy says it now, and a refusal in any case."""
     file = asked.removesuffix(_METADATA)
     named, parts = read_folder(folder), split_file(file)
@@ -89,9 +92,27 @@ def _denied(ask: Ask, folder: str, asked: str) -> Exception:
     subject = Subject("pypi", name, version=parts[1] if parts and parts[0] == name else None, file=file)
     decision = decide(ask.policy, Subject("pypi", name, version=subject.version), datetime.now(UTC))
     if decision.is_allowed:
+        # By its files: they may all be too new, or none of them a wheel.
+        subject, decision = await _of_file(ask, name, file) or (subject, decision)
+    if decision.is_allowed:
         because = f"{name} was refused when its page was read; read it again."
         decision = Decision(Verdict.REFUSE, code, None, None, because)
     return ask.refuse(subject, decision)
+
+
+async def _of_file(ask: Ask, name: str, file: str) -> tuple[Subject, Decision] | None:
+    try:
+        _, project = await _owner(ask, name)
+    except StudioloError:
+        return None
+    parts = split_file(file, project.name)
+    # Pages name files that are none: of versions that they leave out.
+    others = [one for one in project.files if parts is not None and one.version == parts[1]]
+    found = project.find(file) or next((one for one in others if one.is_wheel), others[0] if others else None)
+    if found is None:
+        return None
+    subject = found.subject(project.name, project.channel)
+    return subject, decide(ask.policy, subject, datetime.now(UTC))
 
 
 async def _find(ask: Ask, name: str, asked: str) -> tuple[Upstream, Project, File]:

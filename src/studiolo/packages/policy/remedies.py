@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from studiolo.packages.policy.decisions import Ecosystem
+from studiolo.packages.policy.decisions import Ecosystem, Verdict
 
 # What no approval changes.
 _BY_CODE = {
@@ -12,8 +12,13 @@ _BY_CODE = {
 }
 
 
+def wish_of(verdict: str, name: str, version: str | None) -> str:
+    """Return what to ask for: the version, where others of it pass."""
+    return f"{name}=={version}" if verdict == Verdict.HIDE and version else name
+
+
 def remedy_of(workspace: str, refused: Iterable[tuple[str, Ecosystem, str]], *, program: str = "studiolo") -> str:
-    """Return what to do about what was refused in a workspace: code, ecosystem and name of each package."""
+    """Return what to do about what was refused in a workspace: code, ecosystem and wish of each package."""
     words: dict[str, None] = {}
     asked: dict[Ecosystem, dict[str, None]] = {}
     for code, ecosystem, name in refused:

@@ -15,7 +15,7 @@ from studiolo.kit.db import Database
 from studiolo.kit.threads import finish_in_thread
 from studiolo.packages.installed.lock import Lock
 from studiolo.packages.installed.reading import folders_of, read_environment, stamp_of
-from studiolo.packages.policy.remedies import remedy_of
+from studiolo.packages.policy.remedies import remedy_of, wish_of
 from studiolo.runtime.bases import base_of
 from studiolo.server.environments import queries
 from studiolo.server.environments.altering import Steps, steps_for, steps_to, steps_without
@@ -176,10 +176,11 @@ def refused(plan: Plan, workspace: str) -> Denied:
     """Return the error that names all that a policy refuses of a plan, each with its rule, and what can be done."""
     said = [_said(one) for one in plan.violations[:_NAMED]]
     more = len(plan.violations) - _NAMED
+    wished = [(one.code, one.ecosystem, wish_of(one.verdict, one.name, one.version)) for one in plan.violations]
     return Denied(
         "package-refused",
         " ".join([*said, *([f"{more} more are refused."] if more > 0 else [])]),
-        hint=remedy_of(workspace, [(one.code, one.ecosystem, one.name) for one in plan.violations]),
+        hint=remedy_of(workspace, wished),
         violations=[one.model_dump(mode="json") for one in plan.violations],
     )
 
