@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -57,6 +58,14 @@ async def test_a_file_that_takes_too_much_is_refused_and_the_next_is_shown(tmp_p
     refused = (await shown(previews, tmp_path / "deep.ipynb")).read_text()
     assert "There is no preview of this file." in refused or "no notebook that can be read" in refused
     assert "still here" in (await shown(previews, tmp_path / "a.txt")).read_text()
+
+
+async def test_previews_go_on_when_all_that_was_kept_is_released(tmp_path: Path, pool: WorkerPool) -> None:
+    previews, file = Previews(tmp_path / "kept", pool), tmp_path / "a.py"
+    file.write_text("x = 1")
+    await shown(previews, file)
+    shutil.rmtree(tmp_path / "kept")
+    assert ">x<" in (await shown(previews, file)).read_text()
 
 
 async def test_the_process_ends_when_nobody_asked_for_a_while(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Search of names and cells: what is found, how it is shown, and how fresh it is."""
 
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -176,6 +177,16 @@ def test_an_index_that_nobody_asked_for_a_month_is_removed(tmp_path: Path) -> No
         os.utime(tmp_path / name, (0, time.time() - age * 86400))
     Searches(tmp_path, WorkerPool())
     assert [file.name for file in tmp_path.iterdir()] == ["w-new.sqlite"]
+
+
+async def test_an_index_that_was_released_is_made_anew(
+    workspace: Workspace, searches: Searches, tmp_path: Path
+) -> None:
+    workspace.write("a.ipynb", notebook("alpha"))
+    with Root(workspace.folder) as root:
+        await searches.search("w-1", root, "alpha", wait=60)
+        shutil.rmtree(tmp_path / "indexes")
+        assert (await searches.search("w-1", root, "alpha", wait=60)).items
 
 
 async def test_a_search_at_the_host_looks_at_the_files_first(workspace: Workspace, searches: Searches) -> None:

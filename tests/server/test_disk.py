@@ -68,6 +68,7 @@ async def test_releasing_space_takes_caches_and_never_files_of_people(
     freed = (await admin.post("/api/v1/admin/disk/free")).json()["freed"]
     assert freed["caches"] >= 100_000
     assert (cache.exists(), (previews / "one.html").exists(), log.exists()) == (False, False, False)
+    assert previews.exists()
     assert (file.read_text(), (outside / "precious").read_text()) == ("mine", "x")
     events = (await admin.get("/api/v1/audit")).json()["items"]
     assert (events[0]["action"], events[0]["actor"]["name"] if "actor" in events[0] else "boss") == (

@@ -245,6 +245,7 @@ CODES: dict[str, str] = {
     "link-not-written": "A change would pass through a link; it is made under the real path only.",
     "links-too-many": "Links lead to each other without end.",
     "folder-into-itself": "A folder cannot be moved or copied into itself.",
+    "download-running": "Another program brings the same file to the same place.",
     "upload-not-found": "No such upload: it was finished, given up, or has expired.",
     "upload-offset": "The upload stands at another place than this part begins at.",
     "checksum-mismatch": "The bytes that arrived are not those that were sent.",

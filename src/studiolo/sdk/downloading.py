@@ -1,9 +1,11 @@
 """One download from a workspace: into a part beside its place, going on where it broke off, checked, then named."""
 
 import base64
+import contextlib
+import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from io import FileIO
@@ -34,12 +36,47 @@ async def download(
 ) -> None:
     """Bring the file of this ETag and size to `target`, which is replaced when all is there and right.
 
-    `modified_at`: the time that it shall tell. Raises Conflict (`file-changed`, `checksum-mismatch`), Unavailable when
-    the platform stays away, OSError.
+    `modified_at`: the time that it shall tell. Raises Conflict (`file-changed`, `checksum-mismatch`,
+    `download-running`), Unavailable when the platform stays away, OSError.
     """
     # A part of another content has another name; of a long one the beginning, which may end within a character.
     begin = os.fsencode(target.name)[:100].decode(errors="ignore")
     part = target.with_name(f".{begin}.{hashlib.sha256(etag.encode()).hexdigest()[:12]}.part")
+    with _owned(part, target) as file:
+        if not await _bring_checked(transport, address, etag, size, file, progress):
+            part.unlink(missing_ok=True)
+            raise Conflict("checksum-mismatch", "The bytes that arrived are not those of the file.", hint="Try again.")
+        if modified_at is not None:
+            os.utime(part, (modified_at.timestamp(), modified_at.timestamp()))
+        part.replace(target)
+
+
+@contextlib.contextmanager
+def _owned(part: Path, target: Path) -> Iterator[FileIO]:
+    """Open the part for this program alone: what two write into one is the file of neither."""
+    with part.open("a+b", buffering=0) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Who had it may have given it its name since it was opened here.
+            is_ours = part.exists() and os.path.samestat(part.stat(), os.fstat(file.fileno()))
+        except BlockingIOError:
+            is_ours = False
+        except OSError:
+            # A file system without locks.
+            is_ours = True
+        if not is_ours:
+            raise Conflict(
+                "download-running",
+                f"Another program brings this file to {str(target)!r}.",
+                hint="Wait for it, end it, or choose another place.",
+            )
+        yield file
+
+
+async def _bring_checked(
+    transport: Transport, address: str, etag: str, size: int, file: FileIO, progress: Progress
+) -> bool:
+    """Bring the rest of the file; tell whether all of it is what the platform has."""
     digest: list[str] = []
 
     async def ask_digest() -> None:
@@ -49,24 +86,19 @@ async def download(
     try:
         async with anyio.create_task_group() as both:
             both.start_soon(ask_digest)
-            found = await _bring(transport, address, etag, size, part, progress)
+            found = await _bring(transport, address, etag, size, file, progress)
     except BaseExceptionGroup as group:
         # Callers know single errors; the other, if any, tells of the same.
         raise group.exceptions[0] from None
-    if digest[0] != base64.b64encode(found.digest()).decode():
-        part.unlink(missing_ok=True)
-        raise Conflict("checksum-mismatch", "The bytes that arrived are not those of the file.", hint="Try again.")
-    if modified_at is not None:
-        os.utime(part, (modified_at.timestamp(), modified_at.timestamp()))
-    part.replace(target)
+    return digest[0] == base64.b64encode(found.digest()).decode()
 
 
 async def _bring(
-    transport: Transport, address: str, etag: str, size: int, part: Path, progress: Progress
+    transport: Transport, address: str, etag: str, size: int, file: FileIO, progress: Progress
 ) -> "hashlib._Hash":
     failures = 0
     # One thread finds the checksum of what another writes; both let others run.
-    with part.open("a+b", buffering=0) as file, ThreadPoolExecutor(1, "studiolo-checksums") as thread:
+    with ThreadPoolExecutor(1, "studiolo-checksums") as thread:
         found = hashlib.sha256()
         place = await anyio.to_thread.run_sync(_take_up, file, found)
         behind = WriteBehind(file.fileno(), place)

@@ -100,6 +100,23 @@ async def test_a_download_goes_on_where_it_broke_off(client: AsyncStudiolo, stag
     assert target.read_bytes() == data
 
 
+async def test_two_downloads_to_one_place_do_not_mix(client: AsyncStudiolo, stage: Stage, tmp_path: Path) -> None:
+    data = os.urandom(4_000_000)
+    (stage.folder / "large.bin").write_bytes(data)
+    target, second = tmp_path / "large.bin", []
+
+    def bring_again(done: int) -> None:
+        if not second:
+            second.append(asyncio.ensure_future(client.files.download("churn", "large.bin", target)))
+
+    await client.files.download("churn", "large.bin", target, progress=bring_again)
+    with pytest.raises(Conflict) as caught:
+        await second[0]
+    assert caught.value.code == "download-running"
+    assert target.read_bytes() == data
+    assert not list(tmp_path.glob(".*.part"))
+
+
 async def test_a_name_of_255_bytes_travels_both_ways(client: AsyncStudiolo, tmp_path: Path) -> None:
     name = "数" * 85
     (tmp_path / name).write_bytes(b"long")

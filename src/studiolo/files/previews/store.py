@@ -76,6 +76,8 @@ class Previews:
         return hashlib.sha256(f"{VERSION}\0{content}\0{name}".encode(errors="surrogateescape")).hexdigest()
 
     async def _make(self, source: int, name: str, key: str) -> Path:
+        # Somebody who tidied may have taken the folder.
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor, part = tempfile.mkstemp(dir=self._folder, suffix=".part")
         failed = None
         try:

@@ -42,10 +42,12 @@ class Searches:
         known then, and says so: `checked_at`, `waiting`.
         """
         index = self._folder / f"{workspace}.sqlite"
-        if time.monotonic() - self._checked.get(workspace, -_FRESH_SECONDS) >= _FRESH_SECONDS:
+        # Whoever releases space may have taken it.
+        is_there = index.exists()
+        if not is_there or time.monotonic() - self._checked.get(workspace, -_FRESH_SECONDS) >= _FRESH_SECONDS:
             scan = self._scan(workspace, root, index)
             if wait is None:
-                wait = _WAIT_SECONDS if index.exists() else _FIRST_WAIT_SECONDS
+                wait = _WAIT_SECONDS if is_there else _FIRST_WAIT_SECONDS
             await asyncio.wait({scan}, timeout=wait)
         return await asyncio.to_thread(find, index, text, within=within, limit=max(1, min(limit, MAX_HITS)))
 
@@ -58,6 +60,7 @@ class Searches:
 
     async def _bring_up_to_date(self, workspace: str, folder: int, index: Path) -> None:
         try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             await self._pool.do("index", folder, index=str(index))
             self._checked[workspace] = time.monotonic()
         except WorkFailed as exc:

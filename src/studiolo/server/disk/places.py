@@ -33,7 +33,7 @@ PLACES = (
     Place("backups", "Kept as settings say.", ("backups",)),
     Place("database", "Accounts, sessions, the record of changes.", ("studiolo.db*", "ballast")),
     Place("caches", "What tools of people can load again.", ("people/*/*/cache",), "caches"),
-    Place("previews", "Previews and search indexes, made again when asked for.", ("cache",), "previews"),
+    Place("previews", "Previews and search indexes, made again when asked for.", ("cache/*",), "previews"),
     Place("packages", "Files of package indexes, fetched again when asked for.", _FETCHED, "packages"),
     Place("logs", "Older parts of logs.", _OLD_LOGS, "logs"),
     Place("discarded", "Files that resets put aside; erased by themselves in time.", ("discarded",), "discarded"),
