@@ -66,6 +66,13 @@ async def test_no_body_may_hold_a_nul_byte_or_half_a_character(ana: httpx.AsyncC
         assert "NUL" in reply.json()["detail"]
 
 
+@pytest.mark.parametrize("address", ["?q=a%00b", "/x%00", "/churn/files/search?q=a%00b", "/churn/files?path=%00"])
+async def test_no_address_may_hold_a_nul_byte(ana: httpx.AsyncClient, churn: str, address: str) -> None:
+    reply = await ana.get(f"{W}{address}")
+    assert refusal(reply) == (422, "request-invalid")
+    assert reply.headers["x-content-type-options"] == "nosniff"
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000, b'{"a":' * 50_000, b"\xff\xfe"])
 async def test_a_body_that_cannot_be_read_is_refused(ana: httpx.AsyncClient, body: bytes) -> None:
     reply = await ana.post(W, content=body, headers=JSON)

@@ -93,6 +93,10 @@ class Edge:
         if not declared.isdigit() or (is_bounded and int(declared) > MAX_BODY_BYTES):
             await problem(_too_large(), request_id)(scope, receive, send_with_headers)
             return
+        if b"%00" in scope["raw_path"] + scope["query_string"]:
+            error = InvalidInput("request-invalid", "The address has a NUL byte, which nothing here has in its name.")
+            await problem(error, request_id)(scope, receive, send_with_headers)
+            return
         try:
             with structlog.contextvars.bound_contextvars(request_id=request_id):
                 await self._app(scope, _bounded(receive) if is_bounded else receive, send_with_headers)

@@ -82,7 +82,7 @@ async def get_metadata(workspace: str, who: _Reads, records: _Records) -> Worksp
     return await records.metadata(who, workspace)
 
 
-@router.get("/export", response_model=WorkspaceExport, responses=_FILE)
+@router.get("/export", response_model=WorkspaceExport, responses={200: {"content": {_YAML: {}}}})
 async def export(
     workspace: str,
     who: Annotated[Principal, Depends(Allow("workspace.export"))],
