@@ -80,6 +80,13 @@ async def test_a_body_that_cannot_be_read_is_refused(ana: httpx.AsyncClient, bod
     assert len(reply.json()["detail"]) > len("Bad Request.")
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "x" * 300])
+async def test_a_body_of_another_type_is_refused_with_the_type_to_send(ana: httpx.AsyncClient, kind: str) -> None:
+    reply = await ana.post(W, content=b'{"name": "churn"}', headers={"Content-Type": kind})
+    assert refusal(reply) == (422, "request-invalid")
+    assert "application/json" in reply.json()["hint"]
+
+
 async def test_another_method_is_told_all_that_there_are(ana: httpx.AsyncClient, churn: str) -> None:
     reply = await ana.put(churn, json={})
     assert refusal(reply) == (405, "method-not-allowed")

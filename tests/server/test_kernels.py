@@ -10,12 +10,14 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
 
 from server.conftest import People, eventually
 from server.kernel_host import Host, add_kernel, standing_in
+from studiolo.gateway.api.bodies import number
 from studiolo.kit.clock import ManualClock
 from studiolo.server.kernels import queries
 from studiolo.server.principal import OPERATOR
@@ -413,6 +415,16 @@ async def test_the_platform_going_down_with_its_sessions_ends_headless_kernels(
     assert await services.kernel_stopper.stop_everything({"code": "platform-stopped", "by": OPERATOR.name}) == 1
     assert host.told[-1] == f"kernels/{kernel}/stop"
     assert await services.kernel_stopper.count_left() == 1
+
+
+async def test_output_that_is_waited_for_is_asked_as_the_host_reads_it(
+    asking: Asking, services: Services, host: Host
+) -> None:
+    kernel = await add_kernel(services, await asking.workspace(), asking.person["id"])
+    for wait, seconds in (("0", 0), ("0.5", 1), ("60", 60)):
+        reply = await asking.client.get(f"{K}/{kernel}/output", params={"wait": wait})
+        assert reply.status_code == 200
+        assert number(dict(parse_qsl(host.app.seen[-1].query)), "wait") == seconds
 
 
 async def test_lists_are_paged_and_filtered(asking: Asking, services: Services, clock: ManualClock) -> None:

@@ -102,7 +102,13 @@ def from_validation(error: RequestValidationError) -> InvalidInput:
     first = errors[0]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     message = f"{first['location'] or 'The body'}: {first['message']}{more}."
-    return InvalidInput("request-invalid", message, errors=errors[:50])
+    hint = "Send JSON, with the header Content-Type: application/json." if _is_no_json(error) else None
+    return InvalidInput("request-invalid", message, hint=hint, errors=errors[:50])
+
+
+def _is_no_json(error: RequestValidationError) -> bool:
+    # What came as another type is handed on as bytes.
+    return any(entry["loc"] == ("body",) and isinstance(entry.get("input"), bytes) for entry in error.errors())
 
 
 def _is_navigation(request: Request) -> bool:

@@ -1,5 +1,6 @@
 """Use cases of kernels as people see them: list, start, look at, interrupt, restart, stop, read output and log."""
 
+import math
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -186,7 +187,8 @@ class Kernels:
         self, who: Principal, kernel_id: str, *, after: int = 0, wait_seconds: float = 0, cell: str | None = None
     ) -> KernelOutput:
         """Return a stretch of a kernel's journal: what comes after a number, of one cell or all."""
-        params: dict[str, Any] = {"after": after, "wait": min(wait_seconds, MAX_WAIT_SECONDS)}
+        # Hosts count whole seconds.
+        params: dict[str, Any] = {"after": after, "wait": math.ceil(min(wait_seconds, MAX_WAIT_SECONDS))}
         if cell is not None:
             params["cell"] = cell
         found = await self._read(who, kernel_id, "kernel.output", "journal", params)
