@@ -20,6 +20,12 @@ CHROMIUM_OPTIONS = (
 )
 
 
+# Tests that use one daemon, by folder.
+_OF_PODMAN = ("container", "deploy")
+
+
+# First, since xdist reads the groups in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with the browser last: Playwright keeps an event loop of its own running, which others cannot share.
 
@@ -28,7 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         if item.get_closest_marker("engine") is not None:
-            item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
+            folder = item.path.parent.name
+            item.add_marker(pytest.mark.xdist_group("podman" if folder in _OF_PODMAN else folder))
     with_browser = {item.path for item in items if "chromium" in getattr(item, "fixturenames", ())}
     sizes = Counter(item.path for item in items)
 
