@@ -80,6 +80,11 @@ def test_a_body_that_makes_no_sense_is_refused_with_words(gateway: Gateway, give
     assert reply.json()["traceback"] == ""
 
 
+def test_a_body_that_is_not_packed_as_it_says_is_refused(gateway: Gateway) -> None:
+    reply = gateway.http.post("/api/kernels", content=b"plain", headers={"Content-Encoding": "gzip"})
+    assert (reply.status_code, reply.json()["code"]) == (400, "request-invalid")
+
+
 def test_a_body_of_more_than_a_mebibyte_is_refused(gateway: Gateway) -> None:
     assert gateway.http.post("/api/kernels", content=b" " * (1 << 20) + b"{}").status_code == 413
 
@@ -256,6 +261,7 @@ def test_variables_reach_the_kernel_and_its_user_is_the_logins(gateway: Gateway)
     [
         ({"KERNEL_CPUS": "many"}, "request-invalid"),
         ({"KERNEL_MEMORY": "-1"}, "request-invalid"),
+        ({"KERNEL_MEMORY": "15M"}, "request-invalid"),
         ({"KERNEL_IMAGE": "x"}, "image-not-supported"),
         ({"KERNEL_GPUS": "1"}, "gpu-not-available"),
     ],

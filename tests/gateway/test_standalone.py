@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ import httpx
 import pytest
 from jupyter_client.manager import KernelManager
 
-from gateway.standing import SECONDS, Gateway, is_alive, running_gateway, send
+from gateway.standing import KEY, SECONDS, Gateway, is_alive, running_gateway, send
 from studiolo.testing.waiting import wait_for
 
 STUDIOLO = Path(sys.executable).with_name("studiolo")
@@ -173,6 +174,26 @@ def test_with_all_variables_allowed_a_clients_value_goes_before_the_kernelspecs(
         for address in ("/api/kernels", "/api/sessions"):
             refused = gateway.http.get(address)
             assert (refused.status_code, refused.json()["reason"]) == (403, "Forbidden")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x00\xff\xff",
+        b"POST /api/kernels HTTP/1.1\r\nHost: x\r\nAuthorization: token %s\r\nContent-Length: 9\r\n\r\n{"
+        % KEY.encode(),
+    ],
+)
+def test_who_sends_half_a_request_or_none_at_all_leaves_no_trace_in_the_log(sent: bytes) -> None:
+    with running_gateway() as gateway:
+        where = httpx.URL(gateway.url)
+        with socket.create_connection((where.host, where.port or 0)) as client:
+            client.sendall(sent)
+        assert gateway.http.get("/api/kernels").json() == []
+        gateway.process.send_signal(signal.SIGTERM)
+        gateway.process.wait(SECONDS)
+        assert gateway.process.stderr is not None
+        assert "Traceback" not in gateway.process.stderr.read()
 
 
 def test_a_key_is_made_once_kept_private_and_shown_once(folder: Path) -> None:

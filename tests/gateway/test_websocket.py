@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
-from studiolo.gateway.messages.websocket import MOST_INCOMING, MOST_UNREAD, Websocket
+from studiolo.gateway.messages.websocket import MOST_INCOMING, MOST_PIECES, MOST_UNREAD, Websocket
 
 SECONDS = 20.0
 
@@ -63,6 +63,17 @@ async def test_messages_pass_both_ways_whole_though_they_were_sent_in_pieces(doo
     await client.close()
     assert await server.receive() is None
     await server.closed()
+
+
+async def test_a_message_in_pieces_without_end_is_refused(door: Door) -> None:
+    client, server = await door.meet()
+    client.transport.write(Frame(Opcode.TEXT, b"", fin=False).serialize(mask=True))
+    client.transport.write(Frame(Opcode.CONT, b"", fin=False).serialize(mask=True) * MOST_PIECES)
+    with pytest.raises(ConnectionClosed) as closed:
+        await client.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
+    assert await server.receive() is None
 
 
 async def test_frames_in_pieces_come_whole_and_in_order_to_who_takes_them_slowly(door: Door) -> None:

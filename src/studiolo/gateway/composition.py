@@ -37,6 +37,10 @@ _SAVE_LOOK_SECONDS = 1.0
 _CLOSE_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
+# What the HTTP server says with a trace of every broken request: its client is told, and our own faults are logged
+# where all requests are answered.
+_quiet = logging.getLogger("studiolo.gateway.http")
+_quiet.setLevel(logging.CRITICAL)
 
 
 class Host:
@@ -59,7 +63,9 @@ class Host:
         self._launcher = launcher
         self.registry = Registry(records, documents, launcher, specs, **times, stock=self._stock, seed=settings.seed)
         self.services = Services(self.registry, documents, specs, settings)
-        self._runner = web.AppRunner(create_app(self.services), access_log=None, shutdown_timeout=_CLOSE_SECONDS)
+        self._runner = web.AppRunner(
+            create_app(self.services), access_log=None, logger=_quiet, shutdown_timeout=_CLOSE_SECONDS
+        )
 
     @classmethod
     async def open(cls, settings: HostSettings, launcher: Launcher, authority: Authority) -> Self:

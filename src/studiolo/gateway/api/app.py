@@ -101,9 +101,10 @@ async def _answer(request: web.Request) -> web.StreamResponse:
         response = problems.problem(exc)
     except web.HTTPException as exc:
         response = problems.problem(problems.from_http(exc))
-    except ConnectionError:
-        raise
     except OSError as exc:
+        if isinstance(exc, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+            # Who asked has gone, and nobody reads this.
+            return web.Response(status=400)
         _log.exception("A request failed: %s", request.path)
         response = problems.problem(problems.of_system(exc))
     except Exception:

@@ -22,7 +22,10 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 
 async def read_object(request: web.Request) -> dict[str, Any]:
     """Return the JSON object in the body, {} for an empty body. Raises InvalidInput."""
-    data = await request.read()
+    try:
+        data = await request.read()
+    except web.RequestPayloadError as exc:
+        raise _invalid("The body cannot be read: it is not packed as its Content-Encoding says.") from exc
     if not data.strip():
         return {}
     try:

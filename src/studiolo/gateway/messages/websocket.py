@@ -17,6 +17,8 @@ from websockets.protocol import Protocol as Framing
 from websockets.utils import accept_key
 
 MOST_INCOMING = 16 * 1024 * 1024
+# Of one message: what a piece costs here does not count among its bytes, and empty ones could come without end.
+MOST_PIECES = 65_536
 # What may wait to be received before the connection is not read any more.
 MOST_UNREAD = 64
 MOST_UNREAD_BYTES = 1024 * 1024
@@ -173,6 +175,9 @@ class Websocket(asyncio.Protocol):
                 self._pieces.append(frame)
                 if frame.fin:
                     self._take_message()
+                elif len(self._pieces) > MOST_PIECES:
+                    self._pieces = []
+                    self.close(CloseCode.MESSAGE_TOO_BIG, f"A message comes in {MOST_PIECES:,} pieces at most.")
         self._write_due()
         if self._has_much_unread():
             self._transport.pause_reading()

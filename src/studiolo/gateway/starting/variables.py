@@ -19,6 +19,8 @@ _PREFIX = "KERNEL_"
 _USER = "KERNEL_USERNAME"
 _CPU = ("KERNEL_CPU", "KERNEL_CPUS")
 _MEMORY = "KERNEL_MEMORY"
+# With less no kernel of any language gets as far as saying so.
+_LEAST_MEMORY = 16 * 1024 * 1024
 # What belongs to the host's own process, or to the gateway that it stands in for: nothing of it reaches a kernel.
 _OWN = re.compile(
     r"NOTIFY_SOCKET|STUDIOLO_GATEWAY_.*|STUDIOLO_KEY.*|[KE]G_AUTH_TOKEN|JPY_PARENT_PID|JUPYTER_TOKEN|PYTHONEXECUTABLE"
@@ -77,9 +79,12 @@ def memory_wish(variables: Mapping[str, str]) -> int | None:
     if not given:
         return None
     try:
-        return parse_size(given)
+        memory = parse_size(given)
     except ValueError as exc:
         raise InvalidInput("request-invalid", f"KERNEL_MEMORY: {exc}") from exc
+    if memory < _LEAST_MEMORY:
+        raise InvalidInput("request-invalid", "KERNEL_MEMORY: no kernel starts with less than 16 MiB.")
+    return memory
 
 
 def refuse_what_is_not_here(variables: Mapping[str, str]) -> None:
