@@ -4,25 +4,27 @@ import json
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from packages.index.stage import Origin
+from packages.index.stage import LONG_AGO, Origin
 from studiolo.contract.errors import StudioloError
 from studiolo.packages.index.app import create_app
 from studiolo.packages.index.channels import Channels, make_channel
 from studiolo.packages.index.serving import running_services
-from studiolo.packages.policy.effective import Policy
+from studiolo.packages.policy.effective import Grant, Policy
 from studiolo.packages.policy.rules import read_entry
 from studiolo.packages.scan import osv
 from studiolo.server.environments.installing import Resolved
 from studiolo.server.packages.host import IndexHost
 from studiolo.server.requests.catalogue import IndexCatalogue, find_vulnerabilities
 from studiolo.server.requests.grounds import Facts
+from studiolo.server.requests.wishes import judge_files
 
 _SECRET = "a secret of this test"
 _POLICY = Policy(channels=("defaults",), blocked=(read_entry("probe>=2.1", "a test"),))
@@ -101,6 +103,25 @@ async def test_versions_that_pass_are_those_that_the_index_offers(ground: Ground
     assert await catalogue.list_passing("probe", _POLICY) == ["2.0", "1.10", "1.0"]
     with pytest.raises(StudioloError):
         await catalogue.list_passing("absent", _POLICY)
+
+
+async def test_a_wish_is_judged_by_the_files_that_it_is_about(ground: Ground) -> None:
+    now = datetime.now(UTC)
+    for version, uploaded in {"1.0": LONG_AGO, "2.0": LONG_AGO, "3.0": now.isoformat()}.items():
+        ground.origin.add("probe", version, uploaded=uploaded)
+    files = await IndexCatalogue(ground.host, _OnePolicy(), None).list_files("probe", _POLICY)
+    policy = replace(_POLICY, cooldown_days=7, pins=(read_entry("probe>1", "a test"),))
+
+    def said(specifier: str, policy: Policy = policy) -> str | None:
+        found = judge_files(policy, files, specifier, now)
+        return found and found.code
+
+    assert [said(one) for one in ("", "==3.0", ">2", "==1.0", "<3", "==9")] == [
+        "allowed", "blocked", "blocked", "pinned", "allowed", None
+    ]  # fmt: skip
+    assert said("==3.0", replace(policy, blocked=())) == "too-new"
+    granted = replace(policy, grants=(Grant("exception", "pypi", "probe", "==3.0", "", ""),))
+    assert said("==3.0", granted) == "granted"
 
 
 async def test_without_an_index_and_an_export_all_is_unknown(ground: Ground) -> None:

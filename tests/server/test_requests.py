@@ -13,6 +13,8 @@ from studiolo.contract.environments import BuildState, Ecosystem, Plan, PlannedP
 from studiolo.contract.errors import Conflict, StudioloError, Unavailable
 from studiolo.kit.clock import ManualClock
 from studiolo.kit.reconcile import running
+from studiolo.packages.policy.decisions import Subject
+from studiolo.packages.policy.effective import Policy
 from studiolo.server.environments.installing import Resolved
 from studiolo.server.principal import Principal
 from studiolo.server.requests.following import Following
@@ -102,6 +104,36 @@ async def require_approval(owner: httpx.AsyncClient, workspace: str) -> None:
 
 async def ask(client: httpx.AsyncClient, workspace: str, package: str, **more: str) -> httpx.Response:
     return await client.post(f"{W}/{workspace}/requests", json={"package": package, **more})
+
+
+class Files:
+    """The files of every project, as an index would tell of them."""
+
+    def __init__(self, *files: Subject) -> None:
+        self.files = files
+
+    async def __call__(self, name: str, policy: Policy) -> Sequence[Subject]:
+        return self.files
+
+
+async def test_what_is_left_out_for_its_file_alone_can_be_asked_for_and_needs_an_exception(
+    services: Services, ana: httpx.AsyncClient, admin: httpx.AsyncClient, churn: str, around: Surroundings
+) -> None:
+    document = "package_management:\n  cooldown_days: 7\n"
+    assert (await ana.put(f"{W}/{churn}/policy", json={"document": document, "note": "x"})).status_code == 200
+    now = services.requests._clock.now()
+    services.requests.list_files = Files(
+        Subject("pypi", "fresh", "1.0", "fresh-1.0-py3-none-any.whl", "defaults", now - timedelta(days=90), True),
+        Subject("pypi", "fresh", "2.0", "fresh-2.0-py3-none-any.whl", "defaults", now, True),
+    )
+    for passing in ("fresh", "fresh==1.0"):
+        assert (await ask(ana, churn, passing)).json()["code"] == "package-allowed"
+    asked = (await ask(ana, churn, "fresh==2.0")).json()
+    assert (asked["state"], asked["judged"]["code"]) == ("pending", "too-new")
+    reply = await admin.post(f"{V1}/requests/{asked['id']}/approve", json={})
+    assert reply.json()["code"] == "approval-not-enough"
+    form = {"exception": True, "reason": "The fix"}
+    assert (await admin.post(f"{V1}/requests/{asked['id']}/approve", json=form)).json()["state"] == "approved"
 
 
 async def told(client: httpx.AsyncClient) -> list[str]:

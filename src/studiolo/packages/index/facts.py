@@ -1,11 +1,13 @@
 """`/facts/…`: what people should know of a wheel before they allow it. For the control plane, at no front door."""
 
+from typing import Any
+
 from aiohttp import web
 from packaging.metadata import RawMetadata, parse_email
 
 from studiolo.contract.errors import NotFound, StudioloError
 from studiolo.packages.index.asking import Ask
-from studiolo.packages.index.projects import File, time_of
+from studiolo.packages.index.projects import File, Project, time_of
 from studiolo.packages.index.upstream import Upstream
 from studiolo.packages.names import canonical
 
@@ -16,10 +18,13 @@ _LICENCE = "License :: "
 async def answer(ask: Ask) -> web.StreamResponse:
     """Answer `/facts/{name}/{file}`: JSON {size_bytes, uploaded_at, licence, maintainers}; unknown is null.
 
-    No policy is asked: nothing of the file itself is handed out. Raises NotFound (`package-not-found`), Unavailable.
+    Without a file: {channel, files: [{file, version, uploaded_at, is_wheel, sha256}]}. No policy is asked: nothing of
+    the file itself is handed out. Raises NotFound (`package-not-found`), Unavailable.
     """
     name, file = ask.path if len(ask.path) == 2 else ("", "")
     owner = await ask.services.owners.find(ask.policy, canonical("pypi", name)) if name else None
+    if owner is not None and not file:
+        return web.json_response(_files(owner[1]), headers={"Cache-Control": "no-store"})
     found = owner[1].find(file) if owner is not None else None
     if owner is None or found is None:
         raise NotFound("package-not-found", f"The index has no file {file[:200]!r}.")
@@ -34,6 +39,23 @@ async def answer(ask: Ask) -> web.StreamResponse:
         },
         headers={"Cache-Control": "no-store"},
     )
+
+
+def _files(project: Project) -> dict[str, Any]:
+    return {
+        "channel": project.channel,
+        "files": [
+            {
+                "file": one.name,
+                "version": one.version,
+                "uploaded_at": one.uploaded_at,
+                "is_wheel": one.is_wheel,
+                "sha256": one.sha256,
+            }
+            for one in project.files
+            if one.yanked is None
+        ],
+    }
 
 
 async def _metadata(ask: Ask, upstream: Upstream, file: File) -> RawMetadata:

@@ -11,8 +11,9 @@ from urllib.parse import quote
 from studiolo.contract.environments import Ecosystem
 from studiolo.contract.errors import StudioloError
 from studiolo.packages.index.callers import HEADER, Caller, caller_header
-from studiolo.packages.index.projects import split_file
+from studiolo.packages.index.projects import split_file, time_of
 from studiolo.packages.names import key
+from studiolo.packages.policy.decisions import Subject
 from studiolo.packages.policy.effective import Policy
 from studiolo.packages.policy.rules import read_version
 from studiolo.packages.scan import osv
@@ -70,6 +71,23 @@ class IndexCatalogue:
         found = {parts[1] for one in offered if (parts := split_file(one["filename"], name)) is not None}
         known = {version: parsed for version in found if (parsed := read_version(version)) is not None}
         return sorted(known, key=known.__getitem__, reverse=True)[:_MOST_VERSIONS]
+
+    async def list_files(self, name: str, policy: Policy) -> list[Subject]:
+        """Return what a policy judges of a project's files. Raises StudioloError as `list_passing` does."""
+        told = await self._ask(policy, f"/facts/{quote(name, safe='')}/")
+        return [
+            Subject(
+                "pypi",
+                name,
+                version=one["version"],
+                file=one["file"],
+                channel=told["channel"],
+                uploaded_at=time_of(one["uploaded_at"]),
+                is_wheel=one["is_wheel"],
+                sha256=one["sha256"],
+            )
+            for one in told["files"]
+        ]
 
     async def _ask(self, policy: Policy, path: str, **headers: str) -> Any:
         caller = caller_header(Caller("", "", policy.hash, "", "", "planner"))

@@ -1,7 +1,6 @@
 """Use cases of administrators: approve what was asked for, or deny it with a reason; have it installed again."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -9,17 +8,15 @@ from studiolo.contract.errors import Conflict, InvalidInput
 from studiolo.contract.requests import LIFTED_BY_EXCEPTION, Approval, Denial, PackageRequest
 from studiolo.kit.clock import Clock
 from studiolo.kit.db import Database, Transaction
-from studiolo.packages.policy.decide import decide
 from studiolo.packages.policy.decisions import Decision
 from studiolo.packages.policy.effective import Grant
 from studiolo.server.audit.service import Audit
 from studiolo.server.notifications.service import Notifications
-from studiolo.server.packages.effective import Policies
 from studiolo.server.packages.grants import Grants
 from studiolo.server.principal import Principal
 from studiolo.server.requests import queries
 from studiolo.server.requests.service import TOPICS, Requests, check_pending, link_of
-from studiolo.server.requests.wishes import read_versions, subject_of
+from studiolo.server.requests.wishes import read_versions
 
 Kind = Literal["approval", "exception"]
 
@@ -34,7 +31,6 @@ class Decisions:
         audit: Audit,
         requests: Requests,
         notifications: Notifications,
-        policies: Policies,
         grants: Grants,
     ) -> None:
         self._db = db
@@ -42,7 +38,6 @@ class Decisions:
         self._audit = audit
         self._requests = requests
         self._notifications = notifications
-        self._policies = policies
         self._grants = grants
         self.on_approved: Callable[[str], None] = lambda request_id: None
 
@@ -129,11 +124,9 @@ class Decisions:
         self, asked: PackageRequest, kind: Kind, wanted: Mapping[str, str], until: datetime | None
     ) -> None:
         """Judge as if it were granted: what would be refused even then must not look approved."""
-        _, policy = await self._policies.effective(asked.workspace.id)
         given = [Grant(kind, asked.ecosystem, name, specifier, "", "", until) for name, specifier in wanted.items()]
-        tried = replace(policy, grants=(*policy.grants, *given))
         for name, specifier in wanted.items():
-            decision = decide(tried, subject_of(asked.ecosystem, name, specifier), self._clock.now())
+            decision = await self._requests.judge(asked.workspace.id, asked.ecosystem, name, specifier, given)
             if not decision.is_allowed:
                 raise _not_enough(kind, decision)
 

@@ -38,12 +38,13 @@ def build_requests(
     db, clock, audit, settings = on.db, on.clock, on.audit, on.settings
     workspaces, policies, grants = of_workspaces.workspaces, of_packages.policies, of_packages.grants
     requests = Requests(db, clock, audit, workspaces, notifications, policies, is_on=settings.packages.requests)
-    decisions = Decisions(db, clock, audit, requests, notifications, policies, grants)
+    decisions = Decisions(db, clock, audit, requests, notifications, grants)
     catalogue = IndexCatalogue(
         IndexHost(settings.index_socket, settings.index_key_file),
         policies,
         settings.osv_index if settings.packages.osv_folder is not None else None,
     )
+    requests.list_files = catalogue.list_files
     requests.list_passing = of_environments.planner.passing = catalogue.list_passing
     following = Following(
         db,

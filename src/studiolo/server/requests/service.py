@@ -1,6 +1,7 @@
 """Use cases of those who ask: ask for a package, or join who asked before; look; change one's mind."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from statistics import median_high
 
@@ -16,7 +17,8 @@ from studiolo.kit.clock import Clock
 from studiolo.kit.cursors import read_time_cursor, write_cursor
 from studiolo.kit.db import Database, Transaction
 from studiolo.packages.policy.decide import decide
-from studiolo.packages.policy.decisions import Decision
+from studiolo.packages.policy.decisions import Decision, Subject
+from studiolo.packages.policy.effective import Grant, Policy
 from studiolo.server.accounts.queries import list_administrators
 from studiolo.server.audit.service import Audit
 from studiolo.server.environments.planning import ListPassing
@@ -25,10 +27,11 @@ from studiolo.server.packages.effective import Policies
 from studiolo.server.principal import Principal
 from studiolo.server.requests import queries
 from studiolo.server.requests.wire import ruling, wire
-from studiolo.server.requests.wishes import read_wish, subject_of
+from studiolo.server.requests.wishes import judge_files, read_wish, subject_of
 from studiolo.server.workspaces import queries as workspace_queries
 from studiolo.server.workspaces.service import Workspaces
 
+ListFiles = Callable[[str, Policy], Awaitable[Sequence[Subject]]]
 TOPIC = "requests"
 TOPICS = (TOPIC, "home", "policy")
 _MAX_PAGE = 200
@@ -39,7 +42,8 @@ _LATELY = 20
 class Requests:
     """Requests for packages as people see them.
 
-    `on_asked(id)`: there is something to find out about a request. `list_passing`: asks the index, where there is one.
+    `on_asked(id)`: there is something to find out about a request. `list_passing` and `list_files` (of a project, as a
+    policy judges them) ask the index, where there is one.
     """
 
     def __init__(
@@ -61,12 +65,26 @@ class Requests:
         self._policies = policies
         self.is_on = is_on
         self.list_passing: ListPassing | None = None
+        self.list_files: ListFiles | None = None
         self.on_asked: Callable[[str], None] = lambda request_id: None
 
-    async def judge(self, workspace_id: str, ecosystem: Ecosystem, name: str, specifier: str) -> Decision:
-        """Return what the workspace's policy says of a package now."""
+    async def judge(
+        self, workspace_id: str, ecosystem: Ecosystem, name: str, specifier: str, granted: Sequence[Grant] = ()
+    ) -> Decision:
+        """Return what the workspace's policy says of a package now, or would if something more were `granted`.
+
+        What only files tell (when they came, whether they are wheels) is asked of the index, where there is one.
+        """
         _, policy = await self._policies.effective(workspace_id)
-        return decide(policy, subject_of(ecosystem, name, specifier), self._clock.now())
+        policy = replace(policy, grants=(*policy.grants, *granted)) if granted else policy
+        decision = decide(policy, subject_of(ecosystem, name, specifier), self._clock.now())
+        if not decision.is_allowed or ecosystem != "pypi" or self.list_files is None:
+            return decision
+        try:
+            files = await self.list_files(name, policy)
+        except StudioloError:
+            return decision
+        return judge_files(policy, files, specifier, self._clock.now()) or decision
 
     async def find_place(self, who: Principal, workspace: str) -> RowMapping:
         """Return the workspace that a reference means, if the caller may ask in it; raises NotFound, Denied."""

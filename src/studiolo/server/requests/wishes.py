@@ -1,12 +1,18 @@
 """What people may ask for: a name, with versions or without."""
 
+from collections.abc import Sequence
+from datetime import datetime
+
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
 
 from studiolo.contract.environments import Ecosystem
 from studiolo.contract.errors import InvalidInput
 from studiolo.packages.names import canonical
-from studiolo.packages.policy.decisions import Subject
-from studiolo.packages.policy.rules import read_specifier
+from studiolo.packages.policy.decide import decide
+from studiolo.packages.policy.decisions import Decision, Subject
+from studiolo.packages.policy.effective import Policy
+from studiolo.packages.policy.rules import read_specifier, read_version
 
 _HINT = "Write a name, or a name with versions: torch, 'torch==2.9.0', 'pandas>=2,<3'."
 
@@ -45,3 +51,14 @@ def subject_of(ecosystem: Ecosystem, name: str, specifier: str) -> Subject:
     exact = specifier.removeprefix("==")
     is_one = specifier.startswith("==") and exact[:1].isdigit() and not set(exact) & set(",*")
     return Subject(ecosystem, name, version=exact if is_one else None)
+
+
+def judge_files(policy: Policy, files: Sequence[Subject], specifier: str, now: datetime) -> Decision | None:
+    """Return what a policy says of the files that a wish is about: allowed if one of them passes, else the word on the
+    newest, of a wheel where there is one; None where there are none."""
+    versions = SpecifierSet(specifier)
+    known = [(parsed, one) for one in files if (parsed := read_version(one.version or "")) is not None]
+    meant = [(parsed, one) for parsed, one in known if versions.contains(parsed, prereleases=True)]
+    meant.sort(key=lambda found: (found[0], bool(found[1].is_wheel)), reverse=True)
+    decisions = [decide(policy, one, now) for _, one in meant]
+    return next((one for one in decisions if one.is_allowed), decisions[0] if decisions else None)
