@@ -20,6 +20,7 @@ def test_what_was_backed_up_while_it_ran_starts_elsewhere(make_platform: Callabl
     first.up()
     made = first.json("create", "churn", "--description", "Who leaves")
     (Path(made["path"]) / "notebooks" / "data.csv").write_text("1,2\n")
+    first.run("start", "churn")
     backup = first.json("backup", str(first.folder / "to"))
     # Once more through the platform itself.
     through = first.json("backups", "start", "--wait")
@@ -37,5 +38,7 @@ def test_what_was_backed_up_while_it_ran_starts_elsewhere(make_platform: Callabl
     assert (found["id"], found["description"]) == (made["id"], "Who leaves")
     assert found["path"].startswith(str(second.data_dir))
     assert content(Path(found["path"])) == files
+    # The session that ran is over, and nobody waits for it.
+    assert second.run("exec", "churn", "--", "echo", "here").stdout == "here\n"
     again = second.run("restore", backup["folder"], "--data-dir", str(second.data_dir), check=False)
     assert (again.returncode, "holds something already" in again.stderr) == (6, True)

@@ -80,6 +80,8 @@ async def test_what_is_restored_is_byte_for_byte_what_was_there(
         assert database.execute("SELECT name FROM workspaces").fetchall() == [("churn",)]
     database.close()
     assert (tmp_path / "new" / "secrets" / "master.key").stat().st_mode & 0o777 == 0o600
+    # By their folder it is known that no session is there.
+    assert not list((tmp_path / "new" / "sessions").iterdir())
     assert not (tmp_path / "new.restoring").exists()
 
 

@@ -38,6 +38,9 @@ def restore(source: Path, settings: Settings) -> Manifest:
         _copy_all(source, manifest, part)
         if manifest.database.name == form.POSTGRESQL:
             restore_postgresql(plain_url(settings), source / form.DATABASE / form.POSTGRESQL)
+        # None of the sessions in the database is there. Without their folder they would count as out of reach, and who
+        # opens their workspaces would wait for them.
+        (part / "sessions").mkdir(mode=0o711)
         os.sync()
         part.rename(target)
     except OSError as exc:
