@@ -1,9 +1,13 @@
 """`WORKSPACE:path` on the command line, and plain paths of this machine."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from studiolo.cli.invocation import current
-from studiolo.contract.errors import InvalidInput
+from studiolo.contract.errors import InvalidInput, NotFound
+from studiolo.contract.files import FileKind
+
+if TYPE_CHECKING:
+    from studiolo.sdk import Studiolo
 
 
 class FilePlace(NamedTuple):
@@ -51,3 +55,15 @@ def place_of(text: str, *, with_path: bool = True) -> FilePlace:
             hint=f"Write WORKSPACE:path, for example: {current().program} ls churn:notebooks",
         )
     return place
+
+
+def is_folder(client: "Studiolo", place: FilePlace) -> bool:
+    """Tell whether a folder is there; links to folders are none."""
+    if not place.path:
+        return True
+    try:
+        return client.files.info(place.workspace, place.path).kind is FileKind.FOLDER
+    except NotFound as exc:
+        if exc.code != "file-not-found":
+            raise
+        return False

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from studiolo.cli.file_places import place_of
+from studiolo.cli.file_places import is_folder, place_of
 from studiolo.cli.invocation import connect
 from studiolo.cli.output import ago, emit, harmless, say
 from studiolo.cli.tables import print_table
@@ -77,7 +77,7 @@ def move(
             hint=f"Copy it: studiolo cp {source} FILE, then studiolo cp FILE {target}",
         )
     with connect() as client:
-        if not goal.path or target.endswith("/"):
+        if target.endswith("/") or is_folder(client, goal):
             goal = goal.below(named.name)
         moved = client.files.move(named.workspace, named.path, goal.path)
     emit(moved, lambda: print(f"Moved {harmless(str(named))} to {harmless(moved.path)}."))

@@ -1,6 +1,7 @@
 """`cp`: files between this machine and a workspace, both ways, and within a workspace."""
 
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from studiolo.cli.describing import unwritable
-from studiolo.cli.file_places import FilePlace, find_place
+from studiolo.cli.file_places import FilePlace, find_place, is_folder
 from studiolo.cli.invocation import connect, current
 from studiolo.cli.output import emit, harmless, say
 from studiolo.contract.errors import Conflict, InvalidInput, NotFound
@@ -107,9 +108,15 @@ def _within(client: Studiolo, source: FilePlace, target: FilePlace, text: str, *
     if text.endswith("/") and target.path:
         with _there_already():
             client.files.mkdir(target.workspace, target.path)
-    if _is_folder(client, target):
+    if is_folder(client, target):
         target = target.below(source.name)
-    made = client.files.copy(source.workspace, source.path, target.path)
+    try:
+        made = client.files.copy(source.workspace, source.path, target.path)
+    except Conflict as exc:
+        if exc.code != "file-exists":
+            raise
+        hint = f"Choose another name, or delete it first: {current().program} files rm {shlex.quote(str(target))}"
+        raise _is_there(target, hint) from exc
     return Transfer(str(source), f"{target.workspace}:{made.path}", made.size or 0)
 
 
@@ -120,7 +127,7 @@ def _send(
         raise NotFound("file-not-found", f"There is no {str(source)!r} on this machine.")
     if source.is_dir() and not recursive:
         raise _needs_recursive(str(source))
-    if text.endswith("/") or _is_folder(client, target):
+    if text.endswith("/") or is_folder(client, target):
         target = target.below(to_wire(source.resolve().name))
     waiting = list(_local_files(source, target)) if source.is_dir() else [(source, target)]
     for place in _empty_folders(source, target) if source.is_dir() else ():
@@ -138,15 +145,15 @@ def _send(
 
 def _bring(client: Studiolo, source: FilePlace, target: str, *, recursive: bool, force: bool) -> list[Transfer]:
     entry = client.files.info(source.workspace, source.path)
-    is_folder = FileKind.FOLDER in (entry.kind, entry.leads_to)
-    if is_folder and not recursive:
+    many = FileKind.FOLDER in (entry.kind, entry.leads_to)
+    if many and not recursive:
         raise _needs_recursive(str(source))
     goal = Path(target)
     if goal.is_dir() or target.endswith("/"):
         goal = goal / (from_wire(source.name) or source.workspace.rpartition("/")[2])
     done = []
     with _writable(goal), showing_progress() as begin:
-        waiting = list(_remote_files(client, source, goal)) if is_folder else [(source, entry, goal)]
+        waiting = list(_remote_files(client, source, goal)) if many else [(source, entry, goal)]
         for place, found, file in waiting:
             if not file.exists() or force:
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -163,8 +170,10 @@ def _upload(client: Studiolo, file: Path, place: FilePlace, *, force: bool, prog
     try:
         client.files.upload(place.workspace, file, place.path, overwrite=force, progress=progress)
     except Conflict as exc:
-        if exc.code != "file-exists" or not _is_same(file, client.files.info(place.workspace, place.path)):
+        if exc.code != "file-exists":
             raise
+        if not _is_same(file, client.files.info(place.workspace, place.path)):
+            raise _is_there(place, "Pass --force to overwrite it.") from exc
 
 
 def _is_same(file: Path, entry: FileEntry) -> bool:
@@ -213,15 +222,8 @@ def _remote_files(client: Studiolo, source: FilePlace, target: Path) -> Iterator
             say(f"note: left out {place}: it is no plain file")
 
 
-def _is_folder(client: Studiolo, place: FilePlace) -> bool:
-    if not place.path:
-        return True
-    try:
-        return client.files.info(place.workspace, place.path).kind is FileKind.FOLDER
-    except NotFound as exc:
-        if exc.code != "file-not-found":
-            raise
-        return False
+def _is_there(place: FilePlace, hint: str) -> Conflict:
+    return Conflict("file-exists", f"{str(place)!r} is there already; nothing was changed.", hint=hint)
 
 
 def _needs_recursive(shown: str) -> InvalidInput:

@@ -183,11 +183,15 @@ async def test_the_command_line_carries_folders_both_ways(stage: Stage, tmp_path
     (source / "empty").write_text("no longer")
     refused = await studiolo(stage, "cp", "-r", str(source), "churn:", "--json", code=6)
     assert "file-exists" in refused
+    assert "--force" in refused
     refused = await studiolo(stage, "cp", "-r", "churn:données", str(tmp_path), code=6)
     assert "--force" in refused
     await studiolo(stage, "cp", str(source / "empty"), "churn:données/", "--force")
     assert (stage.folder / "données" / "empty").read_text() == "no longer"
-    await studiolo(stage, "files", "mv", "churn:données/empty", "notebooks/")
+    refused = await studiolo(stage, "cp", "churn:données/empty", "churn:données/deep/x y.bin", code=6)
+    assert "files rm 'churn:données/deep/x y.bin'" in refused
+    await studiolo(stage, "files", "mv", "churn:données/empty", "données/deep")
+    await studiolo(stage, "files", "mv", "churn:données/deep/empty", "notebooks/")
     assert (stage.folder / "notebooks" / "empty").exists()
     assert await studiolo(stage, "cp", "churn:notebooks/empty", "-") == "no longer"
     several = [str(source / "empty"), str(source / "deep" / "x y.bin")]
