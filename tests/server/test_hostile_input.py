@@ -5,6 +5,7 @@ import pytest
 
 from server.conftest import People, eventually
 from studiolo.kit.cursors import write_cursor
+from studiolo.server.services import Services
 
 V = "/api/v1"
 W = f"{V}/jupyter/workspaces"
@@ -124,3 +125,18 @@ async def test_the_description_says_where_a_key_is_needed(people: People) -> Non
             reply = await nobody.request(method, address)
             is_open = reply.status_code != 401
             assert (operation["security"] == []) is is_open, (method, path, reply.status_code)
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-01-01T00:00:00", "now"])
+async def test_a_session_tells_no_time_that_there_is_not(
+    ana: httpx.AsyncClient, churn: str, services: Services, at: str
+) -> None:
+    started = await ana.post(f"{V}/jupyter/sessions", json={"workspace": "churn"}, params={"wait": 5})
+    session = started.json()["id"]
+    headers = {"Authorization": f"Bearer {services.session_secrets.api_key(session, 1)}"}
+    for name in ("last_active_at", "notebook_at"):
+        reply = await ana.post(f"{V}/sessions/{session}/report", json={name: at}, headers=headers)
+        assert refusal(reply) == (422, "request-invalid")
+    told = {"id": "a4fc164a-e1a3-4dc1-aed0-bfddfa8bd8e4", "exit": {"reason": "died", "message": "", "at": at}}
+    reply = await ana.post(f"{V}/sessions/{session}/kernels/ended", json=told, headers=headers)
+    assert refusal(reply) == (422, "request-invalid")

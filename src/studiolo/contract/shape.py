@@ -1,11 +1,23 @@
 """The bases of all wire models."""
 
 import re
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, model_validator
 
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
+def _in_utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("outside the years 1 to 9999") from exc
+
+
+# A time that people or programs send, with its zone.
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class Shape(BaseModel):

@@ -244,13 +244,13 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _blame_number(context: ExceptionContext) -> BaseException | None:
-    # Only somebody from outside names such a number; no column is larger, so none of ours is.
+    # Only somebody from outside names such a number or time; no column is larger, so none of ours is.
     if not isinstance(context.original_exception, OverflowError):
         return None
     return InvalidInput(
         "request-invalid",
-        "A number is larger than any that there can be here.",
-        hint="Send a number that was seen in an answer.",
+        "A number or a time is out of the range that there can be here.",
+        hint="Send one that was seen in an answer, or a time of this century.",
     )
 
 

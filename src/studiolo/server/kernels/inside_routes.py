@@ -4,9 +4,10 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from studiolo.contract.models import Request, Wire
+from studiolo.contract.shape import Moment
 from studiolo.gateway.base import Wish
 from studiolo.server.http.identity import Allow
 from studiolo.server.http.services import service
@@ -46,7 +47,7 @@ class KernelEnd(Request):
 
     reason: Annotated[str, Field(max_length=40)]
     message: Annotated[str, Field(max_length=4096)]
-    at: AwareDatetime
+    at: Moment
     code: int | None = None
     signal: int | None = None
 

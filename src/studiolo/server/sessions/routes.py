@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from studiolo.contract.lab import Here, HereNow
 from studiolo.contract.models import (
@@ -19,6 +19,7 @@ from studiolo.contract.models import (
     SessionStop,
 )
 from studiolo.contract.resources import WorkspaceHistory
+from studiolo.contract.shape import Moment
 from studiolo.server.http.identity import Allow
 from studiolo.server.http.services import service
 from studiolo.server.principal import Principal
@@ -176,9 +177,9 @@ class Report(Request):
     terminals: _Count = 0
     busy_terminals: _Count = 0
     connections: _Count = 0
-    last_active_at: AwareDatetime | None = None
+    last_active_at: Moment | None = None
     notebook: Annotated[str, Field(max_length=4096)] | None = None
-    notebook_at: AwareDatetime | None = None
+    notebook_at: Moment | None = None
     kernels_survive: bool = True
     environment_note: Annotated[str, Field(max_length=4096)] = ""
 
