@@ -16,6 +16,7 @@ from studiolo.kit.reconcile import running
 from studiolo.packages.policy.decisions import Subject
 from studiolo.packages.policy.effective import Policy
 from studiolo.server.environments.installing import Resolved
+from studiolo.server.packages.effective import Policies
 from studiolo.server.principal import Principal
 from studiolo.server.requests.following import Following
 from studiolo.server.requests.grounds import BuildOutcome, Facts
@@ -109,10 +110,14 @@ async def ask(client: httpx.AsyncClient, workspace: str, package: str, **more: s
 class Files:
     """The files of every project, as an index would tell of them."""
 
-    def __init__(self, *files: Subject) -> None:
+    def __init__(self, policies: Policies, workspace: str, *files: Subject) -> None:
+        self.policies = policies
+        self.workspace = workspace
         self.files = files
 
     async def __call__(self, name: str, policy: Policy) -> Sequence[Subject]:
+        if policy.hash != (await self.policies.effective(self.workspace))[1].hash:
+            raise Unavailable("packages-unavailable", "Nobody knows this policy.")
         return self.files
 
 
@@ -123,6 +128,8 @@ async def test_what_is_left_out_for_its_file_alone_can_be_asked_for_and_needs_an
     assert (await ana.put(f"{W}/{churn}/policy", json={"document": document, "note": "x"})).status_code == 200
     now = services.requests._clock.now()
     services.requests.list_files = Files(
+        services.policies,
+        churn,
         Subject("pypi", "fresh", "1.0", "fresh-1.0-py3-none-any.whl", "defaults", now - timedelta(days=90), True),
         Subject("pypi", "fresh", "2.0", "fresh-2.0-py3-none-any.whl", "defaults", now, True),
     )

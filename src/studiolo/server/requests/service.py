@@ -75,13 +75,14 @@ class Requests:
 
         What only files tell (when they came, whether they are wheels) is asked of the index, where there is one.
         """
-        _, policy = await self._policies.effective(workspace_id)
-        policy = replace(policy, grants=(*policy.grants, *granted)) if granted else policy
+        _, known = await self._policies.effective(workspace_id)
+        policy = replace(known, grants=(*known.grants, *granted)) if granted else known
         decision = decide(policy, subject_of(ecosystem, name, specifier), self._clock.now())
         if not decision.is_allowed or ecosystem != "pypi" or self.list_files is None:
             return decision
         try:
-            files = await self.list_files(name, policy)
+            # The index knows policies that hold, not such as are tried.
+            files = await self.list_files(name, known)
         except StudioloError:
             return decision
         return judge_files(policy, files, specifier, self._clock.now()) or decision
