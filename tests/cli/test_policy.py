@@ -46,6 +46,16 @@ def test_a_policy_is_set_shown_and_compared(cli: Run, server: ControlPlane, file
     assert cli("info", "set", "--json").data["policy"]["number"] == 1
 
 
+def test_an_exception_is_shown_with_its_last_day_and_a_limit_once(cli: Run, server: ControlPlane, file: Path) -> None:
+    assert cli("create", "excepting").code == 0
+    exception = "{spec: cowsay==6.1, until: 2199-12-31, reason: looked at}"
+    file.write_text(file.read_text() + f"  exceptions:\n    - {exception}\n")
+    assert cli("policy", "set", str(file), "excepting").code == 0
+    shown = cli("policy", "show", "excepting")
+    assert "looked at, until 31 December 2199" in shown.out
+    assert shown.err.count("socket is a module of the standard library") == 1
+
+
 def test_a_check_ends_by_its_verdict_and_names_the_rule(cli: Run, server: ControlPlane, file: Path) -> None:
     assert cli("create", "checked").code == 0
     assert cli("policy", "set", str(file), "checked").code == 0

@@ -2,6 +2,7 @@
 
 import difflib
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,14 @@ from studiolo.cli.invocation import connect
 from studiolo.cli.output import ago, emit, harmless, print_fields, say
 from studiolo.cli.tables import print_table
 from studiolo.contract.errors import InvalidInput
-from studiolo.contract.policies import EffectivePolicy, Judgement, PolicyOutlook, PolicyRevision, PolicyRule
+from studiolo.contract.policies import (
+    EffectivePolicy,
+    Judgement,
+    PolicyGrant,
+    PolicyOutlook,
+    PolicyRevision,
+    PolicyRule,
+)
 
 WhereArgument = Annotated[
     str | None,
@@ -166,21 +174,22 @@ def _print_policy(policy: EffectivePolicy) -> None:
         ("pinned", policy.pins),
     )
     rows = [(word, rule.entry, rule.source) for word, rules in parts for rule in rules]
-    rows += [
-        (one.kind, f"{one.name}{one.specifier}", f"{one.by}: {one.reason}{_until(one.id)}") for one in policy.grants
-    ]
+    rows += [(one.kind, f"{one.name}{one.specifier}", f"{one.by}: {one.reason}{_end_of(one)}") for one in policy.grants]
     print()
     print_table(("RULE!", "PACKAGE!", "FROM"), rows, empty="No rules.")
     _say_limits(policy)
 
 
-def _until(grant_id: str | None) -> str:
-    return f" ({grant_id})" if grant_id else ""
+def _end_of(grant: PolicyGrant) -> str:
+    # A day that was named ends at the next one's midnight.
+    until = f", until {grant.until - timedelta(seconds=1):%-d %B %Y}" if grant.until else ""
+    return f"{until} ({grant.id})" if grant.id else until
 
 
 def _say_limits(policy: EffectivePolicy) -> None:
     rules: list[PolicyRule] = policy.blocked_packages
-    for line in [*policy.notes, *(rule.limits for rule in rules if rule.limits)]:
+    # Several rules may have the same.
+    for line in dict.fromkeys([*policy.notes, *(rule.limits for rule in rules if rule.limits)]):
         say(line)
 
 
