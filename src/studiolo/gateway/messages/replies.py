@@ -37,12 +37,17 @@ def status(state: KernelState | str, *, session: str, parent_header: bytes = b"{
 
 
 def greeting(state: KernelState | str, *, session: str) -> list[bytes]:
-    """Return the status that a client gets first.
+    """Return the status that a client gets first."""
+    return status(state, session=session, parent_header=nobodys_request(session))
 
-    Its parent is a request, though nobody's: that of jupyter_server is its own question to the kernel, and clients
-    that look for an id in each status's parent work with both.
+
+def nobodys_request(session: str) -> bytes:
+    """Return the parent of a status that answers nobody.
+
+    What jupyter_server's clients see first answers its own question to the kernel, and some look for an id in the
+    parent of everything.
     """
-    return status(state, session=session, parent_header=build("kernel_info_request", {}, session=session)[0])
+    return build("kernel_info_request", {}, session=session)[0]
 
 
 def notice(text: str, *, session: str, parent_header: bytes = b"{}", gap: Any = None) -> list[bytes]:
