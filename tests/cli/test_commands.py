@@ -48,9 +48,21 @@ def test_times_are_iso_in_json(cli: Run, platform: StandIn) -> None:
     assert cli("info", "churn", "--json").data["created_at"] == "2026-11-21T04:00:00Z"
 
 
+# Times to come are rounded.
+SOON = [(-5390, "in 90 min"), (-7 * 86400 + 1, "in 7 d"), (-61, "in 1 min"), (-59, "in a moment")]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "just now"), (59, "just now"), (200, "3 min ago"), (7300, "2 h ago"), (90000, "1 d ago"), (-7300, "in 2 h")],
+    [
+        (0, "just now"),
+        (59, "just now"),
+        (200, "3 min ago"),
+        (7300, "2 h ago"),
+        (90000, "1 d ago"),
+        (-7300, "in 2 h"),
+        *SOON,
+    ],
 )
 def test_times_are_relative_for_people(seconds: int, words: str) -> None:
     now = datetime(2026, 11, 21, tzinfo=UTC)

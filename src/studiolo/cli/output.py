@@ -78,9 +78,11 @@ def ago(moment: datetime | None, *, now: datetime | None = None) -> str:
         return ""
     seconds = ((now or datetime.now(UTC)) - moment).total_seconds()
     for unit, size in _UNITS:
-        if abs(seconds) >= size:
-            amount = f"{int(abs(seconds) // size)} {unit}"
-            return f"{amount} ago" if seconds > 0 else f"in {amount}"
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+        # What was given seven days a moment ago ends in seven, not in six, and 90 minutes are not an hour.
+        if -seconds >= size and (-seconds >= 2 * size or size == _UNITS[-1][1]):
+            return f"in {round(-seconds / size)} {unit}"
     return "just now" if seconds >= 0 else "in a moment"
 
 

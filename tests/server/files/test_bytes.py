@@ -235,7 +235,7 @@ async def test_what_cannot_be_placed_is_refused_before_its_bytes_come(
 async def test_an_upload_larger_than_the_disk_is_refused_with_the_numbers(stage: Stage) -> None:
     reply = await begin(stage, 1 << 49, path="a")
     assert code(reply) == (503, "disk-full")
-    assert "GiB free" in reply.json()["detail"]
+    assert "left for files" in reply.json()["detail"]
 
 
 async def test_more_bytes_than_announced_are_refused(stage: Stage) -> None:

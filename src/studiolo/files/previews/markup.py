@@ -22,7 +22,8 @@ def render_text(head: bytes, size: int, name: str) -> str:
     """Return the document of text or code; `head`: what was read of its `size` bytes."""
     source = _decoded(head)
     is_whole = size <= len(head)
-    lines = f"{len(source.splitlines()):,} lines" if is_whole else ""
+    count = len(source.splitlines())
+    lines = ("1 line" if count == 1 else f"{count:,} lines") if is_whole else ""
     facts = tuple(filter(None, (describe_size(size), lines)))
     cut = f"The first {describe_size(len(head))} of {describe_size(size)} are shown. Download has all of it."
     notes = () if is_whole else (cut,)

@@ -14,7 +14,7 @@ from studiolo.files.previews.page import notice
 from studiolo.files.workers.pool import WorkerPool, WorkFailed
 
 # Part of every kept preview's name: raise it when previews look different from before.
-VERSION = 1
+VERSION = 2
 # Larger files are known by number, size and times: to read all of one takes longer than its preview.
 _MAX_HASHED = 64 * 2**20
 _MOST_KNOWN = 10_000

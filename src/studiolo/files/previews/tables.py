@@ -95,7 +95,7 @@ def _document(table: pa.Table, rows: int | None, columns: int, size: int, notes:
     if rows is None:
         counted = f"first {shown} rows"
     else:
-        counted = f"{rows:,} rows" if shown >= rows else f"first {shown} of {rows:,} rows"
+        counted = ("1 row" if rows == 1 else f"{rows:,} rows") if shown >= rows else f"first {shown} of {rows:,} rows"
     if columns > bounds.COLUMNS:
         table = table.select(list(range(bounds.COLUMNS)))
         notes = (*notes, f"The first {bounds.COLUMNS} of {columns:,} columns are shown.")

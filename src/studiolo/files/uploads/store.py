@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from studiolo.contract.errors import Conflict, NotFound, Unavailable
+from studiolo.contract.sizes import describe_size
 from studiolo.files.listing import etag_of
 from studiolo.files.placing import rename_new
 from studiolo.files.refusals import IsAFolder, exists, refusal, told
@@ -225,8 +226,8 @@ class Uploads:
         if size > free:
             raise Unavailable(
                 "disk-full",
-                f"The disk has {max(free, 0) / 2**30:.1f} GiB free, and the file needs {size / 2**30:.1f}.",
-                hint="Make room, then try again.",
+                f"The disk has {describe_size(max(free, 0))} left for files, and this one needs {describe_size(size)}.",
+                hint="Delete files and erase them from the trash, then try again.",
             )
 
 

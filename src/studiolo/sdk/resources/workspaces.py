@@ -19,6 +19,7 @@ from studiolo.contract.details import (
 )
 from studiolo.contract.models import Clone, Me, Member, MemberSet, Page, Workspace, WorkspaceCreate, WorkspaceUpdate
 from studiolo.contract.moves import Move, MoveProgress
+from studiolo.contract.names import check_name
 from studiolo.contract.operations import Role
 from studiolo.contract.resources import Resources, Scale, WorkspaceHistory, WorkspaceLimits
 from studiolo.sdk.forms import fill
@@ -181,8 +182,12 @@ class Workspaces:
         """Make a workspace of yours from an archive of `export_archive`, or any zip of files (which needs a `name`).
 
         Members with an account here get their role again; others are named in the reply.
-        Raises InvalidInput (`archive-invalid`), LimitReached (`archive-too-large`), Conflict (`workspace-exists`).
+        Raises InvalidInput (`archive-invalid`, `name-invalid`), LimitReached (`archive-too-large`), Conflict
+        (`workspace-exists`).
         """
+        if name is not None:
+            # A refusal that comes while gigabytes are on their way reads as a broken connection.
+            check_name(name)
         with Path(path).open("rb") as file:  # noqa: ASYNC230 local
             return await self._transport.upload(Imported, f"{_PATH}/import", file, query={"name": name})
 
