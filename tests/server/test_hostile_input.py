@@ -140,3 +140,27 @@ async def test_a_session_tells_no_time_that_there_is_not(
     told = {"id": "a4fc164a-e1a3-4dc1-aed0-bfddfa8bd8e4", "exit": {"reason": "died", "message": "", "at": at}}
     reply = await ana.post(f"{V}/sessions/{session}/kernels/ended", json=told, headers=headers)
     assert refusal(reply) == (422, "request-invalid")
+
+
+async def test_an_id_of_another_workspace_is_answered_as_one_that_never_was(
+    ana: httpx.AsyncClient, leo: httpx.AsyncClient, churn: str
+) -> None:
+    mine = (await leo.post(W, json={"name": "mine"})).json()["id"]
+    share = (await ana.post(f"{churn}/shares", json={"path": "a.csv"})).json()["id"]
+    started = await ana.post(f"{V}/jupyter/sessions", json={"workspace": "churn"}, params={"wait": 5})
+    session = started.json()["id"]
+    for method, path, theirs in (
+        ("DELETE", f"{W}/{mine}/shares/", share),
+        ("GET", f"{V}/jupyter/sessions/", session),
+        ("DELETE", f"{V}/jupyter/sessions/", session),
+        ("GET", f"{W}/", (await ana.get(churn)).json()["id"]),
+    ):
+        absent = f"{theirs[:2]}{'0' * 16}"
+        told, expected = [(await leo.request(method, f"{path}{one}")) for one in (theirs, absent)]
+        assert told.status_code == 404
+        members = [reply.json() | {"request_id": None} for reply in (told, expected)]
+        assert members[0] == {name: _with(value, absent, theirs) for name, value in members[1].items()}
+
+
+def _with(value: object, old: str, new: str) -> object:
+    return value.replace(old, new) if isinstance(value, str) else value
