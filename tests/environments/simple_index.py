@@ -17,6 +17,12 @@ class SimpleIndex:
         self.url = f"file://{folder}/simple"
         (folder / "simple").mkdir()
 
+    def add_source(self, name: str, version: str) -> None:
+        """Add a source distribution that nobody may open."""
+        page = self._folder / "simple" / name / "index.html"
+        page.parent.mkdir()
+        page.write_text(f'<!DOCTYPE html><html><body>\n<a href="{name}-{version}.tar.gz">{name}-{version}.tar.gz</a>\n')
+
     def add(self, name: str, version: str, needs: Sequence[str] = ()) -> str:
         """Add a wheel and return its SHA-256."""
         requires = "".join(f"Requires-Dist: {spec}\n" for spec in needs)

@@ -66,6 +66,15 @@ async def test_packages_are_listed_with_where_they_came_from(ana: httpx.AsyncCli
     assert (found["leaf"]["from_base"], found["leaf"]["version"]) == (False, "2.0")
 
 
+async def test_what_has_no_wheel_is_not_built_and_that_is_said(
+    ana: httpx.AsyncClient, index: SimpleIndex, churn: Path
+) -> None:
+    index.add_source("sourced", "1.0")
+    build = await install(ana, "sourced")
+    assert (build["state"], build["code"]) == ("failed", "package-unsolvable")
+    assert build["message"].startswith("sourced has no wheel that fits, only source distributions")
+
+
 async def test_what_was_asked_for_before_still_holds(ana: httpx.AsyncClient, index: SimpleIndex, churn: Path) -> None:
     index.add("needsnew", "1.0", needs=["leaf>=2"])
     await install(ana, "leaf<2")

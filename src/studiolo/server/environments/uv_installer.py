@@ -141,9 +141,21 @@ def _pin(one: Resolved) -> str:
     return f"{one.name}=={one.version}" + (f" --hash=sha256:{one.sha256}" if one.sha256 else "") + "\n"
 
 
+_NO_WHEEL = re.compile(r"Because (?:all versions of )?(?P<name>[\w.-]+)(?:==\S+)? ha(?:ve|s) no usable wheels")
+
+
 def _unresolved(outcome: Outcome) -> StudioloError:
     causes = [line.strip().removeprefix("cause: ") for line in outcome.said.splitlines() if line.strip()]
     said = " ".join(causes[:_CAUSES_SHOWN])
+    if found := _NO_WHEEL.search(said):
+        name = found["name"]
+        return Conflict(
+            "package-unsolvable",
+            f"{name} has no wheel that fits, only source distributions, which run code while they are installed: none "
+            "is built here.",
+            hint=f"In a session `pip install {name}` builds it, where the policy (wheels_only) or an exception lets it "
+            f"pass: studiolo request WORKSPACE {name}",
+        )
     if "No solution found" in outcome.said:
         return Conflict(
             "package-unsolvable",
