@@ -1,6 +1,7 @@
 """Each page in each of its states: nothing wider than a phone, one button that stands out."""
 
 import pytest
+from playwright.sync_api import expect
 
 from web.conftest import Visitors
 from web.stage import Samples
@@ -15,6 +16,13 @@ def test_a_phone_scrolls_down_only_and_sees_one_filled_button(visitors: Visitors
     page = visitors.get(who, "phone").open(path.format(**samples.ids))
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator(".filled:visible").count() <= 1
+    page.close()
+
+
+def test_the_tab_that_is_shown_is_seen(visitors: Visitors, samples: Samples) -> None:
+    who, path = PAGES["workspace's settings"]
+    page = visitors.get(who, "phone").open(path.format(**samples.ids))
+    expect(page.locator(".tabs [aria-current]")).to_be_in_viewport(ratio=0.9)
     page.close()
 
 

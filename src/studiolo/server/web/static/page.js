@@ -80,6 +80,8 @@ if (address.searchParams.has("said")) {
 const canonical = document.querySelector("link[rel=canonical]");
 if (canonical) history.replaceState(history.state, "", canonical.href + location.hash);
 document.querySelector("[data-result]")?.focus();
+// Where tabs are wider than the screen, the one that is shown is seen.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 const target = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
 const folded = target && target.closest("details");
 if (folded) folded.open = true;
