@@ -226,6 +226,8 @@ def test_ctrl_c_ends_the_gateway_and_its_kernels() -> None:
         gateway.process.send_signal(signal.SIGINT)
         assert gateway.process.wait(SECONDS) == 0
         wait_for(lambda: not is_alive(pid))
+        # Neither sockets nor what the kernel was told.
+        assert not list((gateway.folder / "run").iterdir())
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 import socket
 import ssl
 import time
@@ -114,6 +115,9 @@ class Host:
         self._stock.close()
         await self._runner.cleanup()
         await self._launcher.aclose()
+        if end_kernels and not self.registry.has_living:
+            # Nobody has sockets there any more; what kernels were told goes with it, keys too.
+            await asyncio.to_thread(shutil.rmtree, self._settings.run, ignore_errors=True)
         self._lock.__exit__(None, None, None)
 
     async def _report(self) -> None:

@@ -63,6 +63,11 @@ class Registry:
         self._telling: set[asyncio.Task[None]] = set()
         self.changed = asyncio.Event()
 
+    @property
+    def has_living(self) -> bool:
+        """Whether any kernel lives, shown or not."""
+        return any(hosted.is_alive for hosted in self._hosted.values())
+
     def list(self, scope: str | None = None) -> list[Hosted]:
         """Return the kernels of a scope, or all; ended ones until they are removed or forgotten."""
         return [h for h in self._hosted.values() if not h.record.removed and scope in (None, h.scope)]
