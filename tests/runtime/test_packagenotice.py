@@ -83,6 +83,35 @@ def test_what_is_no_tombstone_says_nothing(folder: str) -> None:
     assert describe(folder, FILE, {}, "churn") is None
 
 
+@pytest.mark.parametrize(
+    ("said", "unfound"),
+    [
+        ("ERROR: No matching distribution found for lib==3.0\n", {"lib": "3.0"}),
+        ("ERROR: No matching distribution found for My_Lib>=3\n", {"my-lib": None}),
+        ("error: No solution found when resolving dependencies\n  cause: Because there is no version of lib==3.0 and you "
+         "require lib==3.0, we can conclude that your requirements are unsatisfiable.\n", {"lib": "3.0"}),
+        ("  x No solution found when resolving dependencies:\n  Because there is no version of\n      \x1b[36mlib==3.0\x1b[39m "
+         "and you require lib==3.0, we can", {"lib": "3.0"}),
+        ("No solution found: Because only lib==2.0 is available and you require lib>=3, we can", {"lib": None}),
+        ("No solution found: Because only the following versions of lib are available:\n  lib==1\n  lib==2\n", {"lib": None}),
+        ("Because demo depends on lib (3.0) which doesn't match any versions, version solving failed.", {"lib": "3.0"}),
+        ("Could not find a matching version of package lib\n", {"lib": None}),
+        ("[CandidateNotFound]: Unable to find candidates for lib. There may exist", {"lib": None}),
+        ("there is no version of lib==3.0 of which a poem tells", {}),
+    ],
+)  # fmt: skip
+def test_what_tools_did_not_find_is_read_from_their_words_in_whatever_pieces(
+    said: str, unfound: dict[str, str | None]
+) -> None:
+    refusals = Refusals()
+    for pieces in ([said], [*said]):
+        for piece in pieces:
+            refusals.look(_stream(piece))
+        assert refusals.take_unfound() == unfound
+        assert refusals.take_unfound() == {}
+        refusals.take()
+
+
 @pytest.fixture
 def index() -> Iterator[tuple[str, list[str | None]]]:
     """An index that refuses; its address, and the credentials it was shown."""
@@ -160,3 +189,53 @@ def test_without_an_index_nothing_is_watched(monkeypatch: pytest.MonkeyPatch) ->
     watch(kernel)
     assert kernel.hooks == []
     assert kernel.tell is None
+
+
+def test_of_a_version_that_is_left_out_the_index_is_asked_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = "TOO-NEW-lib--run--ml-jupyter-request-churn-lib"
+    files = [
+        {"url": "../../files/lib/lib-2.0-py3-none-any.whl"},
+        *(
+            {"url": f"../../denied/{folder}/lib-{one}-py3-none-any.whl", "requires-python": "===TOO-NEW"}
+            for one in (4, 3)
+        ),
+    ]
+    asked: list[tuple[str, str | None]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, self.headers["User-Agent"]))
+            is_page = self.path == "/pypi/simple/lib/"
+            self.send_response(200 if is_page else 403)
+            self.end_headers()
+            body = {"files": files} if is_page else {"rule": "cooldown_days: 7", "because": "lib 3 is too new."}
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *args: object) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("STUDIOLO_INDEX", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("STUDIOLO_WORKSPACE", "ana/churn")
+    monkeypatch.delenv("NETRC", raising=False)
+    try:
+        kernel = _Kernel(monkeypatch)
+        watch(kernel)
+        kernel.send("No solution found: Because there is no version of lib==3 and you require lib==3, we can\n")
+        kernel.ran("!uv pip install lib==3")
+        told, kernel.sent = kernel.sent.partition("\n\n")[2], ""
+        kernel.ran("!uv pip install lib==3")
+        assert not kernel.sent
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert told.splitlines() == [
+        "Refused: lib 3 in workspace churn",
+        "Rule:    cooldown_days: 7",
+        "Because: lib 3 is too new.",
+        "Ask:     ml jupyter request churn lib==3",
+    ]
+    assert asked[0][0] == "/pypi/simple/lib/"
+    assert str(asked[0][1]).startswith("pip/")
