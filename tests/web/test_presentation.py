@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from studiolo.contract.models import AuditEvent, PersonRef
 from studiolo.server.web.presentation import ago, count, device, seconds
 from studiolo.server.web.render import local
-from studiolo.server.web.sentences import sentence
+from studiolo.server.web.sentences import _SENTENCES, sentence
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -80,6 +81,7 @@ def event(action: str, target: str, *, via: str = "login", actor: str | None = "
 @pytest.mark.parametrize(
     ("happened", "words"),
     [
+        (event("policy.revise", "churn", number=3), "Ana set revision 3 of the package policy of churn"),
         (event("member.set", "churn", person="leo", role="editor"), "Ana made leo editor of churn"),
         (event("member.remove", "churn", person="ana"), "Ana left churn"),
         (event("workspace.update", "churn", changes={"name": "churn-2"}), "Ana renamed churn to churn-2"),
@@ -103,3 +105,8 @@ def test_events_read_as_sentences(happened: AuditEvent, words: str) -> None:
 
 def test_the_reader_is_called_you() -> None:
     assert sentence(event("session.stop", "lab-1"), "p-ana") == "You stopped lab-1"
+
+
+def test_a_sentence_reads_well_of_somebody_and_of_oneself() -> None:
+    wrong = re.compile(r"\{who\} (?:no longer )?(?:was|is|has|does|\w+(?<!s)s) ")
+    assert not [words for words in _SENTENCES.values() if wrong.match(words)]

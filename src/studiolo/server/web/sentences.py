@@ -36,12 +36,12 @@ _SENTENCES = {
     "workspace.create": "{who} made the workspace {target}",
     "workspace.delete": "{who} deleted the workspace {target}",
     "share.create": "{who} shared {path} in {target}",
-    "share.delete": "{who} no longer shares {path} in {target}",
+    "share.delete": "{who} stopped sharing {path} in {target}",
     "workspace.duplicate": "{who} made the workspace {target} as a copy",
     "backup.create": "{who} began a backup of the platform",
     "backup.cancel": "{who} cancelled a backup of the platform",
     "gpu.notify": "{who} asked to be told when GPUs are free on {target}",
-    "gpu.withdraw": "{who} no longer waits for GPUs",
+    "gpu.withdraw": "{who} stopped waiting for GPUs",
     "gpu.free": "{who} told of free GPUs on {target}",
     "dataset.create": "{who} registered the dataset {target}",
     "dataset.update": "{who} changed the dataset {target}",
@@ -56,14 +56,14 @@ _SENTENCES = {
     "workspace.clone-cancel": "{who} cancelled the clone into {target}",
     "scan.completed": "{who} scanned {target}; the worst finding: {worst}",
     "finding.accept": "{who} accepted a finding in {target}: {reason}",
-    "finding.reopen": "{who} no longer accepts a finding in {target}",
+    "finding.reopen": "{who} reopened a finding in {target}",
     "file.restore": "{who} brought {path} back in {target}",
     "file.erase": "{who} erased the deleted {path} of {target} for good",
     "package.revoked": "{who} took back what was granted for {target}",
     "policy.revise": "{who} set revision {number} of the package policy of {target}",
     "package.download": "{who} fetched {target} {version}",
-    "package.blocked": "{who} was refused {target}: {because}",
-    "package.guard": "{who} was kept from {call} in a notebook (rule: {target})",
+    "package.blocked": "{who} asked the index for {target}, which is refused: {because}",
+    "package.guard": "{who} tried {call} in a notebook, against the rule {target}",
     "environment.restore": "{who} had a notebook's environment restored in {target}",
     "base.create": "{who} added the base {target}",
     "base.default": "{who} chose {target} as the base of new workspaces",
@@ -89,7 +89,7 @@ _SENTENCES = {
     "package.requested": "{who} asked for {package} in {target}",
     "package.approved": "{who} allowed {package} in {target}",
     "package.denied": "{who} denied {package} in {target}: {reason}",
-    "package.withdrawn": "{who} no longer asks for {package} in {target}",
+    "package.withdrawn": "{who} withdrew the request for {package} in {target}",
     "package.install-again": "{who} had {package} installed once more in {target}",
     "workspace.scale": "{who} changed what sessions of {target} may use",
     "workspace.transfer": "{who} handed {target} over to {person}",
@@ -144,7 +144,7 @@ def sentence(event: AuditEvent, reader_id: str) -> str:
     """Return what happened as a sentence; the reader is "You". Actions unknown here are named as they are."""
     actor = event.actor.display_name if event.actor else _without_actor(event)
     who = "You" if event.actor and event.actor.id == reader_id else actor
-    values = _Values({key: value for key, value in event.detail.items() if isinstance(value, str)})
+    values = _Values({key: value for key, value in event.detail.items() if isinstance(value, str | int)})
     values |= {"who": who, "target": event.target}
     if event.action == "workspace.update":
         return _updated(event, who)
