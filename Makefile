@@ -13,8 +13,6 @@ DATA_DIR_LOG := $(STUDIOLO_DATA_DIR)/logs/supervisor.log
 # that three keep two processors busy. One after the other: WORKERS=0.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
 BESIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-# Of these a product's at a time (tests/conftest.py).
-PRODUCTS_BESIDE := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 TEST_ENV := env -u STUDIOLO_DATA_DIR -u STUDIOLO_PORT -u STUDIOLO_URL -u STUDIOLO_KEY -u STUDIOLO_CONFIG
 
 help: ## list the chores
@@ -33,7 +31,7 @@ test: $(STAMP) ## run all tests but those on real engines
 
 test-engines: $(STAMP) ## run the slow tests on real engines, which it sets up (as root) and ends again
 	@scripts/test-packages.sh
-	@$(TEST_ENV) scripts/test-engines.sh $(BIN)/pytest -m engine $(PRODUCTS_BESIDE) $(PYTEST_ARGS)
+	@$(TEST_ENV) scripts/test-engines.sh $(BIN)/pytest -m engine $(BESIDE) $(PYTEST_ARGS)
 
 test-kubernetes: $(STAMP) ## hold a real cluster to the contract of engines (KUBECONFIG, IMAGE, NAMESPACE)
 	@STUDIOLO_TEST_KUBECONFIG="$(KUBECONFIG)" STUDIOLO_TEST_IMAGE="$(IMAGE)" \

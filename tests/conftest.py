@@ -5,9 +5,11 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 CHROMIUM_OPTIONS = (
     "--no-sandbox",
@@ -20,22 +22,28 @@ CHROMIUM_OPTIONS = (
 )
 
 
-# Tests that use one daemon, by folder.
+# Folders of tests that use the daemon of containers.
 _OF_PODMAN = ("container", "deploy")
 
 
-# First, since xdist reads the groups in the same hook.
-@pytest.hookimpl(tryfirst=True)
+class Products(LoadScopeScheduling):
+    """Two halves side by side: tests on one real product share its daemon, and are not run beside each other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "podman" if Path(nodeid.partition("::")[0]).parent.name in _OF_PODMAN else "others"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Products | None:
+    """Called by xdist, whose own groups (3.8) have no effect with pytest 9.2."""
+    return Products(config, log) if config.getoption("markexpr") == "engine" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with the browser last: Playwright keeps an event loop of its own running, which others cannot share.
 
     Before and among them, whole platforms come first, then files of many tests: side by side, the longest must not
-    begin last. Tests on one real product are not run beside each other: they share its daemon.
+    begin last.
     """
-    for item in items:
-        if item.get_closest_marker("engine") is not None:
-            folder = item.path.parent.name
-            item.add_marker(pytest.mark.xdist_group("podman" if folder in _OF_PODMAN else folder))
     with_browser = {item.path for item in items if "chromium" in getattr(item, "fixturenames", ())}
     sizes = Counter(item.path for item in items)
 
