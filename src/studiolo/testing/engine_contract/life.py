@@ -11,6 +11,7 @@ import pytest
 from studiolo.contract.errors import Unavailable
 from studiolo.engines.base import Handle, Logs, Phase, Sweeps, Watches
 from studiolo.testing.engine_contract.case import GRACE, EngineCase, end, settle, start_ready
+from studiolo.testing.waiting import eventually
 
 __all__ = [
     "test_a_crash_is_seen_soon_and_with_a_reason",
@@ -236,7 +237,9 @@ async def test_tail_returns_at_most_the_lines_asked_for(case: EngineCase) -> Non
     if not isinstance(case.engine, Logs):
         pytest.skip("the engine has no logs")
     _, handle = await start_ready(case)
-    assert len(await case.engine.tail(handle, lines=1)) == 1
+    # Ready is not yet talkative.
+    found = await eventually(lambda: case.engine.tail(handle, lines=1), "a line in the log", case.patience_seconds)
+    assert len(found) == 1
     assert await case.engine.tail(handle, lines=0) == []
     await end(case, handle)
 
