@@ -236,11 +236,11 @@ async def test_a_watch_tells_of_the_end_and_finishes(case: EngineCase) -> None:
 async def test_tail_returns_at_most_the_lines_asked_for(case: EngineCase) -> None:
     if not isinstance(case.engine, Logs):
         pytest.skip("the engine has no logs")
-    _, handle = await start_ready(case)
+    tail, (_, handle) = case.engine.tail, await start_ready(case)
     # Ready is not yet talkative.
-    found = await eventually(lambda: case.engine.tail(handle, lines=1), "a line in the log", case.patience_seconds)
+    found = await eventually(lambda: tail(handle, lines=1), "a line in the log", case.patience_seconds)
     assert len(found) == 1
-    assert await case.engine.tail(handle, lines=0) == []
+    assert await tail(handle, lines=0) == []
     await end(case, handle)
 
 
