@@ -7,11 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from websockets.sync.client import connect
 
 from gateway.standing import KEY, SECONDS, Gateway, is_alive, running_gateway, send
 from studiolo.testing.waiting import wait_for
@@ -129,23 +127,6 @@ def test_unknown_addresses_and_methods_are_told_apart(gateway: Gateway) -> None:
 )
 def test_interrupt_answers_at_both_spellings(gateway: Gateway, kernel: str, address: str) -> None:
     assert gateway.http.post(address.format(kernel)).status_code == 204
-
-
-@pytest.mark.req("S1-X05")
-def test_all_that_a_new_kernels_client_hears_names_a_request(gateway: Gateway) -> None:
-    kernel = gateway.start()
-    address = f"{gateway.websocket_url}/api/kernels/{kernel}/channels?token={KEY}"
-    header = {"msg_id": "mine", "msg_type": "execute_request", "session": "", "username": "", "version": "5.0"}
-    message = {"channel": "shell", "header": header, "parent_header": {}, "metadata": {}, "buffers": {}}
-    heard: list[dict[str, Any]] = []
-    with connect(address, max_size=None) as client:
-        client.send(json.dumps(message | {"content": {"code": "print(1)", "silent": False}}))
-        while not heard or heard[-1]["msg_type"] != "stream":
-            heard.append(json.loads(client.recv(timeout=SECONDS)))
-    # The tests of Jupyter Kernel Gateway read it so.
-    assert heard[-1]["parent_header"]["msg_id"] == "mine"
-    assert all(one["parent_header"]["msg_id"] for one in heard)
-    gateway.http.delete(f"/api/kernels/{kernel}")
 
 
 @pytest.mark.req("S1-X06")

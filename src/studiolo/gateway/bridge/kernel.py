@@ -21,7 +21,7 @@ from studiolo.gateway.bridge.places import Mail, Place, Places
 from studiolo.gateway.bridge.requests import Request, Requests
 from studiolo.gateway.journals.cursors import Cursors
 from studiolo.gateway.journals.journal import Journal
-from studiolo.gateway.messages.replies import error_reply, greeting, notice, read_content, status
+from studiolo.gateway.messages.replies import error_reply, notice, read_content, status
 from studiolo.gateway.messages.wire import build, dump, parent_id, read_header
 
 ANSWER_SECONDS = 5.0
@@ -57,7 +57,7 @@ class Kernel:
             self._places,
             journal,
             read=Intake(self).read,
-            greeting=lambda: greeting(self.state, session=self.session),
+            greeting=lambda: status(self.state, session=self.session),
             session_of_kernel=lambda: self.session,
             on_change=on_change,
             ping=ping,

@@ -12,7 +12,7 @@ from studiolo.gateway.base import Parts
 from studiolo.gateway.bridge.sockets import Channels, Frames
 from studiolo.gateway.bridge.spooling import Dropped, Spool
 from studiolo.gateway.journals.journal import Journal
-from studiolo.gateway.messages.replies import nobodys_request, too_big
+from studiolo.gateway.messages.replies import too_big
 from studiolo.gateway.messages.wire import DELIMITER, BadMessageError, Header, Signer, parent_id, read_header
 from studiolo.runtime.kernelrequest import KernelFiles
 from studiolo.runtime.spool import read_left
@@ -165,9 +165,6 @@ class Output:
         self._heard.set()
         if header.msg_type == WELCOME:
             return
-        if not parent and header.msg_type == "status":
-            # A kernel's first word, which elsewhere nobody is there to hear.
-            parts = [parts[0], nobodys_request(self.session), *parts[2:]]
         size = sum(map(len, parts))
         if size > MOST_OUTGOING:
             parts = too_big(parts, size, MOST_OUTGOING, session=self.session)

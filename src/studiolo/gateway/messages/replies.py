@@ -36,20 +36,6 @@ def status(state: KernelState | str, *, session: str, parent_header: bytes = b"{
     return build("status", {"execution_state": str(state)}, session=session, parent_header=parent_header)
 
 
-def greeting(state: KernelState | str, *, session: str) -> list[bytes]:
-    """Return the status that a client gets first."""
-    return status(state, session=session, parent_header=nobodys_request(session))
-
-
-def nobodys_request(session: str) -> bytes:
-    """Return the parent of a status that answers nobody.
-
-    What jupyter_server's clients see first answers its own question to the kernel, and some look for an id in the
-    parent of everything.
-    """
-    return build("kernel_info_request", {}, session=session)[0]
-
-
 def notice(text: str, *, session: str, parent_header: bytes = b"{}", gap: Any = None) -> list[bytes]:
     """Return a line on stderr that people read beneath their cell. `gap`: what is missing, for programs."""
     metadata = {"studiolo": {"gap": gap}} if gap is not None else None
