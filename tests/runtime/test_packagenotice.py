@@ -2,10 +2,10 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -112,27 +112,34 @@ def test_what_tools_did_not_find_is_read_from_their_words_in_whatever_pieces(
         refusals.take()
 
 
-@pytest.fixture
-def index() -> Iterator[tuple[str, list[str | None]]]:
-    """An index that refuses; its address, and the credentials it was shown."""
-    shown: list[str | None] = []
+class _Index:
+    """An index that has these pages and refuses whatever else it is asked for; `asked`, paths with their headers."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            shown.append(self.headers["Authorization"])
-            self.send_response(403)
-            self.end_headers()
-            self.wfile.write(json.dumps(PROBLEM).encode())
+    def __init__(self, pages: dict[str, object], refusal: dict[str, str]) -> None:
+        self.asked: list[tuple[str, Any]] = []
+        asked = self.asked
 
-        def log_message(self, *args: object) -> None: ...
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append((self.path, self.headers))
+                self.send_response(200 if self.path in pages else 403)
+                self.end_headers()
+                self.wfile.write(json.dumps(pages.get(self.path, refusal)).encode())
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", shown
-    server.shutdown()
-    server.server_close()
-    thread.join()
+            def log_message(self, *args: object) -> None: ...
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
 
 
 class _Kernel:
@@ -158,20 +165,21 @@ class _Kernel:
 
 
 def test_after_a_refused_install_the_kernel_asks_the_index_with_its_own_right(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, index: tuple[str, list[str | None]]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1\nlogin session\npassword key\n")
-    monkeypatch.setenv("STUDIOLO_INDEX", index[0])
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("STUDIOLO_WORKSPACE", "ana/churn")
-    kernel = _Kernel(monkeypatch)
-    watch(kernel)
-    # An address elsewhere is never asked: our own index is.
-    kernel.send(f"ERROR: 403 https://evil.example/pypi/denied/{FOLDER}/{FILE}\n")
-    kernel.ran("!pip install requests")
+    with _Index({}, PROBLEM) as index:
+        monkeypatch.setenv("STUDIOLO_INDEX", index.url)
+        kernel = _Kernel(monkeypatch)
+        watch(kernel)
+        # An address elsewhere is never asked: our own index is.
+        kernel.send(f"ERROR: 403 https://evil.example/pypi/denied/{FOLDER}/{FILE}\n")
+        kernel.ran("!pip install requests")
     assert "Because: requests is blocked." in kernel.sent
-    assert index[1] == ["Basic c2Vzc2lvbjprZXk="]
+    assert [headers["Authorization"] for _, headers in index.asked] == ["Basic c2Vzc2lvbjprZXk="]
 
 
 def test_cells_that_install_nothing_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,26 +208,11 @@ def test_of_a_version_that_is_left_out_the_index_is_asked_why(monkeypatch: pytes
             for one in (4, 3)
         ),
     ]
-    asked: list[tuple[str, str | None]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append((self.path, self.headers["User-Agent"]))
-            is_page = self.path == "/pypi/simple/lib/"
-            self.send_response(200 if is_page else 403)
-            self.end_headers()
-            body = {"files": files} if is_page else {"rule": "cooldown_days: 7", "because": "lib 3 is too new."}
-            self.wfile.write(json.dumps(body).encode())
-
-        def log_message(self, *args: object) -> None: ...
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("STUDIOLO_INDEX", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("STUDIOLO_WORKSPACE", "ana/churn")
     monkeypatch.delenv("NETRC", raising=False)
-    try:
+    refusal = {"rule": "cooldown_days: 7", "because": "lib 3 is too new."}
+    with _Index({"/pypi/simple/lib/": {"files": files}}, refusal) as index:
+        monkeypatch.setenv("STUDIOLO_INDEX", index.url)
         kernel = _Kernel(monkeypatch)
         watch(kernel)
         kernel.send("No solution found: Because there is no version of lib==3 and you require lib==3, we can\n")
@@ -227,15 +220,12 @@ def test_of_a_version_that_is_left_out_the_index_is_asked_why(monkeypatch: pytes
         told, kernel.sent = kernel.sent.partition("\n\n")[2], ""
         kernel.ran("!uv pip install lib==3")
         assert not kernel.sent
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
     assert told.splitlines() == [
         "Refused: lib 3 in workspace churn",
         "Rule:    cooldown_days: 7",
         "Because: lib 3 is too new.",
         "Ask:     ml jupyter request churn lib==3",
     ]
-    assert asked[0][0] == "/pypi/simple/lib/"
-    assert str(asked[0][1]).startswith("pip/")
+    path, headers = index.asked[0]
+    assert path == "/pypi/simple/lib/"
+    assert headers["User-Agent"].startswith("pip/")

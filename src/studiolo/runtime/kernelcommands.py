@@ -1,17 +1,17 @@
 """How a kernel server is started and what a kernel host says to it; imports nothing, so that hosts can have it."""
 
 
-def loader(module: str) -> str:
-    """Return a program for an environment's Python: `main` of a module of `studiolo.runtime`.
+def program(module: str, *arguments: str) -> list[str]:
+    """Return what an environment's Python is to be called with, to run `main` of a module of `studiolo.runtime`.
 
-    The environment has none of our packages: only this one is to be found there, under its name and from our folder,
-    which is the first argument.
+    The environment has none of our packages: only this one is to be found there, under its name and from our folder.
     """
-    return (
+    source = (
         "import sys; sys.path = [path for path in sys.path if path];"
         "ours = type(sys)('studiolo'); ours.__path__ = [sys.argv.pop(1)]; sys.modules['studiolo'] = ours;"
         f"from studiolo.runtime.{module} import main; sys.exit(main())"
     )
+    return ["-c", source, __file__.rsplit("/", 2)[0], *arguments]
 
 
 def first_line(module_file: str) -> str:

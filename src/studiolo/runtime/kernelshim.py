@@ -18,10 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from studiolo.runtime import accountedkernel, connecting, enclosure, exits, keeping, limits, processes, vigil
+from studiolo.runtime import accountedkernel, connecting, enclosure, exits, keeping, limits, processes
 from studiolo.runtime.enclosure import HeldEnclosure
 from studiolo.runtime.groups import Group
-from studiolo.runtime.kernelcommands import loader
+from studiolo.runtime.kernelcommands import program
 from studiolo.runtime.kernelrequest import KernelRequest
 from studiolo.runtime.launch import read_json
 from studiolo.runtime.registrations import register
@@ -225,8 +225,7 @@ def _execute_vigil(shim: KernelShim) -> None:
         for descriptor in (shim.connection.fileno(), shim.lock, *state["events"]):
             os.set_inheritable(descriptor, True)
         readable, exceptional = (",".join(map(str, numbers)) for numbers in (memory.readable, memory.exceptional))
-        folder = str(Path(vigil.__file__).parents[1])
-        argv = [sys.executable, "-I", "-S", "-c", loader("vigil"), folder, str(kept), readable, exceptional]
+        argv = [sys.executable, "-I", "-S", *program("vigil", str(kept), readable, exceptional)]
         os.execv(sys.executable, argv)  # noqa: S606
     finally:
         os.close(kept)

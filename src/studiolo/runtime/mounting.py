@@ -1,6 +1,6 @@
 """Mounts folders of this machine into a container that runs: a program of its own, since it moves into the container.
 
-Started as `runtime.kernelcommands.loader` says, as root, with PID, a process of the container; standard input is a JSON
+Started by `runtime.kernelcommands.program`, as root, with PID, a process of the container; standard input is a JSON
 list of [source, target, writable], in order. Ends with 0 once all are mounted; else standard error says why. Nothing
 is left on the machine: the mounts are made detached, and are the container's alone from then on.
 """

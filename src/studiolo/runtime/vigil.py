@@ -3,7 +3,7 @@
 A shim that was forked holds pages of all that its kernel server has imported, for as long as its kernel lives. So it
 becomes this program, in the same process: its child, its lock and its connection stay its own. When anything happens
 it is a shim again (`kernelshim.go_on`). Started as `python -I -S -c … FOLDER STATE READABLE EXCEPTIONAL`, see
-`kernelcommands.loader`: a descriptor that holds the shim's state, descriptors to wait on; signals are blocked.
+`kernelcommands.program`: a descriptor that holds the shim's state, descriptors to wait on; signals are blocked.
 """
 
 # The public module `signal` brings enum, which is a quarter of what this program weighs.

@@ -6,12 +6,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import studiolo
-from studiolo.runtime.kernelcommands import loader
+from studiolo.runtime.kernelcommands import program
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="only root mounts folders into a container"
@@ -34,9 +32,8 @@ def inside(tmp_path: Path) -> Iterator[int]:
 
 def mount(pid: int, *mounts: tuple[Path, Path, bool]) -> "subprocess.CompletedProcess[str]":
     told = json.dumps([[str(source), str(target), writable] for source, target, writable in mounts])
-    folder = Path(studiolo.__file__).parent
-    command: list[Any] = [sys.executable, "-I", "-S", "-c", loader("mounting"), folder, pid]
-    return subprocess.run([*map(str, command)], input=told, text=True, capture_output=True, check=False, timeout=60)
+    command = [sys.executable, "-I", "-S", *program("mounting", str(pid))]
+    return subprocess.run(command, input=told, text=True, capture_output=True, check=False, timeout=60)
 
 
 def run(pid: int, script: str) -> "subprocess.CompletedProcess[str]":

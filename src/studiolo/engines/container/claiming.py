@@ -9,7 +9,6 @@ import struct
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from aiodocker import Docker
@@ -19,9 +18,8 @@ from studiolo.engines.container.daemon import Daemon
 from studiolo.engines.container.launches import Launch
 from studiolo.engines.container.preparing import make_places
 from studiolo.engines.container.waiting import Place, list_missing
-from studiolo.runtime.kernelcommands import loader
+from studiolo.runtime.kernelcommands import program
 
-_PACKAGE = Path(__file__).parents[2]
 _MOUNT_SECONDS = 10.0
 _EVENTS_SECONDS = 60.0
 _EVENTS_BYTES = 16 * 1024
@@ -97,8 +95,8 @@ def _find_process(gate: socket.socket) -> int:
 async def _mount(pid: int, mounts: Sequence[Mount]) -> None:
     """Mount all into the container of a process. Raises OSError, NotTakenError."""
     pipe = asyncio.subprocess.PIPE
-    program = [sys.executable, "-I", "-S", "-c", loader("mounting"), str(_PACKAGE), str(pid)]
-    child = await asyncio.create_subprocess_exec(*program, stdin=pipe, stderr=pipe)
+    command = [sys.executable, "-I", "-S", *program("mounting", str(pid))]
+    child = await asyncio.create_subprocess_exec(*command, stdin=pipe, stderr=pipe)
     told = json.dumps([[str(one.source), str(one.target), one.writable] for one in mounts]).encode()
     try:
         async with asyncio.timeout(_MOUNT_SECONDS):

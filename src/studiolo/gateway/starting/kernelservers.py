@@ -14,10 +14,9 @@ from typing import Any
 from studiolo.gateway.base import KernelPlan
 from studiolo.gateway.starting.forkable import Imported, find_base, is_alike, is_plain
 from studiolo.runtime.acting import owner_of
-from studiolo.runtime.kernelcommands import GOODBYE, HELD, HERE, loader
+from studiolo.runtime.kernelcommands import GOODBYE, HELD, HERE, program
 from studiolo.runtime.launch import read_json
 
-_PACKAGE = Path(__file__).parents[2]
 _PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 # An environment whose bytecode is not compiled yet takes that long.
 _READY_SECONDS = 60.0
@@ -104,12 +103,12 @@ class KernelServers:
     async def _run(self, base: Path, path: Path) -> bytes:
         """Start a server, detached; returns what it says: READY, HELD if another one is there, nothing if it failed."""
         self._sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
-        arguments = (loader("kernelserver"), str(_PACKAGE), "--socket", str(path), "--spares", str(self._spares))
+        arguments = program("kernelserver", "--socket", str(path), "--spares", str(self._spares))
         ours, theirs = socket.socketpair()
         try:
             with theirs, path.with_name(f"{path.name}.log").open("wb") as log:
                 process = await asyncio.create_subprocess_exec(
-                    *(str(base / "bin/python"), "-c", *arguments),
+                    *(str(base / "bin/python"), *arguments),
                     stdin=theirs.fileno(),
                     stdout=log,
                     stderr=log,

@@ -13,7 +13,7 @@ from studiolo.runtime.launch import write_json
 
 _MOST_BYTES = 16 << 20
 _PATHS = ("environment", "folder", "register", "root")
-_MEMBERS = frozenset(field.name for field in fields(KernelPlan))
+_MEMBERS = tuple(field.name for field in fields(KernelPlan))
 
 
 class BadPlanError(ValueError):
@@ -31,7 +31,7 @@ def plan_as_json(plan: KernelPlan) -> dict[str, Any]:
 
 def plan_from_json(members: object) -> KernelPlan:
     """Read a plan; members that are left out have their defaults. Raises BadPlanError."""
-    if not isinstance(members, Mapping) or not set(members) <= _MEMBERS:
+    if not isinstance(members, Mapping) or not set(members) <= {*_MEMBERS}:
         raise BadPlanError("The plan has other members than this version knows.")
     read = dict(members)
     for name in _PATHS:

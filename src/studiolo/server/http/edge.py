@@ -93,7 +93,7 @@ class Edge:
         if not declared.isdigit() or (is_bounded and int(declared) > MAX_BODY_BYTES):
             await problem(_too_large(), request_id)(scope, receive, send_with_headers)
             return
-        if b"%00" in scope["raw_path"] + scope["query_string"]:
+        if b"%00" in scope["raw_path"] or b"%00" in scope["query_string"]:
             error = InvalidInput("request-invalid", "The address has a NUL byte, which nothing here has in its name.")
             await problem(error, request_id)(scope, receive, send_with_headers)
             return
