@@ -121,6 +121,36 @@ def test_unknown_addresses_and_methods_are_told_apart(gateway: Gateway) -> None:
     assert gateway.http.put("/api/kernels").status_code == 405
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/api/kernels/%2f",
+        "/api/kernels%2F",
+        "/api%2fkernels",
+        "/api/kernels//",
+        "//api/kernels",
+        "/api//kernels",
+        "/./api/kernels",
+        "/api/./kernels",
+        "/api/kernels/.",
+        "/api/kernels/x/..",
+        "/api/kernels/%2e",
+        "/api/sessions/%2f",
+        "/api/sessions//",
+        "/studiolo/kernelspecs/%2f",
+        "/api/kernels/{}%2frestart",
+        "/api/kernels/{}//interrupt",
+        "/api/kernels/%2f{}/interrupt",
+    ],
+)
+def test_an_odd_address_is_none_and_does_nothing(gateway: Gateway, kernel: str, address: str) -> None:
+    before = gateway.http.get("/api/kernels").json()
+    body = {"name": "python3", "path": "odd.ipynb", "type": "notebook", "kernel": {}}
+    status, code = _post_as_it_stands(gateway, address.format(kernel), body)
+    assert (status, code) == (404, "route-not-found")
+    assert {one["id"] for one in gateway.http.get("/api/kernels").json()} == {one["id"] for one in before}
+
+
 @pytest.mark.req("S1-X06")
 @pytest.mark.parametrize(
     "address", ["/api/kernels/{}/interrupt", "/api/kernels/{}/interrupt/", "/kernels/{}/interrupt"]
@@ -317,6 +347,14 @@ def test_ten_thousand_requests_leave_descriptors_where_they_were(gateway: Gatewa
             reply = connection.getresponse()
             assert (reply.status, reply.read()[:1]) == (200, b"[")
     assert len(list(folder.iterdir())) <= before + 5
+
+
+def _post_as_it_stands(gateway: Gateway, address: str, body: object) -> tuple[int, str]:
+    """Post to an address that other clients would tidy first; return status and code."""
+    with closing(HTTPConnection(gateway.url.removeprefix("http://"), timeout=SECONDS)) as connection:
+        connection.request("POST", address, json.dumps(body), headers={"Authorization": f"token {KEY}"})
+        reply = connection.getresponse()
+        return reply.status, json.loads(reply.read())["code"]
 
 
 def _environ(gateway: Gateway, kernel: str) -> dict[str, str]:

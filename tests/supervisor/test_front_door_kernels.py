@@ -85,3 +85,10 @@ async def test_a_gateway_key_in_an_address_stands_in_no_log(door: Door) -> None:
     await door.http.get("/api/kernels?token=stg_secret")
     log = (door.settings.data_dir / "caddy.log").read_text()
     assert "stg_secret" not in log
+
+
+@pytest.mark.parametrize("path", ["/api/kernels/%2f", "/api/kernels//", f"/api/kernels/{KERNEL}%2frestart"])
+async def test_an_odd_address_is_carried_as_it_stands(door: Door, path: str) -> None:
+    await door.http.post(path, headers={"Authorization": "token K"})
+    assert door.questions[0].header("x-forwarded-uri") == path
+    assert door.session.seen[-1].path == path

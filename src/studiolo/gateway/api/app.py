@@ -133,9 +133,10 @@ async def _dispatch(request: web.Request, services: Services) -> web.StreamRespo
 def _find_route(request: web.Request, caller: Caller) -> tuple[Route, dict[str, str]]:
     # The request's path has no escapes any more; prefixes are kept as they stand in addresses.
     prefix = unquote(caller.prefix)
-    if not request.path.startswith(prefix):
+    # An escaped slash would part names that it stands in; of real ones, one more at the end is no other address.
+    if not request.path.startswith(prefix) or "%2f" in request.rel_url.raw_path.lower():
         raise problems.no_route()
-    path = request.path.removeprefix(prefix).strip("/")
+    path = request.path.removeprefix(prefix).removesuffix("/")
     method = "GET" if request.method == "HEAD" else request.method
     found = [(route, match) for route in ROUTES if (match := route.pattern.fullmatch(path))]
     for route, match in found:

@@ -22,7 +22,7 @@ async def answer(request: web.Request, services: Services) -> web.Response:
     given = request.headers.get(_SECRET_HEADER, "")
     if not is_shared(given, secret):
         raise no_route()
-    words = request.path.removeprefix("/_host/").strip("/").split("/")
+    words = request.path.removeprefix("/_host/").split("/")
     match request.method, words:
         case "POST", ["close"]:
             return await _close(request, services)
