@@ -62,7 +62,9 @@ def test_a_kernel_is_shown_as_jupyter_server_shows_it(gateway: Gateway, kernel: 
         b"[]",
         b'"x"',
         b'{"name": 1}',
-        b'{"env": {"A B": "x"}}',
+        b'{"env": {"A=B": "x"}}',
+        b'{"env": {"A\\u0000": "x"}}',
+        b'{"env": {"A\\ud800": "x"}}',
         b'{"env": {"A": 1}}',
         b'{"path": "../x"}',
         b'{"path": "half-\\ud800.ipynb"}',
@@ -284,6 +286,23 @@ def test_variables_reach_the_kernel_and_its_user_is_the_logins(gateway: Gateway)
     assert "SECRET_PATH" not in told
     assert "STUDIOLO_GATEWAY_KEY" not in told
     gateway.http.delete(f"/api/kernels/{kernel}")
+
+
+def test_names_that_only_shells_have_reach_the_kernel_as_of_kernel_gateway(gateway: Gateway) -> None:
+    # What is not allowed is left out without a word, whatever its name.
+    kernel = gateway.start(env={"KERNEL_A-B.C": "1", "KERNEL_É": "2", "BASH_FUNC_which%%": "() { :; }"})
+    told = _environ(gateway, kernel)
+    assert (told["KERNEL_A-B.C"], told["KERNEL_É"], "BASH_FUNC_which%%" in told) == ("1", "2", False)
+    gateway.http.delete(f"/api/kernels/{kernel}")
+
+
+@pytest.mark.parametrize("name", ["A=B", "", "=", "KERNEL_A=B", "A" * 256])
+def test_a_name_that_no_variable_can_have_is_named_and_nothing_starts(gateway: Gateway, name: str) -> None:
+    before = len(gateway.http.get("/api/kernels").json())
+    reply = gateway.http.post("/api/kernels", json={"env": {"KERNEL_FLAVOUR": "mint", name: "x"}})
+    assert (reply.status_code, reply.json()["code"]) == (400, "request-invalid")
+    assert f"env: {name[:64]!r} is no name" in reply.json()["message"]
+    assert len(gateway.http.get("/api/kernels").json()) == before
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,15 @@ async def test_a_session_that_does_not_run_starts_no_kernel(door: Door) -> None:
     assert door.control.told("reserve") == []
 
 
+@pytest.mark.parametrize("scope", [WORKSPACE, SESSION])
+async def test_a_name_that_no_variable_can_have_is_named_before_anything_is_reserved(door: Door, scope: str) -> None:
+    start_session(door)
+    status, reply = await door.ask("POST", "api/kernels", scope, body={"env": {"KERNEL_X": "1", "A=B": "2"}})
+    assert (status, reply["code"]) == (400, "request-invalid")
+    assert "'A=B' is no name of a variable" in reply["message"]
+    assert door.control.told("reserve") == []
+
+
 async def test_what_the_control_plane_refuses_is_passed_on(door: Door) -> None:
     door.control.refusal = {"kind": "limit", "code": "limit-exceeded", "detail": "Enough.", "hint": "Stop one."}
     status, reply = await door.ask("POST", "api/kernels", WORKSPACE)

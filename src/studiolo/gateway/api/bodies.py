@@ -17,7 +17,8 @@ _MAX_VALUE = 4096
 _MAX_PATH = 1000
 _MAX_NAME = 200
 _HALF_PAIR = re.compile(r"[\ud800-\udfff]")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+# What the system takes: shells have names such as `BASH_FUNC_x%%`, and Kernel Gateway passes any on.
+_VARIABLE = re.compile(r"[^=\0\ud800-\udfff]{1,255}")
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:
@@ -114,7 +115,11 @@ def is_kernel_id(found: object) -> bool:
 
 def _value(name: str, value: object) -> str:
     if not _VARIABLE.fullmatch(name):
-        raise _invalid(f"env: {name[:64]!r} is no name of a variable.")
+        raise InvalidInput(
+            "request-invalid",
+            f"env: {name[:64]!r} is no name of a variable.",
+            hint="It has 1 to 255 characters, no = and no NUL among them.",
+        )
     if not _is_text(value, _MAX_VALUE):
         raise _invalid(f"env: {name} is not a string of at most {_MAX_VALUE} characters.")
     return value
