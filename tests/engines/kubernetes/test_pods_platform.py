@@ -12,10 +12,12 @@ import httpx
 import pytest
 
 from e2e.conftest import Platform, make_platform
+from e2e.headless import outlive_the_platform
 from e2e.kernels import channels, execute, start_kernel
 from studiolo.testing.kubernetes.processes import Processes
 from studiolo.testing.kubernetes.server import FakeCluster
 from studiolo.testing.ports import free_port
+from studiolo.testing.waiting import wait_for
 
 __all__ = ["make_platform"]
 pytestmark = [pytest.mark.engine, pytest.mark.engine_kube, pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -56,7 +58,7 @@ def platform(
         f"STUDIOLO_ENGINES__KUBERNETES__{name.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
         for name, value in settings.items()
     }
-    made = make_platform(STUDIOLO_ENGINES__DEFAULT="kubernetes", **table)
+    made = make_platform(STUDIOLO_ENGINES__DEFAULT="kubernetes", STUDIOLO_KERNELS__WORKLOAD_IDLE_STOP="5s", **table)
     made.up()
     return made
 
@@ -83,3 +85,15 @@ def test_what_is_installed_on_the_platform_is_there_in_a_pod(platform: Platform,
     assert prefix.endswith("/.studiolo/environment/live")
     told = client.get(f"/api/v1/jupyter/sessions/{session['id']}").json()["activity"]
     assert told["environment_note"] == "", (told, cluster.logs)
+
+
+@pytest.mark.req("S1-03", "S1-X03", "S1-X05")
+def test_a_headless_kernel_runs_in_a_pod_outlives_the_platform_and_its_pod_ends_when_nobody_needs_it(
+    platform: Platform, cluster: FakeCluster
+) -> None:
+    platform.run("create", "apart")
+    outlive_the_platform(platform, "apart", "kubernetes")
+    # One place for both kernels, which was not made anew meanwhile.
+    made = [name for name in cluster.logs if name.startswith("jupyter-")]
+    assert len(made) == 1, (made, cluster.logs)
+    wait_for(lambda: cluster.list_all("pods") == [], "its pod has ended", 120)
