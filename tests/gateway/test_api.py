@@ -341,12 +341,16 @@ def test_a_kernelspec_is_made_used_and_removed(gateway: Gateway) -> None:
         "resources": {"memory": "512M"},
         "metadata": {"team": "x"},
     }
+    assert gateway.http.post("/studiolo/kernelspecs?check=1", json=body).json()["name"] == "big"
+    assert "big" not in gateway.http.get("/api/kernelspecs").json()["kernelspecs"]
     made = gateway.http.post("/studiolo/kernelspecs", json=body)
     assert made.status_code == 201, made.text
     spec = gateway.http.get("/api/kernelspecs").json()["kernelspecs"]["big"]["spec"]
     assert (spec["display_name"], spec["metadata"]["team"]) == ("Big", "x")
     assert spec["metadata"]["studiolo"]["resources"] == {"memory": "512M"}
-    assert gateway.http.post("/studiolo/kernelspecs", json=body).json()["code"] == "kernelspec-exists"
+    for again in ("", "?check=1"):
+        assert gateway.http.post(f"/studiolo/kernelspecs{again}", json=body).json()["code"] == "kernelspec-exists"
+    assert gateway.http.delete("/studiolo/kernelspecs/big?check=1").status_code == 204
     kernel = gateway.start(name="big")
     assert gateway.http.get(f"/api/kernels/{kernel}").json()["name"] == "big"
     assert _environ(gateway, kernel)["SIZE"] == "big"

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 from urllib.parse import parse_qsl
 
 import httpx
@@ -17,6 +18,7 @@ import pytest
 
 from server.conftest import People, eventually
 from server.kernel_host import Host, add_kernel, standing_in
+from studiolo.contract.errors import Unavailable
 from studiolo.gateway.api.bodies import number
 from studiolo.kit.clock import ManualClock
 from studiolo.server.kernels import queries
@@ -236,6 +238,30 @@ async def test_a_kernel_that_is_not_offered_is_named_with_those_that_are(asking:
     assert error(reply) == "kernelspec-not-found"
     assert "python3" in reply.json()["hint"]
     assert (await asking.client.get(K)).json()["items"] == []
+
+
+@pytest.mark.parametrize(("method", "of"), [("POST", ""), ("DELETE", "/big")])
+async def test_a_kernelspec_changes_only_once_that_is_recorded_and_what_is_refused_is_not(
+    asking: Asking, services: Services, host: Host, monkeypatch: pytest.MonkeyPatch, method: str, of: str
+) -> None:
+    workspace = await asking.workspace()
+    body = {"name": "big"} if method == "POST" else None
+
+    async def change() -> tuple[int, list[str], int]:
+        before = len(host.app.seen)
+        reply = await asking.client.request(method, f"/api/v1/workspaces/{workspace}/kernelspecs{of}", json=body)
+        asked = [seen.query for seen in host.app.seen[before:] if "/studiolo/kernelspecs" in seen.path]
+        happened = (await asking.client.get(f"{W}/{workspace}/activity")).json()["items"]
+        return reply.status_code, asked, sum(event["action"].startswith("kernelspec.") for event in happened)
+
+    answer = host.app.answer
+    with monkeypatch.context() as patch:
+        patch.setattr(services.audit, "record", AsyncMock(side_effect=Unavailable("disk-full", "The disk is full.")))
+        assert await change() == (503, ["check=1"], 0)
+    host.app.answer = lambda _: (409, {}, b'{"kind": "conflict", "code": "kernelspec-exists", "detail": "x"}')
+    assert await change() == (409, ["check=1"], 0)
+    host.app.answer = answer
+    assert await change() == (201 if body else 204, ["check=1", ""], 1)
 
 
 @pytest.mark.req("S1-25")

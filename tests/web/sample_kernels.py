@@ -112,7 +112,7 @@ async def _add_many(services: Services, host: Host, workspace_id: str, person_id
 
 def _of_specs(made: dict[str, dict[str, Any]], seen: Seen) -> tuple[int, dict[str, str], bytes] | None:
     """Answer as a host does that keeps the kernelspecs people make, those of all workspaces together."""
-    status, found = 200, None
+    status, found, checks = 200, None, seen.query == "check=1"
     if seen.path.endswith("/studiolo/kernelspecs"):
         body = json.loads(seen.body)
         name, told = body["name"], {"base": body["base"], "resources": body["resources"]}
@@ -121,9 +121,12 @@ def _of_specs(made: dict[str, dict[str, Any]], seen: Seen) -> tuple[int, dict[st
             status, found = 409, told | {"title": "x", "hint": "Take another name."}
         else:
             changed = {"display_name": body.get("display_name", name), "metadata": {"studiolo": told}}
-            found = made[name] = {"name": name, "spec": SPEC | changed}
+            found = {"name": name, "spec": SPEC | changed}
+            if not checks:
+                made[name] = found
     elif "/studiolo/kernelspecs/" in seen.path:
-        made.pop(seen.path.rpartition("/")[2])
+        if not checks:
+            made.pop(seen.path.rpartition("/")[2])
         status = 204
     elif seen.path.endswith("/api/kernelspecs") and made:
         found = {"default": "python3", "kernelspecs": {"python3": {"name": "python3", "spec": SPEC}, **made}}

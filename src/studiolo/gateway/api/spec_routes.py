@@ -14,7 +14,10 @@ _MOST_METADATA = 16 * 1024
 
 
 async def create_spec(ask: Ask) -> web.Response:
-    """`POST studiolo/kernelspecs`: {name, base, display_name, env, metadata, resources: {cpu, memory}}."""
+    """`POST studiolo/kernelspecs`: {name, base, display_name, env, metadata, resources: {cpu, memory}}.
+
+    With `?check=1` nothing is made: 200 and what it would be.
+    """
     body = await bodies.read_object(ask.request)
     name, base = bodies.text(body, "name"), bodies.text(body, "base")
     if not name or not base:
@@ -31,14 +34,21 @@ async def create_spec(ask: Ask) -> web.Response:
         metadata=metadata,
         resources=resources,
     )
-    model = await _own(ask).create(ask.caller, spec)
+    model = await _own(ask).create(ask.caller, spec, keeps=not _checks(ask))
+    if _checks(ask):
+        return web.json_response(model)
     return created(model, f"{ask.caller.prefix}api/kernelspecs/{name}")
 
 
 async def remove_spec(ask: Ask) -> web.Response:
-    """`DELETE studiolo/kernelspecs/{name}`."""
-    _own(ask).remove(ask.caller, ask.names["spec"])
+    """`DELETE studiolo/kernelspecs/{name}`; with `?check=1` nothing is removed."""
+    _own(ask).remove(ask.caller, ask.names["spec"], keeps=_checks(ask))
     return nothing()
+
+
+def _checks(ask: Ask) -> bool:
+    """Tell whether it is only asked what would be answered, by who writes down first what is to happen."""
+    return ask.request.query.get("check") == "1"
 
 
 def _own(ask: Ask) -> OwnSpecs:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -265,11 +266,15 @@ class Kernels:
             row = await self._workspaces.resolve(connection, who, workspace, operation)
         place = f"/w/{row['id']}/studiolo/kernelspecs"
         path = place if method == "POST" else f"{place}/{quote(name, safe='')}"
-        found = await self._hosts.here.ask(method, path, caller=self._caller(who, row["id"], ALL), body=body)
+        ask = partial(self._hosts.here.ask, method, path, caller=self._caller(who, row["id"], ALL), body=body)
+        # What the host refuses is no event; what it does has its event before.
+        await ask(params={"check": 1})
         async with self._db.write() as tx:
-            topics = ("kernels", f"workspace:{row['id']}")
-            await self._audit.record(tx, who, operation, row["name"], workspace_id=row["id"], topics=topics, spec=name)
-        return found
+            row = await self._workspaces.resolve(tx.connection, who, row["id"], operation)
+            await self._audit.record(tx, who, operation, row["name"], workspace_id=row["id"], spec=name)
+        made = await ask()
+        self._audit.live.publish(("kernels", f"workspace:{row['id']}"), workspace_id=row["id"])
+        return made
 
     async def _deal(self, who: Principal, kernel_id: str, verb: str) -> KernelInfo:
         async with self._db.write() as tx:
