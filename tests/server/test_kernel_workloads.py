@@ -21,7 +21,7 @@ from server.test_kernels_door import HOST, W, caller
 from studiolo.engines.base import Engine, Handle, WorkloadSpec
 from studiolo.kit.clock import ManualClock
 from studiolo.server.services import Services
-from studiolo.server.sessions import kernel_workloads
+from studiolo.server.sessions import kernel_workloads, queries
 from studiolo.server.settings import Settings
 from studiolo.server.settings.kernels import KernelSettings
 from studiolo.testing.fake_engine import FakeEngine
@@ -274,6 +274,44 @@ async def test_a_place_without_kernels_ends_and_one_with_a_kernel_stays(
     # The next one comes to the same place, where the journals are.
     await start(asking, there, workspace)
     assert {(one.workload_id, one.launch) for one in starts_of(pods)} >= {(spec.workload_id, 2)}
+
+
+async def test_a_place_goes_when_nothing_is_known_of_its_kernels_any_more(
+    asking: Asking, services: Services, there: Host, pods: Pods, clock: ManualClock, workspace: str
+) -> None:
+    kernel = await start(asking, there, workspace)
+    (spec,) = starts_of(pods)
+    address = f"{S}/{spec.workload_id}"
+
+    async def look_after(days: int) -> httpx.Response:
+        clock.advance(timedelta(days=days))
+        await services.kernel_reconciler.look()
+        return await asking.client.get(address)
+
+    # While it runs it stays, however long.
+    assert (await look_after(2)).json()["state"] == "running"
+    await asking.client.post(f"{address}/stop")
+    assert (await asking.client.get(address, params={"wait": 30})).json()["state"] == "stopped"
+    async with services.db.write() as tx:
+        # Engines go by a clock of their own.
+        await queries.update_intent(tx.connection, spec.workload_id, ended_at=clock.now())
+    assert (await look_after(2)).status_code == 200
+    await services.kernel_reports.end(kernel, "session-ended", "It ended with its session.", clock.now())
+    # Its output can be read for a day, at its place.
+    assert (await look_after(0)).status_code == 200
+    assert (await look_after(2)).status_code == 404
+    await eventually(lambda: _are_none(pods), timedelta(seconds=60))
+    async with services.db.read() as connection:
+        assert await queries.find(connection, spec.workload_id) is not None
+    await look_after(2)
+    async with services.db.read() as connection:
+        assert await queries.find(connection, spec.workload_id) is None
+    await start(asking, there, workspace)
+    assert starts_of(pods)[0].workload_id != spec.workload_id
+
+
+async def _are_none(pods: Pods) -> bool:
+    return not pods.workloads
 
 
 async def test_hosts_elsewhere_are_asked_when_the_control_plane_has_not_heard_them(

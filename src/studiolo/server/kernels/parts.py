@@ -102,6 +102,7 @@ def build_kernels(
     )
     inside = InsideHosts(on.db, on.clock, rows, reports, ground)
     defaults = DefaultWorkspaces(on.db, workspaces, name=settings.default_workspace)
+    hint = of_sessions.session_reconciler.runner.hint
     closer, stopper = KernelCloser(on.db, on.clock, hosts), KernelStopper(on.db, keys, host)
     return KernelParts(
         kernels=Kernels(
@@ -128,7 +129,7 @@ def build_kernels(
         kernel_questions=KernelQuestions(host, reservations, reports),
         kernel_inside=inside,
         kernel_reports=reports,
-        kernel_reconciler=KernelReconciler(on.db, on.clock, hosts, reports, settings),
+        kernel_reconciler=KernelReconciler(on.db, on.clock, hosts, reports, settings, hint),
         kernel_asking=HostAsking(on.clock, hosts, inside, of_sessions.session_reports),
         kernel_closer=closer,
         kernel_stopper=stopper,

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, func, insert, or_, select, update
+from sqlalchemy import RowMapping, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.resources import Capacity
 from studiolo.server.accounts.tables import keys, logins, people
 from studiolo.server.kernels.tables import kernels
-from studiolo.server.sessions.queries import KERNELS
+from studiolo.server.sessions.queries import ALIVE, KERNELS, wait_for_turn
 from studiolo.server.sessions.tables import sessions
 from studiolo.server.workspaces.tables import members, workspaces
 
@@ -183,6 +183,28 @@ async def forget_ended(connection: AsyncConnection, before: datetime) -> list[st
     which = kernels.c.ended_at < before
     ids = list((await connection.execute(select(kernels.c.id).where(which))).scalars())
     await connection.execute(kernels.delete().where(which))
+    return ids
+
+
+async def forget_places(connection: AsyncConnection, before: datetime, now: datetime) -> list[str]:
+    """Mark places as deleted that ended before a time and of whose kernels none is known; returns their ids.
+
+    The rows of those that were marked before that time go.
+    """
+    of_kernels = sessions.c.kind == KERNELS
+    await connection.execute(sessions.delete().where(of_kernels, sessions.c.deleted_at < before))
+    # Whoever wants one of them again at this moment finds it, or none.
+    await wait_for_turn(connection)
+    which = (
+        of_kernels
+        & sessions.c.deleted_at.is_(None)
+        & (sessions.c.desired != "running")
+        & sessions.c.state.not_in(ALIVE)
+        & (sessions.c.ended_at < before)
+        & ~exists().where(kernels.c.session_id == sessions.c.id)
+    )
+    ids = list((await connection.execute(select(sessions.c.id).where(which))).scalars())
+    await connection.execute(update(sessions).where(sessions.c.id.in_(ids)).values(deleted_at=now))
     return ids
 
 

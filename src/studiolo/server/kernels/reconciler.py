@@ -1,5 +1,6 @@
 """Brings rows and host together: what the host does not know has ended, what nobody wants ends, old rows go."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
@@ -21,16 +22,26 @@ _MARGIN = timedelta(seconds=30)
 
 
 class KernelReconciler:
-    """Looks now and then. While the host does not answer, nothing is concluded (promise R6)."""
+    """Looks now and then. While the host does not answer, nothing is concluded (promise R6).
+
+    `hint`: has whoever looks after sessions look at one, a place that was deleted.
+    """
 
     def __init__(
-        self, db: Database, clock: Clock, hosts: KernelHosts, reports: HostReports, settings: KernelSettings
+        self,
+        db: Database,
+        clock: Clock,
+        hosts: KernelHosts,
+        reports: HostReports,
+        settings: KernelSettings,
+        hint: Callable[[str], None],
     ) -> None:
         self._db = db
         self._clock = clock
         self._hosts = hosts
         self._reports = reports
         self._settings = settings
+        self._hint = hint
 
     async def look_forever(self) -> None:
         """Look every quarter of a minute."""
@@ -66,5 +77,11 @@ class KernelReconciler:
         return started or self._clock.now() - created_at > self._settings.start_timeout + _MARGIN
 
     async def _forget(self) -> None:
+        now = self._clock.now()
+        before = now - self._settings.keep_ended
         async with self._db.write(durable=False) as tx:
-            await queries.forget_ended(tx.connection, self._clock.now() - self._settings.keep_ended)
+            await queries.forget_ended(tx.connection, before)
+            places = await queries.forget_places(tx.connection, before, now)
+        for place in places:
+            # What its engine keeps of it goes too.
+            self._hint(place)
