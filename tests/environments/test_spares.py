@@ -1,6 +1,7 @@
 """Spare clones of bases, and what builds leave behind."""
 
 import asyncio
+import errno
 from pathlib import Path
 from threading import Event
 
@@ -8,9 +9,10 @@ import pytest
 
 from studiolo.server.environments import leftovers as leaving
 from studiolo.server.environments import spares as sparing
-from studiolo.server.environments.clone import clone
+from studiolo.server.environments.clone import clone, list_stray_spares, spares_of
 from studiolo.server.environments.leftovers import Leftovers
 from studiolo.server.environments.spares import Spares
+from studiolo.server.environments.stage import is_ready
 from studiolo.testing.waiting import eventually
 
 
@@ -50,10 +52,42 @@ async def test_one_spare_is_for_one(base: Path, gate: Event) -> None:
     spares = Spares()
     for _ in range(2):
         spares.prepare(base)
-    taking = [asyncio.create_task(spares.take(base, base.with_name(f"w-{number}"))) for number in range(2)]
     gate.set()
-    assert sorted(await asyncio.gather(*taking)) == [False, True]
-    assert not await spares.take(base, base.with_name("w-3"))
+    await spares.settle()
+    taking = [spares.take(base, base.with_name(f"w-{number}")) for number in range(3)]
+    assert sorted(await asyncio.gather(*taking)) == [False, True, True]
+
+
+async def test_there_are_as_many_again_after_some_were_taken(base: Path) -> None:
+    spares = Spares()
+    for number in range(3):
+        spares.prepare(base)
+        await spares.settle()
+        assert all(is_ready(spare) for spare in spares_of(base))
+        assert await spares.take(base, base.with_name(f"w-{number}"))
+    await spares.close()
+
+
+async def test_a_disk_that_takes_no_spare_is_not_asked_for_ever(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def fail(source: Path, target: Path) -> None:
+        asked.append(target)
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(sparing, "clone", fail)
+    spares = Spares()
+    spares.prepare(base)
+    await spares.settle()
+    assert len(asked) == 1
+    assert not await spares.take(base, base.with_name("w-1"))
+
+
+def test_spares_of_earlier_bases_are_known(base: Path) -> None:
+    stray = base.with_name("spare-1-base-0")
+    for folder in (stray, *spares_of(base)):
+        folder.mkdir()
+    assert list_stray_spares(base) == [stray]
 
 
 async def test_who_stops_waiting_leaves_the_spare_to_others(base: Path, gate: Event) -> None:

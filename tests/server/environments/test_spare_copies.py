@@ -10,7 +10,7 @@ from server.environments.conftest import W, ended, install
 from studiolo.runtime.bases import base_of
 from studiolo.server.environments import making
 from studiolo.server.environments import spares as sparing
-from studiolo.server.environments.clone import clone, spare_of
+from studiolo.server.environments.clone import clone, spares_of
 from studiolo.testing.waiting import eventually
 
 
@@ -29,11 +29,13 @@ async def test_an_installation_that_finds_a_spare_half_made_waits_for_it(
         clone(source, target)
 
     await install(ana, "leaf==1.0")
-    await eventually(spare_of(base_of(churn)).is_dir)
+    spares = spares_of(base_of(churn))
+    await eventually(lambda: all(spare.is_dir() for spare in spares))
     monkeypatch.setattr(making, "clone", counted)
     monkeypatch.setattr(sparing, "clone", slow)
-    # It takes the spare that is there, and has another one made.
-    await install(ana, "leaf==2.0")
+    # They take the spares that are there, and have others made.
+    for version in ("2.0", "1.0"):
+        await install(ana, f"leaf=={version}")
     await eventually(begun.is_set)
     asked = (await ana.post(f"{W}/churn/packages", json={"packages": ["stem"]})).json()
     gate.set()

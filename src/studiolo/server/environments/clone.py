@@ -24,6 +24,8 @@ from studiolo.server.environments.stage import READY, claim, discard, is_ready
 _FICLONE = 0x40049409
 _LINKED_SUFFIXES = (".so", ".pyc", ".pyi")
 _THREADS = 2
+# Who installs a package often installs another one right after it.
+_SPARES = 2
 # What a file system answers that cannot share blocks, or not between these two files.
 _CANNOT_SHARE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV, errno.ENOSYS, errno.EPERM}
 # What it answers when a link is impossible: another device, no links here, or too many of them.
@@ -62,9 +64,14 @@ def carrier(source: Path, target: Path) -> Carry:
     return _share if _can_share(source, target) else _link_or_copy
 
 
-def spare_of(base: Path) -> Path:
-    """Return where a clone of a base lies that was made ahead of need."""
-    return base.with_name(f"spare-{base.name}")
+def spares_of(base: Path) -> tuple[Path, ...]:
+    """Return where clones of a base lie that were made ahead of need."""
+    return tuple(base.with_name(f"spare-{number}-{base.name}") for number in range(1, _SPARES + 1))
+
+
+def list_stray_spares(base: Path) -> list[Path]:
+    """List the spares beside a base that are another one's: of an earlier version of the default environment."""
+    return [folder for folder in base.parent.glob("spare-*") if folder not in spares_of(base)]
 
 
 def next_of(environment: Path) -> Path:

@@ -15,7 +15,7 @@ from studiolo.contract.models import EnvironmentState
 from studiolo.contract.sizes import describe_size
 from studiolo.kit.db import Database
 from studiolo.kit.reconcile import Runner
-from studiolo.server.environments.clone import clone, remove
+from studiolo.server.environments.clone import clone, list_stray_spares, remove
 from studiolo.server.environments.interpreters import Interpreters
 from studiolo.server.environments.leftovers import Leftovers
 from studiolo.server.environments.locks import DEFAULT_BASE
@@ -73,12 +73,16 @@ class Environments:
         workspaces.on_created = self._make_ahead
 
     async def warm_up(self) -> None:
-        """Build the default environment now, and a spare clone, so that the first workspace does not wait."""
+        """Build the default environment now, and spare clones, so that the first workspace does not wait."""
         self._leftovers.sweep_soon()
         try:
-            self._spares.prepare(await self._base(_OWN))
+            base = await self._base(_OWN)
         except StudioloError as exc:
             _log.warning("base-environment-failed", message=exc.message, hint=exc.hint, detail=exc.detail)
+            return
+        for stray in await asyncio.to_thread(list_stray_spares, base):
+            await self._leftovers.put_aside(stray)
+        self._spares.prepare(base)
 
     async def default_base(self) -> Path:
         """Return the folder of the default environment once it is built. Raises Unavailable."""
