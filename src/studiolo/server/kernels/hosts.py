@@ -8,10 +8,10 @@ from pathlib import Path
 from sqlalchemy import RowMapping
 
 from studiolo.contract.errors import Conflict, Unavailable
-from studiolo.engines.base import Observation, Phase
+from studiolo.engines.base import Phase
 from studiolo.kit.db import Database
 from studiolo.kit.local_http import way_to
-from studiolo.server.engines.calls import OBSERVE_SECONDS, within
+from studiolo.server.engines.calls import observe
 from studiolo.server.engines.engines import Engines
 from studiolo.server.kernels import queries
 from studiolo.server.kernels.host import KernelHost
@@ -131,7 +131,7 @@ class KernelHosts:
 
     async def _find_out(self, scope: str, row: RowMapping) -> None:
         engine = self._engines.of(engine_of(row))
-        seen: Observation = await within(OBSERVE_SECONDS, engine.name, engine.observe(row["handle"]))
+        seen = await observe(engine, row["handle"])
         if seen.phase is Phase.UNKNOWN:
             # Its own server is not asked instead: kernels would be started there, beside those that run.
             raise _not_reached(seen.message or "")

@@ -45,7 +45,7 @@ def _progress(seen: Observation, *, waited: bool, now: datetime) -> dict[str, An
     if seen.phase is Phase.READY or not (seen.message or waits):
         return None
     return {
-        "message": (seen.message or "It waits for its turn.")[:500],
+        "message": seen.message or "It waits for its turn.",
         "waiting": waits,
         "expected_start": seen.expected_start.isoformat() if seen.expected_start else None,
         "at": now.isoformat(),

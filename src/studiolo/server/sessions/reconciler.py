@@ -19,10 +19,10 @@ from studiolo.kit.reconcile import Runner
 from studiolo.server.engines.calls import (
     LOG_SECONDS,
     MEASURE_SECONDS,
-    OBSERVE_SECONDS,
     START_SECONDS,
     STOP_SECONDS,
     SWEEP_SECONDS,
+    observe,
     within,
 )
 from studiolo.server.engines.engines import Engines
@@ -269,7 +269,7 @@ class SessionReconciler:
 
 async def _observe(row: RowMapping, engine: Engine) -> Observation:
     try:
-        return await within(OBSERVE_SECONDS, engine.name, engine.observe(row["handle"]))
+        return await observe(engine, row["handle"])
     except Unavailable as exc:
         return Observation(Phase.UNKNOWN, message=exc.message)
 
