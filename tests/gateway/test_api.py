@@ -196,6 +196,32 @@ def test_a_kernel_that_is_deleted_while_it_starts_is_ended(gateway: Gateway) -> 
     wait_for(lambda: not is_alive(shim["kernel_pid"]))
 
 
+def test_a_kernel_starts_where_its_client_is_if_that_is_within_the_root(gateway: Gateway, tmp_path: Path) -> None:
+    inside = gateway.root / "sub"
+    inside.mkdir()
+    for given, expected in ((inside, inside), (tmp_path, gateway.root), (gateway.root / "none", gateway.root)):
+        kernel = gateway.start(env={"KERNEL_WORKING_DIR": str(given)})
+        assert send(gateway, kernel, "import os; print(os.getcwd())") == f"{expected.resolve()}\n"
+        if given == inside:
+            send(gateway, kernel, "os._exit(1)")
+            wait_for(
+                lambda kernel=kernel: gateway.http.get(f"/api/kernels/{kernel}").json()["execution_state"] == "dead"
+            )
+            assert gateway.http.post(f"/api/kernels/{kernel}/restart").status_code == 200
+            assert send(gateway, kernel, "import os; print(os.getcwd())") == f"{inside.resolve()}\n"
+        gateway.http.delete(f"/api/kernels/{kernel}")
+
+
+@pytest.mark.parametrize("path", ["n" * 300, "ring/n.ipynb"])
+def test_a_path_that_no_file_can_have_starts_at_the_root(gateway: Gateway, path: str) -> None:
+    ring = gateway.root / "ring"
+    if not ring.is_symlink():
+        ring.symlink_to(ring)
+    kernel = gateway.start(path=path)
+    assert send(gateway, kernel, "import os; print(os.getcwd())") == f"{gateway.root.resolve()}\n"
+    gateway.http.delete(f"/api/kernels/{kernel}")
+
+
 @pytest.mark.req("S1-X07")
 def test_a_document_session_lives_from_post_to_delete(gateway: Gateway) -> None:
     body = {"path": "a/n.ipynb", "name": "n.ipynb", "type": "notebook", "kernel": {"name": "python3"}}

@@ -17,6 +17,7 @@ from studiolo.gateway.bridge.audience import PING_SECONDS
 from studiolo.gateway.bridge.kernel import Kernel
 from studiolo.gateway.bridge.output import recover_left
 from studiolo.gateway.documents import Documents
+from studiolo.gateway.folders import WORKING_FOLDER
 from studiolo.gateway.hosted import Hosted
 from studiolo.gateway.journals.stock import Stock
 from studiolo.gateway.kernel_records import KernelRecord, KernelRecords
@@ -128,7 +129,8 @@ class Registry:
             try:
                 if not hosted.is_alive or not hosted.record.has_variables:
                     plan = hosted.record.plan
-                    wish = Wish(plan.spec_name, plan.path, kernel_id=hosted.id, only_here=True)
+                    folder = {WORKING_FOLDER: str(plan.folder)} if plan.path is None else {}
+                    wish = Wish(plan.spec_name, plan.path, folder, kernel_id=hosted.id, only_here=True)
                     reserved = await self._authority.reserve(caller, wish)
                     assert not isinstance(reserved, Elsewhere)
                     hosted.record = replace(hosted.record, plan=replace(reserved, path=plan.path))

@@ -112,7 +112,7 @@ class StandaloneAuthority:
             spec_name=spec.name,
             argv=spec.argv,
             environment=spec.environment if rules.forks else None,
-            folder=start_folder(rules.root, wish.path),
+            folder=start_folder(rules.root, wish),
             root=rules.root,
             variables={**variables, **session_name(rules.root, wish)},
             interrupt_mode=spec.interrupt_mode,

@@ -71,7 +71,7 @@ def session_plan(session: SessionLaunch, caller: Caller, wish: Wish, *, allowed:
         spec_name=spec.name,
         argv=spec.argv,
         environment=spec.environment,
-        folder=start_folder(session.folder, wish.path),
+        folder=start_folder(session.folder, wish),
         root=session.folder,
         variables=kernel_variables({**session.variables, **spec.variables}, wish, caller, allowed=allowed)
         | session_name(session.folder, wish),

@@ -110,7 +110,7 @@ class Ground:
             spec_name=spec.name,
             argv=spec.argv,
             environment=spec.environment,
-            folder=start_folder(root, wish.path),
+            folder=start_folder(root, wish),
             root=root,
             path=wish.path,
             variables=variables,
