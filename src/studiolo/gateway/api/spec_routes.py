@@ -34,19 +34,20 @@ async def create_spec(ask: Ask) -> web.Response:
         metadata=metadata,
         resources=resources,
     )
-    model = await _own(ask).create(ask.caller, spec, keeps=not _checks(ask))
-    if _checks(ask):
+    is_trial = _is_trial(ask)
+    model = await _own(ask).create(ask.caller, spec, is_trial=is_trial)
+    if is_trial:
         return web.json_response(model)
     return created(model, f"{ask.caller.prefix}api/kernelspecs/{name}")
 
 
 async def remove_spec(ask: Ask) -> web.Response:
     """`DELETE studiolo/kernelspecs/{name}`; with `?check=1` nothing is removed."""
-    _own(ask).remove(ask.caller, ask.names["spec"], keeps=_checks(ask))
+    _own(ask).remove(ask.caller, ask.names["spec"], is_trial=_is_trial(ask))
     return nothing()
 
 
-def _checks(ask: Ask) -> bool:
+def _is_trial(ask: Ask) -> bool:
     """Tell whether it is only asked what would be answered, by who writes down first what is to happen."""
     return ask.request.query.get("check") == "1"
 

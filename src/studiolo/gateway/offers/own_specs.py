@@ -40,8 +40,8 @@ class OwnSpecs:
         self.report = inner.report
         self.list_elsewhere = inner.list_elsewhere
 
-    async def create(self, caller: Caller, spec: OwnSpec, *, keeps: bool = True) -> dict[str, Any]:
-        """Keep a new one, or not `keeps`: only check it; return its model. Raises InvalidInput, Conflict, NotFound."""
+    async def create(self, caller: Caller, spec: OwnSpec, *, is_trial: bool = False) -> dict[str, Any]:
+        """Keep a new one, but for a trial; return its model. Raises InvalidInput, Conflict, NotFound."""
         if not _NAME.fullmatch(spec.name):
             raise InvalidInput("name-invalid", "name: lower-case letters, digits, dots, dashes and underscores only.")
         there = (await self._inner.specs(caller))["kernelspecs"]
@@ -55,16 +55,16 @@ class OwnSpecs:
             raise NotFound("kernelspec-not-found", f"base: the '{spec.base}' kernel is not available.", hint=hint)
         if len(kept) >= _MOST:
             raise InvalidInput("limit-exceeded", f"There are {_MOST} kernelspecs of your own already.")
-        if keeps:
+        if not is_trial:
             self._write(caller.scope, {**kept, spec.name: spec})
         return _model(spec, there[spec.base])
 
-    def remove(self, caller: Caller, name: str, *, keeps: bool = False) -> None:
-        """Forget one, or with `keeps` only look; kernels that run go on. Raises NotFound, also for what nobody made."""
+    def remove(self, caller: Caller, name: str, *, is_trial: bool = False) -> None:
+        """Forget one, but for a trial; kernels that run go on. Raises NotFound, also for what nobody made here."""
         kept = self._read(caller.scope)
         if name not in kept:
             raise NotFound("kernelspec-not-found", f"There is no kernelspec {name[:64]} that was made here.")
-        if not keeps:
+        if not is_trial:
             self._write(caller.scope, {key: spec for key, spec in kept.items() if key != name})
 
     async def reserve(self, caller: Caller, wish: Wish) -> KernelPlan | Elsewhere:
