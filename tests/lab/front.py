@@ -26,6 +26,8 @@ class Front:
         # What the platform has to say, for our plug-in; None: a server without it. `told`: what plug-ins sent.
         self.here: dict[str, Any] | None = None
         self.told: list[dict[str, Any]] = []
+        # What the front door says instead, with its status, when there is no way in.
+        self.shut: tuple[int, dict[str, Any]] | None = None
 
     def __enter__(self) -> "Front":
         self._thread.start()
@@ -82,6 +84,8 @@ class Front:
         body = await request.read()
         if request.path.endswith("/studiolo/here") and self.here is not None:
             self.told.append(json.loads(body))
+            if self.shut is not None:
+                return web.json_response(self.shut[1], status=self.shut[0])
             return web.json_response(self.here)
         options: dict[str, Any] = {"headers": request.headers, "data": body, "allow_redirects": False}
         async with self._client.request(request.method, address, **options) as reply:

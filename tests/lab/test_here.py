@@ -30,7 +30,7 @@ def here(lab: Lab) -> Iterator[dict[str, Any]]:
     }
     lab.front.here, lab.front.told = said, []
     yield said
-    lab.front.here = None
+    lab.front.here = lab.front.shut = None
 
 
 def test_a_notice_appears_with_its_deed_and_goes_with_its_cause(lab: Lab, here: dict[str, Any]) -> None:
@@ -56,6 +56,29 @@ def test_a_notice_that_was_closed_stays_closed(lab: Lab, here: dict[str, Any]) -
     before = len(lab.front.told)
     wait_for(lambda: len(lab.front.told) > before + 1, "two more questions", seconds=60)
     expect(notice).to_have_count(0)
+
+
+def test_a_long_notice_can_be_read_to_its_end(lab: Lab, here: dict[str, Any]) -> None:
+    here["notices"] = [IDLE | {"id": "long", "text": "Word by word. " * 20 + "The end.", "until": None, "actions": []}]
+    lab.write("long.ipynb", "1")
+    page = lab.open("long.ipynb")
+    page.locator(".Toastify__toast").get_by_role("button", name="Read all").click()
+    expect(page.locator(".jp-Dialog")).to_contain_text("The end.")
+
+
+def test_a_session_that_was_stopped_says_why_and_leads_back(lab: Lab, here: dict[str, Any]) -> None:
+    here["notices"] = [IDLE]
+    lab.write("stopped.ipynb", "1")
+    page = lab.open("stopped.ipynb")
+    idle, stopped = (page.locator(".Toastify__toast", has_text=text) for text in ("It stops at", "Leo Brandt"))
+    expect(idle).to_be_visible()
+    lab.front.shut = 409, {"code": "session-not-running", "detail": "The session does not run. Stopped by Leo Brandt."}
+    expect(stopped).to_be_visible(timeout=60_000)
+    # What was true of it while it ran is told no more.
+    expect(idle).to_have_count(0)
+    with page.context.expect_page() as opened:
+        stopped.get_by_role("button", name="Start it again").click()
+    assert opened.value.url.endswith("stopped.ipynb")
 
 
 def test_who_else_has_a_notebook_open_stands_in_its_toolbar(lab: Lab, here: dict[str, Any]) -> None:

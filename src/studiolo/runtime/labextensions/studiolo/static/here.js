@@ -2,13 +2,16 @@
 
 const EVERY = 15_000;
 const SOON = 800;
+// JupyterLab cuts what is longer.
+const LONGEST = 140;
 const TAB = crypto.getRandomValues(new Uint32Array(2)).join("-");
 
 export class Here {
-  constructor(app, { ServerConnection }, { Notification }, { Widget }) {
+  constructor(app, { ServerConnection }, { Notification, showDialog, Dialog }, { Widget }) {
     this.app = app;
     this.ServerConnection = ServerConnection;
     this.Notification = Notification;
+    this.read = (body) => showDialog({ title: "Studiolo", body, buttons: [Dialog.okButton({ label: "Close" })] });
     this.Widget = Widget;
     this.links = {};
     this.shown = new Map();
@@ -31,8 +34,9 @@ export class Here {
   async ask() {
     try {
       this.show(await this.tell());
-    } catch {
-      // The server itself does not answer, which JupyterLab says in its own words.
+    } catch (refused) {
+      // Else the server itself does not answer, which JupyterLab says in its own words.
+      if (refused.shut) this.show({ notices: [refused.shut], others: {}, links: this.links });
     }
     this.soon(EVERY);
   }
@@ -43,7 +47,7 @@ export class Here {
     const body = JSON.stringify({ tab: TAB, open: [...this.open().keys()], ...(act ? { do: act } : {}) });
     const reply = await this.ServerConnection.makeRequest(`${settings.baseUrl}studiolo/here`, { method: "POST", body }, settings);
     const answer = await reply.json();
-    if (!reply.ok) throw new Error(answer.message ?? String(reply.status));
+    if (!reply.ok) throw Object.assign(new Error(answer.message ?? String(reply.status)), { shut: shut(reply.status, answer) });
     return answer;
   }
 
@@ -81,7 +85,9 @@ export class Here {
     }
     if (this.dismissed.has(id) || this.shown.get(id)?.message === message) return;
     if (known) this.Notification.dismiss(known.at);
-    const options = { autoClose: false, actions: actions.map((action) => this.button(action)) };
+    const buttons = actions.map((action) => this.button(action));
+    if (message.length > LONGEST) buttons.push({ label: "Read all", callback: () => this.read(message) });
+    const options = { autoClose: false, actions: buttons };
     const emit = { info: "info", warning: "warning", danger: "error" }[level];
     this.shown.set(id, { message, at: this.Notification[emit](message, options) });
   }
@@ -119,4 +125,13 @@ export class Here {
     const text = names ? `${names} ${people.length > 1 ? "have" : "has"} this open` : "";
     if (face.node.textContent !== text) face.node.textContent = text;
   }
+}
+
+// The notice that there is no way in any more, of the front door's answer; none for what passes by itself. The same
+// address leads to the page that says why, or to the sign-in, in a tab of its own: this one may hold unsaved work.
+function shut(status, { code, detail }) {
+  if (!code || !detail || ![401, 403, 404, 409].includes(status)) return undefined;
+  const word = status === 401 ? "Sign in" : status === 409 ? "Start it again" : "See why";
+  const text = `${detail} What is not saved is on this page only.`;
+  return { id: `shut ${code}`, level: "danger", text, actions: [{ word, link: window.location.href }] };
 }
