@@ -63,6 +63,15 @@ def test_no_workspace_is_made_for_what_is_no_notebook(cli: Run, platform: StandI
     assert not [asked for asked in platform.asked if asked.method == "POST"]
 
 
+def test_no_workspace_is_made_for_a_notebook_that_names_no_environment(
+    cli: Run, platform: StandIn, notebook: Path
+) -> None:
+    ran = cli("environment", "restore", str(notebook), "--new", "churn")
+    assert ran.code != 0
+    assert "does not say which environment it ran in" in ran.err
+    assert not [asked for asked in platform.asked if asked.method == "POST"]
+
+
 def cell(environment: object, at: str) -> dict[str, object]:
     return {"cell_type": "code", "metadata": {"studiolo": {"environment": environment, "at": at}}}
 
@@ -98,3 +107,14 @@ def test_a_workspace_made_for_an_environment_goes_again_when_it_cannot_be_had(
         f"/jupyter/workspaces/{WORKSPACE['id']}",
         f"/jupyter/trash/{WORKSPACE['id']}",
     ]
+
+
+def test_why_an_environment_cannot_be_had_is_said_also_when_the_workspace_stays(
+    cli: Run, platform: StandIn, notebook: Path
+) -> None:
+    cli("environment", "stamp", str(notebook), "--workspace", "churn")
+    platform.refuse("POST", "/jupyter/workspaces/churn/environment/restore", "conflict", "python-differs", 409)
+    platform.refuse("DELETE", f"/jupyter/workspaces/{WORKSPACE['id']}", "unavailable", "platform-unreachable", 503)
+    ran = cli("environment", "restore", str(notebook), "--new", "churn")
+    assert "python-differs" in ran.err
+    assert "could not be taken away again" in ran.err

@@ -1,13 +1,16 @@
 """Deleted workspaces come back, or go for good."""
 
 import os
+import threading
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
+import pytest
 
 from studiolo.kit.clock import ManualClock
 from studiolo.server.services import Services
+from studiolo.testing.waiting import eventually
 
 W = "/api/v1/jupyter/workspaces"
 TRASH = "/api/v1/jupyter/trash"
@@ -66,6 +69,19 @@ async def test_erasing_needs_the_name_and_takes_the_files(ana: httpx.AsyncClient
     assert (await ana.delete(f"{TRASH}/{made['id']}", params={"confirm": "churn"})).status_code == 204
     assert not Path(made["path"]).exists()
     assert (await ana.post(f"{TRASH}/{made['id']}/restore")).json()["code"] == "trash-not-found"
+
+
+async def test_nobody_waits_for_a_removal_that_takes_long(
+    ana: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await deleted(ana)
+    disk = threading.Event()
+    monkeypatch.setattr(services.trash, "_remove_environment", lambda folder: disk.wait(60))
+    monkeypatch.setattr("studiolo.server.workspaces.trash._REMOVAL_SECONDS", 0)
+    assert (await ana.delete(f"{TRASH}/{made['id']}", params={"confirm": "churn"})).status_code == 204
+    assert (await ana.get(TRASH)).json()["items"] == []
+    disk.set()
+    await eventually(lambda: not Path(made["path"]).exists(), "the files are gone")
 
 
 async def test_what_a_kill_left_of_an_erasure_is_removed(ana: httpx.AsyncClient, services: Services) -> None:

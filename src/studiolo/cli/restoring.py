@@ -70,20 +70,24 @@ def stamp(
 
 def _in_new(client: "Studiolo", notebook: Path, name: str) -> tuple[str, Build]:
     """Ask for the environment in a workspace made for it, which goes again where the answer is no."""
-    from studiolo.sdk.notebook_files import is_lock, read_notebook
+    from studiolo.sdk.notebook_files import is_lock, read_environment
 
-    # What is neither makes no workspace.
+    # What names no environment makes no workspace.
     if not is_lock(notebook):
-        read_notebook(notebook)
+        read_environment(notebook)
     made = client.workspaces.create(name)
     target = name_of(made)
     say(f"Made the workspace {target}.")
     try:
         return target, client.environments.restore_notebook(notebook, target)
     except StudioloError:
-        client.workspaces.delete(made.id)
-        client.workspaces.erase(made.id, confirm=made.name)
-        say(f"Took the workspace {target} away again.")
+        try:
+            client.workspaces.delete(made.id)
+            client.workspaces.erase(made.id, confirm=made.name)
+            say(f"Took the workspace {target} away again.")
+        except StudioloError as kept:
+            # Why the environment cannot be had is what matters.
+            say(f"The workspace {target} could not be taken away again: {kept.message}")
         raise
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from studiolo.contract.errors import InvalidInput
+from studiolo.contract.notebook_environments import EnvironmentRestore, environment_in
 
 _MOST_BYTES = 256 << 20
 
@@ -15,6 +16,18 @@ _MOST_BYTES = 256 << 20
 def read_notebook(file: Path) -> dict[str, Any]:
     """Return the content of a notebook's file. Raises InvalidInput (`notebook-unusable`)."""
     return _parse(_read(file), file)
+
+
+def read_environment(file: Path) -> EnvironmentRestore:
+    """Return what a notebook says of its environment. Raises InvalidInput (`notebook-unusable`), also if nothing."""
+    told = environment_in(read_notebook(file))
+    if not (told.hash or told.packages or told.conda):
+        raise InvalidInput(
+            "notebook-unusable",
+            f"{file} does not say which environment it ran in.",
+            hint="Run a cell and save it in a session, or where its packages are: studiolo environment stamp NOTEBOOK",
+        )
+    return told
 
 
 def is_lock(file: Path) -> bool:

@@ -21,10 +21,10 @@ from studiolo.contract.environments import (
 )
 from studiolo.contract.errors import Conflict, Denied, NotFound, StudioloError, Unavailable
 from studiolo.contract.models import Page
-from studiolo.contract.notebook_environments import EnvironmentRestore, environment_in, stamp_of
+from studiolo.contract.notebook_environments import EnvironmentRestore, stamp_of
 from studiolo.sdk.forms import fill
 from studiolo.sdk.listing import Listing
-from studiolo.sdk.notebook_files import is_lock, read_notebook, read_text, stamp_file
+from studiolo.sdk.notebook_files import is_lock, read_environment, read_text, stamp_file
 from studiolo.sdk.transport import Transport, segment
 
 _LOOK_SECONDS = 25.0
@@ -191,7 +191,7 @@ class Environments:
         """
         if is_lock(Path(notebook)):
             return await self.restore(workspace, lock=read_text(Path(notebook)))
-        told = environment_in(read_notebook(Path(notebook)))
+        told = read_environment(Path(notebook))
         return await self.restore(workspace, hash=told.hash, packages=told.packages, conda=told.conda)
 
     async def stamp_notebook(self, notebook: Path | str, workspace: str, *, packages: bool = False) -> None:

@@ -57,7 +57,9 @@ class Restoring:
         else:
             raise NotFound(
                 "environment-unknown",
-                "This platform has no environment of this hash that you may read, and no packages are named.",
+                "This platform has no environment of this hash that you may read, and no packages are named."
+                if form.hash
+                else "No environment is named, neither by a hash nor by packages.",
                 hint="Where it ran: studiolo environment stamp NOTEBOOK --packages. Then restore that notebook.",
             )
         return await self._builds.begin(who, target["id"], wish, cause="restore")

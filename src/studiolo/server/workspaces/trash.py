@@ -27,6 +27,8 @@ _EVERY_SECONDS = 600.0
 # Beyond this nobody copies a workspace any more.
 _LONGEST_COPY = timedelta(days=1)
 _MAX_PAGE = 200
+# An environment may be tens of thousands of files, which a busy disk takes a minute for.
+_REMOVAL_SECONDS = 5.0
 
 
 class Trash:
@@ -53,6 +55,7 @@ class Trash:
         # Has engines let go of the files that they keep of a workspace.
         self._release = release
         self._retention = retention
+        self._removals: set[asyncio.Future[None]] = set()
         self.on_restored: Callable[[str], None] = lambda workspace_id: None
 
     async def list_(self, who: Principal, *, cursor: str | None = None, limit: int = 50) -> Page[TrashedWorkspace]:
@@ -111,7 +114,7 @@ class Trash:
                 )
             await self._register.check_quiet(tx.connection, row)
             await self._mark(tx, who, row)
-        await asyncio.to_thread(self._remove, workspace_id)
+        await self._remove_soon(workspace_id)
 
     async def erase_everything(self, who: Principal) -> None:
         """Erase all deleted workspaces of everybody at once, for an administrator who needs the space."""
@@ -164,7 +167,17 @@ class Trash:
         await self._release(tx, row)
         return True
 
+    async def _remove_soon(self, workspace_id: str) -> None:
+        """Remove what is on disk; what takes long goes on without anybody waiting, and a kill leaves it to `empty`."""
+        removal = asyncio.ensure_future(asyncio.to_thread(self._remove, workspace_id))
+        self._removals.add(removal)
+        removal.add_done_callback(self._removals.discard)
+        await asyncio.wait((removal,), timeout=_REMOVAL_SECONDS)
+        if removal.done():
+            removal.result()
+
     def _remove(self, workspace_id: str) -> None:
+        # Its files last: by them `empty` finds what is left after a kill.
         self._remove_environment(self._folders.environment(workspace_id))
         self._folders.erase_files(workspace_id)
 
