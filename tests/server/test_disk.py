@@ -1,6 +1,7 @@
 """The disk: watched, told of before it is full, released by administrators; and sign-in works when it is full."""
 
 import contextlib
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ import httpx
 import pytest
 
 from server.conftest import People
+from studiolo.kit import quotas
 from studiolo.kit.ballast import BALLAST_BYTES, Ballast
 from studiolo.kit.clock import ManualClock
+from studiolo.runtime.acting import LOWEST
 from studiolo.server.app import create_app
 from studiolo.server.principal import OPERATOR
 from studiolo.server.services import Services, build
@@ -47,6 +50,38 @@ async def test_administrators_see_what_fills_the_disk_and_the_largest_workspaces
     assert sizes["workspaces"] >= 300_000
     assert usage["total"] > usage["free"] > 0
     assert (await ana.get("/api/v1/admin/disk")).json()["code"] == "denied"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="accounts take root")
+async def test_workspaces_with_an_account_are_held_to_their_disk_size_where_the_file_system_can(
+    ana: httpx.AsyncClient,
+    admin: httpx.AsyncClient,
+    services: Services,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(quotas, "is_enforced", lambda folder: True)
+    monkeypatch.setattr(quotas, "mark", lambda folder, number: None)
+    monkeypatch.setattr(quotas, "used", lambda folder, number: 12_345)
+    monkeypatch.setattr(quotas, "limit", lambda folder, number, most: set_limits.append((number, most)))
+    for name in ("churn", "open"):
+        await ana.post(W, json={"name": name})
+    await ana.post(f"{W}/churn/scale", json={"resources": {"disk": 5 << 30}})
+    folder = services.folders.of((await ana.get(f"{W}/churn")).json()["id"], None)
+    os.chown(folder, LOWEST + 7, LOWEST + 7)
+    assert await services.disk.measure_some() == 2
+    assert set_limits == [(LOWEST + 7, 5 << 30)]
+    limits = (await ana.get(f"{W}/churn/limits")).json()
+    assert limits["disk_held"] is True
+    assert (await ana.get(f"{W}/open/limits")).json()["disk_held"] is False
+    largest = (await admin.get("/api/v1/admin/disk")).json()["largest"]
+    assert {one["workspace"]["name"]: one["size"] for one in largest}["churn"] == 12_345
+    # What was changed is looked at anew, and what was set before is not set again.
+    clock.advance(timedelta(seconds=1))
+    await ana.patch(f"{W}/churn", json={"description": "of customers"})
+    assert await services.disk.measure_some() == 1
+    assert len(set_limits) == 1
 
 
 async def test_releasing_space_takes_caches_and_never_files_of_people(

@@ -133,7 +133,8 @@ def _too_large(asked: Resources, largest: Resources) -> str:
 def _print_limits(found: WorkspaceLimits) -> None:
     used = ""
     if found.disk_used is not None:
-        used = f"{used_of(found.disk_used, found.resources.disk)} used; measured, not limited"
+        how = "held by the file system" if found.disk_held else "measured, not limited"
+        used = f"{used_of(found.disk_used, found.resources.disk)} used; {how}"
     print_fields(
         (
             ("Next session", describe(found.resources) or "as much as there is"),

@@ -193,6 +193,9 @@ class WorkspaceLimits(Shape):
     largest: Resources = Field(description="The largest that may be asked for.")
     enforcement: Enforcement
     disk_used: int | None = None
+    disk_held: bool | None = Field(
+        None, description="Whether the file system refuses more than the disk size; not looked at after a change."
+    )
     engine: str = Field("", description="Where its next session runs.")
     own_engine: str | None = Field(None, description="The engine that the workspace itself names.")
     min_isolation: Isolation | None = None

@@ -183,7 +183,7 @@ def build(
         gpus=GPUService(db, on.clock, running, on.audit, notifications, leases),
         gpu_leases=leases,
         relay=Relay(settings.relay_socket),
-        disk=Disk(settings.data_dir, db, on.clock, on.audit, folders, of_workspaces.trash, disk_watch),
+        disk=Disk(settings, db, on.clock, on.audit, folders, of_workspaces.trash, disk_watch),
         backups=backups,
         scans=build_scans(on, of_workspaces, of_packages, isolation=isolation),
         environment_images=build_images(on, running, of_workspaces, of_packages, of_index),

@@ -12,13 +12,20 @@ from studiolo.server.workspaces.tables import workspaces
 
 
 async def list_to_measure(connection: AsyncConnection, before: datetime, limit: int) -> list[RowMapping]:
-    """Workspaces never measured, then those measured before a time, longest ago first: id and root."""
+    """Workspaces never measured, then those measured before a time or before they were changed, longest ago first.
+
+    id, root and config of each.
+    """
     table = workspace_sizes
     query = (
-        select(workspaces.c.id, workspaces.c.root)
+        select(workspaces.c.id, workspaces.c.root, workspaces.c.config)
         .join(table, table.c.workspace_id == workspaces.c.id, isouter=True)
         .where(workspaces.c.erased_at.is_(None))
-        .where(table.c.measured_at.is_(None) | (table.c.measured_at < before))
+        .where(
+            table.c.measured_at.is_(None)
+            | (table.c.measured_at < before)
+            | (table.c.measured_at < workspaces.c.modified_at)
+        )
         .order_by(table.c.measured_at.nulls_first())
     )
     return list((await connection.execute(query.limit(limit))).mappings())

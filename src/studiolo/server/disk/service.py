@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 
+from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from studiolo.contract.disk import DiskPart, DiskUsage, Freeable, FreedSpace, FreeSpace, WorkspaceSize
@@ -20,6 +20,8 @@ from studiolo.server.disk.places import PLACES, find, release
 from studiolo.server.disk.rooms import Rooms
 from studiolo.server.disk.watch import DiskWatch
 from studiolo.server.principal import Principal
+from studiolo.server.settings import Settings
+from studiolo.server.workspaces.allowance import foresee_resources
 from studiolo.server.workspaces.folders import Folders
 from studiolo.server.workspaces.trash import Trash
 
@@ -29,8 +31,8 @@ _LARGEST = 10
 _EVERY_SECONDS = 60.0
 _AT_ONCE = 20
 _FRESH = timedelta(hours=1)
-# Of the engine that runs on this machine: no file system's quotas are set by us.
-_MEASURED = "Sizes are measured, not enforced: set quotas of the file system where you need a hard limit."
+_MEASURED = "Sizes of workspaces are measured, not enforced: that takes accounts and a file system with project quotas."
+_HELD = "Sizes of workspaces are held by the file system's quotas."
 
 
 class Disk:
@@ -41,7 +43,7 @@ class Disk:
 
     def __init__(
         self,
-        data_dir: Path,
+        settings: Settings,
         db: Database,
         clock: Clock,
         audit: Audit,
@@ -49,7 +51,8 @@ class Disk:
         trash: Trash,
         watch: DiskWatch,
     ) -> None:
-        self._data_dir = data_dir
+        self._settings = settings
+        self._data_dir = settings.data_dir
         self._db = db
         self._clock = clock
         self._audit = audit
@@ -66,6 +69,7 @@ class Disk:
             largest = await queries.list_largest(connection, _LARGEST)
         parts, measured = await asyncio.to_thread(self._measure)
         space = self.watch.space()
+        is_held = self._settings.local.accounts == "on" and self._folders.quotas.is_enforced
         return DiskUsage(
             total=space.total,
             free=space.free,
@@ -80,7 +84,7 @@ class Disk:
                 for row in largest
             ],
             measured=measured,
-            limits=_MEASURED,
+            limits=_HELD if is_held else _MEASURED,
         )
 
     async def free(self, who: Principal, form: FreeSpace) -> FreedSpace:
@@ -104,20 +108,26 @@ class Disk:
         await repeat(self.measure_some, every_seconds=_EVERY_SECONDS, failed="workspaces-not-measured")
 
     async def measure_some(self) -> int:
-        """Measure up to twenty workspaces; return how many."""
+        """Measure up to twenty workspaces, and have them held to their disk size where that can be; return how many."""
         now = self._clock.now()
         async with self._db.read() as connection:
             rows = await queries.list_to_measure(connection, now - _FRESH, _AT_ONCE)
         sizes: dict[str, int | None] = {}
         for row in rows:
-            folder = self._folders.of(row["id"], row["root"])
-            sizes[row["id"]] = await asyncio.to_thread(self._folders.measure, folder)
+            sizes[row["id"]] = await asyncio.to_thread(self._measure_one, row)
         async with self._db.write(durable=False) as tx:
             known = await queries.list_sizes(tx.connection, sizes)
             await queries.write_sizes(tx.connection, sizes, now)
             changed = {name: size for name, size in sizes.items() if size is not None and size != known.get(name)}
             await self.on_changed(tx.connection, changed, now)
         return len(sizes)
+
+    def _measure_one(self, row: RowMapping) -> int | None:
+        folder = self._folders.of(row["id"], row["root"])
+        config = row["config"] or {}
+        most = foresee_resources(config.get("profile"), config.get("resources"), self._settings.resources).disk
+        held = self._folders.quotas.hold(folder, most)
+        return self._folders.measure(folder) if held is None else held
 
     def _measure(self) -> tuple[list[DiskPart], bool]:
         until, whole, parts = time.monotonic() + _LOOK_SECONDS, True, []

@@ -18,6 +18,7 @@ from studiolo.contract.ids import looks_like_id
 from studiolo.kit.files import write_atomically
 from studiolo.kit.measuring import measure
 from studiolo.runtime.acting import Owner, hand_over, owner_of
+from studiolo.server.workspaces.quotas import FolderQuotas
 
 _SYSTEM = (
     "/",
@@ -50,6 +51,7 @@ class Folders:
         self._allowed_roots = [root.expanduser().resolve() for root in allowed_roots]
         # Which engine keeps the files of workspaces on this one (None: the default one) itself; set by `of_workspaces`.
         self.keeper_of: Callable[[str | None], str | None] = lambda engine: None
+        self.quotas = FolderQuotas(data_dir / "workspaces")
 
     def here(self, row: RowMapping) -> Path:
         """Return the folder of a workspace (its `id`, `name`, `root`, `config`) whose files are to be used.

@@ -64,8 +64,10 @@ class Sizes:
         """Return what the next session may use, where that comes from, and what holds people to it."""
         async with self._db.read() as connection:
             row = await self._register.resolve(connection, who, reference, "workspace.read")
-        used = await asyncio.to_thread(self._folders.measure, self._folders.of(row["id"], row["root"]))
-        return await self._limits(config_of(row), used)
+        folder = self._folders.of(row["id"], row["root"])
+        used = await asyncio.to_thread(self._folders.measure, folder)
+        limits = await self._limits(config_of(row), used)
+        return limits.model_copy(update={"disk_held": self._folders.quotas.holds(folder)})
 
     async def scale(
         self, who: Principal, reference: str, form: Scale, *, revision: int | None = None
