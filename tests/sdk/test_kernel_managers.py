@@ -6,6 +6,7 @@ import json
 import shutil
 import ssl
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,11 @@ def proxy(kernel_service: int) -> Iterator[CuttingProxy]:
 
 
 @contextlib.asynccontextmanager
-async def started(url: str, **given: Any) -> AsyncIterator[tuple[WebsocketKernelManager, AsyncKernelClient]]:
+async def started(
+    url: str, *, start: dict[str, Any] | None = None, **given: Any
+) -> AsyncIterator[tuple[WebsocketKernelManager, AsyncKernelClient]]:
     manager = WebsocketKernelManager(url=url, **given)
-    await manager.start_kernel()
+    await manager.start_kernel(**(start or {}))
     client = manager.client()
     client.start_channels()
     try:
@@ -194,6 +197,66 @@ def test_programs_that_block_have_manager_and_client_too(url: str) -> None:
         client.stop_channels()
         manager.shutdown_kernel()
     assert not manager.is_alive()
+
+
+async def test_a_manager_has_one_kernel_after_another_and_is_not_ready_while_one_ends(url: str) -> None:
+    manager = WebsocketKernelManager(url=url)
+    for _ in range(2):
+        await manager.start_kernel()
+        first = manager.kernel_id
+        await manager.start_kernel()
+        assert await find_place(url).find(first) is None
+        before = manager.ready
+        assert before.done()
+        ending = asyncio.create_task(manager.shutdown_kernel())
+        while manager.ready is before:
+            await asyncio.sleep(0)
+        assert not manager.ready.done()
+        await ending
+        assert manager.ready.done()
+    assert manager.context.closed
+    async with started(url) as (running, _):
+        other = WebsocketKernelManager(url=url)
+        await other.attach_kernel(running.kernel_id)
+        await other.shutdown_kernel()
+        assert other.ready.done()
+
+
+def test_a_process_that_was_forked_has_kernels_as_its_parent_has(url: str) -> None:
+    # Children inherit their parent's loop, and of its threads none.
+    code = """if True:
+        import sys
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+        from studiolo.kernels import BlockingWebsocketKernelManager
+
+        def run(number):
+            manager = BlockingWebsocketKernelManager(url=sys.argv[1])
+            manager.start_kernel()
+            client = manager.client()
+            client.start_channels()
+            try:
+                client.wait_for_ready(timeout=30)
+                return client.execute(str(number), reply=True, timeout=30)["content"]["status"]
+            finally:
+                client.stop_channels()
+                manager.shutdown_kernel()
+
+        run(0)
+        with ProcessPoolExecutor(2, get_context("fork")) as pool:
+            print(*pool.map(run, range(4)))
+        """
+    named = url.replace("127.0.0.1", "localhost")
+    done = subprocess.run([sys.executable, "-c", code, named], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "ok ok ok ok\n", done.stderr
+
+
+async def test_the_service_is_told_where_the_client_wants_its_kernel(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path.parent)
+    async with started(url, start={"cwd": tmp_path.name}) as (_, client):
+        assert await output_of(client, "import os; print(os.environ['KERNEL_WORKING_DIR'])") == f"{tmp_path}\n"
 
 
 def notebook(folder: Path) -> Path:

@@ -26,6 +26,7 @@ from jupyter_client.connect import KernelConnectionInfo
 from studiolo.contract.errors import InvalidInput, StudioloError
 from studiolo.sdk.kernel_channels import KernelAddress, KernelChannels
 from studiolo.sdk.kernel_messages import KernelMessage, request
+from studiolo.sdk.kernels.apart import settled
 
 _DELIMITER = b"<IDS|MSG>"
 _ASKING = ("shell", "control", "stdin")
@@ -39,6 +40,8 @@ _STARTING_SECONDS = 30.0
 
 class LocalEnds:
     """The sockets of one kernel. `start` them, connect to `connection`, `stop` them; the kernel goes on.
+
+    `open` and `close` are the same for coroutines.
 
     `after` as of KernelChannels. What a local client does not read waits in memory, and nothing is dropped.
     """
@@ -56,6 +59,7 @@ class LocalEnds:
         self._parent: dict[str, Any] = {}
         self._folder: Path | None = None
         self._thread: threading.Thread | None = None
+        self._ended: Future[None] = Future()
         self._output: asyncio.Queue[KernelMessage] = asyncio.Queue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -67,20 +71,48 @@ class LocalEnds:
 
     def start(self) -> None:
         """Connect to the kernel and open the sockets. Raises what KernelChannels does."""
-        started: Future[None] = Future()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._run(started)), daemon=True, name=f"kernel {self._address.kernel_id[:8]}"
-        )
-        self._thread.start()
-        started.result(timeout=_STARTING_SECONDS)
+        self._begin().result(timeout=_STARTING_SECONDS)
+
+    async def open(self) -> None:
+        """As `start`."""
+        started = self._begin()
+        try:
+            async with asyncio.timeout(_STARTING_SECONDS):
+                await settled(started)
+        finally:
+            # Whoever waits no more needs no connection either; once it is there this does nothing.
+            started.cancel()
+        started.result()
 
     def stop(self) -> None:
         """Close the sockets; stopping twice is fine."""
+        self._tell_to_stop()
+        if self._thread is not None:
+            self._thread.join()
+
+    async def close(self) -> None:
+        """As `stop`."""
+        self._tell_to_stop()
+        if self._thread is not None:
+            await settled(self._ended)
+
+    def _begin(self) -> "Future[None]":
+        started: Future[None] = Future()
+        name = f"kernel {self._address.kernel_id[:8]}"
+        self._thread = threading.Thread(target=self._live, args=(started,), daemon=True, name=name)
+        self._thread.start()
+        return started
+
+    def _live(self, started: "Future[None]") -> None:
+        try:
+            asyncio.run(self._run(started))
+        finally:
+            self._ended.set_result(None)
+
+    def _tell_to_stop(self) -> None:
         if self._loop is not None and self._stopping is not None:
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._stopping.set)
-        if self._thread is not None:
-            self._thread.join()
 
     async def _run(self, started: "Future[None]") -> None:
         context = zmq.asyncio.Context()
@@ -90,13 +122,15 @@ class LocalEnds:
             ) as channels:
                 sockets = self._open(context)
                 self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+                if not started.set_running_or_notify_cancel():
+                    return
                 started.set_result(None)
                 await self._carry(channels, sockets)
         except BaseException as error:
-            if not started.done():
-                started.set_exception(error)
-            else:
+            if started.done() and not started.cancelled():
                 raise
+            if not started.cancelled():
+                started.set_exception(error)
         finally:
             context.destroy(linger=200)
             if self._folder is not None:

@@ -1,9 +1,9 @@
 """Kernel managers for users of jupyter_client: the kernel runs elsewhere, everything else is as usual."""
 
-import asyncio
 import os
 import signal
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from jupyter_client.ioloop.manager import AsyncIOLoopKernelManager
@@ -18,6 +18,7 @@ from studiolo.sdk.kernels.place import KernelPlace, find_place
 
 # What of a process's variables goes along when a kernel starts. Source: jupyter_server's gateway client.
 _PASSED_ON = "KERNEL_"
+_WORKING_FOLDER = "KERNEL_WORKING_DIR"
 
 
 class _Elsewhere(KernelManager):
@@ -63,19 +64,25 @@ class _Elsewhere(KernelManager):
 
     @in_pending_state
     async def _async_start_kernel(self, **kw: Any) -> None:
-        """Start a kernel. `kernel_id`, `path` and those of `env` that begin with KERNEL_ go to the service.
+        """Start a kernel, and end the one that the manager has.
 
+        `kernel_id`, `path` and those of `env` that begin with KERNEL_ go to the service.
+        So does `cwd`, as KERNEL_WORKING_DIR: where the service has the same files, the kernel starts there.
         Raises NotFound (`kernelspec-not-found`), LimitReached, Unavailable (`kernel-unreachable`).
         """
+        await self._end()
         self._attempted_start = True
+        self._owns_kernel = True
         self._launch_args = kw.copy()
-        wanted = {"name": self.kernel_name, "env": _passed_on({**os.environ, **(kw.get("env") or {})})}
-        if (kernel_id := kw.get("kernel_id") or self.kernel_id) is not None:
-            wanted["kernel_id"] = kernel_id
+        wanted = {"name": self.kernel_name, "env": _passed_on(kw.get("cwd"), kw.get("env") or {})}
+        # An id is good for one kernel: the service keeps what that one has put out.
+        asked = kw.get("kernel_id") or (None if self._remote_id else self.kernel_id)
+        if asked is not None:
+            wanted["kernel_id"] = asked
         if path := kw.get("path"):
             wanted["path"] = path
         model = await self.place.ask("POST", "kernels", wanted)
-        await self._connect(model, after=0)
+        await self._connect(model, after=0, kernel_id=asked)
 
     @in_pending_state
     async def _async_attach_kernel(self, kernel_id: str) -> None:
@@ -89,26 +96,37 @@ class _Elsewhere(KernelManager):
         if model is None:
             raise NotFound("kernel-not-found", f"There is no kernel {kernel_id} that you can see.")
         await self._connect(model, after=self.after)
-        # Only what is owned is settled by the wrapper.
-        self.ready.set_result(None)
+        self._settle_attached()
 
-    async def _connect(self, model: dict[str, Any], after: int | None) -> None:
+    def _settle_attached(self) -> None:
+        # `in_pending_state` settles what is owned alone.
+        if not self.owns_kernel:
+            self.ready.set_result(None)
+
+    async def _connect(self, model: dict[str, Any], after: int | None, kernel_id: str | None = None) -> None:
         # A service may choose its own id; a notebook server goes on with the one that it gave.
         self._remote_id, self.kernel_name = model["id"], model["name"]
-        self.kernel_id = self.kernel_id or (self._launch_args or {}).get("kernel_id") or self._remote_id
+        self.kernel_id = kernel_id or self._remote_id
         self.execution_state = model.get("execution_state", "starting")
         self.last_activity = datetime.now(UTC)
         specs = await self.place.ask("GET", "kernelspecs")
         if known := specs["kernelspecs"].get(self.kernel_name):
             self._spec = KernelSpec(**known["spec"])
         ends = LocalEnds(self.place.address(self._remote_id), after=after, patience_seconds=self.patience_seconds)
-        # A notebook server's loop must not wait for another machine.
-        await asyncio.to_thread(ends.start)
+        await ends.open()
         self._ends = ends
         self.load_connection_info(ends.connection)
+        # Made at its first use; as with a kernel here, whoever asks after the end finds it closed.
+        if self.context.closed:
+            self.context = type(self.context)()
 
+    @in_pending_state
     async def _async_shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
         """End the kernel, unless it was attached to; one that is gone is fine."""
+        await self._end(restart=restart)
+        self._settle_attached()
+
+    async def _end(self, *, restart: bool = False) -> None:
         if self._ends is None:
             return
         if self.owns_kernel:
@@ -144,7 +162,7 @@ class _Elsewhere(KernelManager):
         """Close the ends on this machine."""
         if self._ends is not None:
             ends, self._ends = self._ends, None
-            await asyncio.to_thread(ends.stop)
+            await ends.close()
         if not restart:
             self.cleanup_connection_file()
         self._close_control_socket()
@@ -183,5 +201,6 @@ class BlockingWebsocketKernelManager(_Elsewhere):
     cleanup_resources: Any = run_sync(_Elsewhere._async_cleanup_resources)
 
 
-def _passed_on(variables: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in variables.items() if name.startswith(_PASSED_ON)}
+def _passed_on(folder: str | os.PathLike[str] | None, variables: dict[str, str]) -> dict[str, str]:
+    given = {name: value for name, value in {**os.environ, **variables}.items() if name.startswith(_PASSED_ON)}
+    return given if folder is None else {_WORKING_FOLDER: str(Path(folder).absolute()), **given}

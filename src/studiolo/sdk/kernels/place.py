@@ -11,6 +11,7 @@ from studiolo.contract.errors import NotFound, Unavailable
 from studiolo.sdk.address import is_loopback
 from studiolo.sdk.credentials import find_credentials
 from studiolo.sdk.kernel_channels import KernelAddress
+from studiolo.sdk.kernels.apart import apart
 from studiolo.sdk.problems import error_from
 from studiolo.sdk.transport import is_distrusted, refuse_to_send_openly, segment, trust, unreachable
 
@@ -30,15 +31,21 @@ class KernelPlace:
 
         Raises what the service says, and Unavailable (`kernel-unreachable`) where none answers.
         """
+        reply = await apart(lambda: self._send(method, path, body))
+        if not reply.is_success:
+            raise error_from(reply)
+        return reply.json() if reply.content else None
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         try:
-            async with httpx.AsyncClient(
+            with httpx.Client(
                 headers=headers,
                 verify=self.trust,
                 trust_env=not is_loopback(self.root),
                 timeout=httpx.Timeout(_PATIENCE_SECONDS, connect=5.0),
             ) as client:
-                reply = await client.request(method, f"{self.root}api/{path}", json=body)
+                return client.request(method, f"{self.root}api/{path}", json=body)
         except httpx.TransportError as exc:
             if is_distrusted(exc):
                 raise unreachable(self.root.rstrip("/"), exc) from exc
@@ -48,9 +55,6 @@ class KernelPlace:
                 hint="Check the address; it ends where `api/kernels` begins. A key may be needed too.",
                 detail=str(exc),
             ) from exc
-        if not reply.is_success:
-            raise error_from(reply)
-        return reply.json() if reply.content else None
 
     async def find(self, kernel_id: str) -> dict[str, Any] | None:
         """Return Jupyter's model of a kernel, None if there is none of this id."""
