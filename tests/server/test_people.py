@@ -108,7 +108,10 @@ async def test_who_is_suspended_has_no_way_in_until_let_back_in(
             assert (await client.get(f"{V1}/me")).status_code == 401, headers
     async with people.anonymous() as client:
         form = {"name": "ana", "password": PASSWORD}
-        assert (await client.post(f"{V1}/sign-in", json=form)).status_code == 401
+        refused = await client.post(f"{V1}/sign-in", json=form)
+        assert (refused.status_code, refused.json()["code"]) == (403, "person-suspended")
+        refused = await client.post(f"{V1}/sign-in", json=form | {"password": "another password"})
+        assert (refused.status_code, refused.json()["code"]) == (401, "credentials-wrong")
         with pytest.raises(Exception, match="used before"):
             await services.accounts.sign_in_link(link, "browser")
         assert (await admin.post(f"{V1}/people/ana/sign-in-link")).json()["code"] == "person-suspended"

@@ -263,7 +263,7 @@ class Accounts:
                 retry_after=seconds,
             )
         fits = await is_password(password, row["password_hash"] if row else None)
-        if row is None or not fits or row["disabled_at"] is not None:
+        if row is None or not fits:
             if row is not None:
                 await self._count_failure(row["id"], row["failed_sign_ins"] + 1, now)
             raise NotSignedIn(
@@ -271,6 +271,9 @@ class Accounts:
                 "Name and password do not match.",
                 hint="No password yet? Use a sign-in link: studiolo sign-in-link",
             )
+        if row["disabled_at"] is not None:
+            # Said to whoever has the password alone.
+            raise Denied("person-suspended", "Your account here is suspended.", hint="Ask an administrator.")
         return row
 
     async def _count_failure(self, person_id: str, failures: int, now: datetime) -> None:

@@ -52,7 +52,7 @@ SAID = {
     "kernel-added": "Added. Whoever starts a kernel here can choose it.",
     "kernel-removed": "Removed. Kernels that run go on.",
     "left": "Left. You have no access any more.",
-    "login-ended": "Your sign-in has ended. Nothing that runs was stopped.",
+    "login-ended": "Your sign-in has ended. That alone stops nothing that runs.",
     "nothing-changed": "Your sign-in has ended; nothing was changed.",
     "grant-revoked": "Taken back. What is installed stays until somebody removes it.",
     "policy-set": "Set. It holds from now on.",
