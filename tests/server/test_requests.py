@@ -175,6 +175,8 @@ async def test_who_asks_for_the_same_joins_one_request(
     # Asking again changes one's words, not the request.
     again = (await ask(ana, churn, "tensorflow", purpose="better forecasts")).json()
     assert [one["purpose"] for one in again["people"]] == ["better forecasts", "images"]
+    again = (await ask(ana, churn, "tensorflow")).json()
+    assert again["people"][0]["purpose"] == "better forecasts"
     assert await told(admin) == ["ana asks for tensorflow in churn."]
     mine = (await leo.get(f"{V1}/requests", params={"mine": True})).json()["items"]
     assert [one["id"] for one in mine] == [first["id"]]

@@ -127,9 +127,9 @@ async def list_askers(connection: AsyncConnection, ids: Sequence[str]) -> list[R
 
 
 async def add_asker(connection: AsyncConnection, values: Mapping[str, Any]) -> None:
-    """Add somebody to a request, or put their new words in place of the old ones."""
+    """Add somebody to a request, or put their new words, if they have some, in place of the old ones."""
     key = (_asked.c.request_id == values["request_id"]) & (_asked.c.person_id == values["person_id"])
-    changed = {"purpose": values["purpose"], "specifier": values["specifier"]}
+    changed = {"specifier": values["specifier"]} | ({"purpose": values["purpose"]} if values["purpose"] else {})
     if not (await connection.execute(update(_asked).where(key).values(**changed))).rowcount:
         await connection.execute(insert(_asked).values(**values))
 
