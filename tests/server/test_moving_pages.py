@@ -113,3 +113,9 @@ async def test_a_backup_is_begun_and_cancelled_by_pages(browser: Browser) -> Non
     assert (await browser.post("/admin/backups")).status_code == 409
     assert (await browser.post("/admin/backups/cancel")).status_code == 303
     assert (await browser.post("/admin/backups/cancel")).status_code == 404
+
+
+async def test_where_nothing_makes_images_the_page_says_what_is_missing(browser: Browser) -> None:
+    came = await browser.post("/workspaces/import", file=zipped(a="1"), name="plain")
+    page = await browser.get(f"{came.headers['location'].partition('?')[0]}/environment")
+    assert "No engine of this platform makes images" in page

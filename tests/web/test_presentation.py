@@ -3,8 +3,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from studiolo.contract.devices import device
 from studiolo.contract.models import AuditEvent, PersonRef
-from studiolo.server.web.presentation import ago, count, device, seconds
+from studiolo.server.web.presentation import ago, count, seconds
 from studiolo.server.web.render import local
 from studiolo.server.web.sentences import _SENTENCES, sentence
 
@@ -21,6 +22,12 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
         (timedelta(days=5), "5 days ago"),
         (timedelta(days=-90), "19 Feb 2027"),
         (timedelta(hours=-11), "in 11 h"),
+        (timedelta(seconds=-3), "just now"),
+        (timedelta(seconds=-40), "in 40 s"),
+        (timedelta(minutes=-14, seconds=-58), "in 15 min"),
+        (timedelta(minutes=-90, seconds=2), "in 90 min"),
+        (timedelta(hours=-12, seconds=9), "in 12 h"),
+        (timedelta(days=-7, seconds=1), "in 7 days"),
     ],
 )
 def test_times_read_as_people_say_them(span: timedelta, words: str) -> None:

@@ -10,6 +10,7 @@ from studiolo.cli.amounts import describe
 from studiolo.cli.arguments import WorkspaceArgument
 from studiolo.cli.invocation import connect, current
 from studiolo.cli.output import ago, emit, print_fields, say
+from studiolo.cli.tables import print_table
 from studiolo.contract.errors import InvalidInput
 from studiolo.contract.sizes import describe_size
 
@@ -53,8 +54,9 @@ def metadata(workspace: WorkspaceArgument) -> None:
                 ("Packages", f"{len(packages)}: {', '.join(packages[:12])}{' …' if len(packages) > 12 else ''}"),
             )
         )
-        for run in found.executions:
-            print(f"  {run.path}, last run {ago(run.at)}")
+        if found.executions:
+            print()
+            print_table(("NOTEBOOK", "LAST RUN!"), [(run.path, ago(run.at)) for run in found.executions], empty="")
 
     emit(found, text)
 

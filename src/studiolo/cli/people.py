@@ -7,6 +7,7 @@ import typer
 from studiolo.cli.invocation import connect
 from studiolo.cli.output import ago, emit, print_fields, say
 from studiolo.cli.tables import print_table
+from studiolo.contract.devices import device
 from studiolo.contract.models import Person
 
 PersonArgument = Annotated[
@@ -55,7 +56,13 @@ def show(person: PersonArgument) -> None:
         print_fields([*fields, ("Seen", seen), ("Since", ago(who.created_at))])
         print()
         rows = [
-            (f"{w.workspace.owner}/{w.workspace.name}", w.role, ago(w.since), w.through or "", ago(w.last_there_at))
+            (
+                f"{w.workspace.owner}/{w.workspace.name}",
+                w.role,
+                ago(w.since),
+                w.through or "",
+                ago(w.last_there_at) or "never",
+            )
             for w in found.workspaces
         ]
         headers = ("WORKSPACE!", "ROLE!", "SINCE!", "THROUGH!", "LAST THERE!")
@@ -63,7 +70,8 @@ def show(person: PersonArgument) -> None:
         print()
         others = [("key", k.name, ago(k.last_used_at) or "never", ago(k.expires_at)) for k in found.keys]
         others += [
-            ("login", login.user_agent, ago(login.last_seen_at), ago(login.expires_at)) for login in found.logins
+            ("login", device(login.user_agent), ago(login.last_seen_at), ago(login.expires_at))
+            for login in found.logins
         ]
         others += [("session", f"{s.workspace.name}/{s.name}", ago(s.started_at), "") for s in found.sessions]
         print_table(("WHAT!", "NAME", "USED!", "ENDS!"), others, empty="No keys, logins or running sessions.")

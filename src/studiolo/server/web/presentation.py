@@ -1,11 +1,11 @@
 """How values read on a page: states, times, counts. Pure functions, registered as template filters."""
 
-import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
+from studiolo.contract.devices import device
 from studiolo.contract.models import EnvironmentInfo, EnvironmentState, Member, Session, SessionState
 from studiolo.contract.resources import MemoryDeath
 from studiolo.contract.sizes import describe_size, used_of
@@ -34,24 +34,6 @@ _ENVIRONMENT_LOOKS = {
     EnvironmentState.READY: Look("running", "disc", "Environment ready"),
     EnvironmentState.FAILED: Look("failed", "cross", "Environment failed"),
 }
-_BROWSERS = (
-    ("Edg/", "Edge"),
-    ("OPR/", "Opera"),
-    ("Firefox/", "Firefox"),
-    ("FxiOS/", "Firefox"),
-    ("Chrom", "Chrome"),
-    ("CriOS/", "Chrome"),
-    ("Safari/", "Safari"),
-)
-_SYSTEMS = (
-    ("iPhone", "iPhone"),
-    ("iPad", "iPad"),
-    ("Android", "Android"),
-    ("Windows", "Windows"),
-    ("Mac OS X", "Mac"),
-    ("CrOS", "ChromeOS"),
-    ("Linux", "Linux"),
-)
 
 
 def state_look(session: Session) -> Look:
@@ -71,10 +53,10 @@ def ago(at: datetime, now: datetime) -> str:
     span = now - at
     if abs(span) > timedelta(days=30):
         return f"{at.day} {at:%b %Y}"
+    if span < timedelta(seconds=-10):
+        return f"in {_coming(-span)}"
     words = _span(abs(span))
-    if not words:
-        return "just now"
-    return f"{words} ago" if span > timedelta(0) else f"in {words}"
+    return f"{words} ago" if words else "just now"
 
 
 def exact(at: datetime) -> str:
@@ -160,15 +142,6 @@ def what_is_safe(session: Session) -> str:
     return "Files and saved output are here. Variables of its kernels are gone."
 
 
-def device(user_agent: str) -> str:
-    """Name browser and system: `Firefox on Linux`; what is unknown is shown as it came."""
-    browser = next((name for mark, name in _BROWSERS if mark in user_agent), None)
-    system = next((name for mark, name in _SYSTEMS if mark in user_agent), None)
-    if browser and system:
-        return f"{browser} on {system}"
-    return re.sub(r"\s.*", "", user_agent)[:40] or "Unknown"
-
-
 def through(member: Member) -> str:
     """Say how somebody came to their role: `given by Ana Ruiz`."""
     words = {"created": "made it", "given": "given", "invitation": "invited", "handed-over": "handed over", None: ""}
@@ -217,3 +190,11 @@ def _span(span: timedelta) -> str:
     if total < 48 * 3600:
         return f"{total // 3600} h"
     return f"{total // 86400} days"
+
+
+def _coming(span: timedelta) -> str:
+    """Round: what was given seven days a moment ago ends in seven, not in six, and 90 minutes are not an hour."""
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if span.total_seconds() >= 2 * size:
+            return f"{round(span.total_seconds() / size)} {unit}"
+    return f"{round(span.total_seconds())} s"

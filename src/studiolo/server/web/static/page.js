@@ -9,9 +9,13 @@ function ago(at) {
   const span = (Date.now() - at) / 1000, size = Math.abs(span);
   if (size > 30 * 86400) return at.toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" });
   if (size < 10) return "just now";
+  // What is to come is rounded: what was given seven days a moment ago ends in seven, and 90 minutes are not an hour.
+  if (span < 0) {
+    const [, unit, word] = RELATIVE.findLast(([, unit]) => unit === 1 || size >= 2 * unit);
+    return `in ${Math.round(size / unit)} ${word}`;
+  }
   const [, unit, word] = RELATIVE.find(([limit]) => size < limit);
-  const text = `${Math.floor(size / unit)} ${word}`;
-  return span > 0 ? `${text} ago` : `in ${text}`;
+  return `${Math.floor(size / unit)} ${word} ago`;
 }
 
 function since(at) {
