@@ -117,6 +117,10 @@ async def test_an_answer_leads_a_public_channel_nowhere_inside(address: str) -> 
         ("application/vnd.pypi.simple.latest+json", JSON),
         ("image/png", None),
         (f"{JSON};q=0", None),
+        ("text/html;q=0, */*", HTML),
+        (f"{JSON};q=0, application/*", HTML),
+        ("text/html;q=0.9,application/xml;q=0.9,*/*;q=0.8", PLAIN),
+        (f"{HTML}, */*;q=0.1", HTML),
     ],
 )
 def test_the_format_is_the_one_that_was_asked_for(accept: str, kind: str | None) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from packages.index.stage import JSON, Stage, rules, staged
@@ -114,6 +115,11 @@ async def test_a_tombstone_of_what_nothing_passes_of_says_which_rule(stage: Stag
 )
 async def test_nothing_is_found_by_another_way(stage: Stage, path: str) -> None:
     assert (await stage.get(path))[0] in (404, 301)
+
+
+async def test_what_is_not_asked_for_by_get_is_told_what_is(stage: Stage) -> None:
+    async with aiohttp.ClientSession() as client, client.post(f"{stage.address}app/") as reply:
+        assert (reply.status, reply.headers["Allow"]) == (405, "GET,HEAD")
 
 
 async def test_a_name_that_is_none_is_refused(stage: Stage) -> None:

@@ -40,7 +40,9 @@ async def _answer(request: web.Request) -> web.StreamResponse:
     except web.HTTPMovedPermanently as exc:
         return web.Response(status=exc.status, headers={"Location": str(exc.location), "Cache-Control": "no-cache"})
     except web.HTTPException as exc:
-        return _problem(InvalidInput("request-invalid", f"{HTTPStatus(exc.status).phrase}."), exc.status)
+        refused = _problem(InvalidInput("request-invalid", f"{HTTPStatus(exc.status).phrase}."), exc.status)
+        refused.headers.extend({name: exc.headers[name] for name in ("Allow",) if name in exc.headers})
+        return refused
     except ConnectionError:
         raise
     except (OSError, sqlite3.Error):

@@ -23,10 +23,9 @@ _OFFERED = {
     PLAIN: PLAIN,
     "application/vnd.pypi.simple.latest+json": JSON,
     "application/vnd.pypi.simple.latest+html": HTML,
-    "application/*": JSON,
-    "text/*": PLAIN,
-    "*/*": PLAIN,
 }
+# A range stands for the first of these of which nothing was said by name.
+_RANGES = {"application/*": (JSON, HTML), "text/*": (PLAIN,), "*/*": (PLAIN, HTML, JSON)}
 # Below this, packing costs more than it saves; and loopback is quicker than the quickest packing of large ones.
 _WORTH_PACKING = 16 << 10
 _PACKING = 1
@@ -148,11 +147,18 @@ def negotiate(accept: str) -> str | None:
     Of equals JSON wins; who says nothing gets HTML, as ever.
     """
     wanted: dict[str, float] = {}
+    ranges: dict[str, float] = {}
     for part in accept.split(",") if accept.strip() else ["text/html"]:
         name, *parameters = (word.strip().lower() for word in part.split(";"))
         if name in _OFFERED:
             kind = _OFFERED[name]
             wanted[kind] = max(wanted.get(kind, 0.0), _quality(parameters))
+        elif name in _RANGES:
+            ranges[name] = _quality(parameters)
+    found = {name: next((kind for kind in _RANGES[name] if kind not in wanted), None) for name in ranges}
+    for name, kind in found.items():
+        if kind is not None:
+            wanted[kind] = max(wanted.get(kind, 0.0), ranges[name])
     best = max((JSON, HTML, PLAIN), key=lambda kind: wanted.get(kind, 0.0))
     return best if wanted.get(best, 0.0) > 0 else None
 
