@@ -155,10 +155,10 @@ def negotiate(accept: str) -> str | None:
             wanted[kind] = max(wanted.get(kind, 0.0), _quality(parameters))
         elif name in _RANGES:
             ranges[name] = _quality(parameters)
-    found = {name: next((kind for kind in _RANGES[name] if kind not in wanted), None) for name in ranges}
-    for name, kind in found.items():
-        if kind is not None:
-            wanted[kind] = max(wanted.get(kind, 0.0), ranges[name])
+    meant = {name: next((kind for kind in _RANGES[name] if kind not in wanted), None) for name in ranges}
+    for name, stands_for in meant.items():
+        if stands_for is not None:
+            wanted[stands_for] = max(wanted.get(stands_for, 0.0), ranges[name])
     best = max((JSON, HTML, PLAIN), key=lambda kind: wanted.get(kind, 0.0))
     return best if wanted.get(best, 0.0) > 0 else None
 
