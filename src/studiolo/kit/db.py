@@ -31,6 +31,9 @@ _BUSY_MILLISECONDS = 5_000
 _READER_BUSY_MILLISECONDS = 200
 # Behind a lock of somebody else each writer waits its own time: without a bound they would queue for minutes.
 _TURN_SECONDS = 10.0
+# PostgreSQL's codes for what its columns cannot hold; most numbers asyncpg refuses itself, in words.
+_BEYOND_COLUMN = frozenset({"22003", "22008"})
+_TOO_LONG = "22001"
 
 
 class UTCTime(TypeDecorator[datetime]):
@@ -190,6 +193,11 @@ def translate(exc: DBAPIError | NoConnection) -> StudioloError:
             hint="Check owner and mode of the data directory: studiolo doctor says which file.",
             detail=str(exc),
         )
+    state = getattr(exc.orig, "sqlstate", None) if isinstance(exc, DBAPIError) else None
+    if state in _BEYOND_COLUMN or "value out of int" in words:
+        return _out_of_range(str(exc))
+    if state == _TOO_LONG:
+        return InvalidInput("request-invalid", "A text is longer than there can be here.", detail=str(exc))
     return _unavailable(str(exc))
 
 
@@ -247,10 +255,15 @@ def _blame_number(context: ExceptionContext) -> BaseException | None:
     # Only somebody from outside names such a number or time; no column is larger, so none of ours is.
     if not isinstance(context.original_exception, OverflowError):
         return None
+    return _out_of_range(str(context.original_exception))
+
+
+def _out_of_range(detail: str) -> InvalidInput:
     return InvalidInput(
         "request-invalid",
         "A number or a time is out of the range that there can be here.",
         hint="Send one that was seen in an answer, or a time of this century.",
+        detail=detail,
     )
 
 
