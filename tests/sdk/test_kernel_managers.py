@@ -251,12 +251,14 @@ def test_a_process_that_was_forked_has_kernels_as_its_parent_has(url: str) -> No
     assert done.stdout == "ok ok ok ok\n", done.stderr
 
 
-async def test_the_service_is_told_where_the_client_wants_its_kernel(
+async def test_the_service_is_told_where_the_client_is_and_where_it_wants_its_kernel(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path.parent)
-    async with started(url, start={"cwd": tmp_path.name}) as (_, client):
-        assert await output_of(client, "import os; print(os.environ['KERNEL_WORKING_DIR'])") == f"{tmp_path}\n"
+    wanted = tmp_path / "wanted"
+    monkeypatch.chdir(tmp_path)
+    for start, expected in (({}, tmp_path), ({"cwd": "wanted"}, wanted), ({"cwd": wanted}, wanted)):
+        async with started(url, start=start) as (_, client):
+            assert await output_of(client, "import os; print(os.environ['KERNEL_WORKING_DIR'])") == f"{expected}\n"
 
 
 def notebook(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ class _Elsewhere(KernelManager):
         """Start a kernel, and end the one that the manager has.
 
         `kernel_id`, `path` and those of `env` that begin with KERNEL_ go to the service.
-        So does `cwd`, as KERNEL_WORKING_DIR: where the service has the same files, the kernel starts there.
+        So does `cwd`, or this process's own folder, as KERNEL_WORKING_DIR: a service that has the same files starts
+        the kernel there, as jupyter_client does.
         Raises NotFound (`kernelspec-not-found`), LimitReached, Unavailable (`kernel-unreachable`).
         """
         await self._end()
@@ -203,4 +205,7 @@ class BlockingWebsocketKernelManager(_Elsewhere):
 
 def _passed_on(folder: str | os.PathLike[str] | None, variables: dict[str, str]) -> dict[str, str]:
     given = {name: value for name, value in {**os.environ, **variables}.items() if name.startswith(_PASSED_ON)}
-    return given if folder is None else {_WORKING_FOLDER: str(Path(folder).absolute()), **given}
+    # A process may be in a folder that is gone.
+    with suppress(FileNotFoundError):
+        given.setdefault(_WORKING_FOLDER, str(Path(folder or "").absolute()))
+    return given
