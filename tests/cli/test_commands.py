@@ -174,6 +174,13 @@ def test_open_lands_on_a_file(cli: Run, platform: StandIn) -> None:
     assert asked == {"next": ["lab/tree/notebooks/50%25%20a%3Fb.ipynb"]}
 
 
+def test_open_names_a_file_that_is_not_there_and_starts_nothing(cli: Run, platform: StandIn) -> None:
+    platform.refuse("GET", f"/jupyter/workspaces/{WORKSPACE['id']}/files/info", "not-found", "file-not-found", 404)
+    ran = cli("open", "churn/train.ipynb", "--no-browser")
+    assert (ran.code, "studiolo ls churn" in ran.err) == (5, True), ran
+    assert all(asked.method == "GET" for asked in platform.asked)
+
+
 def test_space_is_not_erased_for_good_unasked(cli: Run, platform: StandIn) -> None:
     ran = cli("free", "trash", "--json")
     assert (ran.code, ran.data["code"]) == (2, "confirmation-needed")

@@ -44,6 +44,7 @@ def test_a_package_is_asked_for_reviewed_and_approved(cli: Run, server: ControlP
     shown = cli("review", request_id)
     assert "the survival model" in shown.out
     assert "approval_required: custom-package" in shown.out
+    assert "write 2026-12-24" in cli("approve", request_id, "--until", "tomorrow").err
     approved = cli("approve", request_id, "--until", "2090-01-01", "--version", "<3", program="ml jupyter")
     assert approved.out == "Allowed custom-package<3 in workspace-name. It installs by itself.\n"
     assert cli("review", "--pending").out == ""

@@ -10,10 +10,13 @@ import typer
 
 from studiolo.cli.arguments import complete_workspaces
 from studiolo.cli.invocation import connect, current
-from studiolo.cli.output import emit, say
+from studiolo.cli.output import emit, name_of, say
 from studiolo.cli.resuming import resume, workspace_and_file
 from studiolo.cli.waiting import cancelling, wait_until_ready
+from studiolo.contract.errors import StudioloError
 from studiolo.contract.ids import IdKind, looks_like_id
+from studiolo.contract.models import Workspace
+from studiolo.sdk import Studiolo
 
 
 def open_(
@@ -43,6 +46,7 @@ def open_(
             session, file = client.sessions.start(target), ""
         else:
             workspace, file = workspace_and_file(client, target)
+            _look_for(client, workspace, file)
             session = resume(client, workspace)
         with cancelling(client, session):
             session = wait_until_ready(client, session)
@@ -53,6 +57,17 @@ def open_(
         say(f"note: {session.isolation_notice}")
     if browser and not current().json and not (has_browser() and webbrowser.open(url)):
         say("There is no browser here; open the address above in one.")
+
+
+def _look_for(client: Studiolo, workspace: Workspace, file: str) -> None:
+    """Raises NotFound (`file-not-found`), before a session starts; where files cannot be seen now, JupyterLab tells."""
+    try:
+        if file:
+            client.files.info(workspace.id, file)
+    except StudioloError as error:
+        if error.code == "file-not-found":
+            error.hint = f"What is there: studiolo ls {name_of(workspace)}"
+            raise
 
 
 def has_browser() -> bool:

@@ -1,5 +1,6 @@
 """Commands on requests for packages: ask, review, approve, deny."""
 
+from contextlib import suppress
 from datetime import datetime, time
 from itertools import islice
 from typing import Annotated
@@ -85,6 +86,13 @@ def review(
         say(f"In full: {current().program} review REQUEST. Then approve or deny it.")
 
 
+def _read_moment(text: str) -> datetime:
+    for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M"):
+        with suppress(ValueError):
+            return datetime.strptime(text, form)
+    raise typer.BadParameter(f"{text!r} is no day: write 2026-12-24, or 2026-12-24T18:00")
+
+
 def approve(
     request: RequestArgument,
     scope: Annotated[
@@ -95,7 +103,7 @@ def approve(
         typer.Option(
             "--until",
             metavar="DATE",
-            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"],
+            parser=_read_moment,
             help="Its last day, or when it ends (your time).",
         ),
     ] = None,
