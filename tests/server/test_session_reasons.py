@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from studiolo.engines.base import Exit
+from studiolo.engines.base import Death, Exit
+from studiolo.server.sessions import memory_deaths
 from studiolo.server.sessions.idle_stop import describe_time
 from studiolo.server.sessions.memory_deaths import describe_death
 from studiolo.server.sessions.wire import end_reason, more_memory
@@ -38,6 +39,21 @@ def test_each_death_says_what_was_lost_and_what_to_do(what: str) -> None:
     assert "safe" in told
     assert "studiolo scale churn --memory 4Gi" in told
     assert "whole machine" in describe_death(what, None, None, None, "churn")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("sub/nb.ipynb", "sub/nb.ipynb"),
+        ("sub/3a3ab604-3365-46b5-a639-eb88dae7f975", None),
+        ("3a3ab604-3365-46b5-a639-eb88dae7f975", None),
+        (None, None),
+    ],
+)
+def test_a_path_that_jupyterlab_made_up_is_no_name(name: str | None, shown: str | None) -> None:
+    entry = memory_deaths._entry(Death(NOW, "kernel", GIB, GIB, 7, name), "churn")
+    assert entry["name"] == shown
+    assert entry["message"].startswith(f"A kernel ({shown}) ran" if shown else "A kernel ran out of memory")
 
 
 @pytest.mark.parametrize(

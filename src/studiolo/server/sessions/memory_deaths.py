@@ -1,5 +1,6 @@
 """Tell people what of their sessions ran out of memory while the session went on."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +17,8 @@ from studiolo.server.sessions.changes import Changes
 from studiolo.server.sessions.wire import more_memory
 
 _KEPT = 20
+# JupyterLab starts a kernel under a made-up path in the notebook's folder, and tells the notebook's own afterwards.
+_MADE_UP = re.compile(r"(.*/)?[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _WHAT = {
     "kernel": "A kernel",
     "terminal": "A terminal",
@@ -87,14 +90,15 @@ def describe_death(what: str, name: str | None, peak: int | None, limit: int | N
 
 def _entry(death: Death, workspace: str) -> dict[str, Any]:
     what = death.what if death.what in _WHAT else "processes"
+    name = None if death.name and _MADE_UP.fullmatch(death.name) else death.name
     told = MemoryDeath.model_validate(
         {
             "at": death.at,
             "what": what,
-            "name": death.name,
+            "name": name,
             "peak": death.peak,
             "limit": death.limit,
-            "message": describe_death(what, death.name, death.peak, death.limit, workspace),
+            "message": describe_death(what, name, death.peak, death.limit, workspace),
         }
     )
     return told.model_dump(mode="json") | {"pid": death.pid}
