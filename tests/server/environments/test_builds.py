@@ -125,6 +125,7 @@ async def test_a_rebuild_leaves_out_what_no_lock_names(ana: httpx.AsyncClient, c
     (site / "tiny/__init__.py").write_text("version = 'edited'")
     build = await ask(ana, "environment/rebuild")
     assert (build["state"], build["hash"]) == ("ready", before["hash"]), build
+    assert build["message"] == "Made anew, with the same packages."
     assert "edited" not in (site / "tiny/__init__.py").read_text()
     assert has(churn, "leaf")
 

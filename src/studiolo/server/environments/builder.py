@@ -164,7 +164,7 @@ class Builder:
                 "ended_at": self._clock.now(),
                 "policy_hash": made.policy_hash,
                 "wish": json.dumps(job.wish.settled(asked).to_json()),
-                "message": None if changes else "Everything was there already.",
+                "message": None if changes else _unchanged(made.is_fresh),
             }
             if not await queries.end_build(tx.connection, job.id, job.number, values):
                 return
@@ -212,3 +212,7 @@ def _ready(lock: Lock, changes: list[Any]) -> dict[str, Any]:
         "base": lock.base,
         "changes": json.dumps([one.model_dump() for one in changes]),
     }
+
+
+def _unchanged(is_fresh: bool) -> str:
+    return "Made anew, with the same packages." if is_fresh else "Everything was there already."
