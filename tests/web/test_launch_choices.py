@@ -108,4 +108,5 @@ def test_amounts_read_as_people_say_them() -> None:
     assert used_of(None, GIB) == "\N{EN DASH}"
     assert amounts.processors_of(3.21, 4) == "3.2 of 4 CPU"
     assert amounts.processors_of(0.04, None) == "0.04 CPU"
+    assert [amounts.hours(number) for number in (0, 0.0001, 0.0124, 3.254)] == ["0.00", "0.001", "0.012", "3.25"]
     assert amounts.describe(Resources()) == "no limits"

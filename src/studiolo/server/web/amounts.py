@@ -25,6 +25,11 @@ def processors(number: float) -> str:
     return f"{number:.2f} CPU" if 0.005 <= number < 0.1 else f"{round(number, 1):g} CPU"
 
 
+def hours(number: float) -> str:
+    """Return `3.25`, below a tenth `0.012`, so that some seconds are not nothing."""
+    return f"{number:.2f}" if number >= 0.1 or not number else f"{max(number, 0.001):.3f}"
+
+
 def processors_of(used: float | None, limit: float | None) -> str:
     """Return `3.2 of 4 CPU`, without a limit `3.2 CPU`, not known a dash."""
     if used is None:

@@ -172,6 +172,7 @@ def filters(now: Callable[[], datetime], idle_warning: timedelta) -> dict[str, C
         "amounts": amounts.describe,
         "used_of": used_of,
         "processors": amounts.processors,
+        "hours": amounts.hours,
         "processors_of": amounts.processors_of,
         "size": describe_size,
         "ago": lambda at: ago(at, now()),
