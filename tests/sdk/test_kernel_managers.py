@@ -285,6 +285,29 @@ def test_nbclient_executes_a_notebook_through_it(url: str, tmp_path: Path, monke
     assert outputs(client.execute()) == ("".join(f"{n}\n" for n in range(200)), "42")
 
 
+def test_nbclient_says_that_the_kernel_died_also_where_cells_may_fail(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nbclient import NotebookClient
+    from nbclient.exceptions import DeadKernelError
+
+    monkeypatch.setenv("STUDIOLO_URL", url)
+    made = nbformat.v4.new_notebook()
+    made.cells = [nbformat.v4.new_code_cell("import os; os._exit(3)"), nbformat.v4.new_code_cell("print('on')")]
+    client = NotebookClient(
+        made, timeout=SECONDS, allow_errors=True, kernel_manager_class=WebsocketKernelManager, kernel_name="python3"
+    )
+    with pytest.raises(DeadKernelError):
+        client.execute()
+
+
+async def test_whoever_waits_for_a_dead_kernel_hears_of_it(url: str) -> None:
+    async with started(url) as (manager, client):
+        reply = await client.execute("import os; os._exit(3)", reply=True, timeout=SECONDS)
+        assert reply["content"]["ename"] == "DeadKernelError"
+        assert not await manager.is_alive()
+
+
 def test_papermill_executes_a_notebook_through_it(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import papermill
 

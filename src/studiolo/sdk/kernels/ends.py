@@ -36,6 +36,9 @@ _REMEMBERED = 10_000
 # Output that came before anybody subscribed is kept for the first who does.
 _HELD_MESSAGES = 10_000
 _STARTING_SECONDS = 30.0
+# A dead kernel answers nothing, and tools that wait for it see that by asking once a second whether it is alive. So
+# what a service says in its stead comes after that: for those who would wait for ever. Source: nbclient.
+_SILENT_SECONDS = 3.0
 
 
 class LocalEnds:
@@ -60,6 +63,7 @@ class LocalEnds:
         self._folder: Path | None = None
         self._thread: threading.Thread | None = None
         self._ended: Future[None] = Future()
+        self._late: set[asyncio.Task[None]] = set()
         self._output: asyncio.Queue[KernelMessage] = asyncio.Queue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -181,6 +185,10 @@ class LocalEnds:
                     self._note(message)
                     while not subscribed.is_set() and output.qsize() > _HELD_MESSAGES:
                         output.get_nowait()
+                elif _is_of_the_dead(message):
+                    late = asyncio.create_task(self._reply_late(sockets.get(message.channel), message))
+                    self._late.add(late)
+                    late.add_done_callback(self._late.discard)
                 else:
                     await self._reply(sockets.get(message.channel), message)
         except StudioloError as error:
@@ -188,7 +196,8 @@ class LocalEnds:
             output.put_nowait(_death(self._address.kernel_id))
             await self._stopped()
         finally:
-            publishing.cancel()
+            for task in (publishing, *self._late):
+                task.cancel()
 
     def _note(self, message: KernelMessage) -> None:
         if message.channel == "journal":
@@ -219,6 +228,10 @@ class LocalEnds:
         if socket is not None and sender is not None:
             with suppress(zmq.ZMQError):
                 await self._send(socket, sender, message)
+
+    async def _reply_late(self, socket: "zmq.asyncio.Socket | None", message: KernelMessage) -> None:
+        await asyncio.sleep(_SILENT_SECONDS)
+        await self._reply(socket, message)
 
     async def _send(self, socket: "zmq.asyncio.Socket", identities: list[bytes], message: KernelMessage) -> None:
         await socket.send_multipart([*identities, _DELIMITER, self._sign(message.parts), *message.parts])
@@ -272,6 +285,12 @@ async def _note_subscriber(socket: "zmq.asyncio.Socket", subscribed: asyncio.Eve
         (told, *_) = await socket.recv_multipart()
         if told[:1] == b"\x01":
             subscribed.set()
+
+
+def _is_of_the_dead(message: KernelMessage) -> bool:
+    """Tell whether a reply is the service's own: code that raises an error of that name has been counted."""
+    content = message.content
+    return content.get("ename") == "DeadKernelError" and content.get("execution_count") is None
 
 
 def _told(gap: KernelMessage, parent: dict[str, Any]) -> KernelMessage:
