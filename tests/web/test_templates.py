@@ -26,7 +26,7 @@ from studiolo.contract.models import (
     WorkspaceRef,
 )
 from studiolo.contract.operations import Role
-from studiolo.contract.resources import MemoryDeath
+from studiolo.contract.resources import Enforcement, LimitKind, MemoryDeath, Resources, SessionUsage, UsageSample
 from studiolo.kit.clock import ManualClock
 from studiolo.server.web.home import list_needs
 from studiolo.server.web.launch import choose_session
@@ -133,6 +133,19 @@ def test_an_engine_without_answer_ends_nothing() -> None:
     page = render_session(session(SessionState.UNKNOWN))
     assert "No answer" in page
     assert "has not been stopped" in page
+
+
+@pytest.mark.parametrize(
+    ("engine", "memory", "is_said"),
+    [("local", "cgroup-v1", True), ("local", "rlimit", False), ("pods", "engine", False)],
+)
+def test_a_page_says_what_memory_counts_where_servers_are_made_beforehand(
+    engine: str, memory: LimitKind, is_said: bool
+) -> None:
+    now = UsageSample(at=NOW, cpu=0.1, memory=10 << 20)
+    usage = SessionUsage(now=now, limits=Resources(), enforcement=Enforcement(memory=memory), history=[])
+    page = render_session(session(SessionState.RUNNING, engine=engine), usage=usage)
+    assert ("count as the platform" in page) is is_said
 
 
 def test_who_leaves_a_session_idle_is_warned_and_can_keep_it() -> None:

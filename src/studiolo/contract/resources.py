@@ -124,7 +124,7 @@ class UsageSample(Shape):
 
     at: datetime
     cpu: float | None
-    memory: int | None = Field(description="Bytes of all its processes, caches that can be dropped not counted.")
+    memory: int | None = Field(description="Bytes that count against its limit: caches that can be dropped do not.")
     processes: int | None = None
 
 
