@@ -70,7 +70,8 @@ def test_a_session_that_was_stopped_says_why_and_leads_back(lab: Lab, here: dict
     here["notices"] = [IDLE]
     lab.write("stopped.ipynb", "1")
     page = lab.open("stopped.ipynb")
-    idle, stopped = (page.locator(".Toastify__toast", has_text=text) for text in ("It stops at", "Leo Brandt"))
+    idle = page.locator(".Toastify__toast", has_text="It stops at")
+    stopped = page.locator(".jp-Dialog", has_text="Stopped by Leo Brandt")
     expect(idle).to_be_visible()
     lab.front.shut = 409, {"code": "session-not-running", "detail": "The session does not run. Stopped by Leo Brandt."}
     expect(stopped).to_be_visible(timeout=60_000)

@@ -11,7 +11,10 @@ export class Here {
     this.app = app;
     this.ServerConnection = ServerConnection;
     this.Notification = Notification;
+    this.isShut = false;
     this.read = (body) => showDialog({ title: "Studiolo", body, buttons: [Dialog.okButton({ label: "Close" })] });
+    this.offer = (title, body, label) =>
+      showDialog({ title, body, buttons: [Dialog.cancelButton({ label: "Stay" }), Dialog.okButton({ label })] });
     this.Widget = Widget;
     this.links = {};
     this.shown = new Map();
@@ -34,11 +37,23 @@ export class Here {
   async ask() {
     try {
       this.show(await this.tell());
+      this.isShut = false;
     } catch (refused) {
       // Else the server itself does not answer, which JupyterLab says in its own words.
-      if (refused.shut) this.show({ notices: [refused.shut], others: {}, links: this.links });
+      if (refused.shut) this.shut(refused.shut);
     }
     this.soon(EVERY);
+  }
+
+  // Says once that there is no way in any more; what was true before is told no longer. In a dialog: what shows notices
+  // is fetched with the first of them, and comes no more. The same address leads to the page that says more, or to the
+  // sign-in, in a tab of its own: this one may hold unsaved work.
+  async shut({ title, text, word }) {
+    if (this.isShut) return;
+    this.isShut = true;
+    this.show({ notices: [], others: {}, links: this.links });
+    const asked = await this.offer(title, text, word);
+    if (asked.button.accept) this.visit(window.location.href);
   }
 
   // Sends what is open, and `act`, one thing that the person wants done. Throws with words when that is refused.
@@ -127,11 +142,11 @@ export class Here {
   }
 }
 
-// The notice that there is no way in any more, of the front door's answer; none for what passes by itself. The same
-// address leads to the page that says why, or to the sign-in, in a tab of its own: this one may hold unsaved work.
+// What to say of the front door's answer that there is no way in any more; nothing of what passes by itself.
 function shut(status, { code, detail }) {
   if (!code || !detail || ![401, 403, 404, 409].includes(status)) return undefined;
-  const word = status === 401 ? "Sign in" : status === 409 ? "Start it again" : "See why";
   const text = `${detail} What is not saved is on this page only.`;
-  return { id: `shut ${code}`, level: "danger", text, actions: [{ word, link: window.location.href }] };
+  if (status === 401) return { title: "You are not signed in any more", text, word: "Sign in" };
+  if (status === 409) return { title: "This session has ended", text, word: "Start it again" };
+  return { title: "There is no way into this session any more", text, word: "See why" };
 }
