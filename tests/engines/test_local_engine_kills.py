@@ -288,8 +288,10 @@ async def test_a_vanished_session_leaves_no_key_behind(bench: LocalBench) -> Non
 async def test_a_start_that_is_cancelled_is_found_by_the_next(bench: LocalBench) -> None:
     spec = bench.spec()
     first = asyncio.create_task(bench.engine.start(spec))
-    await asyncio.sleep(0.003)
-    first.cancel()
+    folder = bench.files({"workload_id": spec.workload_id, "launch": spec.launch})
+    while not folder.exists():
+        await asyncio.sleep(0)
+    assert first.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await first
     handle = await bench.engine.start(spec)

@@ -6,6 +6,7 @@ import os
 import resource
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -18,6 +19,8 @@ from studiolo.gateway.messages.wire import build
 
 MIB = 1024 * 1024
 DEEP = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
+# A cell that goes on once there is a file of this name.
+AWAIT = "import os, time\nwhile not os.path.exists({0!r}): time.sleep(0.01)\n"
 COUNT = "import time\nfor n in range({0}): print(n, flush=True)\nprint('end', flush=True)"
 
 
@@ -37,13 +40,16 @@ async def reach(condition: Callable[[], Any]) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_a_session_that_returns_gets_what_it_missed_once(bridge: Bridge, protocol: str | None) -> None:
+async def test_a_session_that_returns_gets_what_it_missed_once(
+    bridge: Bridge, protocol: str | None, tmp_path: Path
+) -> None:
     first = await bridge.connect(protocol=protocol)
     await first.run("print('before')")
-    request = await first.execute("import time\ntime.sleep(0.3)\n" + COUNT.format(200))
+    request = await first.execute(AWAIT.format(str(tmp_path / "go")) + COUNT.format(200))
     await first.until(lambda message: message.type == "execute_input")
     await first.socket.close()
     await reach(lambda: bridge.kernel.connections == 0)
+    (tmp_path / "go").touch()
     await reach(lambda: bridge.kernel.busy_since is None)
     back = await bridge.connect(protocol=protocol, session=first.session)
     missed = await back.until(lambda message: message.channel == "shell")
@@ -245,13 +251,14 @@ async def test_who_queues_thousands_of_cells_is_still_asked_and_heard(bridge: Br
     assert (replies[0], replies[-1], len(set(replies))) == (first, last, 2502)
 
 
-async def test_cells_behind_one_that_failed_are_not_run(bridge: Bridge) -> None:
+async def test_cells_behind_one_that_failed_are_not_run(bridge: Bridge, tmp_path: Path) -> None:
     """Those that still wait here are aborted as the kernel aborts those that wait in it."""
     client = await bridge.connect()
     await client.run("ran = []")
-    await client.execute("import time\ntime.sleep(0.3)\n1 / 0")
+    await client.execute(AWAIT.format(str(tmp_path / "go")) + "1 / 0")
     for n in range(200):
         await client.execute(f"ran.append({n})")
+    (tmp_path / "go").touch()
     replies: list[str] = []
     while len(replies) < 201:
         replies.append((await client.until(lambda m: m.type == "execute_reply"))[-1].content["status"])

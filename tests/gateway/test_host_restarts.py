@@ -14,9 +14,6 @@ import pytest
 from gateway.standing import Gateway, is_alive, running_gateway, send
 from studiolo.testing.waiting import wait_for
 
-# What it said before is with the host by then: the kill takes what the kernel's own threads still hold.
-DIE = "import os, time\ntime.sleep(0.3)\nos.kill(os.getpid(), 9)"
-
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
@@ -99,7 +96,7 @@ def test_idle_kernels_are_ended_and_busy_ones_are_not() -> None:
 def test_a_kernel_that_dies_is_told_with_its_reason(folder: Path) -> None:
     with running_gateway(folder=folder) as gateway:
         kernel = gateway.start()
-        send(gateway, kernel, DIE, wait=False)
+        die(gateway, kernel)
         wait_for(lambda: gateway.http.get(f"/api/kernels/{kernel}").json()["execution_state"] == "dead")
         assert gateway.http.get(f"/api/kernels/{kernel}").json()["reason"]
         assert gateway.http.post(f"/api/kernels/{kernel}/interrupt").json()["code"] == "kernel-ended"
@@ -110,7 +107,7 @@ def test_a_notebooks_kernel_that_dies_is_started_anew_and_its_cell_says_why(fold
         body = {"path": "n.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
         session = gateway.http.post("/api/sessions", json=body).json()
         kernel = session["kernel"]["id"]
-        send(gateway, kernel, DIE, wait=False)
+        die(gateway, kernel)
         wait_for(lambda: '"restarting"' in json.dumps(journal(gateway, kernel)))
         assert send(gateway, kernel, "print('os' in dir())") == "False\n"
         assert "was killed" in json.dumps(journal(gateway, kernel))
@@ -120,12 +117,20 @@ def test_a_notebooks_kernel_that_dies_is_started_anew_and_its_cell_says_why(fold
 def test_a_dead_kernel_is_restarted_under_its_id(folder: Path) -> None:
     with running_gateway(folder=folder) as gateway:
         kernel = gateway.start()
-        send(gateway, kernel, DIE, wait=False)
+        die(gateway, kernel)
         wait_for(lambda: gateway.http.get(f"/api/kernels/{kernel}").json()["execution_state"] == "dead")
         assert gateway.http.post(f"/api/kernels/{kernel}/restart").status_code == 200
         assert send(gateway, kernel, "print('again')") == "again\n"
         numbers = [entry["number"] for entry in journal(gateway, kernel) if "number" in entry]
         assert numbers == sorted(set(numbers))
+
+
+def die(gateway: Gateway, kernel: str) -> None:
+    """Have a kernel die in a cell once the host has what it said before: the kill takes what its threads still hold."""
+    go = gateway.folder / "root" / f"die-{kernel}"
+    waiting = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)"
+    send(gateway, kernel, f"{waiting}\nos.unlink({str(go)!r})\nos.kill(os.getpid(), 9)", wait=False)
+    go.touch()
 
 
 def journal(gateway: Gateway, kernel: str) -> list[dict[str, Any]]:

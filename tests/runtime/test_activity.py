@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,13 +97,17 @@ async def test_reports_are_activities_of_the_contract(platform: Platform, client
     assert activity.last_active_at.tzinfo is not None
 
 
-async def test_a_busy_kernel_and_its_notebook_are_told(platform: Platform, client: SessionClient) -> None:
+async def test_a_busy_kernel_and_its_notebook_are_told(
+    platform: Platform, client: SessionClient, tmp_path: Path
+) -> None:
     kernel_id = await client.start_kernel("notebooks/churn.ipynb")
     async with client.channels(kernel_id) as connection:
-        cell = asyncio.create_task(execute(connection, "import time; time.sleep(2)"))
+        waiting = f"import os, time\nwhile not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.01)"
+        cell = asyncio.create_task(execute(connection, waiting))
         report = await platform.wait_for(lambda report: report["busy_kernels"] == 1)
         assert report["connections"] == 1
         assert report["notebook"] == "notebooks/churn.ipynb"
+        (tmp_path / "go").touch()
         await cell
     report = await platform.wait_for(lambda report: report["connections"] == 0)
     assert (report["kernels"], report["busy_kernels"]) == (1, 0)
