@@ -124,7 +124,7 @@ class UsageSample(Shape):
 
     at: datetime
     cpu: float | None
-    memory: int | None = Field(description="Bytes that count against its limit: caches that can be dropped do not.")
+    memory: int | None = Field(description="Bytes that count against its limit, less caches that can be dropped.")
     processes: int | None = None
 
 
