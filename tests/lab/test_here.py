@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from lab.conftest import Lab
+from lab.conftest import Lab, run, saved, shown
 from studiolo.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e]
@@ -91,8 +91,10 @@ def test_who_else_has_a_notebook_open_stands_in_its_toolbar(lab: Lab, here: dict
 
 
 def test_the_studiolo_menu_leads_to_the_platform_and_stops_the_session(lab: Lab, here: dict[str, Any]) -> None:
-    lab.write("menu.ipynb", "1")
+    file = lab.write("menu.ipynb", "1")
     page = lab.open("menu.ipynb")
+    run(page, 0)
+    expect(shown(page, 0)).to_contain_text("1")
     wait_for(lambda: lab.front.told, "the platform was asked")
     page.get_by_role("menuitem", name="Studiolo").click()
     with page.context.expect_page() as opened:
@@ -102,3 +104,5 @@ def test_the_studiolo_menu_leads_to_the_platform_and_stops_the_session(lab: Lab,
     page.get_by_role("menuitem", name="Stop This Session").click()
     page.get_by_role("button", name="Stop", exact=True).click()
     wait_for(lambda: any(said.get("do") == "stop" for said in lab.front.told), "the stop is asked for")
+    # Nobody comes back to a notebook without the output that it had.
+    assert saved(file)[0]

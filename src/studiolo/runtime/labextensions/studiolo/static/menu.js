@@ -35,10 +35,12 @@ export function addMenu(app, here, mainMenu, { Menu }, { showDialog, Dialog, Cli
     execute: async () => {
       const asked = await showDialog({
         title: "Stop this session?",
-        body: "Its kernels end and their variables are gone. Saved files, and output so far, stay.",
+        body: "What is open is saved first. Its kernels end and their variables are gone.",
         buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: "Stop" })],
       });
       if (!asked.button.accept) return;
+      // Output that no file has yet is only on the kernels' pages afterwards. Who declines to save stops all the same.
+      await app.commands.execute("docmanager:save-all").catch(() => undefined);
       await here.act("stop");
       if (here.links.workspace) window.location.assign(here.links.workspace);
     },
