@@ -295,3 +295,15 @@ async def test_a_browser_in_a_session_is_held_to_its_origin(
     assert (await browser.ask(url, "POST", Origin="https://evil.example")).json()["code"] == "origin-mismatch"
     socket = {"Sec-WebSocket-Key": "k", "Origin": "https://evil.example"}
     assert (await browser.ask(f"{url}/k/channels", **socket)).json()["code"] == "origin-mismatch"
+
+
+@pytest.mark.parametrize(
+    "path", ["//api/kernels", "/api//kernels", "/./api/kernels", "/api%2fkernels", "/w/a%2f/b/api/kernels"]
+)
+async def test_an_odd_spelling_of_an_address_leads_to_no_host(
+    people: People, ana: httpx.AsyncClient, path: str
+) -> None:
+    await make(ana)
+    reply = await ask(people, path, Host=HOST, Authorization=f"token {await gateway_key(ana)}")
+    assert reply.status_code in (403, 404), reply.text
+    assert "x-studiolo-upstream" not in reply.headers
