@@ -280,3 +280,9 @@ async def test_a_forgotten_session_leaves_nothing_on_its_engine(ana: httpx.Async
         return (session["id"], 1) not in engine.workloads
 
     await eventually(is_forgotten)
+
+
+async def test_a_workspace_without_sessions_is_no_unknown_session(ana: httpx.AsyncClient) -> None:
+    await ana.post("/api/v1/jupyter/workspaces", json={"name": "quiet"})
+    refused = (await ana.get("/api/v1/jupyter/sessions/quiet")).json()
+    assert (refused["code"], refused["hint"]) == ("session-not-found", "Start one: studiolo start quiet")

@@ -85,6 +85,7 @@ class SessionLookup:
         return rows[0] if rows else None
 
     async def _of_workspace(self, connection: AsyncConnection, who: Principal, reference: str) -> list[RowMapping]:
+        """Return those alive, else the last one; none where no such workspace can be seen. Raises NotFound."""
         try:
             workspace = await self._workspaces.resolve(connection, who, reference, "session.read")
         except StudioloError:
@@ -98,6 +99,12 @@ class SessionLookup:
             before=None,
             limit=20,
         )
+        if not rows:
+            raise NotFound(
+                "session-not-found",
+                f"The workspace {workspace['name']!r} has no session.",
+                hint=f"Start one: studiolo start {reference}",
+            )
         alive = [row for row in rows if row["state"] not in ENDED]
         return alive or rows[:1]
 
