@@ -45,7 +45,7 @@ async def _until_gone(pid: int) -> None:
 
 
 async def test_sessions_and_their_kernels_outlive_the_fork_server(bench: LocalBench, run_dir: Path) -> None:
-    path = run_dir / "own.sock"
+    path, go = run_dir / "own.sock", run_dir / "go"
     engine = LocalEngine(
         data_dir=bench.data_dir, session_sockets=bench.sockets, fork_server_socket=path, start_method="fork"
     )
@@ -55,9 +55,11 @@ async def test_sessions_and_their_kernels_outlive_the_fork_server(bench: LocalBe
         client = bench.client(handle)
         kernel_id = await client.start_kernel()
         async with client.channels(kernel_id) as connection:
-            cell = asyncio.create_task(execute(connection, "import time; time.sleep(0.5); print('done')"))
+            waiting = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\nprint('done')"
+            cell = asyncio.create_task(execute(connection, waiting))
             fork_server.kill()
             fork_server.wait()
+            go.touch()
             assert await cell == "done\n"
     assert (await bench.engine.observe(handle)).phase is Phase.READY
     await bench.engine.stop(handle, grace=timedelta(seconds=5))
