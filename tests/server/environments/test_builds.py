@@ -15,6 +15,7 @@ from studiolo.gateway.starting.forkable import find_base
 from studiolo.server.environments.installing import Alteration, Tell
 from studiolo.server.environments.uv_installer import UvInstaller
 from studiolo.server.services import Services
+from studiolo.server.workspaces.packages import list_packages
 
 E = f"{W}/churn/environment"
 
@@ -128,6 +129,14 @@ async def test_a_rebuild_leaves_out_what_no_lock_names(ana: httpx.AsyncClient, c
     assert build["message"] == "Made anew, with the same packages."
     assert "edited" not in (site / "tiny/__init__.py").read_text()
     assert has(churn, "leaf")
+
+
+async def test_what_an_earlier_build_added_is_not_taken_for_the_base(ana: httpx.AsyncClient, churn: Path) -> None:
+    await install(ana, "leaf")
+    await install(ana, "stem")
+    own = {one["name"] for one in list_packages(churn) if not one["base"]}
+    assert {"leaf", "stem"} <= own, own
+    assert "tiny" not in own
 
 
 async def test_a_removal_is_a_build_and_spares_the_base(ana: httpx.AsyncClient, churn: Path) -> None:

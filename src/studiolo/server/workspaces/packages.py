@@ -5,13 +5,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from studiolo.runtime.bases import base_of
+
 
 def list_packages(environment: Path) -> list[dict[str, Any]]:
-    """Return {name, version, base, installed_at} by name; `base`: it came with the default environment.
+    """Return {name, version, base, installed_at} by name; `base`: it came with what the environment was made from.
 
-    A clone keeps the times of the files it was made from, so what was recorded after the clone itself is the people's.
-    Source: packaging.python.org, "Recording installed projects".
+    Where that is gone: a clone keeps the times of the files it was made from, so what was recorded after the clone
+    itself is the people's; what an earlier build added is then taken for the base's. Source: packaging.python.org,
+    "Recording installed projects".
     """
+    brought = _brought(base) if (base := base_of(environment)) != environment else None
     try:
         made = (environment / "pyvenv.cfg").lstat().st_ctime
     except OSError:
@@ -26,11 +30,16 @@ def list_packages(environment: Path) -> list[dict[str, Any]]:
                     {
                         "name": name.replace("_", "-").lower(),
                         "version": version,
-                        "base": at is None or at <= made,
+                        "base": entry.name in brought if brought is not None else at is None or at <= made,
                         "installed_at": datetime.fromtimestamp(at, UTC) if at is not None else None,
                     }
                 )
     return sorted(found, key=lambda package: package["name"])
+
+
+def _brought(base: Path) -> frozenset[str]:
+    """Return the names, with versions, of what a base holds."""
+    return frozenset(found.name for found in base.glob("lib/python3*/site-packages/*.dist-info"))
 
 
 def _recorded_at(dist_info: Path) -> float | None:
