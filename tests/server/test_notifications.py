@@ -30,6 +30,19 @@ async def client_of(people: People, services: Services, who: Principal) -> httpx
     return people.anonymous({"Authorization": f"Bearer {key}"})
 
 
+async def test_a_new_owner_is_told_whose_workspace_is_theirs_now(
+    people: People, services: Services, leo_as_told: Principal, ana: httpx.AsyncClient
+) -> None:
+    workspace = (await ana.post("/api/v1/jupyter/workspaces", json={"name": "churn"})).json()
+    place = "/api/v1/jupyter/workspaces/churn"
+    await ana.put(f"{place}/members", json={"person": "leo", "role": "editor"})
+    await ana.post(f"{place}/transfer", json={"person": "leo"})
+    async with await client_of(people, services, leo_as_told) as leo:
+        (told,) = (await leo.get(HERE)).json()["items"]
+    assert (told["kind"], told["link"]) == ("workspace.handed-over", f"/w/{workspace['id']}")
+    assert told["text"].endswith("made you the owner of the workspace churn.")
+
+
 async def test_what_one_is_told_is_new_until_one_has_seen_it(
     people: People, services: Services, clock: ManualClock, leo_as_told: Principal, ana: httpx.AsyncClient
 ) -> None:

@@ -231,6 +231,7 @@ def _join_workspaces(services: Services) -> None:
     services.imports.restore = services.environment_restoring.restore_lock
     services.base_files.more_locks = services.bases.locks
     services.invitations.holdings = services.suspension.holdings = services.holdings
+    services.members.tell = services.notifications.tell
     services.moves.count_kernels = lambda connection, workspace_id: kernel_queries.count_alive(
         connection, workspace_id=workspace_id
     )

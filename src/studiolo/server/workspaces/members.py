@@ -1,5 +1,6 @@
 """Who has access to a workspace, and whose it is."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from sqlalchemy import RowMapping
@@ -18,9 +19,12 @@ from studiolo.server.workspaces import queries
 from studiolo.server.workspaces.access import Access
 from studiolo.server.workspaces.register import Register, already_exists
 
+# Tells a person something within a transaction: person, kind, text, link.
+Tell = Callable[[Transaction, str, str, str, str], Awaitable[None]]
+
 
 class Members:
-    """People and their roles on workspaces."""
+    """People and their roles on workspaces. `tell`: set by the composition root."""
 
     def __init__(self, db: Database, clock: Clock, accounts: Accounts, access: Access, register: Register) -> None:
         self._db = db
@@ -28,6 +32,7 @@ class Members:
         self._accounts = accounts
         self._access = access
         self._register = register
+        self.tell: Tell = _tell_nobody
 
     async def list_members(self, who: Principal, reference: str) -> list[Member]:
         """Return who has access, by name."""
@@ -128,6 +133,9 @@ class Members:
         await queries.add_former_name(tx.connection, row["owner_id"], row["name"], row["id"], now)
         changes = {"owner_id": person.id, "name": name}
         await self._register.change(tx, who, row, "workspace.transfer", changes, person=person.name)
+        if person.id != who.person_id:
+            text = f"{who.display_name} made you the owner of the workspace {name}."
+            await self.tell(tx, person.id, "workspace.handed-over", text, f"/w/{row['id']}")
         tx.after_commit(self._access.forget)
 
     async def _is_self(self, connection: AsyncConnection, who: Principal, person: str) -> bool:
@@ -141,6 +149,10 @@ class Members:
                 f"{row['name']!r} would have no owner left.",
                 hint="Make somebody else owner first.",
             )
+
+
+async def _tell_nobody(tx: Transaction, person_id: str, kind: str, text: str, link: str) -> None:
+    pass
 
 
 def member_wire(row: RowMapping, last_there_at: datetime | None = None) -> Member:
