@@ -8,7 +8,9 @@ needs="chromium|chromium|tests marked browser
 openssl|openssl|tests of certificates in tests/supervisor
 npm|npm|tests of JupyterLab's own client in tests/gateway
 nginx|nginx-light|tests of kernels behind nginx
-haproxy|haproxy|tests of kernels behind haproxy"
+haproxy|haproxy|tests of kernels behind haproxy
+mkfs.xfs|xfsprogs|tests of disk quotas
+pg_dump|postgresql-client|backups of the PostgreSQL in tests/deploy"
 
 # Debian keeps servers where only root's PATH leads.
 PATH=$PATH:/usr/sbin

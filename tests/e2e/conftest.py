@@ -69,6 +69,10 @@ class Platform:
         """Stop it and its sessions, as `studiolo down --stop-sessions` does, but without a new interpreter."""
         for client in self._clients:
             client.close()
+        if "STUDIOLO_DATABASE_URL" in self.variables:
+            # This process does not have it in its environment.
+            self.run("down", "--stop-sessions", check=False)
+            return
         # In a thread: the browser's event loop may run in this one.
         with ThreadPoolExecutor(1) as pool, contextlib.suppress(StudioloError):
             pool.submit(down, data_dir=self.data_dir, stop_sessions=True).result()

@@ -19,7 +19,7 @@ from sqlalchemy import (
     create_engine,
     event,
 )
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import PoolProxiedConnection
@@ -103,6 +103,8 @@ class Database:
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
             for engine in (self._reader, self.engine.sync_engine):
                 event.listen(engine, "handle_error", _blame_number)
+        else:
+            event.listen(self.engine.sync_engine, "do_connect", _connect_to_server)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -249,6 +251,14 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _connect_to_server(dialect: Dialect, _record: object, arguments: Any, named: Any) -> Any:
+    try:
+        return dialect.connect(*arguments, **named)
+    except OSError as exc:
+        # As asyncpg tells of a server that is away; all its other errors are the driver's.
+        raise OperationalError(None, None, exc) from exc
 
 
 def _blame_number(context: ExceptionContext) -> BaseException | None:

@@ -22,3 +22,36 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "studiolo.warm" -}}
 {{ include "studiolo.name" . }}-{{ .Release.Namespace | trunc 12 | trimSuffix "-" }}-warm
 {{- end -}}
+
+{{- define "studiolo.postgresql" -}}
+{{ include "studiolo.name" . }}-postgresql
+{{- end -}}
+
+{{- /* Nothing that selects the platform's pod may select this one. */ -}}
+{{- define "studiolo.postgresqlSelector" -}}
+app.kubernetes.io/name: studiolo-postgresql
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "studiolo.postgresqlLabels" -}}
+{{ include "studiolo.postgresqlSelector" . }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- /* The Secret whose key `url` names the database; empty: SQLite. */ -}}
+{{- define "studiolo.databaseSecret" -}}
+{{- with .Values.postgresql -}}
+{{- if and .enabled .existingSecret -}}
+{{- fail "postgresql.enabled makes a PostgreSQL, and postgresql.existingSecret names one of yours: give one of them. With existingSecret, leave out postgresql.enabled." -}}
+{{- end -}}
+{{- .existingSecret | default (ternary (include "studiolo.postgresql" $) "" .enabled) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "studiolo.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+
+{{- define "studiolo.sessionImage" -}}
+{{ .Values.sessions.image | default (include "studiolo.image" .) }}
+{{- end -}}
