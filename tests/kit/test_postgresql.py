@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select, update
 
-from studiolo.contract.errors import InvalidInput
+from studiolo.contract.errors import InvalidInput, Unavailable
 from studiolo.kit.db import Database
 from studiolo.testing.fixtures import run_dir
+from studiolo.testing.ports import free_port
 
 __all__ = ["run_dir"]
 
@@ -63,3 +64,13 @@ async def test_what_its_columns_cannot_hold_is_refused_as_input(db: Database) ->
         assert refused.value.code == "request-invalid"
     async with db.read() as connection:
         assert (await connection.execute(select(_things))).all() == [(2**31 - 1, "a")]
+
+
+async def test_a_server_that_is_away_is_a_database_that_does_not_serve() -> None:
+    db = Database(f"postgresql+asyncpg://studiolo@127.0.0.1:{free_port()}/studiolo")
+    for transaction in (db.read, db.write):
+        with pytest.raises(Unavailable) as refused:
+            async with transaction():
+                pass
+        assert refused.value.code == "database-unavailable"
+    await db.close()
