@@ -31,9 +31,10 @@ def outlive_the_platform(platform: Platform, workspace: str, engine: str) -> Non
         platform.kill(platform.part(part))
     platform.wait_up()
     wait_for(lambda: _printed(platform, kernel).endswith(f"{COUNT - 1}\n"), "the cell is done", 120)
-    first, _, rest = _printed(platform, kernel).partition("\n")
-    assert first.endswith("fast")
-    assert rest == "".join(f"{n}\n" for n in range(COUNT))
+    printed = _printed(platform, kernel)
+    first, _, rest = printed.partition("\n")
+    assert first.endswith("fast"), printed
+    assert rest == "".join(f"{n}\n" for n in range(COUNT)), printed
     with channels(client, "", kernel, place=place) as socket:
         assert execute(socket, "print(n)") == f"{COUNT - 1}\n"
     for prefix in (place, ""):

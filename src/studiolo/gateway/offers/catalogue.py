@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from studiolo.contract.errors import NotFound
 from studiolo.gateway.offers.environments import Environment, find_environment, identify
-from studiolo.gateway.offers.specs import DEFAULT, Spec, choose, read_spec, with_metadata
+from studiolo.gateway.offers.specs import DEFAULT, NO_WARNING, Spec, choose, read_spec, with_metadata
 from studiolo.gateway.starting.plans import read_json, replace_json
 
 _DEPTH = 6
@@ -154,8 +154,7 @@ class Catalogue:
             ),
             display_name=title,
             language="python",
-            # debugpy warns into the output of each kernel that is exec'd otherwise.
-            variables={"PYDEVD_DISABLE_FILE_VALIDATION": "1"},
+            variables=NO_WARNING,
             metadata={"debugger": True},
             # Whatever a conda prefix does when it is activated, a fork would not do.
             environment=None if environment.is_conda else root,

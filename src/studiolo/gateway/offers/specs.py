@@ -19,6 +19,8 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _RESOURCES = ("kernel.js", "kernel.css")
 # As ipykernel writes them; with anything else in it a command is run as it stands.
 _LAUNCHER = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
+# debugpy warns into the output of each kernel that is exec'd without `-Xfrozen_modules=off`.
+NO_WARNING = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 
 _log = logging.getLogger(__name__)
 
@@ -69,9 +71,11 @@ def _spec(folder: Path, name: str, members: Mapping[str, Any]) -> Spec:
     if not argv:
         raise ValueError("it has no command")
     argv[0] = _program(folder, argv[0])
+    variables = {str(key): str(value) for key, value in (members.get("env") or {}).items()}
     if environment := forkable(argv):
         # A fork is asked for by the plain command.
         argv = [argv[0], *_LAUNCHER]
+        variables = NO_WARNING | variables
     return Spec(
         name=name,
         folder=folder,
@@ -79,7 +83,7 @@ def _spec(folder: Path, name: str, members: Mapping[str, Any]) -> Spec:
         display_name=str(members.get("display_name") or name),
         language=str(members.get("language") or ""),
         interrupt_mode="message" if members.get("interrupt_mode") == "message" else "signal",
-        variables={str(key): str(value) for key, value in (members.get("env") or {}).items()},
+        variables=variables,
         metadata=dict(members.get("metadata") or {}),
         environment=environment,
     )
