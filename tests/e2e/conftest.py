@@ -144,11 +144,17 @@ class Platform:
     def kill(self, process: psutil.Process) -> None:
         """kill -9, and wait until it is gone."""
         process.send_signal(signal.SIGKILL)
-        wait_for(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "the kill")
+        wait_for(lambda: _is_gone(process), "the kill")
 
     def wait_up(self) -> None:
         """Wait until the API answers."""
         wait_for(self.is_up, "the API answers")
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 def _is_part(process: psutil.Process, words: str) -> bool:
