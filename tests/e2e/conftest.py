@@ -22,7 +22,7 @@ from base_environments import give_base, small_lock
 from studiolo.contract.errors import StudioloError
 from studiolo.server.commands.down import down
 from studiolo.testing.ports import free_port
-from studiolo.testing.waiting import wait_for
+from studiolo.testing.waiting import is_gone, wait_for
 
 BIN = Path(sys.executable).parent
 _W = "/api/v1/jupyter/workspaces"
@@ -144,17 +144,11 @@ class Platform:
     def kill(self, process: psutil.Process) -> None:
         """kill -9, and wait until it is gone."""
         process.send_signal(signal.SIGKILL)
-        wait_for(lambda: _is_gone(process), "the kill")
+        wait_for(lambda: is_gone(process), "the kill")
 
     def wait_up(self) -> None:
         """Wait until the API answers."""
         wait_for(self.is_up, "the API answers")
-
-
-def _is_gone(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.status() == psutil.STATUS_ZOMBIE
-    return True
 
 
 def _is_part(process: psutil.Process, words: str) -> bool:

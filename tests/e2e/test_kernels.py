@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 from e2e.conftest import Platform
 from e2e.kernels import channels, execute, send
 from e2e.test_survival import Running
-from studiolo.testing.waiting import wait_for
+from studiolo.testing.waiting import is_gone, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -214,7 +214,7 @@ def test_notebook_and_kernel_are_joined_again_when_the_sessions_server_ends_in_m
     assert made.status_code == 201, made.text
     server, kernel = running.server(), running.kernel_process()
     server.send_signal(number)
-    wait_for(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE, "the server ends")
+    wait_for(lambda: is_gone(server), "the server ends")
     wait_for(lambda: _answers(client, f"{base}/contents"), "the session's server is back")
     assert running.server().pid != server.pid
     joined = client.get(f"{base}/sessions").json()

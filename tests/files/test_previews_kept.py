@@ -13,6 +13,7 @@ import pytest
 from studiolo.files.previews.store import Previews
 from studiolo.files.workers import limits
 from studiolo.files.workers.pool import WorkerPool, WorkFailed
+from studiolo.testing.waiting import is_gone
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ async def test_the_process_ends_when_nobody_asked_for_a_while(tmp_path: Path) ->
     await pool.prepare()
     process = psutil.Process(pool.pid)
     async with asyncio.timeout(60):
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        while not is_gone(process):
             await asyncio.sleep(0.02)
     assert pool.pid is None
     await pool.close()

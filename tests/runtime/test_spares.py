@@ -22,6 +22,7 @@ from studiolo.engines.local.engine import LocalEngine
 from studiolo.runtime.launch import LaunchFiles, read_json
 from studiolo.testing.fixtures import LocalBench, nothing_wanted
 from studiolo.testing.local import run_fork_server
+from studiolo.testing.waiting import is_gone
 
 # Forgets what forks share, twice, each time in a fork of its own.
 FORGET = """
@@ -154,7 +155,7 @@ async def test_a_spare_that_died_is_replaced(pool: Pool, victim: str) -> None:
     spares = await pool.full()
     (server,) = spares[0].children()
     (spares[0] if victim == "shim" else server).kill()
-    await _until(lambda: not _is_alive(spares[0]) and not _is_alive(server))
+    await _until(lambda: is_gone(spares[0]) and is_gone(server))
     assert spares[0] not in await pool.full()
 
 
@@ -164,7 +165,7 @@ async def test_spares_end_with_the_fork_server_and_sessions_do_not(pooled: Local
     (spare,) = await pool.full()
     family = [spare, *spare.children()]
     pool.server.kill()
-    await _until(lambda: not any(map(_is_alive, family)))
+    await _until(lambda: all(map(is_gone, family)))
     assert (await pooled.engine.observe(handle)).phase is Phase.READY
 
 
@@ -176,7 +177,7 @@ async def test_a_spare_that_was_told_nonsense_says_so_and_ends(pool: Pool) -> No
         connection.connect(str(pool.path))
         connection.sendall(b"nonsense\n")
         assert json.loads(connection.recv(65536))["event"] == "error"
-    await _until(lambda: not any(map(_is_alive, family)))
+    await _until(lambda: all(map(is_gone, family)))
 
 
 async def test_a_second_request_for_a_launch_finds_the_first(pooled: LocalBench, pool: Pool) -> None:
@@ -243,13 +244,6 @@ def test_a_rehearsal_leaves_nothing_behind(tmp_path: Path) -> None:
     env = {"TMPDIR": str(tmp_path), "PATH": os.environ["PATH"]}
     subprocess.run([sys.executable, "-c", REHEARSE], env=env, check=True, timeout=60)
     assert not list(tmp_path.iterdir())
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 async def _facts(bench: LocalBench, handle: Handle) -> dict[str, Any]:

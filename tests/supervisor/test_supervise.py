@@ -13,7 +13,7 @@ import pytest
 
 from studiolo.server.settings import Settings
 from studiolo.server.settings.environment import settings_environment
-from studiolo.testing.waiting import wait_for
+from studiolo.testing.waiting import is_gone, wait_for
 
 PROGRAM = Path(__file__).with_name("stand_in_platform.py")
 
@@ -131,7 +131,7 @@ def test_parts_die_with_a_killed_supervisor_but_what_they_detached_lives_on(plat
     session = psutil.Process(int((platform.settings.data_dir / "detached").read_text()))
     try:
         platform.end(signal.SIGKILL)
-        wait_for(lambda: not part.is_running() or part.status() == psutil.STATUS_ZOMBIE)
+        wait_for(lambda: is_gone(part))
         assert session.is_running()
     finally:
         session.kill()

@@ -1,11 +1,14 @@
 """Waiting for what comes at its own time: a condition with a bound, and words for what did not come."""
 
 import asyncio
+import contextlib
 import inspect
 import time
 from collections.abc import Callable
 from threading import Event
 from typing import Any
+
+import psutil
 
 from studiolo.engines.base import Engine, Handle, Observation, Phase
 
@@ -35,6 +38,13 @@ async def eventually(check: Callable[[], Any], what: str = "the condition", seco
             return found
         assert time.monotonic() < until, f"not within {seconds} s: {what}"
         await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Tell whether a process has ended, also where nobody has asked how yet."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 async def settle(engine: Engine, handle: Handle, *phases: Phase, seconds: float = PATIENCE_SECONDS) -> Observation:
