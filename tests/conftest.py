@@ -23,14 +23,14 @@ CHROMIUM_OPTIONS = (
 
 
 # Folders of tests that use the daemon of containers.
-_OF_PODMAN = ("container", "deploy")
+_OF_PODMAN = {"container", "deploy", "test_pods_as_containers.py"}
 
 
 class Products(LoadScopeScheduling):
     """Two halves side by side: tests on one real product share its daemon, and are not run beside each other."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "podman" if Path(nodeid.partition("::")[0]).parent.name in _OF_PODMAN else "others"
+        return "podman" if _OF_PODMAN.intersection(Path(nodeid.partition("::")[0]).parts) else "others"
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Products | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from deploy.images import call
 from studiolo.testing.waiting import wait_for
 
 GOLDEN = Path(__file__).parents[1] / "engines" / "kubernetes" / "golden"
@@ -22,14 +23,6 @@ def made(case: str) -> list[Manifest]:
 def one(case: str, kind: str, name: str) -> Manifest:
     """One object of them."""
     return next(each for each in made(case) if (each["kind"], each["metadata"]["name"]) == (kind, name))
-
-
-def call(*words: object, seconds: float = 120) -> str:
-    """Run Podman; returns what it printed."""
-    argv = ["podman", *map(str, words)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=False, stdin=subprocess.DEVNULL)
-    assert done.returncode == 0, f"{' '.join(argv)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done.stdout.strip()
 
 
 class PostgreSQL:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from base_environments import give_base, small_lock
-from deploy.charts import PostgreSQL, call
+from deploy.charts import PostgreSQL
+from deploy.images import call
 from e2e.conftest import Platform, make_platform
 from engines.container.conftest import podman
 from studiolo.testing.fixtures import run_dir

@@ -16,14 +16,16 @@ import httpx
 import pytest
 
 from base_environments import small_lock
-from deploy.files import DEPLOY, service
+from deploy.files import service
+from deploy.images import TRUST, build, call, session_image
 from e2e.kernels import channels, execute, start_kernel
 from engines.container.bench import Cable
-from engines.container.conftest import podman  # noqa: F401
+from engines.container.conftest import podman
 from studiolo.engines.container.configuration import INSTANCE
 from studiolo.server.settings import Settings
 from studiolo.testing.ports import free_port
 
+__all__ = ["podman", "session_image"]
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.engine_podman,
@@ -31,43 +33,17 @@ pytestmark = [
     # Two images are made, of packages from an index.
     pytest.mark.timeout(1500),
 ]
-SESSION, IMAGE = "localhost/studiolo-session:deploy-test", "localhost/studiolo-platform:deploy-test"
-# Where this machine keeps whom it trusts, for those who fetch packages.
-TRUST = Path("/etc/ssl/certs")
+IMAGE = "localhost/studiolo-platform:deploy-test"
 W, S = "/api/v1/jupyter/workspaces", "/api/v1/jupyter/sessions"
 
 
-def call(*words: object, seconds: float = 120) -> str:
-    """Run Podman; returns what it printed."""
-    argv = ["podman", *map(str, words)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=False, stdin=subprocess.DEVNULL)
-    assert done.returncode == 0, f"{' '.join(argv)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done.stdout.strip()
-
-
 @pytest.fixture(scope="module")
-def image(podman: str, tmp_path_factory: pytest.TempPathFactory) -> str:  # noqa: F811
+def image(session_image: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The platform's image, made from the tests' Debian; STUDIOLO_TEST_PLATFORM_IMAGE names one that is there."""
     if ready := os.environ.get("STUDIOLO_TEST_PLATFORM_IMAGE"):
         return ready
-    # uv trusts whom the machine trusts.
-    (tmp_path_factory.mktemp("uv") / "uv.toml").write_text("system-certs = true\n")
-    settings = tmp_path_factory.getbasetemp() / "uv0"
-    build = [
-        "build",
-        "--isolation=chroot",
-        "--layers",
-        "--volume",
-        f"{TRUST}:{TRUST}:ro",
-        "--volume",
-        f"{settings}:/etc/uv:ro",
-    ]
-    base = f"BASE={os.environ['STUDIOLO_TEST_PODMAN_IMAGE']}"
-    file = DEPLOY / "images/session/Dockerfile"
-    call(*build, "--build-arg", base, "--file", file, "--tag", SESSION, DEPLOY.parent, seconds=1200)
-    file = DEPLOY / "images/platform/Containerfile"
-    call(*build, "--build-arg", f"SESSION={SESSION}", "--file", file, "--tag", IMAGE, DEPLOY.parent, seconds=300)
-    return IMAGE
+    base = f"SESSION={session_image}"
+    return build("platform/Containerfile", IMAGE, base, tmp_path_factory.getbasetemp() / "uv", seconds=300)
 
 
 class Container:
@@ -170,7 +146,7 @@ def test_the_platform_runs_in_its_image_and_its_sessions_with_it(image: str) -> 
 
 
 @contextlib.contextmanager
-def daemon_for_all(podman: str) -> Iterator[Path]:  # noqa: F811
+def daemon_for_all(podman: str) -> Iterator[Path]:
     """A socket of the daemon that account 1000 may use, as a group's membership would let it."""
     with tempfile.TemporaryDirectory(prefix="st-", dir="/tmp") as folder:
         cable, loop = Cable(Path(folder, "daemon.sock"), podman.removeprefix("unix://")), asyncio.new_event_loop()
@@ -189,7 +165,7 @@ def daemon_for_all(podman: str) -> Iterator[Path]:  # noqa: F811
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to account 1000")
-def test_beside_the_daemon_sessions_outlive_the_platforms_container(image: str, podman: str) -> None:  # noqa: F811
+def test_beside_the_daemon_sessions_outlive_the_platforms_container(image: str, podman: str) -> None:
     port = str(free_port())
     with tempfile.TemporaryDirectory(prefix="st-", dir="/tmp") as folder, daemon_for_all(podman) as socket:
         os.chown(folder, 1000, 1000)

@@ -12,13 +12,18 @@ from studiolo.engines.container.settings import ContainerSettings
 from studiolo.testing.fixtures import nothing_wanted
 
 
-@pytest.fixture(scope="session")
-def podman() -> str:
-    """Where a Podman of the tests' own listens; its image is in STUDIOLO_TEST_PODMAN_IMAGE."""
+def find_podman() -> str:
+    """Return where a Podman of the tests' own listens; its image is in STUDIOLO_TEST_PODMAN_IMAGE."""
     if "STUDIOLO_TEST_PODMAN" not in os.environ:
         end = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         end('no Podman for tests: scripts/engines/podman.sh up; eval "$(scripts/engines/podman.sh env)"')
     return os.environ["STUDIOLO_TEST_PODMAN"]
+
+
+@pytest.fixture(scope="session")
+def podman() -> str:
+    """Where a Podman of the tests' own listens."""
+    return find_podman()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A pod's manifest really runs JupyterLab: Podman plays it, with the image of deploy/images/session."""
 
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.images import session_image
 from engines.kubernetes.conftest import ground
 from environments.served_index import ServedIndex
 from studiolo.engines.base import Limits, Phase, WorkloadSpec
@@ -22,24 +22,25 @@ from studiolo.testing.kubernetes.server import FakeCluster
 from studiolo.testing.local import SessionClient
 from studiolo.testing.waiting import settle
 
+__all__ = ["session_image"]
 # Where `podman kube play` puts pods.
 _NETWORK = "podman-default-kube-network"
-_IMAGE = os.environ.get("STUDIOLO_TEST_POD_IMAGE")
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.engine_kube,
-    pytest.mark.skipif(not _IMAGE, reason="STUDIOLO_TEST_POD_IMAGE names no image that Podman has"),
-]
+# An image may be made first, of packages from an index.
+pytestmark = [pytest.mark.engine, pytest.mark.engine_podman, pytest.mark.engine_kube, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture
-async def engine(cluster: FakeCluster, run_dir: Path) -> AsyncIterator[KubernetesEngine]:
+async def engine(
+    session_image: str,
+    cluster: FakeCluster,
+    run_dir: Path,
+) -> AsyncIterator[KubernetesEngine]:
     """The engine on a cluster whose node is Podman."""
     run_dir.chmod(0o755)
     cluster.runner = Containers(cluster, run_dir).run
     # Those of Podman's networks: the fake cluster's own pods are on loopback.
     network = {"pod_cidrs": ["10.0.0.0/8"]}
-    settings = KubernetesSettings.model_validate(cluster.settings(run_dir, image=str(_IMAGE), network=network))
+    settings = KubernetesSettings.model_validate(cluster.settings(run_dir, image=session_image, network=network))
     engine = KubernetesEngine(ground(run_dir), settings)
     yield engine
     await engine.aclose()
