@@ -226,6 +226,9 @@ def test_a_workspace_is_resized_and_configured(visitors: Visitors, samples: Samp
     text.fill("profile: small\n")
     page.get_by_role("button", name="Save file").click()
     expect(page.locator("#size")).to_contain_text("1 CPU, 2 GiB")
+    page.get_by_label("Disk").fill("5 GiB")
+    page.get_by_role("button", name="Change size").click()
+    expect(page.locator("#size")).to_contain_text("1 CPU, 2 GiB, 5 GiB disk")
 
 
 def test_a_workspace_is_copied_and_handed_over_and_old_addresses_lead_on(visitors: Visitors, samples: Samples) -> None:

@@ -15,6 +15,7 @@ def describe(resources: Resources) -> str:
         f"{resources.cpu:g} CPU" if resources.cpu else "",
         describe_size(resources.memory) if resources.memory else "",
         (f"{resources.gpu} " + (resources.gpu_type or "GPU")) if resources.gpu else "",
+        f"{describe_size(resources.disk)} disk" if resources.disk else "",
         f"at most {describe_seconds(resources.time_limit)}" if resources.time_limit else "",
     ]
     return ", ".join(filter(None, named)) or UNLIMITED

@@ -16,16 +16,19 @@ from studiolo.server.web import amounts, forms
 from studiolo.server.workspaces.allowance import decide_allowance, find_profile
 
 NUMBERS = ("cpu", "memory", "gpu")
-_RESOURCES = (*NUMBERS, "image", "time_limit")
+_RESOURCES = (*NUMBERS, "disk", "image", "time_limit")
 _FIELDS = ("profile", "engine", *_RESOURCES, "name")
-_NAMES = {"cpu": "CPU", "gpu": "GPUs", "memory": "Memory", "image": "Image", "time_limit": "Time limit"}
+_NAMES = {
+    **{"cpu": "CPU", "gpu": "GPUs", "memory": "Memory"},
+    **{"disk": "Disk", "image": "Image", "time_limit": "Time limit"},
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The form as it was filled: texts, empty where nothing is chosen.
 
-    `profile` and `engine` empty: as the workspace says.
+    `profile` and `engine` empty: as the workspace says. `disk`: of workspaces, not of a launch.
     """
 
     profile: str = ""
@@ -36,6 +39,7 @@ class Choice:
     engine: str = ""
     image: str = ""
     time_limit: str = ""
+    disk: str = ""
 
     @property
     def query(self) -> str:

@@ -63,17 +63,18 @@ async def scale(
     cpu: _Text = "",
     memory: _Text = "",
     gpu: _Text = "",
+    disk: _Text = "",
     engine: _Text = "",
     min_isolation: _Text = "",
 ) -> Response:
     """Change what its sessions may use, and where they run, from their next start on."""
-    choice = Choice(profile=profile, cpu=cpu, memory=memory, gpu=gpu)
+    choice = Choice(profile=profile, cpu=cpu, memory=memory, gpu=gpu, disk=disk)
     try:
         own = choice.read(workspace).resources
         where = {"engine": "" if engine == _DEFAULT else engine or None, "min_isolation": min_isolation or None}
         await services.sizes.scale(who, workspace, forms.read(Scale, profile=profile or None, resources=own, **where))
     except StudioloError as problem:
-        given = {"profile": profile, "cpu": cpu, "memory": memory, "gpu": gpu}
+        given = {"profile": profile, "cpu": cpu, "memory": memory, "gpu": gpu, "disk": disk}
         given |= {"engine": engine, "min_isolation": min_isolation}
         return await show_settings(request, who, services, workspace, problem=problem, at="size", given=given)
     return see(f"/w/{workspace}/settings", "scaled")
@@ -118,6 +119,7 @@ async def show_settings(
         "cpu": f"{limits.own.cpu:g}" if limits.own.cpu else "",
         "memory": format_size(limits.own.memory) if limits.own.memory else "",
         "gpu": str(limits.own.gpu) if limits.own.gpu else "",
+        "disk": format_size(limits.own.disk) if limits.own.disk else "",
         "engine": limits.own_engine or _DEFAULT,
         "min_isolation": limits.min_isolation or "",
         "text": await services.sizes.read_file(who, own.id),
