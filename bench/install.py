@@ -18,9 +18,10 @@ from _platform import Platform
 from _processes import wait_until
 from _report import Report, options
 
+from studiolo.server.environments.clone import SPARES
+
 _VERSIONS = ("1.16.0", "1.17.0")
 _GOAL_SECONDS = 1.5
-_SPARES = 2
 
 
 def main() -> None:
@@ -63,7 +64,7 @@ def _install(
 
 
 def _has_spares(platform: Platform) -> bool:
-    return len(list((platform.data / "environments").glob("spare-*/.ready"))) == _SPARES
+    return len(list((platform.data / "environments").glob("spare-*/.ready"))) == SPARES
 
 
 def _import(loop: Loop, service: KernelService, code: str, expected: str) -> float:

@@ -25,7 +25,7 @@ _FICLONE = 0x40049409
 _LINKED_SUFFIXES = (".so", ".pyc", ".pyi")
 _THREADS = 2
 # Who installs a package often installs another one right after it.
-_SPARES = 2
+SPARES = 2
 # What a file system answers that cannot share blocks, or not between these two files.
 _CANNOT_SHARE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV, errno.ENOSYS, errno.EPERM}
 # What it answers when a link is impossible: another device, no links here, or too many of them.
@@ -66,7 +66,7 @@ def carrier(source: Path, target: Path) -> Carry:
 
 def spares_of(base: Path) -> tuple[Path, ...]:
     """Return where clones of a base lie that were made ahead of need."""
-    return tuple(base.with_name(f"spare-{number}-{base.name}") for number in range(1, _SPARES + 1))
+    return tuple(base.with_name(f"spare-{number}-{base.name}") for number in range(1, SPARES + 1))
 
 
 def list_stray_spares(base: Path) -> list[Path]:
